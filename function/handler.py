@@ -1,0 +1,32 @@
+"""The function's entry point. What every request needs is loaded here, at INIT, where Lambda gives a full CPU."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from loupe.app import App
+from loupe.classifier import Classifier
+from loupe.envelope import is_http
+from loupe.settings import Settings
+from loupe.source import Sources
+from loupe.telemetry import Telemetry
+
+HERE = Path(__file__).resolve().parent
+# In the image the models lie beside this file, in the repository beside its folder.
+SETTINGS = Settings.from_environment(
+    os.environ, HERE / "models" if (HERE / "models").is_dir() else HERE.parent / "models"
+)
+APP = App(
+    Classifier.load(SETTINGS.models_dir / SETTINGS.model, SETTINGS.limits, SETTINGS.threads),
+    Sources(SETTINGS.url, SETTINGS.limits.max_bytes),
+    Telemetry(SETTINGS.environment, SETTINGS.model, SETTINGS.log_level),
+)
+
+
+def handler(event: Any, context: Any) -> dict[str, Any]:
+    """Answer one event: an HTTP request in API Gateway's envelope, or a direct invocation's payload."""
+    if isinstance(event, dict) and is_http(event):
+        return APP.http(event, context.aws_request_id)
+    return APP.direct(event, context.aws_request_id)

@@ -1,0 +1,385 @@
+"""The model card: the contract between training and serving.
+
+``models/<name>/card.json`` is the only place that knows how a model's input is made and how its output is read.
+This module parses it without third-party imports: it stands on the cold path. ``models/card.schema.json`` is the
+same contract for editors and for ``modelkit verify``; a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, cast
+
+Layout = Literal["NCHW", "NHWC"]
+Color = Literal["RGB", "BGR", "L"]
+Dtype = Literal["float32", "float16", "uint8"]
+Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+Fit = Literal["stretch", "crop", "pad"]
+Kind = Literal["logit", "probability", "logits", "probabilities"]
+
+LAYOUTS = ("NCHW", "NHWC")
+COLORS = ("RGB", "BGR", "L")
+DTYPES = ("float32", "float16", "uint8")
+FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+FITS = ("stretch", "crop", "pad")
+KINDS = ("logit", "probability", "logits", "probabilities")
+BINARY_KINDS = ("logit", "probability")
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+class CardError(ValueError):
+    """A card that cannot be served. The message is a sentence that names the card, the key and the mend."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A file of the model: ``path`` relative to the card's folder, ``sha256`` in hex, size in bytes."""
+
+    path: str
+    sha256: str | None
+    bytes: int | None
+    urls: tuple[str, ...] = ()
+    git_blob_sha1: str | None = None
+
+
+@dataclass(frozen=True)
+class Resize:
+    """How an upright picture is brought to the input's size.
+
+    ``fit`` is ``stretch`` (both sides, aspect ratio lost), ``crop`` (shortest side to ``shortest`` pixels, then the
+    centre) or ``pad`` (whole picture inside, ``pad_color`` around it). Filters are Pillow's, all antialiased but nearest.
+    """
+
+    filter: Filter = "bilinear"
+    fit: Fit = "stretch"
+    shortest: int | None = None
+    pad_color: tuple[int, int, int] = (0, 0, 0)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The input tensor: ``(pixel * scale - mean) / std`` for each channel, in the tensor's channel order."""
+
+    name: str
+    width: int
+    height: int
+    layout: Layout = "NCHW"
+    dtype: Dtype = "float32"
+    color: Color = "RGB"
+    resize: Resize = Resize()
+    jpeg_draft: float = 0
+    scale: float = 1.0
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.color == "L" else 3
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of one item, without the batch axis."""
+        if self.layout == "NCHW":
+            return (self.channels, self.height, self.width)
+        return (self.height, self.width, self.channels)
+
+    def resized(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size in pixels to which an upright picture of this size is resized before crop or pad."""
+        if self.resize.fit == "stretch":
+            return (self.width, self.height)
+        if self.resize.fit == "crop":
+            if self.resize.shortest is not None:
+                ratio = self.resize.shortest / min(width, height)
+            else:
+                ratio = max(self.width / width, self.height / height)
+            least = (self.width, self.height)
+        else:
+            ratio = min(self.width / width, self.height / height)
+            least = (1, 1)
+        return (max(least[0], round(width * ratio)), max(least[1], round(height * ratio)))
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """How the output is read. For the binary kinds the one number is about ``labels[1]``."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    temperature: float = 1.0
+
+    @property
+    def size(self) -> int:
+        """Numbers that the graph gives for each picture."""
+        return 1 if self.kind in BINARY_KINDS else len(self.labels)
+
+
+@dataclass(frozen=True)
+class GoldenCase:
+    """A picture whose answer is fixed: ``probability`` is that of ``label``, right within ``tolerance``."""
+
+    image: str
+    label: str
+    probability: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Card:
+    """A parsed card. ``raw`` is the JSON as it stands, for what serving does not read (evaluation, provenance)."""
+
+    directory: Path
+    name: str
+    version: str
+    variant: str
+    description: str
+    graph: str
+    files: tuple[ModelFile, ...]
+    input: InputSpec
+    output: OutputSpec
+    golden: tuple[GoldenCase, ...]
+    raw: Mapping[str, Any]
+
+    @cached_property
+    def graph_path(self) -> Path:
+        return self.directory / self.graph
+
+
+class _Reader:
+    """Typed access to a JSON object, with the key's path in every complaint."""
+
+    def __init__(self, value: Any, where: str, card: str) -> None:
+        self.where, self.card = where, card
+        if not isinstance(value, dict):
+            raise self.error("", f"must be an object, not {_name(value)}")
+        self.value: dict[str, Any] = value
+
+    def error(self, key: str, complaint: str) -> CardError:
+        path = ".".join(part for part in (self.where, key) if part) or "the card"
+        return CardError(f"{self.card}: {path} {complaint}.")
+
+    def only(self, *keys: str) -> None:
+        unknown = sorted(set(self.value) - set(keys))
+        if unknown:
+            raise self.error(unknown[0], f"is not a key that a card has here (known: {', '.join(keys)})")
+
+    def child(self, key: str, default: Any = None) -> _Reader:
+        path = ".".join(part for part in (self.where, key) if part)
+        if key not in self.value and default is None:
+            raise self.error(key, "is missing")
+        return _Reader(self.value.get(key, default), path, self.card)
+
+    def children(self, key: str) -> list[_Reader]:
+        value = self.value.get(key, [])
+        if not isinstance(value, list):
+            raise self.error(key, f"must be a list, not {_name(value)}")
+        return [_Reader(item, f"{key}[{i}]", self.card) for i, item in enumerate(value)]
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self.value.get(key, default)
+        if value is None:
+            raise self.error(key, "is missing")
+        if not isinstance(value, str) or not value:
+            raise self.error(key, f"must be a text, not {_name(value)}")
+        return value
+
+    def optional_text(self, key: str) -> str | None:
+        return self.text(key) if key in self.value else None
+
+    def choice(self, key: str, allowed: tuple[str, ...], default: str | None = None) -> str:
+        value = self.text(key, default)
+        if value not in allowed:
+            raise self.error(key, f"is {value!r} but must be one of {', '.join(allowed)}")
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        value = self.value.get(key, default)
+        if value is None:
+            raise self.error(key, "is missing")
+        if isinstance(value, str) and re.fullmatch(r"1/[1-9]\d{0,8}", value):
+            return 1.0 / int(value[2:])
+        return self._finite(key, value)
+
+    def _finite(self, key: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise self.error(key, f"must be a finite number, not {_name(value)}")
+        return float(value)
+
+    def integer(self, key: str, default: int | None = None, *, least: int = 1) -> int:
+        value = self.value.get(key, default)
+        if value is None:
+            raise self.error(key, "is missing")
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise self.error(key, f"must be a whole number of at least {least}, not {value!r}")
+        return value
+
+    def optional_integer(self, key: str) -> int | None:
+        return self.integer(key) if key in self.value else None
+
+    def numbers(self, key: str, length: int, default: float) -> tuple[float, ...]:
+        value = self.value.get(key, [default] * length)
+        if not isinstance(value, list) or len(value) != length:
+            raise self.error(key, f"must be a list of {length} number(s), one for each channel")
+        return tuple(self._finite(key, item) for item in value)
+
+    def texts(self, key: str, *, least: int = 0) -> tuple[str, ...]:
+        value = self.value.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            raise self.error(key, "must be a list of texts")
+        if len(value) < least:
+            raise self.error(key, f"must list at least {least}")
+        return tuple(value)
+
+
+def _name(value: Any) -> str:
+    if value is None:
+        return "null"
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
+    return names.get(type(value), "a number")
+
+
+def load_card(directory: Path | str) -> Card:
+    """Read ``card.json`` of a model's folder.
+
+    Raises
+    ------
+    CardError
+        If it is missing, is not JSON, or does not hold what a card holds.
+    """
+    directory = Path(directory)
+    path = directory / "card.json"
+    try:
+        raw = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise CardError(
+            f"{path} is missing: every model has a folder with a card.json (see docs/bring-your-own-model.md)."
+        ) from None
+    except ValueError as error:
+        raise CardError(f"{path} is not valid JSON: {error}.") from None
+    return parse_card(raw, directory)
+
+
+def parse_card(raw: Any, directory: Path) -> Card:
+    """Check a card's JSON and give it types; see `load_card`."""
+    top = _Reader(raw, "", f"card.json of {directory.name!r}")
+    top.only(
+        "$schema", "name", "version", "variant", "description", "graph", "files", "input", "output", "golden",
+        "evaluation", "release", "provenance", "license", "quantization", "training",
+    )  # fmt: skip
+    name = top.text("name")
+    if not NAME_PATTERN.fullmatch(name):
+        raise top.error("name", f"is {name!r} but must be lower-case letters, digits, '.', '_' or '-'")
+    output = _output(top.child("output"))
+    files = tuple(_file(item) for item in top.children("files"))
+    graph = top.text("graph", "model.onnx")
+    if not files:
+        raise top.error("files", "must list the model's files, the graph among them")
+    if graph not in {file.path for file in files}:
+        raise top.error("graph", f"is {graph!r}, which is not among the card's files")
+    return Card(
+        directory=directory,
+        name=name,
+        version=top.text("version"),
+        variant=top.text("variant", "fp32"),
+        description=top.text("description", name),
+        graph=graph,
+        files=files,
+        input=_input(top.child("input")),
+        output=output,
+        golden=tuple(_golden(item, output) for item in top.children("golden")),
+        raw=top.value,
+    )
+
+
+def _file(item: _Reader) -> ModelFile:
+    item.only("path", "sha256", "bytes", "urls", "git_blob_sha1")
+    path = item.text("path")
+    if path.startswith("/") or "\\" in path or ".." in path.split("/"):
+        raise item.error("path", f"is {path!r} but must stay inside the model's folder")
+    digest = item.optional_text("sha256")
+    if digest is not None and not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise item.error("sha256", "must be 64 lower-case hex digits")
+    if digest is None and "git_blob_sha1" not in item.value:
+        raise item.error("sha256", "is missing: give it, or git_blob_sha1 where only that is known")
+    return ModelFile(path, digest, item.optional_integer("bytes"), item.texts("urls"), item.optional_text("git_blob_sha1"))
+
+
+def _input(item: _Reader) -> InputSpec:
+    item.only("name", "width", "height", "layout", "dtype", "color", "resize", "jpeg_draft", "scale", "mean", "std")
+    color = cast(Color, item.choice("color", COLORS, "RGB"))
+    channels = 1 if color == "L" else 3
+    spec = InputSpec(
+        name=item.text("name"),
+        width=item.integer("width"),
+        height=item.integer("height"),
+        layout=cast(Layout, item.choice("layout", LAYOUTS, "NCHW")),
+        dtype=cast(Dtype, item.choice("dtype", DTYPES, "float32")),
+        color=color,
+        resize=_resize(item.child("resize", {})),
+        jpeg_draft=item.number("jpeg_draft", 0),
+        scale=item.number("scale", 1),
+        mean=item.numbers("mean", channels, 0.0),
+        std=item.numbers("std", channels, 1.0),
+    )
+    if any(value <= 0 for value in spec.std):
+        raise item.error("std", "must be positive: the pixels are divided by it")
+    if spec.scale <= 0:
+        raise item.error("scale", "must be positive")
+    if spec.jpeg_draft and spec.jpeg_draft < 1:
+        raise item.error("jpeg_draft", "must be 0 (off) or at least 1 (decode to no less than the resize needs)")
+    if spec.dtype == "uint8" and (spec.scale != 1 or any(spec.mean) or any(value != 1 for value in spec.std)):
+        raise item.error("dtype", "is uint8, which takes pixels as they are: scale, mean and std must be 1, 0 and 1")
+    shortest = spec.resize.shortest
+    if shortest is not None and shortest < max(spec.width, spec.height):
+        raise item.error("resize.shortest", f"must be at least {max(spec.width, spec.height)}, the crop's longer side")
+    return spec
+
+
+def _resize(item: _Reader) -> Resize:
+    item.only("filter", "fit", "shortest", "pad_color")
+    fit = cast(Fit, item.choice("fit", FITS, "stretch"))
+    if "shortest" in item.value and fit != "crop":
+        raise item.error("shortest", "belongs to fit 'crop' only")
+    if "pad_color" in item.value and fit != "pad":
+        raise item.error("pad_color", "belongs to fit 'pad' only")
+    red, green, blue = item.numbers("pad_color", 3, 0.0)
+    if not all(value.is_integer() and 0 <= value <= 255 for value in (red, green, blue)):
+        raise item.error("pad_color", "must be three whole numbers from 0 to 255")
+    return Resize(
+        filter=cast(Filter, item.choice("filter", FILTERS, "bilinear")),
+        fit=fit,
+        shortest=item.optional_integer("shortest"),
+        pad_color=(int(red), int(green), int(blue)),
+    )
+
+
+def _output(item: _Reader) -> OutputSpec:
+    item.only("name", "kind", "labels", "temperature")
+    kind = cast(Kind, item.choice("kind", KINDS))
+    labels = item.texts("labels", least=2)
+    if len(set(labels)) != len(labels):
+        raise item.error("labels", "must differ from each other")
+    if kind in BINARY_KINDS and len(labels) != 2:
+        raise item.error("labels", f"must be two for kind {kind!r}, not {len(labels)}")
+    temperature = item.number("temperature", 1)
+    if temperature <= 0:
+        raise item.error("temperature", "must be positive")
+    if temperature != 1 and kind not in {"logit", "logits"}:
+        raise item.error("temperature", "scales logits; this output is already a probability")
+    return OutputSpec(item.text("name"), kind, labels, temperature)
+
+
+def _golden(item: _Reader, output: OutputSpec) -> GoldenCase:
+    item.only("image", "label", "probability", "tolerance")
+    case = GoldenCase(item.text("image"), item.text("label"), item.number("probability"), item.number("tolerance", 0.02))
+    if case.label not in output.labels:
+        raise item.error("label", f"is {case.label!r}, which is not one of the output's labels")
+    if not 0 <= case.probability <= 1 or not 0 < case.tolerance <= 0.5:
+        raise item.error("", "needs a probability from 0 to 1 and a tolerance above 0, at most 0.5")
+    return case

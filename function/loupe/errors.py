@@ -1,0 +1,88 @@
+"""Everything that can go wrong with a request, as types. One place holds code, status and title (RFC 9457)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+PROBLEM_CONTENT_TYPE = "application/problem+json"
+# A name, not an address: docs/api.md describes each code.
+PROBLEM_TYPE_BASE = "urn:loupe:problem:"
+
+
+class Problem(Exception):
+    """A request that got no prediction. ``detail`` is a sentence for the person who sent it, and leaks nothing.
+
+    Attributes
+    ----------
+    code : str
+        Stable word for programs; it never changes its meaning.
+    status : int
+        HTTP status. The client's fault is 4xx, never 5xx.
+    headers : dict[str, str]
+        Headers that HTTP wants with this status (``Allow``, ``Retry-After``).
+    """
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Something went wrong on our side"
+
+    def __init__(self, detail: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = headers or {}
+
+    def to_dict(self, request_id: str) -> dict[str, Any]:
+        """Return the RFC 9457 object."""
+        return {
+            "type": PROBLEM_TYPE_BASE + self.code,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            "request_id": request_id,
+        }
+
+
+class RequestInvalid(Problem):
+    code, status, title = "request_invalid", 400, "The request cannot be understood"
+
+
+class NotFound(Problem):
+    code, status, title = "not_found", 404, "There is nothing at this address"
+
+
+class MethodNotAllowed(Problem):
+    code, status, title = "method_not_allowed", 405, "This address does not take this method"
+
+
+class ImageTooLarge(Problem):
+    code, status, title = "image_too_large", 413, "The image is larger than allowed"
+
+
+class UnsupportedMediaType(Problem):
+    code, status, title = "unsupported_media_type", 415, "This kind of content is not accepted"
+
+
+class ImageUndecodable(Problem):
+    code, status, title = "image_undecodable", 422, "The image cannot be decoded"
+
+
+class UrlNotAllowed(Problem):
+    code, status, title = "url_not_allowed", 422, "This URL may not be fetched"
+
+
+class UrlUnreachable(Problem):
+    code, status, title = "url_unreachable", 422, "The URL could not be fetched"
+
+
+class ModelFailed(Problem):
+    code, status, title = "model_failed", 500, "The model gave no usable answer"
+
+
+class InternalError(Problem):
+    """What the entry point answers when anything else was raised."""
+
+
+def all_problems() -> tuple[type[Problem], ...]:
+    """Every type of problem, by status and code: the source of the table in the docs and of the alarms' codes."""
+    return tuple(sorted(Problem.__subclasses__(), key=lambda each: (each.status, each.code)))

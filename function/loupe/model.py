@@ -1,0 +1,145 @@
+"""The ONNX Runtime session: created, held against the card and warmed once, then only run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from loupe.card import CardError
+from loupe.errors import ModelFailed
+
+if TYPE_CHECKING:
+    from loupe.card import Card
+
+Array = npt.NDArray[Any]
+_ORT_TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)", "uint8": "tensor(uint8)"}
+_RUNTIME_ERRORS = ort.capi.onnxruntime_pybind11_state
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """Options for a Lambda guest: ``threads`` workers, none of them spinning while it waits.
+
+    Lambda shows two vCPUs below 3008 MiB but grants memory / 1769 MiB of one, so the count is given, never found out.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+class Model:
+    """A loaded and warmed model."""
+
+    def __init__(self, card: Card, session: ort.InferenceSession) -> None:
+        self.card = card
+        self._session = session
+        self._input = card.input.name
+        self._outputs = [card.output.name]
+        batch = session.get_inputs()[0].shape[0]
+        self.static_batch = batch if isinstance(batch, int) else None
+
+    @classmethod
+    def load(cls, card: Card, threads: int = 1) -> Model:
+        """Create the session, hold it against the card, and run it once.
+
+        Raises
+        ------
+        loupe.card.CardError
+            If a file is missing, the graph cannot be loaded, or the card disagrees with it.
+        """
+        for file in card.files:
+            if not (card.directory / file.path).is_file():
+                raise CardError(
+                    f"{card.name}: {file.path} is missing in {card.directory.name}/. "
+                    f"A graph and its external data keep their exact names; put it back, or run "
+                    f"'python -m modelkit fetch {card.name}' if the card names a URL."
+                )
+        try:
+            session = ort.InferenceSession(
+                str(card.graph_path), session_options(threads), providers=["CPUExecutionProvider"]
+            )
+        except (_RUNTIME_ERRORS.Fail, _RUNTIME_ERRORS.InvalidProtobuf, _RUNTIME_ERRORS.InvalidGraph,
+                _RUNTIME_ERRORS.RuntimeException, _RUNTIME_ERRORS.NotImplemented,
+                _RUNTIME_ERRORS.InvalidArgument, _RUNTIME_ERRORS.NoSuchFile) as error:  # fmt: skip
+            raise CardError(f"{card.name}: {card.graph} cannot be loaded by ONNX Runtime: {error}") from error
+        check_graph(card, session)
+        model = cls(card, session)
+        model.run(np.zeros((1, *card.input.shape), card.input.dtype))
+        return model
+
+    def run(self, batch: Array) -> Array:
+        """Run ``(N, ...)`` inputs and return ``(N, outputs)`` float32, whatever batch size the graph was made for.
+
+        Raises
+        ------
+        loupe.errors.ModelFailed
+            If an output is not finite.
+        """
+        if self.static_batch is None or len(batch) == self.static_batch:
+            rows = self._run(batch)
+        else:
+            rows = np.concatenate([self._run_padded(batch[i : i + self.static_batch], self.static_batch)
+                                   for i in range(0, len(batch), self.static_batch)])  # fmt: skip
+        if not np.isfinite(rows).all():
+            raise ModelFailed("The model's output for this picture is not a number.")
+        return rows
+
+    def _run(self, batch: Array) -> Array:
+        output: Array = self._session.run(self._outputs, {self._input: batch})[0]
+        return np.asarray(output, np.float32).reshape(len(batch), -1)
+
+    def _run_padded(self, part: Array, size: int) -> Array:
+        missing = size - len(part)
+        if not missing:
+            return self._run(part)
+        padding = np.zeros((missing, *part.shape[1:]), part.dtype)
+        return self._run(np.concatenate([part, padding]))[: len(part)]
+
+
+def check_graph(card: Card, session: ort.InferenceSession) -> None:
+    """Hold the card against the graph's declared input and output.
+
+    Raises
+    ------
+    loupe.card.CardError
+        With a sentence that names both sides of the disagreement.
+    """
+    inputs = {node.name: node for node in session.get_inputs()}
+    outputs = {node.name: node for node in session.get_outputs()}
+    where = f"{card.name}: the card"
+    node = inputs.get(card.input.name)
+    if node is None:
+        raise CardError(f"{where} says input {card.input.name!r}, but {card.graph} has {_listed(inputs)}.")
+    if len(inputs) > 1:
+        raise CardError(f"{where} can feed one input, but {card.graph} has {_listed(inputs)}.")
+    if node.type != _ORT_TYPES[card.input.dtype]:
+        raise CardError(f"{where} says dtype {card.input.dtype}, but input {node.name!r} is {node.type}.")
+    expected = card.input.shape
+    given = tuple(node.shape[1:])
+    fits = len(given) == len(expected) and all(
+        not isinstance(side, int) or side == want for side, want in zip(given, expected, strict=True)
+    )
+    if not fits:
+        raise CardError(
+            f"{where} says {card.input.layout} {('batch', *expected)}, but input {node.name!r} is {list(node.shape)}: "
+            "check width, height, layout and color."
+        )
+    result = outputs.get(card.output.name)
+    if result is None:
+        raise CardError(f"{where} says output {card.output.name!r}, but {card.graph} has {_listed(outputs)}.")
+    sides = [side for side in result.shape[1:] if isinstance(side, int)]
+    size = int(np.prod(sides)) if len(sides) == len(result.shape) - 1 else None
+    if size is not None and size != card.output.size:
+        raise CardError(
+            f"{where} says kind {card.output.kind!r} with {len(card.output.labels)} labels, which needs "
+            f"{card.output.size} number(s) for a picture, but output {result.name!r} gives {size}."
+        )
+
+
+def _listed(nodes: dict[str, Any]) -> str:
+    return ", ".join(f"{name!r}" for name in nodes)

@@ -1,0 +1,78 @@
+"""The model's raw numbers to labels and probabilities, as the card says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from loupe.errors import ModelFailed
+
+if TYPE_CHECKING:
+    from loupe.card import OutputSpec
+
+# What float16 or quantized graphs may leave [0, 1] by; more means that the number is no probability.
+_SLACK = 1e-3
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """``scores`` are (label, probability) pairs of all labels, highest first."""
+
+    label: str
+    probability: float
+    scores: tuple[tuple[str, float], ...]
+
+    def top(self, count: int | None) -> dict[str, float]:
+        """Return the ``count`` highest scores (None: all)."""
+        return dict(self.scores[:count])
+
+
+def read(row: Sequence[float] | Any, spec: OutputSpec) -> Prediction:
+    """Read one picture's output: ``spec.size`` finite numbers.
+
+    Raises
+    ------
+    loupe.errors.ModelFailed
+        If there are more or fewer numbers, or a 'probability' is none.
+    """
+    values = [float(value) for value in row]
+    if len(values) != spec.size:
+        raise ModelFailed(f"The model gave {len(values)} numbers where its card names {spec.size}.")
+    if spec.kind == "logit":
+        probabilities = _two(sigmoid(values[0] / spec.temperature))
+    elif spec.kind == "probability":
+        probabilities = _two(_probability(values[0]))
+    elif spec.kind == "logits":
+        probabilities = softmax([value / spec.temperature for value in values])
+    else:
+        probabilities = [_probability(value) for value in values]
+    scores = sorted(zip(spec.labels, probabilities, strict=True), key=lambda pair: -pair[1])
+    return Prediction(scores[0][0], scores[0][1], tuple(scores))
+
+
+def sigmoid(value: float) -> float:
+    """Logistic function that does not overflow."""
+    if value >= 0:
+        return 1.0 / (1.0 + math.exp(-value))
+    grown = math.exp(value)
+    return grown / (1.0 + grown)
+
+
+def softmax(values: Sequence[float]) -> list[float]:
+    """Softmax, shifted by the largest value so that it does not overflow."""
+    largest = max(values)
+    grown = [math.exp(value - largest) for value in values]
+    total = math.fsum(grown)
+    return [value / total for value in grown]
+
+
+def _two(second: float) -> list[float]:
+    return [1.0 - second, second]
+
+
+def _probability(value: float) -> float:
+    if not -_SLACK <= value <= 1 + _SLACK:
+        raise ModelFailed("The model's output is outside 0 to 1 where its card says that it is a probability.")
+    return min(1.0, max(0.0, value))

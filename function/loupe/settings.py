@@ -1,0 +1,136 @@
+"""The function's settings: the ``LOUPE_*`` environment, parsed once into a frozen dataclass."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from loupe.card import NAME_PATTERN
+from loupe.image import Limits
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+UrlPolicy = Literal["off", "allow-list", "public"]
+
+URL_POLICIES = ("off", "allow-list", "public")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+# What a Lambda function's memory must reach to get one whole vCPU (AWS Lambda developer guide, 'memory').
+MIB_PER_VCPU = 1769
+
+
+class SettingsError(ValueError):
+    """A bad value. The message names the variable, the value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class UrlRules:
+    """Which URLs may be fetched; see `loupe.url`."""
+
+    policy: UrlPolicy = "off"
+    hosts: tuple[str, ...] = ()
+    schemes: tuple[str, ...] = ("https",)
+    ports: tuple[int, ...] = (443,)
+    private_networks: tuple[Network, ...] = ()
+    timeout_seconds: float = 5.0
+    max_redirects: int = 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that the function is told from outside."""
+
+    environment: str
+    model: str
+    models_dir: Path
+    url: UrlRules
+    limits: Limits
+    log_level: str
+    threads: int
+
+    @classmethod
+    def from_environment(cls, variables: Mapping[str, str], default_models_dir: Path) -> Settings:
+        """Parse the variables.
+
+        Raises
+        ------
+        SettingsError
+            For the first bad value; the cold start stops there.
+        """
+        read = _Variables(variables)
+        model = read.text("LOUPE_MODEL", "hair-type")
+        if not NAME_PATTERN.fullmatch(model):
+            raise SettingsError(f"LOUPE_MODEL is {model!r} but must be the name of a folder in models/.")
+        policy = cast(UrlPolicy, read.choice("LOUPE_URL_POLICY", URL_POLICIES, "off"))
+        schemes = read.items("LOUPE_URL_SCHEMES", "https")
+        if not set(schemes) <= {"https", "http"}:
+            raise SettingsError(f"LOUPE_URL_SCHEMES is {','.join(schemes)!r} but may hold https and http only.")
+        hosts = tuple(host.lower() for host in read.items("LOUPE_URL_HOSTS", ""))
+        if policy == "allow-list" and not hosts:
+            raise SettingsError("LOUPE_URL_POLICY is 'allow-list' but LOUPE_URL_HOSTS names no host.")
+        memory = read.integer("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MIB_PER_VCPU, 1)
+        return cls(
+            environment=read.text("LOUPE_ENVIRONMENT", "local"),
+            model=model,
+            models_dir=Path(read.text("LOUPE_MODELS_DIR", str(default_models_dir))),
+            url=UrlRules(
+                policy=policy,
+                hosts=hosts,
+                schemes=schemes,
+                ports=read.ports("LOUPE_URL_PORTS", "443,80" if "http" in schemes else "443"),
+                private_networks=read.networks("LOUPE_URL_PRIVATE_NETWORKS"),
+                timeout_seconds=read.number("LOUPE_URL_TIMEOUT_SECONDS", 5.0),
+            ),
+            limits=Limits(
+                max_bytes=read.integer("LOUPE_MAX_IMAGE_BYTES", Limits.max_bytes, 1),
+                max_pixels=read.integer("LOUPE_MAX_IMAGE_PIXELS", Limits.max_pixels, 1),
+            ),
+            log_level=read.choice("LOUPE_LOG_LEVEL", LOG_LEVELS, "INFO"),
+            threads=read.integer("LOUPE_THREADS", max(1, round(memory / MIB_PER_VCPU)), 1),
+        )
+
+
+class _Variables:
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def text(self, name: str, default: str) -> str:
+        return self._variables.get(name, "").strip() or default
+
+    def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
+        value = self.text(name, default)
+        if value not in allowed:
+            raise SettingsError(f"{name} is {value!r} but must be one of {', '.join(allowed)}.")
+        return value
+
+    def integer(self, name: str, default: int, least: int) -> int:
+        value = self.text(name, str(default))
+        if not value.isascii() or not value.isdigit() or int(value) < least:
+            raise SettingsError(f"{name} is {value!r} but must be a whole number of at least {least}.")
+        return int(value)
+
+    def number(self, name: str, default: float) -> float:
+        value = self.text(name, str(default))
+        try:
+            number = float(value)
+        except ValueError:
+            number = 0.0
+        if not 0 < number < 900:
+            raise SettingsError(f"{name} is {value!r} but must be a number of seconds above 0 and below 900.")
+        return number
+
+    def items(self, name: str, default: str) -> tuple[str, ...]:
+        return tuple(item.strip() for item in self.text(name, default).split(",") if item.strip())
+
+    def ports(self, name: str, default: str) -> tuple[int, ...]:
+        items = self.items(name, default)
+        if not all(item.isascii() and item.isdigit() and 0 < int(item) < 65536 for item in items):
+            raise SettingsError(f"{name} is {','.join(items)!r} but must be port numbers with commas between.")
+        return tuple(int(item) for item in items)
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        try:
+            return tuple(ipaddress.ip_network(item) for item in self.items(name, ""))
+        except ValueError as error:
+            raise SettingsError(f"{name} must be networks such as 10.0.0.0/8, with commas between: {error}.") from None
