@@ -8,7 +8,6 @@ same contract for editors and for ``modelkit verify``; a test holds the two equa
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +15,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from loupe.json_fields import Fields
+
 Layout = Literal["NCHW", "NHWC"]
 Color = Literal["RGB", "BGR", "L"]
 Dtype = Literal["float32", "float16", "uint8"]
 Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 Fit = Literal["stretch", "crop", "pad"]
+Icc = Literal["ignore", "srgb"]
 Kind = Literal["logit", "probability", "logits", "probabilities"]
 
 LAYOUTS = ("NCHW", "NHWC")
@@ -28,9 +30,11 @@ COLORS = ("RGB", "BGR", "L")
 DTYPES = ("float32", "float16", "uint8")
 FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 FITS = ("stretch", "crop", "pad")
+ICC = ("ignore", "srgb")
 KINDS = ("logit", "probability", "logits", "probabilities")
 BINARY_KINDS = ("logit", "probability")
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+VERSION_PATTERN = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 
 
 class CardError(ValueError):
@@ -64,7 +68,11 @@ class Resize:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """The input tensor: ``(pixel * scale - mean) / std`` for each channel, in the tensor's channel order."""
+    """The input tensor: ``(pixel * scale - mean) / std`` for each channel, in the tensor's channel order.
+
+    ``jpeg_draft`` and ``icc`` say how a file becomes pixels (see `loupe.image`): training and serving must agree on it,
+    so it stands here and not in the function's settings.
+    """
 
     name: str
     width: int
@@ -74,6 +82,7 @@ class InputSpec:
     color: Color = "RGB"
     resize: Resize = Resize()
     jpeg_draft: float = 0
+    icc: Icc = "ignore"
     scale: float = 1.0
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
@@ -95,9 +104,10 @@ class InputSpec:
             return (self.width, self.height)
         if self.resize.fit == "crop":
             if self.resize.shortest is not None:
-                ratio = self.resize.shortest / min(width, height)
-            else:
-                ratio = max(self.width / width, self.height / height)
+                # torchvision's Resize cuts the longer side's fraction off.
+                least_side = min(width, height)
+                return (self.resize.shortest * width // least_side, self.resize.shortest * height // least_side)
+            ratio = max(self.width / width, self.height / height)
             least = (self.width, self.height)
         else:
             ratio = min(self.width / width, self.height / height)
@@ -151,99 +161,6 @@ class Card:
         return self.directory / self.graph
 
 
-class _Reader:
-    """Typed access to a JSON object, with the key's path in every complaint."""
-
-    def __init__(self, value: Any, where: str, card: str) -> None:
-        self.where, self.card = where, card
-        if not isinstance(value, dict):
-            raise self.error("", f"must be an object, not {_name(value)}")
-        self.value: dict[str, Any] = value
-
-    def error(self, key: str, complaint: str) -> CardError:
-        path = ".".join(part for part in (self.where, key) if part) or "the card"
-        return CardError(f"{self.card}: {path} {complaint}.")
-
-    def only(self, *keys: str) -> None:
-        unknown = sorted(set(self.value) - set(keys))
-        if unknown:
-            raise self.error(unknown[0], f"is not a key that a card has here (known: {', '.join(keys)})")
-
-    def child(self, key: str, default: Any = None) -> _Reader:
-        path = ".".join(part for part in (self.where, key) if part)
-        if key not in self.value and default is None:
-            raise self.error(key, "is missing")
-        return _Reader(self.value.get(key, default), path, self.card)
-
-    def children(self, key: str) -> list[_Reader]:
-        value = self.value.get(key, [])
-        if not isinstance(value, list):
-            raise self.error(key, f"must be a list, not {_name(value)}")
-        return [_Reader(item, f"{key}[{i}]", self.card) for i, item in enumerate(value)]
-
-    def text(self, key: str, default: str | None = None) -> str:
-        value = self.value.get(key, default)
-        if value is None:
-            raise self.error(key, "is missing")
-        if not isinstance(value, str) or not value:
-            raise self.error(key, f"must be a text, not {_name(value)}")
-        return value
-
-    def optional_text(self, key: str) -> str | None:
-        return self.text(key) if key in self.value else None
-
-    def choice(self, key: str, allowed: tuple[str, ...], default: str | None = None) -> str:
-        value = self.text(key, default)
-        if value not in allowed:
-            raise self.error(key, f"is {value!r} but must be one of {', '.join(allowed)}")
-        return value
-
-    def number(self, key: str, default: float | None = None) -> float:
-        value = self.value.get(key, default)
-        if value is None:
-            raise self.error(key, "is missing")
-        if isinstance(value, str) and re.fullmatch(r"1/[1-9]\d{0,8}", value):
-            return 1.0 / int(value[2:])
-        return self._finite(key, value)
-
-    def _finite(self, key: str, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise self.error(key, f"must be a finite number, not {_name(value)}")
-        return float(value)
-
-    def integer(self, key: str, default: int | None = None, *, least: int = 1) -> int:
-        value = self.value.get(key, default)
-        if value is None:
-            raise self.error(key, "is missing")
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise self.error(key, f"must be a whole number of at least {least}, not {value!r}")
-        return value
-
-    def optional_integer(self, key: str) -> int | None:
-        return self.integer(key) if key in self.value else None
-
-    def numbers(self, key: str, length: int, default: float) -> tuple[float, ...]:
-        value = self.value.get(key, [default] * length)
-        if not isinstance(value, list) or len(value) != length:
-            raise self.error(key, f"must be a list of {length} number(s), one for each channel")
-        return tuple(self._finite(key, item) for item in value)
-
-    def texts(self, key: str, *, least: int = 0) -> tuple[str, ...]:
-        value = self.value.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            raise self.error(key, "must be a list of texts")
-        if len(value) < least:
-            raise self.error(key, f"must list at least {least}")
-        return tuple(value)
-
-
-def _name(value: Any) -> str:
-    if value is None:
-        return "null"
-    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
-    return names.get(type(value), "a number")
-
-
 def load_card(directory: Path | str) -> Card:
     """Read ``card.json`` of a model's folder.
 
@@ -267,7 +184,7 @@ def load_card(directory: Path | str) -> Card:
 
 def parse_card(raw: Any, directory: Path) -> Card:
     """Check a card's JSON and give it types; see `load_card`."""
-    top = _Reader(raw, "", f"card.json of {directory.name!r}")
+    top = Fields(raw, f"card.json of {directory.name!r}", CardError)
     top.only(
         "$schema", "name", "version", "variant", "description", "graph", "files", "input", "output", "golden",
         "evaluation", "release", "provenance", "license", "quantization", "training",
@@ -275,6 +192,9 @@ def parse_card(raw: Any, directory: Path) -> Card:
     name = top.text("name")
     if not NAME_PATTERN.fullmatch(name):
         raise top.error("name", f"is {name!r} but must be lower-case letters, digits, '.', '_' or '-'")
+    version = top.text("version")
+    if not VERSION_PATTERN.fullmatch(version):
+        raise top.error("version", f"is {version!r} but must be three numbers with dots between, as in 1.0.0")
     output = _output(top.child("output"))
     files = tuple(_file(item) for item in top.children("files"))
     graph = top.text("graph", "model.onnx")
@@ -285,7 +205,7 @@ def parse_card(raw: Any, directory: Path) -> Card:
     return Card(
         directory=directory,
         name=name,
-        version=top.text("version"),
+        version=version,
         variant=top.text("variant", "fp32"),
         description=top.text("description", name),
         graph=graph,
@@ -297,7 +217,7 @@ def parse_card(raw: Any, directory: Path) -> Card:
     )
 
 
-def _file(item: _Reader) -> ModelFile:
+def _file(item: Fields) -> ModelFile:
     item.only("path", "sha256", "bytes", "urls", "git_blob_sha1")
     path = item.text("path")
     if path.startswith("/") or "\\" in path or ".." in path.split("/"):
@@ -307,11 +227,15 @@ def _file(item: _Reader) -> ModelFile:
         raise item.error("sha256", "must be 64 lower-case hex digits")
     if digest is None and "git_blob_sha1" not in item.value:
         raise item.error("sha256", "is missing: give it, or git_blob_sha1 where only that is known")
-    return ModelFile(path, digest, item.optional_integer("bytes"), item.texts("urls"), item.optional_text("git_blob_sha1"))
+    return ModelFile(
+        path, digest, item.optional_integer("bytes"), item.texts("urls"), item.optional_text("git_blob_sha1")
+    )
 
 
-def _input(item: _Reader) -> InputSpec:
-    item.only("name", "width", "height", "layout", "dtype", "color", "resize", "jpeg_draft", "scale", "mean", "std")
+def _input(item: Fields) -> InputSpec:
+    item.only(
+        "name", "width", "height", "layout", "dtype", "color", "resize", "jpeg_draft", "icc", "scale", "mean", "std"
+    )
     color = cast(Color, item.choice("color", COLORS, "RGB"))
     channels = 1 if color == "L" else 3
     spec = InputSpec(
@@ -323,6 +247,7 @@ def _input(item: _Reader) -> InputSpec:
         color=color,
         resize=_resize(item.child("resize", {})),
         jpeg_draft=item.number("jpeg_draft", 0),
+        icc=cast(Icc, item.choice("icc", ICC, "ignore")),
         scale=item.number("scale", 1),
         mean=item.numbers("mean", channels, 0.0),
         std=item.numbers("std", channels, 1.0),
@@ -341,7 +266,7 @@ def _input(item: _Reader) -> InputSpec:
     return spec
 
 
-def _resize(item: _Reader) -> Resize:
+def _resize(item: Fields) -> Resize:
     item.only("filter", "fit", "shortest", "pad_color")
     fit = cast(Fit, item.choice("fit", FITS, "stretch"))
     if "shortest" in item.value and fit != "crop":
@@ -359,7 +284,7 @@ def _resize(item: _Reader) -> Resize:
     )
 
 
-def _output(item: _Reader) -> OutputSpec:
+def _output(item: Fields) -> OutputSpec:
     item.only("name", "kind", "labels", "temperature")
     kind = cast(Kind, item.choice("kind", KINDS))
     labels = item.texts("labels", least=2)
@@ -375,9 +300,11 @@ def _output(item: _Reader) -> OutputSpec:
     return OutputSpec(item.text("name"), kind, labels, temperature)
 
 
-def _golden(item: _Reader, output: OutputSpec) -> GoldenCase:
+def _golden(item: Fields, output: OutputSpec) -> GoldenCase:
     item.only("image", "label", "probability", "tolerance")
-    case = GoldenCase(item.text("image"), item.text("label"), item.number("probability"), item.number("tolerance", 0.02))
+    case = GoldenCase(
+        item.text("image"), item.text("label"), item.number("probability"), item.number("tolerance", 0.02)
+    )
     if case.label not in output.labels:
         raise item.error("label", f"is {case.label!r}, which is not one of the output's labels")
     if not 0 <= case.probability <= 1 or not 0 < case.tolerance <= 0.5:

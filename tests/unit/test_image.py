@@ -1,0 +1,224 @@
+"""Bytes to pictures: formats, modes, orientation, and limits that hold before anything is decoded."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pictures
+import pytest
+from PIL import Image
+from pictures import BLUE, RED, WHITE
+
+from loupe.card import InputSpec, Resize
+from loupe.errors import ImageTooLarge, ImageUndecodable, UnsupportedMediaType
+from loupe.image import Limits, decode, media_type_of
+
+SPEC = InputSpec("input", 20, 20)
+GREY = InputSpec("input", 20, 20, color="L", mean=(0.0,), std=(1.0,))
+LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000_000)
+
+
+def read(data: bytes, spec: InputSpec = SPEC, limits: Limits = LIMITS) -> Image.Image:
+    return decode(data, limits, spec)
+
+
+def difference(image: Image.Image, expected: Image.Image) -> float:
+    """Mean absolute difference of two pictures, in 8-bit steps."""
+    assert image.size == expected.size
+    return float(np.abs(np.asarray(image, float) - np.asarray(expected.convert(image.mode), float)).mean())
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_each_format_is_told_by_its_content(kind: str) -> None:
+    data = getattr(pictures, kind)()
+    assert media_type_of(data) == f"image/{kind}"
+    image = read(data)
+    assert image.mode == "RGB"
+    assert difference(image, pictures.scene()) < (2 if kind == "jpeg" else 0.01)
+
+
+@pytest.mark.parametrize(
+    "content", [b"<svg/>", b"BM" + bytes(60), b"II*\0" + bytes(60), b"%PDF-1.7", b"x", b"RIFF1234WAVE"]
+)
+def test_other_content_is_refused_by_name_of_what_is_read(content: bytes) -> None:
+    with pytest.raises(UnsupportedMediaType, match="JPEG, PNG"):
+        read(content)
+
+
+def test_nothing_is_not_a_picture() -> None:
+    with pytest.raises(ImageUndecodable, match="empty"):
+        read(b"")
+
+
+MODES: dict[str, tuple[bytes, tuple[int, int, int]]] = {
+    "RGBA half red over white": (pictures.png(pictures.solid((255, 0, 0, 128), mode="RGBA")), (255, 127, 127)),
+    "RGBA clear": (pictures.png(pictures.solid((1, 2, 3, 0), mode="RGBA")), WHITE),
+    "RGBA opaque": (pictures.png(pictures.solid((1, 2, 3, 255), mode="RGBA")), (1, 2, 3)),
+    "LA half": (pictures.png(pictures.solid((0, 128), mode="LA")), (127, 127, 127)),
+    "L": (pictures.png(pictures.solid(77, mode="L")), (77, 77, 77)),
+    "L with a clear value": (pictures.png(pictures.solid(77, mode="L"), transparency=77), WHITE),
+    "RGB with a clear colour": (pictures.png(pictures.solid(BLUE), transparency=BLUE), WHITE),
+    "1 bit": (pictures.png(pictures.solid(1, mode="1")), WHITE),
+    "P": (pictures.png(pictures.solid(RED).quantize(4)), RED),
+    "P with a clear index": (pictures.png(pictures.solid(RED).quantize(4), transparency=0), WHITE),
+    "P with half-clear indexes": (pictures.png(pictures.solid(RED).quantize(4), transparency=b"\x80"), (255, 127, 127)),
+    "16-bit grey": (pictures.png(Image.new("I;16", (64, 48), 0x4D80)), (0x4D, 0x4D, 0x4D)),
+    "16-bit RGB": (
+        pictures.png_of(2, 2, (b"\0" + struct.pack(">HHH", 0x11FF, 0x2200, 0x3380) * 2) * 2, depth=16),
+        (0x11, 0x22, 0x33),
+    ),
+    "JPEG grey": (pictures.jpeg(pictures.solid(77, mode="L")), (77, 77, 77)),
+    "JPEG CMYK": (pictures.jpeg(pictures.solid((0, 255, 255, 0), mode="CMYK")), RED),
+    "WebP with alpha": (pictures.webp(pictures.solid((255, 0, 0, 128), mode="RGBA"), exact=True), (255, 127, 127)),
+    "WebP lossy with alpha": (pictures.webp(pictures.solid((0, 0, 0, 0), mode="RGBA"), lossless=False), WHITE),
+}
+
+
+@pytest.mark.parametrize("case", MODES)
+def test_every_mode_becomes_rgb_over_white(case: str) -> None:
+    data, expected = MODES[case]
+    image = read(data)
+    assert image.mode == "RGB"
+    pixels = np.asarray(image).reshape(-1, 3).astype(int)
+    assert np.abs(pixels - expected).max() <= (2 if "JPEG" in case else 1)
+
+
+@pytest.mark.parametrize("case", MODES)
+def test_every_mode_becomes_grey_for_a_grey_model(case: str) -> None:
+    data, (red, green, blue) = MODES[case]
+    image = read(data, GREY)
+    assert image.mode == "L"
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    assert abs(np.asarray(image).astype(float).mean() - luma) <= 2
+
+
+def test_cmyk_of_adobe_is_not_shown_inverted() -> None:
+    data = pictures.jpeg(pictures.solid((0, 0, 0, 0), mode="CMYK"))
+    assert b"Adobe" in data
+    assert np.asarray(read(data)).min() >= 253
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize("draft", [0, 1])
+def test_exif_orientation_is_obeyed(kind: str, orientation: int, draft: int) -> None:
+    scene = pictures.scene((320, 160))
+    stored = pictures.turned_away(scene, orientation)
+    data = getattr(pictures, kind)(stored, exif=pictures.exif(orientation))
+    image = read(data, InputSpec("input", 40, 20, jpeg_draft=draft))
+    if kind == "jpeg" and draft:
+        assert image.size == (40, 20)
+        scene = scene.resize(image.size, Image.Resampling.BOX)
+    assert difference(image, scene) < 2.5
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [(3, 0), (3, 9), (3, 60000), (2, 0x3600), (4, 1 << 31), (5, 6), (12, 6), (7, 6), (99, 6)]
+)
+def test_a_senseless_orientation_is_ignored(kind: int, value: int) -> None:
+    # A big-endian TIFF block with one entry: tag 274, of a type that is not what the standard says, or out of range.
+    entry = struct.pack(">HHI", 0x0112, kind, 1) + (
+        struct.pack(">HH", value, 0) if kind == 3 else struct.pack(">I", value)
+    )
+    block = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">H", 1) + entry + bytes(4)
+    assert difference(read(pictures.jpeg(exif=block)), pictures.scene()) < 2
+
+
+@pytest.mark.parametrize(
+    "block", [b"Exif\0\0", b"Exif\0\0II*\0", b"Exif\0\0MM\0*\xff\xff\xff\xff", b"Exif\0\0" + bytes(40)]
+)
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_broken_exif_does_not_make_a_picture_unreadable(kind: str, block: bytes) -> None:
+    assert difference(read(getattr(pictures, kind)(exif=block)), pictures.scene()) < 2
+
+
+@pytest.mark.parametrize(("fit", "shortest"), [("stretch", None), ("crop", None), ("crop", 30), ("pad", None)])
+@pytest.mark.parametrize("size", [(640, 480), (481, 161), (161, 1281), (20, 20), (7, 5)])
+def test_scaled_decoding_keeps_what_the_resize_needs(fit: Any, shortest: int | None, size: tuple[int, int]) -> None:
+    spec = InputSpec("input", 20, 24, jpeg_draft=2, resize=Resize(fit=fit, shortest=shortest))
+    image = read(pictures.jpeg(pictures.scene(size)), spec)
+    for side, full, needed in zip(image.size, size, spec.resized(*size), strict=True):
+        assert side >= min(full, 2 * needed)
+        assert side <= full
+
+
+def test_without_scaled_decoding_a_jpeg_is_decoded_in_full() -> None:
+    assert read(pictures.jpeg(pictures.scene((640, 480)))).size == (640, 480)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_one_byte_over_the_limit_is_refused(kind: str) -> None:
+    data = getattr(pictures, kind)()
+    assert read(data, limits=Limits(len(data), 10_000)).mode == "RGB"
+    with pytest.raises(ImageTooLarge, match="bytes"):
+        read(data, limits=Limits(len(data) - 1, 10_000))
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_one_pixel_over_the_limit_is_refused(kind: str) -> None:
+    data = getattr(pictures, kind)(pictures.solid(size=(100, 100)))
+    assert read(data, limits=Limits(100_000, 10_000)).size == (100, 100)
+    with pytest.raises(ImageTooLarge, match="100 x 100 pixels"):
+        read(data, limits=Limits(100_000, 9_999))
+
+
+def test_a_declared_size_allocates_nothing() -> None:
+    data = pictures.png_of(100_000, 100_000, bytes(30_001))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageTooLarge, match="100000 x 100000"):
+            read(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_what_is_cut_off_is_refused(kind: str) -> None:
+    data = getattr(pictures, kind)()
+    for share in (0.02, 0.3, 0.5, 0.9, 0.99):
+        with pytest.raises((ImageUndecodable, UnsupportedMediaType)):
+            read(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_what_follows_the_picture_is_ignored(kind: str) -> None:
+    data = getattr(pictures, kind)()
+    assert difference(read(data + b"\0" * 300 + b"trailing"), pictures.scene()) < 2
+
+
+def test_progressive_jpeg() -> None:
+    assert difference(read(pictures.jpeg(progressive=True)), pictures.scene()) < 2
+
+
+def test_several_pictures_in_one_jpeg_show_the_first() -> None:
+    data = pictures.encode(pictures.scene(), "MPO", save_all=True, append_images=[pictures.solid()], quality=95)
+    assert media_type_of(data) == "image/jpeg"
+    assert difference(read(data), pictures.scene()) < 3
+
+
+def test_an_animation_shows_its_first_frame() -> None:
+    data = pictures.webp(pictures.solid(RED), save_all=True, append_images=[pictures.solid(BLUE)] * 3)
+    assert read(data).getpixel((5, 5)) == RED
+    data = pictures.png(pictures.solid(RED), save_all=True, append_images=[pictures.solid(BLUE)] * 3)
+    assert read(data).getpixel((5, 5)) == RED
+
+
+def test_the_details_name_no_path_and_no_library() -> None:
+    for broken in (pictures.png()[:60], pictures.jpeg()[:100], pictures.webp()[:40]):
+        with pytest.raises(ImageUndecodable) as caught:
+            read(broken)
+        assert not {"/", "Pillow", "PIL", "Traceback"} & set(caught.value.detail.split())
+        assert caught.value.__cause__ is None
+
+
+def test_the_given_bytes_are_not_changed() -> None:
+    data = pictures.png(pictures.solid((255, 0, 0, 128), mode="RGBA"))
+    before = bytes(data)
+    read(data)
+    assert io.BytesIO(data).read() == before
