@@ -1,0 +1,65 @@
+# Every command that a person types. `make` alone lists them.
+ENV ?= dev
+IMAGE ?=
+SHELL := /bin/sh
+PY := .venv/bin/python
+# Node and npm come with the virtual environment; jsii and the CDK CLI are to use that one.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export JSII_NODE := $(CURDIR)/.venv/bin/node
+export AWS_CDK_DISABLE_VERSION_CHECK := 1
+CDK := node_modules/.bin/cdk -c env=$(ENV)
+
+.PHONY: help setup demo test up down synth diff deploy destroy lint format lock openapi bench clean
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  ENV=dev|prod|local chooses the environment of synth, diff, deploy and destroy; IMAGE=path is for demo."
+
+setup: ## Set up everything in .venv, node_modules and .local (the other commands do it themselves)
+	@python=$$(./scripts/find-python.sh) && "$$python" scripts/bootstrap.py
+
+demo: setup ## Deploy to a local cloud, classify pictures (IMAGE=path for your own), take it down
+	@$(PY) -m localcloud demo $(if $(IMAGE),--image "$(IMAGE)")
+
+test: setup ## Run every test that this machine can run; say which it could not, and why
+	@$(PY) -m pytest
+
+up: setup ## Start the local cloud, deploy to it and leave it running
+	@$(PY) -m localcloud up
+
+down: setup ## End the local cloud
+	@$(PY) -m localcloud down
+
+synth: setup ## Write the CloudFormation template of ENV; offline
+	@$(CDK) synth --quiet && echo "cdk.out/Loupe-$(ENV).template.json"
+
+diff: setup ## Compare ENV with what is deployed (AWS credentials)
+	@$(CDK) diff
+
+deploy: setup ## Deploy ENV to AWS (AWS credentials, Docker)
+	@$(CDK) deploy
+
+destroy: setup ## Delete ENV from AWS (AWS credentials)
+	@$(CDK) destroy
+
+lint: setup ## ruff, mypy --strict
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+
+format: setup ## Let ruff format and mend
+	@$(PY) -m ruff check --fix --exit-zero -q . ; $(PY) -m ruff format -q .
+
+lock: setup ## Write the requirements.txt files, with hashes, from the requirements.in files
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		requirements.in -o requirements.txt
+	@uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header \
+		-c requirements.txt function/requirements.in -o function/requirements.txt
+
+openapi: setup ## Write docs/openapi.json and the tables of docs/api.md from their source
+	@$(PY) -m loupe.contract docs/openapi.json docs/api.md
+
+bench: setup ## Measure beside peers and the floor; write docs/benchmarks.md
+	@$(PY) -m benchmarks
+
+clean: ## Delete what setup and the tools made
+	rm -rf .venv .local node_modules cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis
