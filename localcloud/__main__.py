@@ -1,0 +1,218 @@
+"""`python -m localcloud`: the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.table import Table
+
+from localcloud import cloud, demo, models
+from localcloud.aws import Account
+from localcloud.cloud import Steps
+from localcloud.errors import CloudError
+from localcloud.settings import effective, overrides
+from localcloud.state import PROJECT, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEFAULT_PORT = 4577
+SOURCES = ("function", "ministack", "fleet", "synth", "bootstrap", "deploy")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="""Loupe's cloud on one machine: the CDK app deployed to MiniStack, the function in Lambda's runtime emulator.
+
+Examples:
+
+    python -m localcloud demo --image photo.jpg
+
+    python -m localcloud up --set function.memory_mib=3008
+
+    python -m localcloud status --json
+
+    python -m localcloud logs --follow
+
+    python -m localcloud down
+""",
+)
+
+StateOption = Annotated[Path, typer.Option("--state", help="Folder of this cloud; another folder is another cloud.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a setting: path=value, such as model.name=hair-type.")
+]
+SettingsOption = Annotated[str | None, typer.Option("--settings", help="Change settings: a JSON merge patch.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, progress on stderr.")]
+
+out = Console(highlight=False, soft_wrap=True)
+progress = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def up(
+    state: StateOption = PROJECT / ".local",
+    port: Annotated[int, typer.Option(help="Port of the emulated AWS; 0 takes a free one.")] = DEFAULT_PORT,
+    set_: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start the cloud, or deploy what has changed if it is up; leave it running."""
+    with _told():
+        changes = overrides(settings, set_ or [], os.environ)
+        endpoint = cloud.up(State(state.resolve()), port, changes, Steps(_say))
+        if as_json:
+            print(json.dumps(endpoint, indent=2))
+            return
+        out.print(f"\nurl      {endpoint['url']}\napi_key  {endpoint['api_key']}\n")
+        out.print(_curl(endpoint, models.golden(effective(changes).model.name)[0].path), markup=False)
+
+
+@app.command()
+def down(state: StateOption = PROJECT / ".local") -> None:
+    """End exactly what `up` started."""
+    with _told():
+        ended = cloud.down(State(state.resolve()))
+        out.print(f"ended: {', '.join(ended)}" if ended else "nothing was running")
+
+
+@app.command()
+def status(state: StateOption = PROJECT / ".local", as_json: JsonOption = False) -> None:
+    """Say what runs and how the fleet is doing; exit 1 if the cloud is not up."""
+    with _told():
+        found = cloud.status(State(state.resolve()))
+        if as_json:
+            print(json.dumps(found, indent=2))
+        elif not found["up"]:
+            out.print(f"not up ({found['state']})")
+        else:
+            out.print(f"up on port {found['port']}: {found.get('endpoint', {}).get('url', 'nothing deployed')}")
+            for name, pool in found["fleet"]["functions"].items():
+                out.print(f"{name}: {pool['busy']} busy, {pool['idle']} idle, at most {pool['limit']}")
+        raise typer.Exit(0 if found["up"] else 1)
+
+
+@app.command(name="demo")
+def demonstrate(
+    image: Annotated[Path | None, typer.Option(help="A picture of your own, classified too.")] = None,
+    state: StateOption = PROJECT / ".local" / "demo",
+    set_: SetOption = None,
+    settings: SettingsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring a cloud up, classify golden pictures, take it down; exit 1 if a label is wrong."""
+    with _told():
+        begun = time.monotonic()
+        changes = overrides(settings, set_ or [], os.environ)
+        rows = demo.run(State(state.resolve()), image, changes, Steps(_say))
+        if as_json:
+            print(json.dumps([row.to_dict() for row in rows], indent=2))
+        else:
+            _table(rows)
+            out.print(f"{time.monotonic() - begun:.1f} s in all")
+        raise typer.Exit(0 if all(row.right for row in rows) else 1)
+
+
+@app.command()
+def logs(
+    source: Annotated[str, typer.Argument(help=f"One of: {', '.join(SOURCES)}.")] = "function",
+    state: StateOption = PROJECT / ".local",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as new lines come (function only).")] = False,
+) -> None:
+    """Print the function's log group, or the log of a part of the cloud."""
+    with _told():
+        here = State(state.resolve())
+        if source not in SOURCES:
+            raise CloudError(f"There is no log {source!r}: name one of {', '.join(SOURCES)}.")
+        if source == "function":
+            _function_log(here, follow=follow)
+            return
+        path = here.logs / f"{source}.log"
+        if not path.exists():
+            raise CloudError(f"There is no {path} yet.")
+        print(path.read_text(encoding="utf-8", errors="replace"), end="")
+
+
+def _function_log(state: State, *, follow: bool) -> None:
+    endpoint = state.read_endpoint()
+    account = Account(endpoint["aws_endpoint"], endpoint["region"], endpoint["account"])
+    function = account.client("lambda").get_function_configuration(FunctionName=endpoint["outputs"]["FunctionName"])
+    group = (function.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{function['FunctionName']}"
+    client, seen, start = account.client("logs"), set[str](), 0
+    while True:
+        for page in client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start):
+            for event in page["events"]:
+                if event["eventId"] not in seen:
+                    seen.add(event["eventId"])
+                    start = max(start, event["timestamp"])
+                    print(event["message"], flush=True)
+        if not follow:
+            return
+        time.sleep(1.0)
+
+
+def _table(rows: list[demo.Row]) -> None:
+    table = Table("picture", "label", "expected", "probability", "ms", "server ms")
+    for column in table.columns[3:]:
+        column.justify = "right"
+    for row in rows:
+        style = "green" if row.right else "bold red"
+        server = "" if row.server_milliseconds is None else f"{row.server_milliseconds:.1f}"
+        label, expected = f"[{style}]{row.label}[/]", row.expected or ""
+        table.add_row(row.picture, label, expected, f"{row.probability:.3f}", f"{row.milliseconds:.1f}", server)
+    out.print(table)
+
+
+def _curl(endpoint: dict[str, Any], picture: Path) -> str:
+    """A command that works when it is pasted into a shell in the present folder."""
+    path = picture.relative_to(Path.cwd()) if picture.is_relative_to(Path.cwd()) else picture
+    key = f" -H {shlex.quote('x-api-key: ' + endpoint['api_key'])}" if endpoint["api_key"] else ""
+    return (
+        f"curl -s {shlex.quote(endpoint['url'] + '/v1/classify')}{key} "
+        f"-H {shlex.quote('Content-Type: ' + demo.media_type(picture))} --data-binary {shlex.quote('@' + str(path))}"
+    )
+
+
+def _say(what: str, seconds: float) -> None:
+    progress.print(f"[green]✓[/] {what:<44} {seconds:6.1f} s")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell an error in a sentence, and let SIGTERM clean up as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except CloudError as error:
+        progress.print(f"[bold red]error:[/] {_plain(str(error))}")
+        raise typer.Exit(1) from error
+    except (ClientError, BotoCoreError) as error:
+        progress.print(f"[bold red]error:[/] the local cloud did not do as it was asked: {_plain(str(error))}")
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt as error:
+        progress.print("\ninterrupted: what this command started has been ended")
+        raise typer.Exit(130) from error
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+if __name__ == "__main__":
+    sys.exit(app())

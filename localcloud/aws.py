@@ -1,0 +1,49 @@
+"""The emulated AWS account: its endpoint and root credentials, and an environment in which programs see no other."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+SECRET = "local"  # noqa: S105 - any text does
+
+
+@dataclass(frozen=True)
+class Account:
+    """MiniStack takes a key id of twelve digits as the root of the account with that number; the secret is any."""
+
+    endpoint: str
+    region: str
+    number: str = "000000000000"
+
+    def client(self, service: str) -> Any:
+        # The stubs know each service by its literal name; here the name is a value.
+        session: Any = boto3.Session()
+        return session.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=self.region,
+            aws_access_key_id=self.number,
+            aws_secret_access_key=SECRET,
+            config=Config(retries={"max_attempts": 2, "mode": "standard"}, connect_timeout=2, read_timeout=60),
+        )
+
+    def environment(self) -> dict[str, str]:
+        """Variables of this process with every way to another AWS account closed."""
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return {
+            **variables,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ENDPOINT_URL_S3": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.number,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }

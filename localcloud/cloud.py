@@ -1,0 +1,188 @@
+"""A local cloud from nothing to a healthy endpoint, and back to nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import time
+import urllib.error
+import urllib.request
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from localcloud import emulator, omissions, stage
+from localcloud.aws import Account
+from localcloud.deploy import Deployer, command_line
+from localcloud.errors import CloudError
+from localcloud.processes import wait_until
+from localcloud.settings import ENVIRONMENT, compose, effective
+from localcloud.state import PROJECT, Running, State, runtime_emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+REGION = "us-east-1"
+HEALTH_SECONDS = 15.0
+
+
+@dataclass
+class Steps:
+    """Tells each step and how long it took, to whoever listens."""
+
+    say: Callable[[str, float], None]
+
+    @contextmanager
+    def __call__(self, what: str) -> Iterator[None]:
+        begun = time.monotonic()
+        yield
+        self.say(what, time.monotonic() - begun)
+
+
+def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> dict[str, Any]:
+    """Start what is not running, deploy, and answer with what endpoint.json then holds.
+
+    A cloud that this call started is gone again if anything goes wrong or Ctrl-C is pressed; one that ran before stays.
+
+    Parameters
+    ----------
+    port
+        Of MiniStack; 0 for a free one. A cloud that is up keeps its port.
+    settings
+        Merged over environment ``local`` of cdk.json.
+
+    Raises
+    ------
+    CloudError
+        With a sentence that says what to do.
+    """
+    emulator_binary = runtime_emulator()
+    command_line()
+    model = effective(settings).model.name
+    state.prepare()
+    with _only_one(state), ExitStack() as undo:
+        running = _still_running(state)
+        fresh = running is None
+        account = Account(f"http://127.0.0.1:{running.port if running else emulator.check_port(port)}", REGION)
+        deployer = Deployer(state, account)
+        with steps("image staged"):
+            image = stage.stage(PROJECT, [model], state.images)
+        # The image is named by its content: what has changed is deployed, and nothing else.
+        synth = deployer.synth(compose(settings, {"image": {"tag": image.tag}}))
+        undo.callback(synth.kill)
+        if running is None:
+            with steps("MiniStack and the function fleet started"):
+                undo.callback(_end, state)
+                running = emulator.launch(state, account, urlsplit(account.endpoint).port or 0, emulator_binary)
+                emulator.await_ready(state, running)
+            with steps("account bootstrapped"):
+                bootstrap = deployer.bootstrap()
+                undo.callback(bootstrap.kill)
+                emulator.push_image(account, image.tag)
+                bootstrap.wait()
+        else:
+            emulator.push_image(account, image.tag)
+        with steps("stack synthesized"):
+            synth.wait()
+        with steps("stack deployed"):
+            deploy = deployer.deploy()
+            undo.callback(deploy.kill)
+            deploy.wait()
+            omissions.complete(account, state.assembly)
+        endpoint = _describe(account, deployer.outputs())
+        with steps("endpoint healthy"):
+            _await_health(state, running, endpoint["url"])
+        state.write_endpoint(endpoint)
+        undo.pop_all()
+        if fresh:
+            stage.remove_others(state.images, image.tag)
+        return endpoint
+
+
+def down(state: State) -> list[str]:
+    """End what `up` started; the names of the processes that were still alive."""
+    state.prepare()
+    with _only_one(state):
+        return _end(state)
+
+
+def status(state: State) -> dict[str, Any]:
+    """What runs, where, and how the fleet is doing."""
+    running = state.running()
+    if running is None:
+        return {"up": False, "state": str(state.root), "processes": []}
+    processes = [{"name": p.name, "pid": p.pid, "alive": p.alive()} for p in running.processes]
+    alive = running.alive()
+    found: dict[str, Any] = {"up": alive, "state": str(state.root), "port": running.port, "processes": processes}
+    if alive:
+        found["fleet"] = emulator.fleet_status(running)
+        if state.endpoint.exists():
+            found["endpoint"] = state.read_endpoint()
+    return found
+
+
+def _still_running(state: State) -> Running | None:
+    """The cloud of a former `up` if all of it lives; the rest of one that lost a part is cleared away."""
+    running = state.running()
+    if running is not None and not running.alive():
+        _end(state)
+        return None
+    return running
+
+
+def _end(state: State) -> list[str]:
+    running = state.running()
+    ended = emulator.end(running) if running is not None else []
+    state.forget()
+    shutil.rmtree(state.temporary, ignore_errors=True)
+    return ended
+
+
+def _describe(account: Account, outputs: Mapping[str, str]) -> dict[str, Any]:
+    """What a client needs: on this machine an API's host becomes a path of MiniStack's."""
+    url = urlsplit(outputs["Url"])
+    api, stage_name = (url.hostname or "").partition(".")[0], url.path.strip("/")
+    key = None
+    if key_id := outputs.get("ApiKeyId"):
+        key = account.client("apigateway").get_api_key(apiKey=key_id, includeValue=True)["value"]
+    return {
+        "url": f"{account.endpoint}/_aws/execute-api/{api}/{stage_name}",
+        "api_key": key,
+        "environment": ENVIRONMENT,
+        "aws_endpoint": account.endpoint,
+        "account": account.number,
+        "region": account.region,
+        "outputs": dict(outputs),
+    }
+
+
+def _await_health(state: State, running: Running, url: str) -> None:
+    found = {"answer": "no answer"}
+
+    def healthy() -> bool:
+        try:
+            with urllib.request.urlopen(f"{url}/v1/health", timeout=10) as answer:  # noqa: S310 - http, written here
+                return bool(json.load(answer)["status"] == "ok")
+        except urllib.error.HTTPError as error:
+            found["answer"] = f"HTTP {error.code} {error.read(200).decode(errors='replace')}"
+        except (OSError, ValueError, KeyError) as error:
+            found["answer"] = str(error)
+        return False
+
+    if not wait_until(healthy, HEALTH_SECONDS, interval=0.2):
+        errors = [pool["last_error"] for pool in emulator.fleet_status(running)["functions"].values()]
+        why = next((error for error in errors if error), found["answer"])
+        raise CloudError(f"The endpoint is deployed but not healthy: {why}", state.logs / "fleet.log")
+
+
+@contextmanager
+def _only_one(state: State) -> Iterator[None]:
+    """Two commands on one cloud at once would undo each other."""
+    with (state.root / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CloudError(f"Another command is at work on the local cloud in {state.root}.") from error
+        yield

@@ -1,0 +1,41 @@
+"""The golden pictures of a model: what a person, or a test, sees it be right about."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcloud.errors import CloudError
+from localcloud.state import PROJECT
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A picture whose answer is known."""
+
+    path: Path
+    label: str
+    probability: float
+    tolerance: float
+
+
+def golden(name: str) -> list[Golden]:
+    """The golden cases of a model's card, one of each label first.
+
+    Raises
+    ------
+    CloudError
+        If the card cannot be read.
+    """
+    folder = PROJECT / "models" / name
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        cases = [
+            Golden(folder / case["image"], case["label"], case["probability"], case["tolerance"])
+            for case in card["golden"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CloudError(f"The golden pictures of the model {name!r} cannot be read: {error}.") from error
+    first = {case.label: case for case in reversed(cases)}
+    return [*first.values(), *(case for case in cases if case not in first.values())]

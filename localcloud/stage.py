@@ -1,0 +1,122 @@
+"""An image without a container engine: the files that function/Dockerfile copies into LAMBDA_TASK_ROOT, in a folder."""
+
+from __future__ import annotations
+
+import compileall
+import hashlib
+import json
+import re
+import shutil
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from localcloud.errors import CloudError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+TAG_LENGTH = 16
+_CMD = re.compile(r"^CMD\s+(\[.*\])\s*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Image:
+    """A staged image: ``folder`` is its LAMBDA_TASK_ROOT, ``tag`` the digest of its content."""
+
+    tag: str
+    folder: Path
+    command: str
+
+
+def stage(project: Path, models: Iterable[str], images: Path) -> Image:
+    """Copy the function and the chosen models into a folder named by their digest, unless it is there.
+
+    Raises
+    ------
+    CloudError
+        If a model, one of its files or the Dockerfile's command is missing.
+    """
+    command = _command(project / "function" / "Dockerfile")
+    files = dict(_function_files(project / "function"))
+    for name in models:
+        files.update(_model_files(project / "models" / name, name))
+    digest = hashlib.sha256(command.encode())
+    for target, source in sorted(files.items()):
+        digest.update(f"\0{target}\0{source.stat().st_size}\0".encode())
+        digest.update(source.read_bytes())
+    tag = digest.hexdigest()[:TAG_LENGTH]
+    folder = images / tag
+    if not folder.is_dir():
+        partial = images / f"{tag}.{uuid.uuid4().hex}"
+        for target, source in files.items():
+            (partial / target).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, partial / target)
+        compileall.compile_dir(partial, quiet=1)
+        _metadata(images, tag).write_text(json.dumps({"command": command}) + "\n", encoding="utf-8")
+        partial.rename(folder)
+    return Image(tag, folder, command)
+
+
+def staged_image(images: Path, tag: str) -> Image:
+    """The staged image that a function's ImageUri names.
+
+    Raises
+    ------
+    CloudError
+        If no such image was staged.
+    """
+    folder = images / tag
+    if not folder.is_dir():
+        raise CloudError(f"No image with the tag {tag!r} is in {images}: `make up` stages and deploys the present one.")
+    command: str = json.loads(_metadata(images, tag).read_text(encoding="utf-8"))["command"]
+    return Image(tag, folder, command)
+
+
+def remove_others(images: Path, tag: str) -> None:
+    """Keep one staged image, once no deployed function can name another."""
+    for path in images.iterdir():
+        if path.name.partition(".")[0] != tag:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _metadata(images: Path, tag: str) -> Path:
+    return images / f"{tag}.json"
+
+
+def _command(dockerfile: Path) -> str:
+    try:
+        found = _CMD.findall(dockerfile.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CloudError(f"{dockerfile} is missing.") from error
+    if not found:
+        raise CloudError(f'{dockerfile} has no CMD ["module.function"].')
+    (command,) = json.loads(found[-1])
+    return str(command)
+
+
+def _function_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    yield "handler.py", folder / "handler.py"
+    for path in sorted((folder / "loupe").rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path.relative_to(folder).as_posix(), path
+
+
+def _model_files(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
+    """The card and the files that it names; golden pictures and documents stay out of the image."""
+    card = folder / "card.json"
+    try:
+        names = [entry["path"] for entry in json.loads(card.read_text(encoding="utf-8"))["files"]]
+    except FileNotFoundError as error:
+        raise CloudError(f"There is no model {name!r}: {card} is missing.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CloudError(f"{card} is not a model card: {error!r}.") from error
+    yield f"models/{name}/card.json", card
+    for relative in names:
+        if not (folder / relative).is_file():
+            raise CloudError(f"{card} names {relative}, which is not there.")
+        yield f"models/{name}/{relative}", folder / relative
