@@ -1,0 +1,50 @@
+"""The CDK app: settings -> stacks. ``cdk synth -c env=prod`` runs it; it calls no AWS service."""
+
+from __future__ import annotations
+
+import sys
+
+import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks
+
+from infra.cards import read_card
+from infra.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+from infra.stacks.inference import InferenceStack
+
+
+def build(app: cdk.App) -> Settings:
+    """Add the stacks of the chosen environment to the app."""
+    context = {"environments": app.node.try_get_context("environments")}
+    name = app.node.try_get_context("env") or "dev"
+    settings = load_settings(context, name, app.node.try_get_context("settings"))
+    card = read_card(PROJECT_ROOT / "models", settings.model.name, verify_files=True)
+    InferenceStack(
+        app,
+        f"Loupe-{settings.environment}",
+        settings=settings,
+        card=card,
+        env=cdk.Environment(account=settings.account, region=settings.region),
+        # The bootstrap roles mean nothing to an emulator that enforces IAM.
+        synthesizer=cdk.CliCredentialsStackSynthesizer() if settings.local else None,
+        description=f"Loupe: {card.name} {card.version} as an HTTPS endpoint ({settings.environment})",
+    )
+    for key, value in {"Project": "loupe", "Environment": settings.environment, **settings.tags}.items():
+        cdk.Tags.of(app).add(key, value)
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    return settings
+
+
+def main() -> int:
+    """Synthesize; 1 with a sentence for each setting that is wrong."""
+    app = cdk.App()
+    try:
+        build(app)
+    except SettingsError as error:
+        print(f"\nThe settings cannot be deployed:\n{error}", file=sys.stderr)
+        return 1
+    app.synth()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

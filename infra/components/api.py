@@ -1,0 +1,249 @@
+"""The REST API: routes to the function's alias, API keys and usage plan, access log, problems in one shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.components.acknowledge import acknowledge
+from infra.settings import ApiSettings
+
+# Bodies of these types reach the function as bytes (in base64); '*/*' would encode JSON, too.
+BINARY_MEDIA_TYPES = (
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "image/gif",
+    "application/octet-stream",
+    "multipart/form-data",
+    # What curl --data-binary says when nobody tells it otherwise.
+    "application/x-www-form-urlencoded",
+)
+PROBLEM_TYPE = "urn:loupe:problem:"
+
+
+@dataclass(frozen=True)
+class Route:
+    """A path and method; an ``open`` one needs no API key."""
+
+    method: str
+    path: str
+    open: bool = False
+
+
+ROUTES = (
+    Route("POST", "/v1/classify"),
+    Route("GET", "/v1/models"),
+    Route("GET", "/v1/health", open=True),
+)
+
+
+@dataclass(frozen=True)
+class GatewayProblem:
+    """An answer that API Gateway gives itself, in the shape of the function's own problems (RFC 9457)."""
+
+    response: str
+    status: int
+    code: str
+    title: str
+    detail: str
+
+
+PROBLEMS = (
+    GatewayProblem("ACCESS_DENIED", 403, "forbidden", "This is not allowed", "The request was refused."),
+    GatewayProblem("API_CONFIGURATION_ERROR", 500, "internal_error", "Something went wrong on our side",
+                   "The API is not configured well. Quote the request id when you report this."),
+    GatewayProblem("AUTHORIZER_CONFIGURATION_ERROR", 500, "internal_error", "Something went wrong on our side",
+                   "The authorizer is not configured well. Quote the request id when you report this."),
+    GatewayProblem("AUTHORIZER_FAILURE", 500, "internal_error", "Something went wrong on our side",
+                   "The authorizer failed. Quote the request id when you report this."),
+    GatewayProblem("BAD_REQUEST_BODY", 400, "request_invalid", "The request cannot be understood",
+                   "The body does not match the schema in openapi.json."),
+    GatewayProblem("BAD_REQUEST_PARAMETERS", 400, "request_invalid", "The request cannot be understood",
+                   "A parameter does not match openapi.json."),
+    GatewayProblem("DEFAULT_4XX", 400, "request_invalid", "The request cannot be understood",
+                   "API Gateway refused the request."),
+    GatewayProblem("DEFAULT_5XX", 500, "internal_error", "Something went wrong on our side",
+                   "API Gateway failed. Quote the request id when you report this."),
+    GatewayProblem("EXPIRED_TOKEN", 403, "forbidden", "This is not allowed", "The credentials have expired."),
+    GatewayProblem("INTEGRATION_FAILURE", 502, "bad_gateway", "Something went wrong on our side",
+                   "The function gave no answer. Quote the request id when you report this."),
+    GatewayProblem("INTEGRATION_TIMEOUT", 504, "timeout", "The answer took too long",
+                   "The function did not answer in time. Send a smaller picture, or try again."),
+    GatewayProblem("INVALID_API_KEY", 403, "api_key_invalid", "The API key is missing or not valid",
+                   "Send a valid key in the header x-api-key."),
+    GatewayProblem("INVALID_SIGNATURE", 403, "forbidden", "This is not allowed", "The signature is not valid."),
+    GatewayProblem("MISSING_AUTHENTICATION_TOKEN", 404, "not_found", "There is nothing at this address",
+                   "No route has this path and method; openapi.json lists them."),
+    GatewayProblem("QUOTA_EXCEEDED", 429, "quota_exceeded", "The key's quota is used up",
+                   "The usage plan's quota is used up. Try again in the next period."),
+    GatewayProblem("REQUEST_TOO_LARGE", 413, "image_too_large", "The request is larger than allowed",
+                   "API Gateway takes at most 10 MB, Lambda 6 MB with base64: about 4.5 MB of picture."),
+    GatewayProblem("RESOURCE_NOT_FOUND", 404, "not_found", "There is nothing at this address",
+                   "No route has this path and method; openapi.json lists them."),
+    GatewayProblem("THROTTLED", 429, "too_many_requests", "Too many requests",
+                   "The rate limit is reached. Wait a moment and try again."),
+    GatewayProblem("UNAUTHORIZED", 401, "unauthorized", "Credentials are missing or not valid",
+                   "Send valid credentials."),
+    GatewayProblem("UNSUPPORTED_MEDIA_TYPE", 415, "unsupported_media_type", "This kind of content is not accepted",
+                   "Send a picture, or JSON."),
+    GatewayProblem("WAF_FILTERED", 403, "forbidden", "This is not allowed", "The firewall refused the request."),
+)  # fmt: skip
+
+
+class ClassifierApi(Construct):
+    """A regional REST API whose every route goes to one function.
+
+    Attributes
+    ----------
+    url
+        With the stage and a slash at its end.
+    key_id
+        Of the API key, or None where none is required.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        environment: str,
+        target: lambda_.IFunction,
+        settings: ApiSettings,
+        timeout: cdk.Duration,
+        log_retention: logs.RetentionDays,
+        removal_policy: cdk.RemovalPolicy,
+        routes: Sequence[Route] = ROUTES,
+    ) -> None:
+        super().__init__(scope, id)
+        access_log = logs.LogGroup(self, "AccessLog", retention=log_retention, removal_policy=removal_policy)
+        self.api = apigateway.RestApi(
+            self,
+            "Api",
+            rest_api_name=f"loupe-{environment}",
+            description="Classifies pictures",
+            endpoint_types=[apigateway.EndpointType.REGIONAL],
+            binary_media_types=list(BINARY_MEDIA_TYPES),
+            cloud_watch_role=False,
+            deploy_options=apigateway.StageOptions(
+                stage_name=settings.stage,
+                throttling_rate_limit=settings.rate_limit,
+                throttling_burst_limit=settings.burst_limit,
+                metrics_enabled=True,
+                tracing_enabled=True,
+                access_log_destination=apigateway.LogGroupLogDestination(access_log),
+                access_log_format=_access_log_format(),
+            ),
+        )
+        integration = apigateway.LambdaIntegration(target, proxy=True, timeout=cdk.Duration.seconds(29))
+        if timeout.to_seconds() >= 29:
+            raise ValueError("the function's timeout must be below API Gateway's 29 s")
+        for route in routes:
+            self._add(route, integration, key_required=settings.key_required)
+        self._add_problems()
+        self.key_id = self._add_usage_plan(environment, settings) if settings.key_required else None
+        self.url = self.api.url
+        self._acknowledge()
+
+    def _add(self, route: Route, integration: apigateway.Integration, *, key_required: bool) -> None:
+        resource = self.api.root.resource_for_path(route.path)
+        method = resource.add_method(route.method, integration, api_key_required=key_required and not route.open)
+        if route.open:
+            reason = "Open on purpose: it tells nothing but that the endpoint is up, and monitors have no credentials."
+        else:
+            reason = "Callers are told apart by API key and usage plan (api.key_required); there are no user sessions."
+        for rule in ("AwsSolutions-APIG4", "AwsSolutions-COG4"):
+            acknowledge(method.node.default_child, rule, reason)
+
+    def _acknowledge(self) -> None:
+        acknowledge(
+            self.api.node.default_child,
+            "AwsSolutions-APIG2",
+            "Bodies are pictures, which no JSON schema describes; the function checks every request before it decodes "
+            "anything, and answers in the API's own problem shape.",
+        )
+        stage = self.api.deployment_stage.node.default_child
+        acknowledge(
+            stage,
+            "AwsSolutions-APIG6",
+            "Execution logs need a role for the whole account and repeat headers, keys among them. The access log and "
+            "the function's log tell the same by request id.",
+        )
+        acknowledge(
+            stage,
+            "AwsSolutions-APIG3",
+            "Stage and usage plan throttle, and reserved concurrency caps the cost; rules that inspect bodies see only "
+            "the first 16 KB of a picture.",
+        )
+
+    def _add_problems(self) -> None:
+        for problem in PROBLEMS:
+            body = {
+                "type": PROBLEM_TYPE + problem.code,
+                "title": problem.title,
+                "status": problem.status,
+                "detail": problem.detail,
+                "code": problem.code,
+                "request_id": "$context.requestId",
+            }
+            self._add_response(problem.response, problem.status, json.dumps(body))
+
+    def _add_response(self, name: str, status: int, template: str) -> None:
+        self.api.add_gateway_response(
+            _title(name),
+            type=apigateway.ResponseType.of(name),
+            status_code=str(status),
+            response_headers={
+                "Content-Type": "'application/problem+json'",
+                "X-Request-Id": "context.requestId",
+                "Cache-Control": "'no-store'",
+                **({"Retry-After": "'1'"} if name == "THROTTLED" else {}),
+            },
+            templates={"application/json": template},
+        )
+
+    def _add_usage_plan(self, environment: str, settings: ApiSettings) -> str:
+        limits = settings.usage_plan
+        key = self.api.add_api_key("Key", description=f"Loupe {environment}: the first client")
+        plan = self.api.add_usage_plan(
+            "UsagePlan",
+            name=f"loupe-{environment}",
+            throttle=apigateway.ThrottleSettings(rate_limit=limits.rate_limit, burst_limit=limits.burst_limit),
+            quota=apigateway.QuotaSettings(limit=limits.quota_per_day, period=apigateway.Period.DAY)
+            if limits.quota_per_day
+            else None,
+        )
+        plan.add_api_key(key)
+        plan.add_api_stage(stage=self.api.deployment_stage)
+        return key.key_id
+
+
+def _access_log_format() -> apigateway.AccessLogFormat:
+    """JSON, a line a request; no query (it may hold what is private) and no key but its id."""
+    context = apigateway.AccessLogField
+    fields = {
+        "request_id": context.context_request_id(),
+        "time": context.context_request_time(),
+        "ip": context.context_identity_source_ip(),
+        "method": context.context_http_method(),
+        "path": context.context_resource_path(),
+        "status": context.context_status(),
+        "error": context.context_error_response_type(),
+        "bytes": context.context_response_length(),
+        "latency_ms": context.context_response_latency(),
+        "function_latency_ms": context.context_integration_latency(),
+        "api_key_id": context.context_identity_api_key_id(),
+        "user_agent": context.context_identity_user_agent(),
+    }
+    return apigateway.AccessLogFormat.custom(json.dumps(fields))
+
+
+def _title(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))

@@ -1,0 +1,138 @@
+"""The Lambda function: a container image with one model, behind the alias ``live``."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.components.acknowledge import acknowledge
+from infra.settings import PROJECT_ROOT, FunctionSettings, ImageSettings, InputSettings
+
+HANDLER = "handler.handler"
+ALIAS = "live"
+_PLATFORMS = {
+    "x86_64": (lambda_.Architecture.X86_64, ecr_assets.Platform.LINUX_AMD64),
+    "arm64": (lambda_.Architecture.ARM_64, ecr_assets.Platform.LINUX_ARM64),
+}
+
+
+class ClassifierFunction(Construct):
+    """Function, role, log group and alias.
+
+    Parameters
+    ----------
+    environment
+        Name of the environment: the function is called ``loupe-<environment>``.
+    model
+        Folder of ``models/`` that the image carries and serves.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        environment: str,
+        model: str,
+        image: ImageSettings,
+        function: FunctionSettings,
+        inputs: InputSettings,
+        removal_policy: cdk.RemovalPolicy,
+    ) -> None:
+        super().__init__(scope, id)
+        name = f"loupe-{environment}"
+        architecture, platform = _PLATFORMS[function.architecture]
+        self.timeout = cdk.Duration.seconds(function.timeout_seconds)
+        self.log_group = logs.LogGroup(
+            self,
+            "Logs",
+            log_group_name=f"/aws/lambda/{name}",
+            retention=retention(function.log_retention_days),
+            removal_policy=removal_policy,
+        )
+        self.role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description=f"What {name} may do: write its own log, send traces",
+        )
+        self.log_group.grant_write(self.role)
+        self.function = lambda_.DockerImageFunction(
+            self,
+            "Function",
+            function_name=name,
+            description=f"Classifies pictures with {model}",
+            code=self._code(image, model, platform),
+            architecture=architecture,
+            memory_size=function.memory_mib,
+            timeout=self.timeout,
+            ephemeral_storage_size=cdk.Size.mebibytes(function.ephemeral_storage_mib),
+            reserved_concurrent_executions=function.reserved_concurrency,
+            role=self.role,
+            log_group=self.log_group,
+            tracing=lambda_.Tracing.ACTIVE if function.tracing else lambda_.Tracing.DISABLED,
+            environment=variables(environment=environment, model=model, function=function, inputs=inputs),
+            current_version_options=lambda_.VersionOptions(removal_policy=cdk.RemovalPolicy.RETAIN)
+            if removal_policy == cdk.RemovalPolicy.RETAIN
+            else None,
+        )
+        self.alias = self.function.add_alias(ALIAS, description="What the API calls")
+        self._acknowledge(tracing=function.tracing)
+
+    def _code(self, image: ImageSettings, model: str, platform: ecr_assets.Platform) -> lambda_.DockerImageCode:
+        if image.source == "ecr":
+            repository = ecr.Repository.from_repository_name(self, "Repository", image.repository or "")
+            return lambda_.DockerImageCode.from_ecr(repository, tag_or_digest=image.tag, cmd=[HANDLER])
+        return lambda_.DockerImageCode.from_image_asset(
+            str(PROJECT_ROOT),
+            file="function/Dockerfile",
+            build_args={"MODEL": model},
+            platform=platform,
+            # .dockerignore lets in only function/ and models/; of the models, only this one counts for the hash.
+            ignore_mode=cdk.IgnoreMode.DOCKER,
+            exclude=["models/*", f"!models/{model}"],
+        )
+
+    def _acknowledge(self, *, tracing: bool) -> None:
+        if tracing:
+            acknowledge(
+                self.role.node.find_child("DefaultPolicy").node.default_child,
+                "AwsSolutions-IAM5[Resource::*]",
+                "X-Ray's PutTraceSegments and PutTelemetryRecords take no resource (Service Authorization Reference, "
+                "AWS X-Ray); the CDK grants just these two.",
+            )
+
+
+def variables(*, environment: str, model: str, function: FunctionSettings, inputs: InputSettings) -> dict[str, str]:
+    """Return the function's environment variables; `loupe.settings` parses them."""
+    url = inputs.url
+    values = {
+        "LOUPE_ENVIRONMENT": environment,
+        "LOUPE_MODEL": model,
+        "LOUPE_LOG_LEVEL": function.log_level,
+        "LOUPE_MAX_IMAGE_BYTES": str(inputs.max_image_bytes),
+        "LOUPE_MAX_IMAGE_PIXELS": str(inputs.max_image_pixels),
+        "LOUPE_URL_POLICY": url.policy,
+    }
+    if url.policy != "off":
+        values |= {
+            "LOUPE_URL_HOSTS": ",".join(url.hosts),
+            "LOUPE_URL_SCHEMES": ",".join(url.schemes),
+            "LOUPE_URL_PORTS": ",".join(map(str, url.ports)),
+            "LOUPE_URL_PRIVATE_NETWORKS": ",".join(url.private_networks),
+            "LOUPE_URL_TIMEOUT_SECONDS": f"{url.timeout_seconds:g}",
+        }
+    return {name: value for name, value in values.items() if value}
+
+
+def retention(days: int) -> logs.RetentionDays:
+    """Return the CDK's name of a retention in days."""
+    names = {1: "ONE_DAY", 3: "THREE_DAYS", 5: "FIVE_DAYS", 7: "ONE_WEEK", 14: "TWO_WEEKS", 30: "ONE_MONTH",
+             60: "TWO_MONTHS", 90: "THREE_MONTHS", 120: "FOUR_MONTHS", 150: "FIVE_MONTHS", 180: "SIX_MONTHS",
+             365: "ONE_YEAR", 400: "THIRTEEN_MONTHS", 545: "EIGHTEEN_MONTHS", 731: "TWO_YEARS"}  # fmt: skip
+    return logs.RetentionDays[names[days]]

@@ -1,0 +1,32 @@
+"""Metrics that the function writes to its log in the embedded metric format; a test holds them against what it emits."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+
+NAMESPACE = "Loupe"
+REQUESTS = "Requests"
+PROBLEMS = "Problems"
+PREDICTIONS = "Predictions"
+CONFIDENCE = "Confidence"
+COLD_STARTS = "ColdStart"
+STAGE_LATENCIES = ("SourceLatency", "DecodeLatency", "TensorLatency", "ModelLatency")
+
+
+class FunctionMetrics:
+    """The metrics of one environment and model."""
+
+    def __init__(self, *, environment: str, model: str, period: cdk.Duration) -> None:
+        self._dimensions = {"Environment": environment, "Model": model}
+        self._period = period
+
+    def metric(self, name: str, statistic: str = "Sum", **dimensions: str) -> cloudwatch.Metric:
+        """Return a metric; further dimensions by keyword (``Code="image_undecodable"``)."""
+        return cloudwatch.Metric(
+            namespace=NAMESPACE,
+            metric_name=name,
+            dimensions_map={**self._dimensions, **dimensions},
+            statistic=statistic,
+            period=self._period,
+        )

@@ -1,0 +1,190 @@
+"""Alarms to an encrypted topic. Each description tells the person who is woken what to look at."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from infra.components import metrics
+from infra.settings import AlarmSettings
+
+
+class Monitoring(Construct):
+    """Topic, alarms and a dashboard."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        environment: str,
+        model: str,
+        function: lambda_.IFunction,
+        timeout: cdk.Duration,
+        reserved_concurrency: int | None,
+        api: apigateway.RestApi,
+        settings: AlarmSettings,
+        removal_policy: cdk.RemovalPolicy,
+    ) -> None:
+        super().__init__(scope, id)
+        self._settings = settings
+        self._period = cdk.Duration.seconds(settings.period_seconds)
+        self._function, self._api = function, api
+        self._own = metrics.FunctionMetrics(environment=environment, model=model, period=self._period)
+        self._prefix = f"loupe-{environment}"
+        self.topic = self._topic(removal_policy)
+        self.alarms: list[cloudwatch.Alarm] = []
+        if settings.enabled:
+            self._add_function_alarms(timeout, reserved_concurrency)
+            self._add_api_alarms()
+            self._add_picture_alarm()
+        self._add_dashboard()
+
+    def _topic(self, removal_policy: cdk.RemovalPolicy) -> sns.Topic:
+        key = kms.Key(
+            self,
+            "Key",
+            description=f"{self._prefix}: alarm messages",
+            enable_key_rotation=True,
+            removal_policy=removal_policy,
+        )
+        # The AWS-managed key for SNS lets no alarm publish: CloudWatch needs these two on a key of one's own.
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
+                resources=["*"],
+                conditions={"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}},
+            )
+        )
+        topic = sns.Topic(self, "Alarms", display_name=f"{self._prefix} alarms", master_key=key, enforce_ssl=True)
+        for address in self._settings.subscriptions:
+            topic.add_subscription(subscriptions.EmailSubscription(address))
+        return topic
+
+    def _add_function_alarms(self, timeout: cdk.Duration, reserved_concurrency: int | None) -> None:
+        settings, function, period = self._settings, self._function, self._period
+        self._alarm(
+            "FunctionErrorRate",
+            self._rate(function.metric_errors(period=period), function.metric_invocations(period=period)),
+            settings.function_error_rate,
+            "The function crashes or times out. Look for ERROR and 'Task timed out' in its log; roll the alias back.",
+        )
+        self._alarm(
+            "FunctionThrottles",
+            function.metric_throttles(period=period, statistic="Sum"),
+            settings.throttles,
+            "Requests are turned away: concurrency is used up. Raise function.reserved_concurrency or the account's limit.",
+        )
+        limit_ms = timeout.to_seconds() * 1000 * settings.duration_share_of_timeout
+        self._alarm(
+            "FunctionDurationP99",
+            function.metric_duration(period=period, statistic="p99"),
+            limit_ms,
+            "The slowest requests come near the timeout. See the stage latencies on the dashboard; more memory is more CPU.",
+        )
+        if reserved_concurrency is not None:
+            # Published for the function, not for its alias (Lambda developer guide, 'Types of metrics').
+            concurrent = cloudwatch.Metric(
+                namespace="AWS/Lambda",
+                metric_name="ConcurrentExecutions",
+                dimensions_map={"FunctionName": self._prefix},
+                statistic="Maximum",
+                period=period,
+            )
+            self._alarm(
+                "FunctionConcurrency",
+                concurrent,
+                reserved_concurrency * settings.concurrency_share_of_reserve,
+                "Nearly all of the reserved concurrency is in use; throttling is next. Raise function.reserved_concurrency.",
+            )
+
+    def _add_api_alarms(self) -> None:
+        settings, stage, period = self._settings, self._api.deployment_stage, self._period
+        self._alarm(
+            "ApiErrorRate",
+            self._rate(stage.metric_server_error(period=period, statistic="Sum"), stage.metric_count(period=period)),
+            settings.api_error_rate,
+            "Callers get 5xx. Compare with the function's error rate: without it the gateway or its permission is at fault.",
+        )
+        self._alarm(
+            "ApiLatencyP99",
+            stage.metric_latency(period=period, statistic="p99"),
+            settings.api_latency_p99_ms,
+            "The slowest answers are too slow. Cold starts and pictures by URL show in the function's log lines.",
+        )
+
+    def _add_picture_alarm(self) -> None:
+        undecodable = self._own.metric(metrics.PROBLEMS, Code="image_undecodable")
+        self._alarm(
+            "UndecodableImageRate",
+            self._rate(undecodable, self._own.metric(metrics.REQUESTS)),
+            self._settings.undecodable_rate,
+            "Many pictures cannot be decoded: a client sends broken files, or binary media types went missing in the API.",
+        )
+
+    def _rate(self, part: cloudwatch.IMetric, whole: cloudwatch.IMetric) -> cloudwatch.MathExpression:
+        return cloudwatch.MathExpression(
+            expression="IF(whole > 0, part / whole, 0)",
+            using_metrics={"part": part, "whole": whole},
+            period=self._period,
+        )
+
+    def _alarm(self, name: str, metric: cloudwatch.IMetric, threshold: float, description: str) -> None:
+        alarm = cloudwatch.Alarm(
+            self,
+            name,
+            alarm_name=f"{self._prefix}-{name}",
+            alarm_description=description,
+            metric=metric,
+            threshold=threshold,
+            evaluation_periods=self._settings.evaluation_periods,
+            datapoints_to_alarm=max(1, self._settings.evaluation_periods * 3 // 5),
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            # No requests is no failure.
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        alarm.add_alarm_action(actions.SnsAction(self.topic))
+        alarm.add_ok_action(actions.SnsAction(self.topic))
+        self.alarms.append(alarm)
+
+    def _add_dashboard(self) -> None:
+        function, stage, period = self._function, self._api.deployment_stage, self._period
+        graph = cloudwatch.GraphWidget
+        stages = [self._own.metric(name, "p50") for name in metrics.STAGE_LATENCIES]
+        cloudwatch.Dashboard(
+            self,
+            "Dashboard",
+            dashboard_name=self._prefix,
+            widgets=[
+                [
+                    graph(title="Requests", left=[stage.metric_count(period=period)]),
+                    graph(title="Latency at the API", left=[
+                        stage.metric_latency(period=period, statistic="p50"),
+                        stage.metric_latency(period=period, statistic="p99"),
+                    ]),
+                    graph(title="Failures", left=[
+                        stage.metric_client_error(period=period, statistic="Sum"),
+                        stage.metric_server_error(period=period, statistic="Sum"),
+                        function.metric_errors(period=period),
+                        function.metric_throttles(period=period),
+                    ]),
+                ],
+                [
+                    graph(title="Where the time goes (p50)", left=stages, stacked=True),
+                    graph(title="Confidence", left=[
+                        self._own.metric(metrics.CONFIDENCE, "p10"),
+                        self._own.metric(metrics.CONFIDENCE, "p50"),
+                    ]),
+                    graph(title="Cold starts", left=[self._own.metric(metrics.COLD_STARTS)]),
+                ],
+            ],
+        )  # fmt: skip

@@ -1,0 +1,242 @@
+"""One environment's settings: typed, validated, every default written down here.
+
+They stand in ``cdk.json`` under ``context.environments.<name>``; ``-c env=<name>`` chooses one, and
+``-c settings='{"model": {"name": "course"}}'`` is a JSON merge patch (RFC 7386) over it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+# API Gateway gives an integration 29 s; the function must end before, so that its own answer is the one that arrives.
+MAX_SYNC_SECONDS = 28
+MIB = 1024 * 1024
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be deployed. The message has a line for each, with the key's path."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ModelSettings(_Settings):
+    """Which model is served: a folder of ``models/``."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")] = "hair-type"
+
+
+class ImageSettings(_Settings):
+    """Where the container image comes from: built from this repository, or pushed to ECR by a pipeline."""
+
+    source: Literal["asset", "ecr"] = "asset"
+    repository: str | None = None
+    tag: str | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.source == "ecr" and not (self.repository and self.tag):
+            raise ValueError("source 'ecr' needs repository and tag")
+        if self.source == "asset" and (self.repository or self.tag):
+            raise ValueError("repository and tag belong to source 'ecr'")
+        return self
+
+
+class FunctionSettings(_Settings):
+    """The Lambda function. ``memory_mib`` also buys CPU: 1769 MiB is one vCPU."""
+
+    memory_mib: Annotated[int, Field(ge=256, le=10240)] = 1769
+    timeout_seconds: Annotated[int, Field(ge=1, le=MAX_SYNC_SECONDS)] = 15
+    ephemeral_storage_mib: Annotated[int, Field(ge=512, le=10240)] = 512
+    architecture: Literal["x86_64", "arm64"] = "x86_64"
+    reserved_concurrency: Annotated[int, Field(ge=1)] | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731] = 30
+    tracing: bool = True
+
+
+class UrlSettings(_Settings):
+    """Pictures by URL: not at all, from hosts on a list, or from the public internet."""
+
+    policy: Literal["off", "allow-list", "public"] = "off"
+    hosts: tuple[str, ...] = ()
+    schemes: tuple[Literal["https", "http"], ...] = ("https",)
+    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443,)
+    private_networks: tuple[str, ...] = ()
+    timeout_seconds: Annotated[float, Field(gt=0, le=20)] = 5.0
+
+    @field_validator("private_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network)
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.policy == "allow-list" and not self.hosts:
+            raise ValueError("policy 'allow-list' needs hosts")
+        if self.policy != "allow-list" and self.hosts:
+            raise ValueError("hosts belong to policy 'allow-list'")
+        if self.policy == "off" and self.private_networks:
+            raise ValueError("private_networks need a policy other than 'off'")
+        return self
+
+
+class InputSettings(_Settings):
+    """Limits on one picture. API Gateway and Lambda let about 4.5 MB of picture through in a request."""
+
+    max_image_bytes: Annotated[int, Field(ge=1024, le=100 * MIB)] = 10 * MIB
+    max_image_pixels: Annotated[int, Field(ge=10_000, le=200_000_000)] = 25_000_000
+    url: UrlSettings = UrlSettings()
+
+
+class UsagePlanSettings(_Settings):
+    """What one API key may do: requests a second, a burst above it, and requests a day."""
+
+    rate_limit: Annotated[float, Field(gt=0)] = 10.0
+    burst_limit: Annotated[int, Field(ge=1)] = 20
+    quota_per_day: Annotated[int, Field(ge=1)] | None = None
+
+
+class ApiSettings(_Settings):
+    """The REST API. ``rate_limit`` and ``burst_limit`` hold for all callers together."""
+
+    stage: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")] = "live"
+    key_required: bool = True
+    rate_limit: Annotated[float, Field(gt=0, le=10_000)] = 50.0
+    burst_limit: Annotated[int, Field(ge=1, le=5_000)] = 100
+    usage_plan: UsagePlanSettings = UsagePlanSettings()
+
+    @model_validator(mode="after")
+    def _plan_below_stage(self) -> Self:
+        if self.key_required and self.usage_plan.rate_limit > self.rate_limit:
+            raise ValueError("usage_plan.rate_limit is above rate_limit, which would never let it through")
+        return self
+
+
+class AlarmSettings(_Settings):
+    """When somebody is told. Rates are shares of requests: 0.05 is 5 %."""
+
+    enabled: bool = True
+    subscriptions: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = ()
+    period_seconds: Literal[10, 30, 60, 300] = 60
+    evaluation_periods: Annotated[int, Field(ge=1, le=60)] = 5
+    function_error_rate: Annotated[float, Field(gt=0, le=1)] = 0.02
+    throttles: Annotated[int, Field(ge=1)] = 5
+    duration_share_of_timeout: Annotated[float, Field(gt=0, le=1)] = 0.8
+    concurrency_share_of_reserve: Annotated[float, Field(gt=0, le=1)] = 0.9
+    api_error_rate: Annotated[float, Field(gt=0, le=1)] = 0.02
+    api_latency_p99_ms: Annotated[int, Field(ge=1)] = 5_000
+    undecodable_rate: Annotated[float, Field(gt=0, le=1)] = 0.25
+
+
+class Settings(_Settings):
+    """One environment."""
+
+    environment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,19}$")]
+    account: Annotated[str, Field(pattern=r"^\d{12}$")] | None = None
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] | None = None
+    model: ModelSettings = ModelSettings()
+    image: ImageSettings = ImageSettings()
+    function: FunctionSettings = FunctionSettings()
+    inputs: InputSettings = InputSettings()
+    api: ApiSettings = ApiSettings()
+    alarms: AlarmSettings = AlarmSettings()
+    tags: dict[str, str] = {}
+
+    @property
+    def local(self) -> bool:
+        """Whether this is the local cloud, which has no image builds and carries less than AWS."""
+        return self.environment == "local"
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        url = self.inputs.url
+        if url.policy != "off" and url.timeout_seconds >= self.function.timeout_seconds:
+            raise ValueError("inputs.url.timeout_seconds must be below function.timeout_seconds, or no answer is given")
+        loopback = [item for item in url.private_networks if ipaddress.ip_network(item).is_loopback]
+        if loopback and not self.local:
+            raise ValueError(f"inputs.url.private_networks has {loopback[0]}, the function's own machine")
+        if self.alarms.period_seconds < 60 and not self.local:
+            raise ValueError("alarms.period_seconds below 60 never sees AWS/Lambda metrics, which come once a minute")
+        if self.image.source == "asset" and self.local:
+            raise ValueError("image.source must be 'ecr' in the local cloud, which builds no images")
+        return self
+
+
+def load_settings(context: Mapping[str, Any], name: str, patch: str | None = None) -> Settings:
+    """Read an environment from the context of ``cdk.json``.
+
+    Parameters
+    ----------
+    context
+        ``{"environments": {name: {...}}}``.
+    name
+        The environment.
+    patch
+        JSON merge patch as text.
+
+    Raises
+    ------
+    SettingsError
+        With a line for each wrong key: its path, what is wrong and what is allowed.
+    """
+    environments = context.get("environments")
+    if not isinstance(environments, dict) or name not in environments:
+        known = ", ".join(sorted(environments)) if isinstance(environments, dict) else "none"
+        raise SettingsError(f"cdk.json has no environment {name!r}. Choose one with -c env=...: {known}.")
+    values: Any = environments[name]
+    if patch:
+        try:
+            values = merge_patch(values, json.loads(patch))
+        except ValueError as error:
+            raise SettingsError(f"-c settings=... is not valid JSON: {error}.") from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"environments.{name} in cdk.json must be an object.")
+    try:
+        # By way of JSON: lists become tuples there, and nothing else is converted.
+        return Settings.model_validate_json(json.dumps({**values, "environment": name}))
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentence(name, each) for each in error.errors(include_url=False))) from None
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Apply a JSON merge patch (RFC 7386): null deletes, objects merge, all else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
+
+
+def _sentence(name: str, error: Any) -> str:
+    path = ".".join(["environments", name, *(str(part) for part in error["loc"])])
+    if error["type"] == "extra_forbidden":
+        keys = ", ".join(_known_keys(error["loc"][:-1]))
+        return f"{path}: there is no such key. Known here: {keys}."
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    given = "" if error["type"] == "value_error" or isinstance(error["input"], dict) else f" (it is {error['input']!r})"
+    return f"{path}: {message}{given}."
+
+
+def _known_keys(location: tuple[Any, ...]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return []
+        model = field.annotation
+    return sorted(set(model.model_fields) - {"environment"})

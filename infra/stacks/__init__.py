@@ -1,0 +1,1 @@
+"""Thin: which components, wired how."""

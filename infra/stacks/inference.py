@@ -1,0 +1,66 @@
+"""The endpoint: function, API, monitoring."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+from constructs import Construct
+
+from infra.cards import ModelCard
+from infra.components.api import ClassifierApi
+from infra.components.classifier_function import ClassifierFunction, retention
+from infra.components.monitoring import Monitoring
+from infra.settings import Settings
+
+
+class InferenceStack(cdk.Stack):
+    """One model as an HTTPS endpoint."""
+
+    def __init__(self, scope: Construct, id: str, *, settings: Settings, card: ModelCard, **kwargs: Any) -> None:
+        super().__init__(scope, id, **kwargs)
+        # What production wrote, its logs and keys, outlives the stack.
+        removal_policy = cdk.RemovalPolicy.RETAIN if settings.environment == "prod" else cdk.RemovalPolicy.DESTROY
+        classifier = ClassifierFunction(
+            self,
+            "Classifier",
+            environment=settings.environment,
+            model=card.name,
+            image=settings.image,
+            function=settings.function,
+            inputs=settings.inputs,
+            removal_policy=removal_policy,
+        )
+        api = ClassifierApi(
+            self,
+            "Api",
+            environment=settings.environment,
+            target=classifier.alias,
+            settings=settings.api,
+            timeout=classifier.timeout,
+            log_retention=retention(settings.function.log_retention_days),
+            removal_policy=removal_policy,
+        )
+        monitoring = Monitoring(
+            self,
+            "Monitoring",
+            environment=settings.environment,
+            model=card.name,
+            function=classifier.function,
+            timeout=classifier.timeout,
+            reserved_concurrency=settings.function.reserved_concurrency,
+            api=api.api,
+            settings=settings.alarms,
+            removal_policy=removal_policy,
+        )
+        cdk.CfnOutput(self, "Url", value=api.url, description="Where the routes begin")
+        cdk.CfnOutput(self, "FunctionName", value=classifier.function.function_name)
+        cdk.CfnOutput(self, "FunctionAlias", value=classifier.alias.function_arn, description="What the API calls")
+        cdk.CfnOutput(self, "AlarmTopicArn", value=monitoring.topic.topic_arn)
+        if api.key_id is not None:
+            cdk.CfnOutput(
+                self,
+                "ApiKeyId",
+                value=api.key_id,
+                description="aws apigateway get-api-key --include-value --api-key <this> shows the key",
+            )
