@@ -58,7 +58,7 @@ class Command:
 def _cause(log: Path) -> str:
     """The line of the output that says most: the first that the CDK marks as the failure, else the first error."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
-    for mark in ("❌", "CREATE_FAILED", "UPDATE_FAILED", "SettingsError", "ValidationError", "Error"):
+    for mark in ("CREATE_FAILED", "UPDATE_FAILED", "❌", "SettingsError", "ValidationError", "Error"):
         for line in lines:
             if mark in line:
                 return line.removeprefix("❌").strip()[:400]

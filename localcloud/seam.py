@@ -1,159 +1,43 @@
-"""MiniStack with Lambda's place taken: `python -m localcloud.seam` serves MiniStack and sends invocations to the fleet.
+"""MiniStack with parts of it replaced: the seams at which our stand-ins for Lambda and CloudWatch join it.
 
-MiniStack can proxy a function by itself (``MINISTACK_LAMBDA_PROXY_<name>``), but through that door pass only a body and
-a timeout: a function error arrives as HTTP 200, a throttle as an error, the alias is lost, and MiniStack writes log
-lines and metrics of its own beside those of the real run. Lambda's own contract is kept here instead, by replacing five
-functions of the pinned MiniStack (`install`); a release of it without them stops at the start.
+MiniStack is pinned, and each function that is replaced is named in `lambda_seam` or `alarm_seam`; a release of it that
+lacks one is refused at the start, and `tests/cloud` holds the rest to what AWS does.
 """
 
 from __future__ import annotations
 
-import http.client
 import importlib
-import json
-import os
-import uuid
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from types import ModuleType
-
-FLEET_URL_VARIABLE = "LOUPE_FLEET_URL"
-# Longer than any function may run: the fleet ends an invocation, never this side.
-LONGEST_SECONDS = 960.0
+    from collections.abc import Callable
 
 
-class IntegrationError(Exception):
-    """The function gave the API nothing to answer with; API Gateway answers for it.
+@dataclass(frozen=True)
+class Replacement:
+    """A function of MiniStack's and what makes its successor of it."""
 
-    Attributes
-    ----------
-    response_type
-        API Gateway's gateway response type; the deployed API may have given it a body of its own.
-    """
+    module: str
+    name: str
+    make: Callable[[Any], Any]
 
-    def __init__(self, response_type: str, message: str) -> None:
-        super().__init__(message)
-        self.response_type = response_type
-
-
-def execute(fleet_url: str, function: Mapping[str, Any], event: Any) -> dict[str, Any]:
-    """Send one invocation to the fleet by Lambda's Invoke API; answer as MiniStack's executors do."""
-    config: Mapping[str, Any] = function.get("config") or function
-    name, version = config["FunctionName"], config.get("Version", "$LATEST")
-    target = urlsplit(fleet_url)
-    connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=LONGEST_SECONDS)
-    try:
-        connection.request(
-            "POST",
-            f"/2015-03-31/functions/{quote(name)}/invocations?Qualifier={quote(version)}",
-            body=json.dumps(event, ensure_ascii=False).encode(),
-            headers={
-                "Content-Type": "application/json",
-                "X-Amzn-RequestId": str(uuid.uuid4()),
-                "X-Loupe-Function-Arn": config.get("FunctionArn", ""),
-                "X-Loupe-Revision": config.get("RevisionId", ""),
-            },
-        )
-        answer = connection.getresponse()
-        payload = _decoded(answer.read())
-    except OSError as error:
-        message = f"The function fleet at {fleet_url} does not answer: {error}"
-        return {"error": True, "body": {"errorType": "ServiceException", "errorMessage": message}}
-    finally:
-        connection.close()
-    if answer.status == http.client.TOO_MANY_REQUESTS:
-        return {"error": True, "throttle": True, "body": payload}
-    if answer.status != http.client.OK:
-        return {"error": True, "body": payload, "http_status": answer.status}
-    if kind := answer.getheader("X-Amz-Function-Error"):
-        return {"error": True, "body": payload, "function_error": kind}
-    return {"body": payload}
+    def install(self) -> None:
+        """Raises SystemExit if this MiniStack does not have the function."""
+        before = original(self.module, self.name)
+        setattr(importlib.import_module(self.module), self.name, self.make(before))
 
 
-def install(fleet_url: str) -> None:
-    """Put the fleet in Lambda's place.
+def original(module: str, name: str) -> Any:
+    """A function of MiniStack's as it is.
 
     Raises
     ------
     SystemExit
-        If the installed MiniStack does not have the functions that are replaced.
+        If this MiniStack does not have it.
     """
-    service, gateway = (
-        importlib.import_module(f"ministack.services.{name}") for name in ("lambda_svc", "apigateway_v1")
-    )
-    gateway_error: Callable[[str, str], Any] = _original(gateway, "_gw_error")
-    replacements: tuple[tuple[ModuleType, str, Callable[[Any], Any]], ...] = (
-        (service, "_execute_function", lambda _: partial(execute, fleet_url)),
-        # The fleet publishes what Lambda publishes; twice would be wrong.
-        (service, "_emit_lambda_metrics", lambda _: lambda *_, **__: None),
-        (service, "_get_func_record_for_ref_in_scope", _keeping_the_alias),
-        (gateway, "_lambda_proxy_response", _failing_as_api_gateway),
-        (gateway, "_invoke_lambda_proxy_v1", lambda invoke: _answering_for_the_function(invoke, gateway_error)),
-    )
-    for module, name, replace in replacements:
-        setattr(module, name, replace(_original(module, name)))
-
-
-def _original(module: ModuleType, name: str) -> Any:
     try:
-        return getattr(module, name)
-    except AttributeError:
-        message = f"This MiniStack has no {module.__name__}.{name}: install the release that requirements.txt pins."
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        message = f"This MiniStack has no {module}.{name}: install the release that requirements.txt pins."
         raise SystemExit(message) from None
-
-
-def _keeping_the_alias(resolve: Callable[..., Any]) -> Callable[..., Any]:
-    """An API invokes an alias; MiniStack resolves it to a version and forgets it, Lambda counts metrics by it."""
-
-    def resolve_and_keep(reference: str, **scope: Any) -> Any:
-        record, config, name = resolve(reference, **scope)
-        if config and reference.startswith("arn:"):
-            config = {**config, "FunctionArn": reference}
-        return record, config, name
-
-    return resolve_and_keep
-
-
-def _failing_as_api_gateway(shape: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A failed invocation is API Gateway's to answer: MiniStack would show the function's error to the caller."""
-
-    def shape_or_fail(result: Mapping[str, Any]) -> Any:
-        if result.get("http_status") == http.client.REQUEST_ENTITY_TOO_LARGE:
-            raise IntegrationError("REQUEST_TOO_LARGE", "Request Too Long")
-        if result.get("error"):
-            raise IntegrationError("DEFAULT_5XX", "Internal server error")
-        return shape(result)
-
-    return shape_or_fail
-
-
-def _answering_for_the_function(
-    invoke: Callable[..., Any], gateway_error: Callable[[str, str], Any]
-) -> Callable[..., Any]:
-    async def invoke_or_answer(*arguments: Any, **options: Any) -> Any:
-        try:
-            return await invoke(*arguments, **options)
-        except IntegrationError as failure:
-            return gateway_error(failure.response_type, str(failure))
-
-    return invoke_or_answer
-
-
-def _decoded(payload: bytes) -> Any:
-    try:
-        return json.loads(payload) if payload else None
-    except ValueError:
-        return payload.decode("utf-8", "replace")
-
-
-def main() -> None:
-    install(os.environ[FLEET_URL_VARIABLE])
-    importlib.import_module("ministack.app").main()
-
-
-if __name__ == "__main__":
-    main()
