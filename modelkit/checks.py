@@ -1,0 +1,30 @@
+"""One line of a verdict: what was looked at, how it came out, and what to change."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Status = Literal["pass", "warn", "fail"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """``detail`` is what was seen; ``fix``, for a failure or a warning, what to do about it."""
+
+    name: str
+    status: Status
+    detail: str
+    fix: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the check as JSON's types."""
+        return asdict(self)
+
+
+def passed(checks: Iterable[Check]) -> bool:
+    """Whether none failed; warnings pass."""
+    return all(check.status != "fail" for check in checks)

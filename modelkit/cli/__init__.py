@@ -1,0 +1,13 @@
+"""The command line: ``python -m modelkit``. Commands parse, call the package, and show; the work is elsewhere."""
+
+from __future__ import annotations
+
+from modelkit.cli import bringing, judging, shrinking
+from modelkit.cli.app import app
+
+__all__ = ["app", "bringing", "judging", "main", "shrinking"]
+
+
+def main() -> None:
+    """Run the program."""
+    app()

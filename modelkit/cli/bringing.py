@@ -1,0 +1,222 @@
+"""Commands that bring a model in: inspect, add, fetch."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable  # noqa: TC003 (typer reads the annotations)
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from loupe.card import load_card
+
+from modelkit import adding
+from modelkit.adding import Answers
+from modelkit.checks import passed
+from modelkit.cli import show
+from modelkit.cli.app import DEFAULT_MODELS_DIR, REFUSED, AsJson, ModelsDir, Name, app, examples, guarded
+from modelkit.errors import MissingAnswersError, ModelkitError
+from modelkit.fetching import fetch as fetch_files
+from modelkit.folders import model_folder
+from modelkit.inspection import Inspection, inspect_file
+from modelkit.verify import verify
+
+
+@app.command(epilog=examples("inspect hair_classifier_v1.onnx", "inspect mobilenet.onnx --json"))
+@guarded
+def inspect(
+    file: Annotated[Path, typer.Argument(help="An ONNX file; its weights may be missing.")],
+    as_json: AsJson = False,
+    models_dir: ModelsDir = DEFAULT_MODELS_DIR,
+) -> None:
+    """Show what a model takes, gives and costs, and what of it is missing."""
+    seen = inspect_file(file)
+    if as_json:
+        show.as_json(seen.to_json() | {"to_be_had": _to_be_had(seen, models_dir)})
+        return
+    show.inspection(seen)
+    show.said([f"  {line}" for line in _to_be_had(seen, models_dir)])
+
+
+def _to_be_had(seen: Inspection, models_dir: Path) -> list[str]:
+    """Which card names a URL for a file that is missing."""
+    missing = {file.location for file in seen.missing}
+    found = []
+    for path in sorted(models_dir.glob("*/card.json")):
+        for file in load_card(path.parent).files:
+            if file.path in missing and file.urls:
+                command = f"python -m modelkit fetch {path.parent.name}"
+                found.append(f"{file.path} is to be had: '{command}' brings it from {file.urls[0]}")
+    return found
+
+
+def _numbers(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} must be numbers with commas between, such as 0.485,0.456,0.406") from None
+
+
+def _scale(text: str | None) -> float | str | None:
+    if text is None or re.fullmatch(r"1/[1-9]\d*", text):
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} must be a number, or 1/255 and the like") from None
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+)[x,](\d+)", text)
+    if not found:
+        raise typer.BadParameter(f"{text!r} must be WIDTHxHEIGHT, such as 224x224")
+    return int(found[1]), int(found[2])
+
+
+def _labels(text: str | None, file: Path | None) -> tuple[str, ...] | None:
+    if text is not None and file is not None:
+        raise typer.BadParameter("give --labels or --labels-file, not both")
+    if file is not None:
+        try:
+            return tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+        except OSError as error:
+            raise typer.BadParameter(f"{file}: {error.strerror}") from None
+    return tuple(part.strip() for part in text.split(",")) if text is not None else None
+
+
+def _golden(items: list[str]) -> tuple[tuple[Path, str], ...]:
+    found = []
+    for item in items:
+        path, equals, label = item.rpartition("=")
+        if not equals or not path or not label:
+            raise typer.BadParameter(f"{item!r} must be IMAGE=LABEL")
+        found.append((Path(path), label))
+    return tuple(found)
+
+
+# What is asked on a terminal, and how the answer is read.
+_ASKED: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "--labels": ("labels", lambda text: _labels(text, None)),
+    "--preprocess": ("preprocess", str),
+    "--resize": ("resize", str),
+    "--kind": ("kind", str),
+    "--layout": ("layout", str),
+    "--color": ("color", str),
+    "--size": ("size", _size),
+    "--output": ("output", str),
+}
+
+
+def _complete(file: Path, name: str, answers: Answers) -> None:
+    """Ask for what is missing, if somebody is there to answer."""
+    while True:
+        try:
+            adding.plan(file, name, answers)
+        except MissingAnswersError as missing:
+            if not sys.stdin.isatty():
+                raise
+            for option, question in missing.questions.items():
+                field, parse = _ASKED[option]
+                setattr(answers, field, parse(typer.prompt(f"{option}: {question}\n")))
+        else:
+            return
+
+
+@app.command(
+    epilog=examples(
+        "add hair_classifier_v1.onnx --name course --labels curly,straight --preprocess imagenet --resize bilinear",
+        "add mobilenet.onnx --name mobilenet --labels-file imagenet.txt --preprocess imagenet --resize bilinear "
+        "--shortest 256",
+        "add mnist.onnx --name mnist --labels 0,1,2,3,4,5,6,7,8,9 --preprocess raw --resize bilinear "
+        "--golden three.jpg=3",
+    )
+)
+@guarded
+def add(
+    file: Annotated[Path, typer.Argument(help="The ONNX file, its external data beside it.")],
+    name: Annotated[str, typer.Option("--name", help="Name of the model and of its folder.")],
+    labels: Annotated[str | None, typer.Option(help="Labels in output order, with commas between.")] = None,
+    labels_file: Annotated[Path | None, typer.Option(help="The same, one a line.")] = None,
+    preprocess: Annotated[
+        str | None, typer.Option(help="How training scaled pixels: imagenet, unit, minus-one-one, raw or caffe.")
+    ] = None,
+    scale: Annotated[str | None, typer.Option(help="Pixels are multiplied by it: 1/255 or a number.")] = None,
+    mean: Annotated[str | None, typer.Option(help="Then subtracted, one for each channel: 0.485,0.456,0.406.")] = None,
+    std: Annotated[str | None, typer.Option(help="Then divided by, one for each channel.")] = None,
+    color: Annotated[str | None, typer.Option(help="RGB, BGR or L (grey).")] = None,
+    resize: Annotated[
+        str | None, typer.Option(help="Filter of training: nearest, box, bilinear, hamming, bicubic or lanczos.")
+    ] = None,
+    fit: Annotated[str | None, typer.Option(help="stretch, crop or pad.", show_default="stretch")] = None,
+    shortest: Annotated[int | None, typer.Option(help="With crop: the shortest side before it, in pixels.")] = None,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, where the graph leaves it open.")] = None,
+    layout: Annotated[str | None, typer.Option(help="NCHW or NHWC, where the graph leaves it open.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="logit, probability, logits or probabilities, where the graph leaves it open.")
+    ] = None,
+    output: Annotated[str | None, typer.Option(help="The output with the classes, where there are several.")] = None,
+    temperature: Annotated[float, typer.Option(help="Logits are divided by it (calibration).")] = 1.0,
+    jpeg_draft: Annotated[float, typer.Option(help="Decode large JPEGs scaled; 0 is off, 2 is fast and close.")] = 0,
+    golden: Annotated[
+        list[str] | None, typer.Option(help="IMAGE=LABEL, any number of times: a picture whose answer is right.")
+    ] = None,
+    version: Annotated[str, typer.Option(help="Version of the model.")] = "1.0.0",
+    description: Annotated[str | None, typer.Option(help="One sentence for people.")] = None,
+    license_: Annotated[str | None, typer.Option("--license", help="SPDX expression of the weights.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a model of that name.")] = False,
+    as_json: AsJson = False,
+    models_dir: ModelsDir = DEFAULT_MODELS_DIR,
+) -> None:
+    """Make models/NAME with the graph, its data and a complete card; what the graph does not say is asked."""
+    answers = Answers(
+        labels=_labels(labels, labels_file), preprocess=preprocess, scale=_scale(scale), mean=_numbers(mean),
+        std=_numbers(std), color=color, resize=resize, fit=fit, shortest=shortest, size=_size(size), layout=layout,
+        kind=kind, output=output, temperature=temperature, jpeg_draft=jpeg_draft, version=version,
+        description=description, license=license_, golden=_golden(golden or []),
+    )  # fmt: skip
+    _complete(file, name, answers)
+    with show.progress() as report:
+        report("copying and loading", 0, 1)
+        folder = adding.add(file, models_dir, name, answers, replace=replace)
+        checks = verify(folder)
+    if as_json:
+        show.as_json(
+            {"folder": str(folder), "card": dict(load_card(folder).raw), "checks": [c.to_json() for c in checks]}
+        )
+    else:
+        show.said([f"{folder / 'card.json'} is written.", *_taken(folder)])
+        show.checks("It was verified:", checks)
+    if not passed(checks):
+        raise typer.Exit(REFUSED)
+
+
+def _taken(folder: Path) -> list[str]:
+    """What came from the graph or a preset, so that it can be seen to be wrong."""
+    card = load_card(folder)
+    spec, output = card.input, card.output
+    more = ", ..." if len(output.labels) > 10 else ""
+    return [
+        f"  input {spec.name!r}: {spec.width}x{spec.height} {spec.color}, {spec.layout}, {spec.dtype}",
+        f"  resized {spec.resize.filter}, {spec.resize.fit}; (pixel x {spec.scale:.6g} - {spec.mean}) / {spec.std}",
+        f"  output {output.name!r}: {output.kind} of {', '.join(output.labels[:10])}{more}",
+    ]
+
+
+@app.command(epilog=examples("fetch hair-type-course"))
+@guarded
+def fetch(name: Name, as_json: AsJson = False, models_dir: ModelsDir = DEFAULT_MODELS_DIR) -> None:
+    """Download the files of a model whose card names URLs; resumed, verified, then put in place."""
+    card = load_card(model_folder(models_dir, name))
+    if not any(file.urls for file in card.files):
+        raise ModelkitError(f"The card of {name} names no URL; its files come with the repository.")
+    with show.progress() as report:
+        brought = fetch_files(card, report)
+    if as_json:
+        show.as_json({"model": name, "fetched": brought})
+    else:
+        show.said([f"{path}: fetched and verified." for path in brought] or [f"{name} is whole already."])

@@ -1,0 +1,177 @@
+"""Results in the terminal: tables for people, JSON for programs, progress on standard error."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from modelkit.checks import Check
+    from modelkit.evaluation import Comparison, Quality
+    from modelkit.inspection import Inspection, Tensor
+    from modelkit.quantize.trials import Outcome
+    from modelkit.reading import Progress as Report
+
+console = Console(highlight=False, soft_wrap=True)
+_MARKS = {"pass": "[green]pass[/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
+
+
+def as_json(value: Any) -> None:
+    """Print a value as JSON, alone on standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+@contextmanager
+def progress() -> Iterator[Report]:
+    """Give a function that shows how far something is, on standard error, while it runs."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                for task in tasks.values():
+                    bars.update(task, visible=False)
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total, visible=True)
+
+        yield report
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def checks(title: str, found: Iterable[Check]) -> None:
+    """Show a verdict, line by line."""
+    console.print(title, style="bold")
+    for check in found:
+        console.print(f"  {_MARKS[check.status]}  {check.name}: ", end="")
+        console.print(check.detail, markup=False)
+        if check.fix and check.status != "pass":
+            console.print(f"        -> {check.fix}", markup=False, style="dim")
+
+
+def _tensor(kind: str, value: Tensor) -> str:
+    return f"{kind} {value.name!r}: {value.dtype} [{', '.join(map(str, value.shape))}]"
+
+
+def inspection(seen: Inspection) -> None:
+    """Show what a graph says."""
+    lines = [_tensor("input", value) for value in seen.inputs]
+    for value in seen.outputs:
+        end = seen.ends[value.name]
+        lines += [_tensor("output", value), f"  read as: {end.kind or 'unknown'}. {end.reason}"]
+    picture = seen.picture
+    if picture is not None:
+        size = f"{picture.width or '?'}x{picture.height or '?'} pixels, {picture.channels or '?'} channel(s)"
+        lines.append(f"picture: {size}, layout {picture.layout or 'unknown'}. {picture.reason}")
+    operators = ", ".join(f"{count} {name}" for name, count in seen.operators.items())
+    opsets = ", ".join(f"{domain} {number}" for domain, number in seen.opsets.items())
+    cost = f"{seen.multiply_adds / 1e6:,.1f} million" if seen.multiply_adds is not None else "unknown (open shapes)"
+    lines += [
+        f"opset: {opsets} (IR {seen.ir_version}{', by ' + seen.producer if seen.producer else ''})",
+        f"operators: {operators}",
+        f"parameters: {seen.parameters:,}",
+        f"multiply-adds for one picture: {cost}",
+        f"bytes read at load: {seen.load_bytes:,}",
+    ]
+    console.print(str(seen.path), style="bold", markup=False)
+    for line in lines:
+        console.print(f"  {line}", markup=False)
+    for file in seen.external:
+        if file.state == "whole":
+            console.print(f"  external data: {file.location}, {file.found_bytes:,} bytes, whole", markup=False)
+        else:
+            console.print(f"  external data: {file.complaint(seen.path.name)}", markup=False, style="red")
+
+
+def quality(found: Quality) -> None:
+    """Show one model's figures."""
+    value = found.to_json()
+    console.print(f"{value['model']} {value['version']} ({value['variant']})", style="bold", markup=False)
+    cost = value["cost"]
+    console.print(
+        f"  {value['pictures']} pictures; {cost['run_ms']:.2f} ms a picture, {cost['load_ms']:.0f} ms to load "
+        f"(one thread), {cost['bytes'] / 1e6:.2f} MB"
+    )
+    for name in value["unreadable"]:
+        console.print(f"  not readable, left out: {name}", markup=False, style="yellow")
+    if "accuracy" not in value:
+        return
+    low, high = value["accuracy_interval_95"]
+    console.print(f"  accuracy {value['accuracy']:.4f} (95 %: {low:.4f} to {high:.4f}), ECE {value['ece']:.4f}")
+    labels = list(value["classes"])
+    table = _table("", "truth \\ predicted", *labels, "precision", "recall")
+    for label, row in zip(labels, value["confusion"], strict=True):
+        each = value["classes"][label]
+        table.add_row(label, *map(str, row), _share(each["precision"]), _share(each["recall"]))
+    console.print(table)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def comparison(found: Comparison) -> None:
+    """Show two models side by side."""
+    value = found.to_json()
+    console.print(f"{found.model.card.name} against {value['against']}", style="bold", markup=False)
+    console.print(
+        f"  agreement {value['agreement']:.4f} ({value['disagreements']} disagreement(s)); "
+        f"|difference of probability| at most {value['max_probability_shift']:.4f}, "
+        f"mean {value['mean_probability_shift']:.5f}"
+    )
+    console.print(
+        f"  size {value['size_ratio']:.3f}x, runs {value['speed_up']:.2f}x as fast, loads "
+        f"{value['load_speed_up']:.2f}x as fast"
+    )
+    if "mcnemar" in value:
+        test = value["mcnemar"]
+        console.print(
+            f"  McNemar: only {found.model.card.name} right {test['only_first']}, only {value['against']} right "
+            f"{test['only_second']}, p = {test['p_value']:.3f}"
+        )
+
+
+def trials(found: Outcome) -> None:
+    """Show what was tried, best first."""
+    table = _table(
+        f"Tried, judged on {found.judged_pictures} pictures",
+        "scheme", "MB", "size", "speed", "load", "agree", "max |dp|",
+        "score", "verdict",
+    )  # fmt: skip
+    for trial in sorted(found.trials, key=lambda each: each.score):
+        if trial.comparison is None:
+            table.add_row(trial.recipe.title, *[""] * 7, trial.reason)
+            continue
+        value = trial.comparison.to_json()
+        table.add_row(
+            trial.recipe.title,
+            f"{trial.comparison.model.cost.bytes / 1e6:.2f}",
+            f"{value['size_ratio']:.3f}x",
+            f"{value['speed_up']:.2f}x",
+            f"{value['load_speed_up']:.1f}x",
+            f"{value['agreement']:.3f}",
+            f"{value['max_probability_shift']:.4f}",
+            f"{trial.score:.3f}",
+            trial.reason or "passes",
+        )
+    console.print(table)
+    console.print(found.reason, markup=False)
+
+
+def said(lines: Sequence[str]) -> None:
+    """Print plain lines."""
+    for line in lines:
+        console.print(line, markup=False)

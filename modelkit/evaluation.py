@@ -1,0 +1,160 @@
+"""How good a model is on labelled pictures, and how far it is from another one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from loupe.model import Model
+
+from modelkit.latency import Cost, costs, sample_tensors
+from modelkit.metrics import (
+    confusion_matrix,
+    expected_calibration_error,
+    mcnemar,
+    near_tie,
+    precision_recall,
+    reliability,
+    wilson_interval,
+)
+from modelkit.reading import Progress, Readings, read_all, same_question, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from loupe.card import Card
+
+    from modelkit.pictures import LabelledPicture
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One model on the pictures. ``accuracy`` and all that needs labels are None without them."""
+
+    card: Card
+    readings: Readings
+    cost: Cost
+
+    @property
+    def right(self) -> Any:
+        return self.readings.predicted == self.readings.truth
+
+    @property
+    def accuracy(self) -> float | None:
+        return float(self.right.mean()) if self.readings.labelled else None
+
+    @property
+    def reliability(self) -> list[dict[str, float]]:
+        return reliability(self.readings.probabilities.max(axis=1), self.right)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every figure as JSON's types."""
+        value: dict[str, Any] = {
+            "model": self.card.name,
+            "version": self.card.version,
+            "variant": self.card.variant,
+            "pictures": len(self.readings.paths),
+            "unreadable": [path.name for path in self.readings.unreadable],
+            "cost": self.cost.to_json(),
+        }
+        if self.readings.labelled:
+            value |= self._judged()
+        return value
+
+    def _judged(self) -> dict[str, Any]:
+        labels = self.card.output.labels
+        confusion = confusion_matrix(self.readings.truth, self.readings.predicted, len(labels))
+        precision, recall = precision_recall(confusion)
+        return {
+            "accuracy": round(float(self.right.mean()), 4),
+            "accuracy_interval_95": [round(v, 4) for v in wilson_interval(int(self.right.sum()), len(self.right))],
+            "classes": {
+                label: {
+                    "precision": _number(precision[i]),
+                    "recall": _number(recall[i]),
+                    "count": int(confusion[i].sum()),
+                }
+                for i, label in enumerate(labels)
+            },
+            "confusion": confusion.tolist(),
+            "ece": round(expected_calibration_error(self.reliability), 4),
+            "reliability": self.reliability,
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A model beside the one it is to replace, on the same pictures, measured in the same run."""
+
+    model: Quality
+    against: Quality
+
+    @property
+    def disagreeing(self) -> Any:
+        return self.model.readings.predicted != self.against.readings.predicted
+
+    @property
+    def agreement(self) -> float:
+        return float(1 - self.disagreeing.mean())
+
+    @property
+    def shifts(self) -> Any:
+        """Largest |difference of probability| of each picture, ``(pictures,)``."""
+        return np.abs(self.model.readings.probabilities - self.against.readings.probabilities).max(axis=1)
+
+    @property
+    def latency_ratio(self) -> float:
+        return self.model.cost.run_ms / self.against.cost.run_ms
+
+    def serious(self, margin: float) -> list[str]:
+        """Return the pictures on which the labels differ although the reference was not near a tie."""
+        serious = self.disagreeing & ~near_tie(self.against.readings.probabilities, margin)
+        return [str(path) for path, bad in zip(self.model.readings.paths, serious, strict=True) if bad]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every figure as JSON's types; ratios are model / against, except the speed-ups."""
+        value: dict[str, Any] = {
+            "against": self.against.card.name,
+            "agreement": round(self.agreement, 4),
+            "disagreements": int(self.disagreeing.sum()),
+            "max_probability_shift": round(float(self.shifts.max()), 5),
+            "mean_probability_shift": round(float(self.shifts.mean()), 5),
+            "size_ratio": round(self.model.cost.bytes / self.against.cost.bytes, 4),
+            "latency_ratio": round(self.latency_ratio, 3),
+            "speed_up": round(1 / self.latency_ratio, 2),
+            "load_speed_up": round(self.against.cost.load_ms / self.model.cost.load_ms, 2),
+        }
+        if self.model.readings.labelled:
+            value["mcnemar"] = mcnemar(self.model.right, self.against.right)
+        return value
+
+
+def evaluate(card: Card, pictures: Sequence[LabelledPicture], progress: Progress = silent) -> Quality:
+    """Run a model over pictures.
+
+    Raises
+    ------
+    loupe.card.CardError, modelkit.errors.ModelkitError
+    """
+    readings = read_all([Model.load(card)], pictures, progress)[0]
+    progress("measuring", 0, 1)
+    return Quality(card, readings, costs([card], [sample_tensors(card, pictures)])[0])
+
+
+def compare(card: Card, against: Card, pictures: Sequence[LabelledPicture], progress: Progress = silent) -> Comparison:
+    """Run two models over the same pictures; they are measured in turns.
+
+    Raises
+    ------
+    loupe.card.CardError, modelkit.errors.ModelkitError
+    """
+    same_question(card, against)
+    first, second = read_all([Model.load(card), Model.load(against)], pictures, progress)
+    progress("measuring", 0, 1)
+    cost, other = costs([card, against], [sample_tensors(each, pictures) for each in (card, against)])
+    return Comparison(Quality(card, first, cost), Quality(against, second, other))
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)

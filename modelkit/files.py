@@ -1,0 +1,70 @@
+"""A model's files against its card: there, whole, and the ones that the graph needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modelkit.checks import Check
+from modelkit.errors import ModelkitError
+from modelkit.folders import git_blob_sha1_of, sha256_of
+from modelkit.graph import external_files, load_graph
+
+if TYPE_CHECKING:
+    from loupe.card import Card, ModelFile
+
+
+def check_files(card: Card) -> list[Check]:
+    """Hold every file of the card, and every file that the graph needs, against the folder."""
+    checks = [_check_file(card, file) for file in card.files]
+    if card.graph_path.is_file():
+        checks += _check_external(card)
+    return checks
+
+
+def mismatch(card: Card, file: ModelFile) -> str | None:
+    """Return what is wrong with a file that is there, or None: size first, then its checksum."""
+    path = card.directory / file.path
+    size = path.stat().st_size
+    if file.bytes is not None and size != file.bytes:
+        return f"{file.path} has {size:,} bytes where the card says {file.bytes:,}"
+    if file.sha256 is not None:
+        actual = sha256_of(path)
+        return None if actual == file.sha256 else f"{file.path} has sha256 {actual}, not the card's {file.sha256}"
+    actual = git_blob_sha1_of(path)
+    return None if actual == file.git_blob_sha1 else f"{file.path} has git hash {actual}, not {file.git_blob_sha1}"
+
+
+def _check_file(card: Card, file: ModelFile) -> Check:
+    name = f"file {file.path}"
+    if not (card.directory / file.path).is_file():
+        fix = f"Run 'python -m modelkit fetch {card.name}'." if file.urls else "Put it back under exactly that name."
+        return Check(name, "fail", f"{file.path} is missing in {card.directory.name}/.", fix)
+    wrong = mismatch(card, file)
+    if wrong:
+        return Check(
+            name, "fail", f"{wrong}.", "Put the right file back; if the new one is meant, add the model again."
+        )
+    kind = "sha256" if file.sha256 else "git hash"
+    return Check(name, "pass", f"{(card.directory / file.path).stat().st_size:,} bytes, {kind} as in the card.")
+
+
+def _check_external(card: Card) -> list[Check]:
+    try:
+        files = external_files(load_graph(card.graph_path), card.graph_path.parent)
+    except ModelkitError as error:
+        return [Check("graph", "fail", str(error), "Put the right graph back.")]
+    listed = {file.path for file in card.files}
+    prefix = card.graph.rpartition("/")[0]
+    checks = []
+    for file in files:
+        path = f"{prefix}/{file.location}" if prefix else file.location
+        if file.state != "whole":
+            checks.append(
+                Check("external data", "fail", file.complaint(card.graph), "The graph cannot run without it.")
+            )
+        elif path not in listed:
+            checks.append(
+                Check("external data", "fail", f"{card.graph} reads {path}, which the card does not list.",
+                      f"Add {path} with its sha256 to the card's files, or it is not deployed.")
+            )  # fmt: skip
+    return checks

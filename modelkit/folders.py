@@ -1,0 +1,114 @@
+"""Model folders: found, made whole or not at all, and their cards written for people to read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loupe.card import NAME_PATTERN
+
+from modelkit.errors import ModelkitError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROJECT = Path(__file__).resolve().parent.parent
+MODELS_DIR = PROJECT / "models"
+_KEY_ORDER = (
+    "$schema", "name", "version", "variant", "description", "graph", "files", "input", "output", "golden", "evaluation",
+    "release", "quantization", "training", "provenance", "license",
+)  # fmt: skip
+_LINE = 110
+
+
+def model_folder(models_dir: Path, name: str) -> Path:
+    """Return the folder of a model that is there.
+
+    Raises
+    ------
+    ModelkitError
+        With the names that are there.
+    """
+    folder = models_dir / name
+    if not NAME_PATTERN.fullmatch(name) or not (folder / "card.json").is_file():
+        known = ", ".join(path.parent.name for path in sorted(models_dir.glob("*/card.json"))) or "none"
+        raise ModelkitError(f"There is no model {name!r} in {models_dir} (there: {known}).")
+    return folder
+
+
+@contextmanager
+def staged_folder(target: Path, *, replace: bool) -> Iterator[Path]:
+    """Give a temporary folder beside ``target`` that becomes it when the block ends well, and vanishes otherwise.
+
+    Raises
+    ------
+    ModelkitError
+        If the name cannot be a model's, or ``target`` exists and may not be replaced.
+    """
+    if not NAME_PATTERN.fullmatch(target.name):
+        raise ModelkitError(
+            f"{target.name!r} cannot be a model's name: lower-case letters, digits, '.', '_' and '-', at most 63."
+        )
+    if target.exists() and not replace:
+        raise ModelkitError(f"{target} is there already. Choose another name, or give --replace.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        staging.chmod(0o755)
+        yield staging
+        old = None
+        if target.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)) / "old"
+            target.rename(old)
+        staging.rename(target)
+        if old is not None:
+            shutil.rmtree(old.parent)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def git_blob_sha1_of(path: Path) -> str:
+    """Git's hash of a file: SHA-1 of ``blob <size>``, a zero byte, and the content."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def describe_file(folder: Path, name: str) -> dict[str, Any]:
+    """Return a file's entry for the card."""
+    path = folder / name
+    return {"path": name, "sha256": sha256_of(path), "bytes": path.stat().st_size}
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """Write ``card.json``: keys in the order in which one reads, short lists and objects on one line."""
+    ordered = {key: card[key] for key in _KEY_ORDER if key in card}
+    ordered |= {key: value for key, value in card.items() if key not in ordered}
+    (folder / "card.json").write_text(_render(ordered, "") + "\n", encoding="utf-8")
+
+
+def _render(value: Any, indent: str) -> str:
+    flat = json.dumps(value, ensure_ascii=False)
+    nested = isinstance(value, (dict, list)) and value
+    top = not indent and isinstance(value, dict)
+    holds_objects = isinstance(value, list) and any(isinstance(item, dict) for item in value)
+    if not nested or (not top and not holds_objects and len(indent) + len(flat) <= _LINE and flat.count("{") <= 1):
+        return flat
+    inner = indent + "  "
+    if isinstance(value, dict):
+        lines = [f"{inner}{json.dumps(key)}: {_render(item, inner)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    return "[\n" + ",\n".join(inner + _render(item, inner) for item in value) + f"\n{indent}]"

@@ -1,0 +1,180 @@
+"""ONNX files: read without their weights, with a sentence for every way in which such a file can be broken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import external_data_helper, inliner
+
+from modelkit.errors import ModelkitError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# What people give instead of an ONNX file, by its first bytes.
+_IMPOSTORS = (
+    (b"version https://git-lfs", "is a Git LFS pointer, not the model: run 'git lfs pull'"),
+    (b"PK\x03\x04", "is a zip archive (a PyTorch .pt or a Keras .keras file?): export it to ONNX first"),
+    (b"\x89HDF", "is an HDF5 file (Keras .h5): export it to ONNX first, for example with tf2onnx"),
+    (b"<", "is a web page, not a model: the download was refused or needs the file's direct address"),
+    (b"{", "is JSON, not a model"),
+)
+# Protocol buffers end at 2 GiB; a graph whose weights stand inside cannot be larger.
+LARGEST_PROTO_BYTES = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class ExternalFile:
+    """A file in which a graph keeps weights.
+
+    ``location`` is its name as the graph spells it, ``needed_bytes`` the least size that holds every tensor,
+    ``found_bytes`` its size or None, ``tensors`` how many stand in it, ``look_alike`` a file that may be it, renamed.
+    """
+
+    location: str
+    needed_bytes: int
+    found_bytes: int | None
+    tensors: int
+    look_alike: str | None = None
+
+    @property
+    def state(self) -> Literal["whole", "missing", "truncated"]:
+        if self.found_bytes is None:
+            return "missing"
+        return "whole" if self.found_bytes >= self.needed_bytes else "truncated"
+
+    def complaint(self, graph: str) -> str:
+        """Return the sentence for a file that is not whole."""
+        if self.state == "truncated":
+            return (
+                f"{self.location} is cut off: {self.found_bytes:,} bytes, but {graph} needs at least "
+                f"{self.needed_bytes:,}. Download it again."
+            )
+        if self.look_alike:
+            return (
+                f"{self.location} is missing; {self.look_alike} beside it has the right size. {graph} holds the exact "
+                f"name of its data: rename {self.look_alike} to {self.location}."
+            )
+        return (
+            f"{self.location} is missing: {graph} keeps {self.tensors} weight tensor(s), {self.needed_bytes:,} bytes, "
+            "in a file of exactly that name. Put it beside the graph, under that name."
+        )
+
+
+def load_graph(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file without its external data.
+
+    Raises
+    ------
+    ModelkitError
+        If it is missing or is no ONNX file.
+    """
+    if path.is_dir():
+        raise ModelkitError(f"{path} is a folder; give the .onnx file in it.")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelkitError(f"{path} cannot be read: {error.strerror}.") from None
+    if not data:
+        raise ModelkitError(f"{path} is empty: the download or the export was cut off.")
+    for start, complaint in _IMPOSTORS:
+        if data.startswith(start):
+            raise ModelkitError(f"{path} {complaint}.")
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(data)
+    except DecodeError:
+        proto.Clear()
+    if not proto.graph.output or not proto.opset_import:
+        raise ModelkitError(f"{path} is not an ONNX model, or it is cut off ({len(data):,} bytes). Download it again.")
+    if proto.functions:
+        proto = inliner.inline_local_functions(proto)
+    return proto
+
+
+def load_whole(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file with all its weights inside.
+
+    Raises
+    ------
+    ModelkitError
+        If a part is missing or cut off, or the whole is larger than one file can be.
+    """
+    proto = load_graph(path)
+    files = external_files(proto, path.parent)
+    for file in files:
+        if file.state != "whole":
+            raise ModelkitError(file.complaint(path.name))
+    if path.stat().st_size + sum(file.needed_bytes for file in files) > LARGEST_PROTO_BYTES:
+        raise ModelkitError(f"{path} has more than 2 GiB of weights, which one ONNX file cannot hold.")
+    external_data_helper.load_external_data_for_model(proto, str(path.parent))
+    return proto
+
+
+def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """Yield the graph and the ones inside its nodes (If, Loop)."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from graphs(attribute.g)
+            elif attribute.type == onnx.AttributeProto.GRAPHS:
+                for inner in attribute.graphs:
+                    yield from graphs(inner)
+
+
+def tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Yield every weight: initializers, and the values of Constant nodes."""
+    for graph in graphs(proto.graph):
+        yield from graph.initializer
+        for node in graph.node:
+            if node.op_type == "Constant":
+                for attribute in node.attribute:
+                    if attribute.type == onnx.AttributeProto.TENSOR:
+                        yield attribute.t
+
+
+def tensor_bytes(tensor: onnx.TensorProto) -> int:
+    """Size of a tensor's values in bytes, by its shape and type."""
+    count = 1
+    for side in tensor.dims:
+        count *= side
+    if tensor.data_type in (onnx.TensorProto.INT4, onnx.TensorProto.UINT4):
+        return (count + 1) // 2
+    return count * int(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+
+
+def external_files(proto: onnx.ModelProto, folder: Path) -> tuple[ExternalFile, ...]:
+    """List the files that hold a graph's weights, and whether they are there and long enough."""
+    needed: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    for tensor in tensors(proto):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        entry = {item.key: item.value for item in tensor.external_data}
+        location = entry.get("location", "")
+        length = int(entry.get("length") or tensor_bytes(tensor))
+        needed[location] = max(needed.get(location, 0), int(entry.get("offset") or 0) + length)
+        counts[location] = counts.get(location, 0) + 1
+    for location in needed:
+        if not location or location.startswith("/") or "\\" in location or ".." in location.split("/"):
+            raise ModelkitError(
+                f"The graph keeps weights in {location!r}, outside its own folder. Save it with the data beside it."
+            )
+    return tuple(_external(folder, location, size, counts[location]) for location, size in sorted(needed.items()))
+
+
+def _external(folder: Path, location: str, needed: int, count: int) -> ExternalFile:
+    path = folder / location
+    if path.is_file():
+        return ExternalFile(location, needed, path.stat().st_size, count)
+    alike = [
+        other.name
+        for other in (sorted(folder.iterdir()) if folder.is_dir() else [])
+        if other.is_file() and other.suffix != ".onnx" and needed <= other.stat().st_size <= needed + 2**20
+    ]
+    return ExternalFile(location, needed, None, count, alike[0] if len(alike) == 1 else None)

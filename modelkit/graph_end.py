@@ -1,0 +1,94 @@
+"""What a graph ends in, and so how its numbers are to be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import onnx
+
+Reading = Literal["logit", "probability", "logits", "probabilities"]
+
+# Operators that change shape or type, not what the numbers mean.
+_PASSING = frozenset(
+    {"Cast", "DequantizeLinear", "Dropout", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Squeeze", "Transpose",
+     "Unsqueeze"}
+)  # fmt: skip
+_LINEAR = frozenset(
+    {"Add", "AveragePool", "BatchNormalization", "Conv", "Gemm", "GlobalAveragePool", "MatMul", "MatMulInteger",
+     "MatMulNBits", "QGemm", "QLinearAdd", "QLinearConv", "QLinearGlobalAveragePool", "QLinearMatMul", "ReduceMean",
+     "FusedGemm", "FusedMatMul", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "Sum"}
+)  # fmt: skip
+_SCALED = frozenset({"Div", "Mul", "Sub"})
+_CHOOSING = frozenset({"ArgMax", "ArgMin", "TopK", "Hardmax", "ZipMap", "NonMaxSuppression"})
+
+
+@dataclass(frozen=True)
+class GraphEnd:
+    """``kind`` is None where the graph does not tell; ``reason`` says why in a sentence."""
+
+    operator: str
+    kind: Reading | None
+    reason: str
+
+
+def graph_end(graph: onnx.GraphProto, output: str, size: int | None) -> GraphEnd:
+    """Say what an output holds.
+
+    Parameters
+    ----------
+    size
+        Numbers that the output has for each picture, None if unknown.
+    """
+    producers = {name: node for node in graph.node for name in node.output}
+    constants = {tensor.name for tensor in graph.initializer}
+    constants |= {node.output[0] for node in graph.node if node.op_type == "Constant"}
+    node = producers.get(output)
+    while node is not None and node.op_type in _PASSING:
+        node = producers.get(node.input[0])
+    if node is None:
+        return GraphEnd("", None, "No operator makes this output.")
+    operator = node.op_type
+    if operator in {"Sigmoid", "HardSigmoid", "QLinearSigmoid"}:
+        return _bounded(operator, size)
+    if operator in {"Softmax", "QLinearSoftmax"} or _is_written_out_softmax(node, producers):
+        if size == 1:
+            return GraphEnd(
+                operator, None, "It ends in a softmax over one number, which is always 1: the export is wrong."
+            )
+        return GraphEnd(
+            operator, "probabilities", f"It ends in {operator}: the numbers are probabilities that add up to 1."
+        )
+    if operator == "LogSoftmax":
+        return GraphEnd(operator, "logits", "It ends in LogSoftmax: softmax of its numbers gives the probabilities.")
+    if operator in _CHOOSING:
+        return GraphEnd(
+            operator, None, f"It ends in {operator}, which gives chosen classes, not scores: export without it."
+        )
+    scaled = operator in _SCALED and any(name in constants for name in node.input)
+    if operator in _LINEAR or scaled:
+        kind: Reading | None = None if size is None else ("logit" if size == 1 else "logits")
+        squash = "sigmoid" if size == 1 else "softmax"
+        return GraphEnd(
+            operator, kind, f"It ends in {operator} with no sigmoid or softmax after it: {squash} follows in serving."
+        )
+    return GraphEnd(operator, None, f"It ends in {operator}, which leaves open whether the numbers are probabilities.")
+
+
+def _bounded(operator: str, size: int | None) -> GraphEnd:
+    if size == 1:
+        return GraphEnd(operator, "probability", f"It ends in {operator}: the number is a probability already.")
+    if size is None:
+        return GraphEnd(operator, None, f"It ends in {operator}: probabilities, but their number is unknown.")
+    return GraphEnd(
+        operator, "probabilities", f"It ends in {operator} on {size} numbers: each is a probability for itself."
+    )
+
+
+def _is_written_out_softmax(node: onnx.NodeProto, producers: dict[str, onnx.NodeProto]) -> bool:
+    """exp(x) / sum(exp(x)), as some exporters write it."""
+    if node.op_type != "Div":
+        return False
+    above, below = (producers.get(name) for name in node.input)
+    return above is not None and below is not None and above.op_type == "Exp" and below.op_type == "ReduceSum"

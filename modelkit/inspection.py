@@ -1,0 +1,170 @@
+"""What an ONNX file says about itself: inputs, outputs, size, cost, and how its numbers are to be read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any, Literal
+
+import onnx
+
+from modelkit.compute import Shapes, multiply_adds, shapes_for_one
+from modelkit.graph import ExternalFile, external_files, graphs, load_graph, tensor_bytes
+from modelkit.graph_end import GraphEnd, graph_end
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Side = int | str
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output: ``shape`` holds a number for a fixed side and a name for one that is chosen at run time."""
+
+    name: str
+    dtype: str
+    shape: tuple[Side, ...]
+
+    @property
+    def dynamic(self) -> tuple[int, ...]:
+        """Return the axes that are chosen at run time."""
+        return tuple(axis for axis, side in enumerate(self.shape) if isinstance(side, str))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The input read as a picture. What the graph leaves open is None; ``reason`` says how the layout was told."""
+
+    layout: Literal["NCHW", "NHWC"] | None
+    channels: int | None
+    width: int | None
+    height: int | None
+    reason: str
+
+
+NO_PICTURE = Picture(None, None, None, None, "There is not one input but several.")
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """All of it; `to_json` for programs. Sizes are bytes, ``multiply_adds`` are for one picture."""
+
+    path: Path
+    graph_bytes: int
+    ir_version: int
+    opsets: dict[str, int]
+    producer: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    operators: dict[str, int]
+    parameters: int
+    external: tuple[ExternalFile, ...]
+    ends: dict[str, GraphEnd]
+    sizes: dict[str, int | None]
+    picture: Picture | None
+    multiply_adds: int | None
+
+    @property
+    def load_bytes(self) -> int:
+        """Bytes that are read when the model is loaded."""
+        return self.graph_bytes + sum(file.needed_bytes for file in self.external)
+
+    @property
+    def missing(self) -> tuple[ExternalFile, ...]:
+        """Return the external files that are not whole."""
+        return tuple(file for file in self.external if file.state != "whole")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the whole as JSON's types."""
+        value = asdict(self)
+        value["path"] = str(self.path)
+        value["load_bytes"] = self.load_bytes
+        value["external"] = [asdict(file) | {"state": file.state} for file in self.external]
+        return value
+
+
+def inspect_file(path: Path) -> Inspection:
+    """Read a graph, whether its weights are there or not.
+
+    Raises
+    ------
+    modelkit.errors.ModelkitError
+        If it is no ONNX file.
+    """
+    proto = load_graph(path)
+    graph = proto.graph
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = tuple(_tensor(value) for value in graph.input if value.name not in weights)
+    outputs = tuple(_tensor(value) for value in graph.output)
+    shapes = shapes_for_one(proto)
+    sizes = {output.name: _size(output, shapes) for output in outputs}
+    return Inspection(
+        path=path,
+        graph_bytes=path.stat().st_size,
+        ir_version=proto.ir_version,
+        opsets={item.domain or "ai.onnx": item.version for item in proto.opset_import},
+        producer=" ".join(part for part in (proto.producer_name, proto.producer_version) if part),
+        inputs=inputs,
+        outputs=outputs,
+        operators=dict(Counter(node.op_type for each in graphs(graph) for node in each.node).most_common()),
+        parameters=sum(_parameters(tensor) for each in graphs(graph) for tensor in each.initializer),
+        external=external_files(proto, path.parent),
+        ends={output.name: graph_end(graph, output.name, sizes[output.name]) for output in outputs},
+        sizes=sizes,
+        picture=_picture(inputs[0], graph, shapes) if len(inputs) == 1 else None,
+        multiply_adds=multiply_adds(graph, shapes),
+    )
+
+
+def _tensor(value: onnx.ValueInfoProto) -> Tensor:
+    kind = value.type.tensor_type
+    if not value.type.HasField("tensor_type"):
+        return Tensor(value.name, str(value.type.WhichOneof("value")), ())
+    sides: list[Side] = [
+        side.dim_value if side.HasField("dim_value") else side.dim_param or f"axis{axis}"
+        for axis, side in enumerate(kind.shape.dim)
+    ]
+    return Tensor(value.name, onnx.TensorProto.DataType.Name(kind.elem_type).lower().replace("float", "float32")
+                  .replace("float3216", "float16").replace("double", "float64"), tuple(sides))  # fmt: skip
+
+
+def _size(output: Tensor, shapes: Shapes) -> int | None:
+    """Numbers for each picture: declared, or inferred where the file declares too little."""
+    declared = [side for side in output.shape[1:] if isinstance(side, int)]
+    if output.shape and len(declared) == len(output.shape) - 1:
+        return prod(declared)
+    inferred = shapes.get(output.name)
+    if not inferred or any(side is None for side in inferred[1:]):
+        return None
+    return prod(side for side in inferred[1:] if side is not None)
+
+
+def _parameters(tensor: onnx.TensorProto) -> int:
+    """Weights in a tensor. Integers of a graph's own bookkeeping (shapes, axes) are none."""
+    if tensor.data_type in (onnx.TensorProto.INT64, onnx.TensorProto.INT32) or not tensor_bytes(tensor):
+        return 0
+    return prod(tensor.dims)
+
+
+def _picture(value: Tensor, graph: onnx.GraphProto, shapes: Shapes) -> Picture:
+    if len(value.shape) != 4:
+        return Picture(None, None, None, None, f"The input has {len(value.shape)} axes; a picture's batch has four.")
+    _, second, third, last = (side if isinstance(side, int) else None for side in value.shape)
+    first_is_channel, last_is_channel = second in (1, 3), last in (1, 3)
+    if first_is_channel and not last_is_channel:
+        return Picture(
+            "NCHW", second, last, third, f"Axis 1 has {second} channel(s): channels first, as PyTorch has them."
+        )
+    if last_is_channel and not first_is_channel:
+        return Picture(
+            "NHWC", last, third, second, f"Axis 3 has {last} channel(s): channels last, as TensorFlow has them."
+        )
+    for node in graph.node:
+        if node.op_type == "Conv" and node.input[0] == value.name:
+            channels = (shapes.get(node.input[1]) or (None, None))[1]
+            return Picture(
+                "NCHW", channels, last, third, f"The first convolution reads it as {channels} channel(s) first."
+            )
+    return Picture(None, None, None, None, f"Neither axis 1 ({value.shape[1]}) nor axis 3 ({value.shape[3]}) tells.")

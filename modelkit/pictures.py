@@ -1,0 +1,92 @@
+"""Folders of pictures: DIR/<label>/<picture>, or pictures without labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from loupe.errors import Problem
+from loupe.image import Limits, decode
+from loupe.tensor import Tensor, to_tensor
+
+from modelkit.errors import ModelkitError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from loupe.card import InputSpec
+
+# Offline there is nobody to defend against: the pictures are the user's own.
+UNLIMITED = Limits(max_bytes=2**31, max_pixels=2**31)
+
+
+@dataclass(frozen=True)
+class LabelledPicture:
+    """``label`` is the index of the picture's label in the card's output, None if it has none."""
+
+    path: Path
+    label: int | None
+
+
+def find_pictures(folder: Path, labels: Sequence[str], *, labels_needed: bool = True) -> list[LabelledPicture]:
+    """List a folder's pictures, sorted, so that every run takes the same ones.
+
+    Raises
+    ------
+    ModelkitError
+        If there are none, or a subfolder's name is not a label.
+    """
+    if not folder.is_dir():
+        raise ModelkitError(f"{folder} is not a folder of pictures.")
+    subfolders = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    known = [path for path in subfolders if path.name in labels]
+    if known:
+        strangers = [path.name for path in subfolders if path not in known]
+        if strangers:
+            raise ModelkitError(
+                f"{folder} has folder(s) that are no label of the model: {', '.join(strangers)} "
+                f"(labels: {', '.join(labels)})."
+            )
+        found = [LabelledPicture(path, labels.index(sub.name)) for sub in known for path in _files(sub)]
+    elif labels_needed:
+        raise ModelkitError(
+            f"{folder} has no folder named after a label: put the pictures into {folder}/<label>/ "
+            f"(labels: {', '.join(labels)})."
+        )
+    else:
+        found = [LabelledPicture(path, None) for path in _files(folder)]
+    if not found:
+        raise ModelkitError(f"{folder} holds no pictures.")
+    return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("."))
+
+
+def spread(pictures: Sequence[LabelledPicture], count: int) -> list[LabelledPicture]:
+    """Take ``count`` pictures, evenly from the sorted list and so from every label, the same ones each time."""
+    if count >= len(pictures):
+        return list(pictures)
+    return [pictures[index * len(pictures) // count] for index in range(count)]
+
+
+def tensor_of(path: Path, spec: InputSpec) -> Tensor:
+    """Read a picture exactly as serving does.
+
+    Raises
+    ------
+    loupe.errors.Problem
+        If it cannot be read.
+    """
+    return to_tensor(decode(path.read_bytes(), UNLIMITED, spec), spec)
+
+
+def readable(pictures: Sequence[LabelledPicture], spec: InputSpec) -> Iterator[tuple[LabelledPicture, Tensor | None]]:
+    """Yield each picture with its tensor, or None where the picture cannot be read."""
+    for picture in pictures:
+        try:
+            yield picture, tensor_of(picture.path, spec)
+        except Problem:
+            yield picture, None

@@ -1,0 +1,232 @@
+"""Every scheme that makes sense, built, verified, measured and judged; the best one that passes the gate is kept."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from loupe.card import Card, load_card
+from loupe.model import Array, Model
+
+from modelkit.checks import Check, passed
+from modelkit.errors import ModelkitError
+from modelkit.evaluation import Comparison, Quality
+from modelkit.folders import staged_folder, write_card
+from modelkit.gating import Limits, golden_pictures, judge
+from modelkit.latency import costs
+from modelkit.pictures import LabelledPicture, readable, spread
+from modelkit.quantize.prepare import prepared
+from modelkit.quantize.schemes import Recipe, obstacle, recipes
+from modelkit.reading import Progress, Readings, probabilities_of, silent
+from modelkit.variant import Base, make_variant
+from modelkit.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx
+
+CALIBRATION_PICTURES = 128
+JUDGED_PICTURES = 256
+_MEASURED = 8
+# Below this many pictures there is nothing to set apart: calibration and judgement share them.
+_LEAST_APART = 24
+# A variant has to be worth its own folder: the score it may have at most (see `Trial.score`).
+_WORTH = 0.9
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One recipe, tried. ``comparison`` is None where it could not be built; ``reason`` says why it is not chosen."""
+
+    recipe: Recipe
+    comparison: Comparison | None = None
+    checks: tuple[Check, ...] = ()
+    reason: str = ""
+
+    @property
+    def passes(self) -> bool:
+        return self.comparison is not None and passed(self.checks)
+
+    @property
+    def score(self) -> float:
+        """Geometric mean of size, time to run and time to load, each against the base's: lower is better."""
+        if self.comparison is None:
+            return math.inf
+        cost, base = self.comparison.model.cost, self.comparison.against.cost
+        return float((cost.bytes / base.bytes * cost.run_ms / base.run_ms * cost.load_ms / base.load_ms) ** (1 / 3))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the trial as JSON's types."""
+        value: dict[str, Any] = {"recipe": self.recipe.details, "passes": self.passes, "reason": self.reason}
+        if self.comparison is not None:
+            value |= {
+                "score": round(self.score, 4),
+                "cost": self.comparison.model.cost.to_json(),
+                "comparison": self.comparison.to_json(),
+                "checks": [check.to_json() for check in self.checks],
+            }
+        return value
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was tried and what was made of it: ``kept`` is the new folder, or None."""
+
+    trials: tuple[Trial, ...]
+    kept: Path | None
+    reason: str
+    judged_pictures: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as JSON's types."""
+        return {
+            "kept": self.kept.name if self.kept else None,
+            "reason": self.reason,
+            "judged_pictures": self.judged_pictures,
+            "trials": [trial.to_json() for trial in self.trials],
+        }
+
+
+@dataclass
+class Plan:
+    """What to try, on which pictures, and what to do with the winner."""
+
+    scheme: str
+    calibration: Sequence[LabelledPicture] = ()
+    judged: Sequence[LabelledPicture] = ()
+    block: int | None = None
+    method: str | None = None
+    replace: bool = False
+    even_if_worse: bool = False
+    progress: Progress = field(default=silent)
+
+
+def quantize(card: Card, plan: Plan) -> Outcome:
+    """Try the plan's scheme, or all of them, and keep the best variant that passes the gate.
+
+    Raises
+    ------
+    ModelkitError
+        If the model cannot be quantized, or the one scheme asked for makes no sense for it.
+    """
+    calibration, judged = _split(card, plan)
+    plan.progress("preparing the graph", 0, 1)
+    proto = prepared(card)
+    plan.progress("reading pictures", 0, 1)
+    feeds = [tensor[None] for _, tensor in readable(calibration, card.input) if tensor is not None]
+    bench = _Bench.of(card, judged)
+    with tempfile.TemporaryDirectory(prefix=".trials.", dir=card.directory.parent) as scratch:
+        trials = []
+        tried = recipes(plan.scheme, block=plan.block, method=plan.method)
+        for number, recipe in enumerate(tried):
+            plan.progress(f"trying {recipe.title}", number, len(tried))
+            reason = obstacle(recipe.scheme, proto, calibrated=bool(feeds))
+            if reason and plan.scheme != "auto":
+                raise ModelkitError(f"{plan.scheme} does nothing for {card.name}: {reason}.")
+            parent = Path(scratch) / str(number)
+            trials.append(Trial(recipe, reason=reason) if reason else _try(card, recipe, proto, feeds, bench, parent))
+        return _choose(card, plan, trials, Path(scratch), len(bench.tensors))
+
+
+def _split(card: Card, plan: Plan) -> tuple[list[LabelledPicture], list[LabelledPicture]]:
+    """Calibrate on some pictures and judge on others, if there are enough."""
+    if not plan.calibration:
+        return [], spread(plan.judged, JUDGED_PICTURES) if plan.judged else golden_pictures(card)
+    count = CALIBRATION_PICTURES if len(plan.calibration) >= 2 * CALIBRATION_PICTURES else len(plan.calibration) // 2
+    if plan.judged:
+        return spread(plan.calibration, CALIBRATION_PICTURES), spread(plan.judged, JUDGED_PICTURES)
+    if len(plan.calibration) < _LEAST_APART:
+        return list(plan.calibration), list(plan.calibration)
+    calibration = spread(plan.calibration, count)
+    taken = {picture.path for picture in calibration}
+    return calibration, spread([each for each in plan.calibration if each.path not in taken], JUDGED_PICTURES)
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """The pictures to judge on, decoded once, and the base's answers."""
+
+    tensors: tuple[Array, ...]
+    readings: Readings
+
+    @classmethod
+    def of(cls, card: Card, pictures: Sequence[LabelledPicture]) -> _Bench:
+        pairs = [(picture, tensor) for picture, tensor in readable(pictures, card.input) if tensor is not None]
+        if not pairs:
+            raise ModelkitError(f"None of the {len(pictures)} pictures can be read.")
+        truth = np.array([-1 if picture.label is None else picture.label for picture, _ in pairs], np.int64)
+        tensors = tuple(tensor[None] for _, tensor in pairs)
+        blank = Readings(tuple(picture.path for picture, _ in pairs), truth, np.empty((0, 0)), ())
+        return cls(tensors, _answers(Model.load(card), tensors, blank))
+
+    def compare(self, card: Card, base: Card) -> Comparison:
+        readings = _answers(Model.load(card), self.tensors, self.readings)
+        measured = self.tensors[:_MEASURED]
+        cost, against = costs([card, base], [measured, measured])
+        return Comparison(Quality(card, readings, cost), Quality(base, self.readings, against))
+
+
+def _answers(model: Model, tensors: Sequence[Array], like: Readings) -> Readings:
+    rows = np.stack([probabilities_of(model.run(tensor)[0], model.card.output) for tensor in tensors])
+    return Readings(like.paths, like.truth, rows, like.unreadable)
+
+
+def _try(
+    card: Card, recipe: Recipe, proto: onnx.ModelProto, feeds: Sequence[Array], bench: _Bench, parent: Path
+) -> Trial:
+    try:
+        made = recipe.apply(proto, card.input, feeds)
+    except ModelkitError as error:
+        return Trial(recipe, reason=str(error))
+    with make_variant(Base.of(card), recipe.scheme, made, recipe.details, parent=parent) as variant:
+        pass
+    own = verify(variant.target)
+    if not passed(own):
+        failed = next(check for check in own if check.status == "fail")
+        return Trial(recipe, reason=f"verify: {failed.name}: {failed.detail}")
+    comparison = bench.compare(load_card(variant.target), card)
+    checks = tuple(judge(comparison, Limits.of(card)))
+    trial = Trial(recipe, comparison, checks)
+    if not trial.passes:
+        worst = next(check for check in checks if check.status == "fail")
+        return Trial(recipe, comparison, checks, f"gate: {worst.name}: {worst.detail}")
+    if trial.score > _WORTH:
+        return Trial(recipe, comparison, checks, f"not worth a folder: score {trial.score:.2f}, the base has 1")
+    return trial
+
+
+def _choose(card: Card, plan: Plan, trials: list[Trial], scratch: Path, judged: int) -> Outcome:
+    built = [(number, trial) for number, trial in enumerate(trials) if trial.comparison is not None]
+    good = [(number, trial) for number, trial in built if trial.passes and not trial.reason]
+    if not good and plan.even_if_worse and plan.scheme != "auto":
+        good = built
+    if not good:
+        reason = "; ".join(f"{trial.recipe.title}: {trial.reason}" for trial in trials)
+        return Outcome(tuple(trials), None, f"Nothing is kept, {card.name} stays as it is. {reason}", judged)
+    number, best = min(good, key=lambda pair: pair[1].score)
+    name = f"{card.name}-{best.recipe.scheme}"
+    source, target = scratch / str(number) / name, card.directory.parent / name
+    with staged_folder(target, replace=plan.replace) as folder:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        raw = dict(load_card(folder).raw)
+        raw["quantization"] = raw["quantization"] | {"measured": _figures(best, judged)}
+        write_card(folder, raw)
+    reason = (
+        f"{best.recipe.title} is the smallest and fastest that passes the gate "
+        f"(score {best.score:.3f}, where {card.name} has 1)."
+    )
+    if best.reason:
+        reason = f"Kept although it is refused: {best.reason}"
+    return Outcome(tuple(trials), target, reason, judged)
+
+
+def _figures(trial: Trial, pictures: int) -> dict[str, Any]:
+    if trial.comparison is None:
+        return {}
+    return {"pictures": pictures} | trial.comparison.to_json() | trial.comparison.model.cost.to_json()

@@ -1,0 +1,119 @@
+"""An evaluation as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from modelkit import plots
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from modelkit.evaluation import Comparison, Quality
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; color: #1f2933; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }}
+h1 {{ font-size: 1.6rem; }} h2 {{ font-size: 1.15rem; margin-top: 2rem; }}
+table {{ border-collapse: collapse; }}
+th, td {{ text-align: right; padding: .25rem .75rem; border-bottom: 1px solid #cbd5e1; }}
+th:first-child, td:first-child {{ text-align: left; }}
+.plots {{ display: flex; flex-wrap: wrap; gap: 1rem; }} figure {{ margin: 0; }} figcaption {{ color: #52606d; }}
+svg {{ max-width: 100%; height: auto; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{body}
+</body>
+</html>
+"""
+
+
+def write_report(path: Path, quality: Quality, comparison: Comparison | None) -> None:
+    """Write the page for one model, or for two side by side."""
+    title = f"{quality.card.name} {quality.card.version}"
+    if comparison is not None:
+        title += f" against {comparison.against.card.name}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_PAGE.format(title=escape(title), body="\n".join(_body(quality, comparison))), encoding="utf-8")
+
+
+def _body(quality: Quality, comparison: Comparison | None) -> list[str]:
+    models = [quality] if comparison is None else [comparison.model, comparison.against]
+    parts = [_summary(models)]
+    if comparison is not None:
+        parts += ["<h2>Side by side</h2>", _pairs(comparison)]
+    points = [(each.card.name, each.cost.bytes / 1e6, each.cost.run_ms) for each in models]
+    figures = [(plots.size_against_latency(points), "Size and time of one picture, one thread")]
+    if comparison is not None:
+        figures.append((plots.shift(comparison), "Probability shift: every picture under both models"))
+    for each in models:
+        if each.readings.labelled:
+            figures.append((plots.confusion(each), f"Confusion, {each.card.name}"))
+            figures.append((plots.reliability(each), f"Reliability, {each.card.name}"))
+    drawn = "".join(f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>" for svg, caption in figures)
+    parts += ["<h2>Plots</h2>", f'<div class="plots">{drawn}</div>']
+    for each in models:
+        if each.readings.labelled:
+            parts += [f"<h2>Classes, {escape(each.card.name)}</h2>", _classes(each)]
+    return parts
+
+
+def _summary(models: list[Quality]) -> str:
+    rows = []
+    for each in models:
+        value = each.to_json()
+        interval = value.get("accuracy_interval_95")
+        rows.append(
+            [
+                f"{value['model']} {value['version']} ({value['variant']})",
+                value["pictures"],
+                f"{value['accuracy']:.4f} ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "no labels",
+                f"{value['ece']:.4f}" if interval else "",
+                f"{value['cost']['run_ms']:.2f}",
+                f"{value['cost']['load_ms']:.0f}",
+                f"{value['cost']['bytes'] / 1e6:.2f}",
+            ]
+        )
+    return _table(["model", "pictures", "accuracy (95 %)", "ECE", "ms a picture", "ms to load", "MB"], rows)
+
+
+def _pairs(comparison: Comparison) -> str:
+    value = comparison.to_json()
+    names = {
+        "agreement": "agreement",
+        "disagreements": "disagreements",
+        "max_probability_shift": "largest |difference of probability|",
+        "mean_probability_shift": "mean |difference of probability|",
+        "size_ratio": "size, against the reference",
+        "speed_up": "times as fast",
+        "load_speed_up": "times as fast to load",
+    }
+    rows: list[list[Any]] = [[text, value[key]] for key, text in names.items()]
+    if "mcnemar" in value:
+        test = value["mcnemar"]
+        rows.append(
+            [f"McNemar p ({test['only_first']} against {test['only_second']} alone right)", f"{test['p_value']:.3f}"]
+        )
+    return _table(["", ""], rows)
+
+
+def _classes(quality: Quality) -> str:
+    rows = [
+        [label, each["count"], each["precision"], each["recall"]]
+        for label, each in quality.to_json()["classes"].items()
+    ]
+    return _table(["label", "pictures", "precision", "recall"], rows)
+
+
+def _table(head: list[str], rows: list[list[Any]]) -> str:
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"

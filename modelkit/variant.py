@@ -1,0 +1,121 @@
+"""A variant of a model: the same question, other weights, a folder and a card of its own."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from loupe.card import Card, load_card
+
+from modelkit.errors import ModelkitError
+from modelkit.folders import describe_file, sha256_of, staged_folder, write_card
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import onnx
+
+GRAPH_NAME = "model.onnx"
+# What is said about the base's weights and is not true of the variant's.
+_OF_THE_BASE = ("evaluation", "training", "quantization")
+_TOOLS = ("onnx", "onnxruntime", "numpy")
+
+
+@dataclass(frozen=True)
+class Base:
+    """The model that a variant comes from."""
+
+    card: Card
+    graph_sha256: str
+
+    @classmethod
+    def of(cls, card: Card) -> Base:
+        return cls(card, sha256_of(card.graph_path))
+
+
+class RejectedError(Exception):
+    """Raised inside `make_variant` to leave without the folder."""
+
+
+@dataclass
+class Variant:
+    """A variant being made: ``card`` reads its temporary folder, ``target`` is where it will stand."""
+
+    folder: Path
+    target: Path
+    card: Card
+    raw: dict[str, Any]
+
+    def record(self, **figures: Any) -> None:
+        """Write measured figures into the card."""
+        self.raw["quantization"] |= figures
+        write_card(self.folder, self.raw)
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        raise RejectedError
+
+
+@contextmanager
+def make_variant(
+    base: Base,
+    suffix: str,
+    proto: onnx.ModelProto,
+    details: dict[str, Any],
+    *,
+    replace: bool = False,
+    parent: Path | None = None,
+) -> Iterator[Variant]:
+    """Write a variant's folder beside its base's; it stays if the block ends without an exception or `discard`.
+
+    Parameters
+    ----------
+    details
+        The card's ``quantization`` object; base and tools are added to it.
+    parent
+        Another folder to put it into, for trials.
+
+    Golden cases are the base's own, numbers and all: the variant has to give the base's answers.
+
+    Raises
+    ------
+    ModelkitError
+        If the folder exists, or the graph is too large for one file.
+    """
+    card = base.card
+    target = (parent or card.directory.parent) / f"{card.name}-{suffix}"
+    raw = {key: copy.deepcopy(value) for key, value in card.raw.items() if key not in _OF_THE_BASE}
+    try:
+        with staged_folder(target, replace=replace) as folder:
+            try:
+                data = proto.SerializeToString(deterministic=True)
+            except ValueError:
+                raise ModelkitError(
+                    f"{target.name} would be larger than 2 GiB, which one ONNX file cannot be."
+                ) from None
+            (folder / GRAPH_NAME).write_bytes(data)
+            for case in card.golden:
+                source = card.directory / case.image
+                if source.is_file():
+                    (folder / case.image).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(source, folder / case.image)
+            raw |= {
+                "name": target.name,
+                "variant": suffix,
+                "graph": GRAPH_NAME,
+                "files": [describe_file(folder, GRAPH_NAME)],
+                "quantization": details
+                | {
+                    "base": {"name": card.name, "version": card.version, "graph_sha256": base.graph_sha256},
+                    "tools": {tool: version(tool) for tool in _TOOLS},
+                },
+            }
+            write_card(folder, raw)
+            yield Variant(folder, target, load_card(folder), raw)
+    except RejectedError:
+        return

@@ -1,0 +1,228 @@
+"""Does a model's folder serve what its card promises? Every promise is one check, through the serving core."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+from loupe.card import Card, CardError, load_card
+from loupe.classifier import Classifier
+from loupe.errors import ModelFailed, Problem
+from loupe.model import Array, Model
+
+from modelkit.alternatives import fitting
+from modelkit.checks import Check, passed
+from modelkit.files import check_files
+from modelkit.graph import load_graph
+from modelkit.graph_end import graph_end
+from modelkit.pictures import UNLIMITED, tensor_of
+from modelkit.reading import probabilities_of
+from modelkit.schema import complaints
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# How far a probability may move when a picture is served in a batch instead of alone.
+_BATCH_SHIFT = 1e-3
+# Dynamic quantization takes one scale for the whole batch, so neighbours move each other's numbers.
+_BATCH_SHIFT_DYNAMIC = 0.03
+_FEW = 8
+
+
+def verify(directory: Path, *, cheap: bool = False) -> list[Check]:
+    """Check a model's folder; ``cheap`` stops before the graph is loaded.
+
+    Returns
+    -------
+    list[Check]
+        In the order of the checks. What a failed check makes senseless is not tried.
+    """
+    checks, card = _check_card(directory)
+    if card is None:
+        return checks
+    checks += check_files(card)
+    if cheap or not passed(checks):
+        return checks
+    try:
+        model = Model.load(card)
+    except CardError as error:
+        return [*checks, Check("graph", "fail", _one_line(error), "Change the card, or export the graph again.")]
+    except ModelFailed as error:
+        return [*checks, Check("finite", "fail", f"On a black picture: {error.detail}", "The weights hold NaN or inf.")]
+    checks.append(Check("graph", "pass", "loads, runs, and has the input and output that the card names."))
+    checks += check_numbers(card, model)
+    if passed(checks):
+        checks += _check_golden(card, model)
+    return checks
+
+
+def _check_card(directory: Path) -> tuple[list[Check], Card | None]:
+    try:
+        raw = json.loads((directory / "card.json").read_bytes())
+        found = complaints(raw)
+        card = load_card(directory)
+    except (OSError, ValueError) as error:
+        if isinstance(error, CardError):
+            return [Check("card", "fail", str(error), "Change card.json.")], None
+        return [Check("card", "fail", f"{directory / 'card.json'} cannot be read: {error}.", "Write valid JSON.")], None
+    checks = [Check("card", "fail", sentence, "Change card.json; card.schema.json says what each key holds.")
+              for sentence in found]  # fmt: skip
+    if card.name != directory.name:
+        checks.append(
+            Check("name", "fail", f"The card says {card.name!r}, its folder is {directory.name!r}.", "Make them equal.")
+        )
+    return checks or [Check("card", "pass", f"{card.name} {card.version}, {card.variant}: fits the schema.")], card
+
+
+def check_numbers(card: Card, model: Model) -> list[Check]:
+    """Check what the model answers, whatever the pictures show: range, batches, repetition, refusal."""
+    tensors = [_tensor(card, index) for index in range(_FEW)]
+    for case in card.golden[:_FEW]:
+        try:
+            tensors.append(tensor_of(card.directory / case.image, card.input))
+        except (OSError, Problem):
+            continue
+    batch = np.stack(tensors)
+    try:
+        singles = np.concatenate([model.run(tensor[None]) for tensor in batch])
+    except ModelFailed as error:
+        return [Check("finite", "fail", error.detail, "The weights, or an operator in them, give NaN or inf.")]
+    checks = [check_range(card, singles)]
+    if not passed(checks):
+        return checks
+    checks.append(_check_batch(card, model, batch, singles))
+    again = np.concatenate([model.run(tensor[None]) for tensor in batch])
+    same = np.array_equal(singles, again)
+    checks.append(
+        Check("repetition", "pass", "the same picture gives the same numbers, bit by bit.")
+        if same
+        else Check("repetition", "fail", "The same picture gives different numbers.",
+                   "Export for inference: dropout or random operators are still in the graph.")
+    )  # fmt: skip
+    if card.input.dtype != "uint8":
+        checks.append(_check_refusal(model, batch[:1]))
+    return checks
+
+
+def _tensor(card: Card, index: int) -> Array:
+    """Pictures that need no file: black, white, grey, and noise from a fixed seed."""
+    shape = card.input.shape
+    values = {0: 0, 1: 255, 2: 128}
+    if index in values:
+        pixels = np.full(shape, values[index], np.uint8)
+    else:
+        pixels = np.random.default_rng(index).integers(0, 256, shape, np.uint8)
+    if card.input.dtype == "uint8":
+        return pixels
+    channel_shape = (-1, 1, 1) if card.input.layout == "NCHW" else (1, 1, -1)
+    mean, std = (np.asarray(each).reshape(channel_shape) for each in (card.input.mean, card.input.std))
+    return np.asarray((pixels * card.input.scale - mean) / std, card.input.dtype)
+
+
+def check_range(card: Card, rows: Array) -> Check:
+    """Hold the numbers, and the graph's end, against the kind: sigmoid twice, or not at all."""
+    kind, labels = card.output.kind, len(card.output.labels)
+    bounded = bool((rows >= -1e-3).all() and (rows <= 1 + 1e-3).all())
+    end = graph_end(load_graph(card.graph_path).graph, card.output.name, card.output.size)
+    single = card.output.size == 1
+    seen = f"the numbers go from {rows.min():.3g} to {rows.max():.3g}"
+    if kind in {"probability", "probabilities"} and (not bounded or end.kind in {"logit", "logits"}):
+        right, squash = ("logit", "sigmoid") if single else ("logits", "softmax")
+        return Check(
+            "range", "fail",
+            f"The card says {kind!r}, but {seen}: no {squash} was applied. {end.reason}",
+            f"Set output.kind to {right!r}.",
+        )  # fmt: skip
+    sums_to_one = not single and bool(np.allclose(rows.sum(axis=1), 1, atol=1e-2))
+    never_leaves = bounded and (single or sums_to_one) and end.kind not in {"logit", "logits"}
+    if kind in {"logit", "logits"} and (end.kind in {"probability", "probabilities"} or never_leaves):
+        right, squash = ("probability", "sigmoid") if single else ("probabilities", "softmax")
+        return Check(
+            "range", "fail",
+            f"The card says {kind!r}, but {seen}: {squash} would be applied twice. {end.reason}",
+            f"Set output.kind to {right!r}.",
+        )  # fmt: skip
+    if kind == "probabilities" and not sums_to_one:
+        return Check(
+            "range", "warn",
+            f"The {labels} probabilities do not add up to 1: the labels are independent of each other.",
+            "The highest is served as the label; that is right only if exactly one label is.",
+        )  # fmt: skip
+    return Check("range", "pass", f"{seen}, as {kind!r} may.")
+
+
+def _check_batch(card: Card, model: Model, batch: Array, singles: Array) -> Check:
+    together = model.run(batch)
+    if together.shape != singles.shape:
+        return Check(
+            "batch", "fail", f"{len(batch)} pictures in one batch give {together.shape}, alone {singles.shape}.",
+            "Export with a dynamic first axis.",
+        )  # fmt: skip
+    shift = max(
+        float(np.abs(probabilities_of(one, card.output) - probabilities_of(other, card.output)).max())
+        for one, other in zip(together, singles, strict=True)
+    )
+    dynamic = any(
+        node.op_type == "DynamicQuantizeLinear" or "DynamicQuantize" in node.op_type
+        for node in load_graph(card.graph_path).graph.node
+    )
+    limit = _BATCH_SHIFT_DYNAMIC if dynamic else _BATCH_SHIFT
+    size = "any size" if model.static_batch is None else f"{model.static_batch}, padded"
+    if shift > limit:
+        return Check(
+            "batch", "fail", f"A probability moves by {shift:.4f} when {len(batch)} pictures share a batch.",
+            "Export in inference mode (model.eval()): batch normalisation still uses the batch.",
+        )  # fmt: skip
+    return Check("batch", "pass", f"{len(batch)} at once equal {len(batch)} alone within {shift:.1e} (batch {size}).")
+
+
+def _check_refusal(model: Model, batch: Array) -> Check:
+    try:
+        row = model.run(np.full_like(batch, np.nan))
+    except ModelFailed:
+        return Check("finite", "pass", "an output that is not a number is refused, not served.")
+    return Check("finite", "pass", f"not-a-number inputs come out as numbers ({row.ravel()[0]:.3g}).")
+
+
+def _check_golden(card: Card, model: Model) -> list[Check]:
+    if not card.golden:
+        return [
+            Check("golden", "warn", "The card has no golden case: nothing holds serving to what was trained.",
+                  "Add a picture whose answer you know from training ('add --golden IMAGE=LABEL', or by hand).")
+        ]  # fmt: skip
+    classifier = Classifier(card, model, UNLIMITED)
+    checks = []
+    for case in card.golden:
+        path = card.directory / case.image
+        name = f"golden {case.image}"
+        if not path.is_file():
+            checks.append(Check(name, "fail", f"{case.image} is missing.", "Put the picture back, or drop the case."))
+            continue
+        try:
+            prediction = classifier.classify(path.read_bytes())
+        except Problem as problem:
+            checks.append(Check(name, "fail", problem.detail, "Choose a picture that can be served."))
+            continue
+        probability = dict(prediction.scores)[case.label]
+        seen = f"{case.label} {probability:.4f}, the card says {case.probability:.4f} +- {case.tolerance:g}"
+        right = prediction.label == case.label and abs(probability - case.probability) <= case.tolerance
+        checks.append(Check(name, "pass", f"{seen}.") if right else Check(name, "fail", f"{seen}.", "See below."))
+    if not passed(checks) and all((card.directory / case.image).is_file() for case in card.golden):
+        checks.append(_suggestion(card, model))
+    return checks
+
+
+def _suggestion(card: Card, model: Model) -> Check:
+    fits = fitting(card, model)
+    if not fits:
+        return Check(
+            "preprocessing", "fail", "None of the usual preprocessings fits the golden cases either.",
+            "The weights are not those of the golden cases, or training resized or scaled in its own way.",
+        )  # fmt: skip
+    listed = "; or ".join(" and ".join(variant.changes) for variant in fits[:3])
+    return Check("preprocessing", "fail", f"The golden cases would fit with {listed}.", "Change the card accordingly.")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
