@@ -67,6 +67,8 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    # It outlives this object on purpose: a return code keeps Popen from warning of that.
+    child.returncode = 0
     started = start_time(child.pid)
     if started is None:
         raise CloudError(f"{name} ended as soon as it was started.", log)
