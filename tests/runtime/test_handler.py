@@ -1,0 +1,111 @@
+"""Both triggers, good and bad input, in the runtime that AWS runs."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from localcloud.environment import ExecutionEnvironment
+    from localcloud.models import Golden
+
+# The start of one, with nothing behind.
+BROKEN_JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffdb0043")
+
+
+def invoke(environment: ExecutionEnvironment, event: Any, request_id: str = "request-1") -> dict[str, Any]:
+    outcome = environment.invoke(json.dumps(event).encode(), request_id)
+    assert outcome.function_error is None, outcome.payload
+    answer: dict[str, Any] = json.loads(outcome.payload)
+    return answer
+
+
+def http_event(body: bytes, content_type: str, method: str = "POST", path: str = "/v1/classify") -> dict[str, Any]:
+    """An event as API Gateway's REST proxy integration sends it, its body a binary media type."""
+    return {
+        "resource": path,
+        "path": path,
+        "httpMethod": method,
+        "headers": {"Content-Type": content_type, "Accept": "*/*"},
+        "multiValueHeaders": {"Content-Type": [content_type], "Accept": ["*/*"]},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {"requestId": "gateway-1", "stage": "live", "httpMethod": method, "path": f"/live{path}"},
+        "body": base64.b64encode(body).decode(),
+        "isBase64Encoded": True,
+    }
+
+
+def test_a_direct_invocation_gives_the_plain_result(warm: ExecutionEnvironment, pictures: list[Golden]) -> None:
+    for picture in pictures[:2]:
+        result = invoke(warm, {"image": base64.b64encode(picture.path.read_bytes()).decode()}, "direct-1")
+        assert result["label"] == picture.label
+        assert result["probability"] == pytest.approx(picture.probability, abs=picture.tolerance)
+        assert result["model"]["name"] == "hair-type"
+        assert result["request_id"] == "direct-1"
+
+
+def test_an_http_request_gives_a_response(warm: ExecutionEnvironment, pictures: list[Golden]) -> None:
+    response = invoke(warm, http_event(pictures[0].path.read_bytes(), "image/jpeg"))
+    headers = {name.lower(): value for name, value in response["headers"].items()}
+    assert response["statusCode"] == 200
+    assert json.loads(response["body"])["label"] == pictures[0].label
+    assert headers["content-type"].startswith("application/json")
+    assert "model;dur=" in headers["server-timing"]
+
+
+def test_health_names_the_model(warm: ExecutionEnvironment) -> None:
+    response = invoke(warm, http_event(b"", "text/plain", "GET", "/v1/health"))
+    assert response["statusCode"] == 200
+    assert json.loads(response["body"])["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "code"),
+    [
+        (BROKEN_JPEG, "image/jpeg", 422, "image_undecodable"),
+        (b"this is no picture", "image/jpeg", 415, "unsupported_media_type"),
+        (b"{", "application/json", 400, "request_invalid"),
+        (b'{"image": "%%%"}', "application/json", 400, "request_invalid"),
+        (b"{}", "application/json", 400, "request_invalid"),
+        (b"hello", "text/plain", 415, "unsupported_media_type"),
+    ],
+)
+def test_bad_input_over_http_is_the_clients_problem(
+    warm: ExecutionEnvironment, body: bytes, content_type: str, status: int, code: str
+) -> None:
+    response = invoke(warm, http_event(body, content_type))
+    problem = json.loads(response["body"])
+    assert (response["statusCode"], problem["status"], problem["code"]) == (status, status, code)
+    assert {name.lower(): value for name, value in response["headers"].items()}["content-type"].startswith(
+        "application/problem+json"
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        ({"image": base64.b64encode(BROKEN_JPEG).decode()}, "image_undecodable"),
+        ({"image": base64.b64encode(b"no picture").decode()}, "unsupported_media_type"),
+        ({"url": "http://169.254.169.254/latest"}, "url_not_allowed"),
+        ({}, "request_invalid"),
+        ([], "request_invalid"),
+        ("text", "request_invalid"),
+    ],
+)
+def test_bad_input_of_a_direct_invocation_comes_back_as_an_error_object(
+    warm: ExecutionEnvironment, event: Any, code: str
+) -> None:
+    assert invoke(warm, event)["error"]["code"] == code
+
+
+def test_a_payload_that_is_no_json_is_the_runtimes_error(warm: ExecutionEnvironment) -> None:
+    outcome = warm.invoke(b"not json", "request-2")
+    assert outcome.function_error == "Unhandled"
+    assert json.loads(outcome.payload)["errorType"] == "Runtime.UnmarshalError"
+    assert warm.usable
