@@ -40,5 +40,7 @@ def golden(name: str) -> list[Golden]:
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CloudError(f"The golden pictures of the model {name!r} cannot be read: {error}.") from error
-    first = {case.label: case for case in reversed(cases)}
+    first: dict[str, Golden] = {}
+    for case in cases:
+        first.setdefault(case.label, case)
     return [*first.values(), *(case for case in cases if case not in first.values())]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import pytest
 
 from localcloud.fleet import Call, Fleet, ThrottlingError
 from localcloud.function import Site
+from localcloud.processes import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,10 +121,7 @@ def pid(outcome: Outcome) -> int:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come about in time"
-        os.sched_yield()
+    assert wait_until(condition, DEADLINE_SECONDS), "the condition did not come about in time"
 
 
 def test_an_environment_serves_one_request_after_another(make: Make) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from localcloud import emf
+from localcloud.processes import start_time, wait_until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Start
 
 HANDLER = """
@@ -96,5 +98,4 @@ def test_an_ended_environment_leaves_no_process(start: Start, task_root: Path) -
     environment = start(task_root)
     pid = json.loads(environment.invoke(b"{}", "request-1").payload)["pid"]
     environment.end()
-    status = Path(f"/proc/{pid}/status")
-    assert not status.exists() or "Z (zombie)" in status.read_text()
+    assert wait_until(lambda: start_time(pid) is None, 5)

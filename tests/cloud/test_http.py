@@ -1,0 +1,139 @@
+"""The endpoint over HTTP: three kinds of input, keys, throttling, many at once."""
+
+from __future__ import annotations
+
+import base64
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import RESERVED_CONCURRENCY, Deployed, Response, until
+
+if TYPE_CHECKING:
+    from localcloud.models import Golden
+
+JSON = "application/json"
+
+
+def assert_right(response: Response, picture: Golden) -> None:
+    assert response.status == 200, response.body
+    result = response.json
+    assert result["label"] == picture.label
+    assert result["probability"] == pytest.approx(picture.probability, abs=picture.tolerance)
+    assert list(result["scores"]) == sorted(result["scores"], key=result["scores"].get, reverse=True)
+
+
+def assert_problem(response: Response, status: int, code: str) -> None:
+    assert response.headers["content-type"].startswith("application/problem+json")
+    problem = response.json
+    assert (response.status, problem["status"], problem["code"]) == (status, status, code)
+    assert {"type", "title", "detail", "request_id"} <= problem.keys()
+
+
+def media_type(picture: Golden) -> str:
+    return {".jpg": "image/jpeg", ".png": "image/png"}[picture.path.suffix]
+
+
+def test_every_golden_picture_as_the_body(deployed: Deployed, pictures: list[Golden]) -> None:
+    for picture in pictures:
+        response = deployed.classify(picture.path.read_bytes(), media_type(picture))
+        assert_right(response, picture)
+        assert "model;dur=" in response.headers["server-timing"]
+
+
+def test_a_picture_in_json(deployed: Deployed, pictures: list[Golden]) -> None:
+    for picture in pictures[:2]:
+        body = json.dumps({"image": base64.b64encode(picture.path.read_bytes()).decode()}).encode()
+        assert_right(deployed.classify(body, JSON), picture)
+
+
+def test_a_picture_by_url(deployed: Deployed, pictures: list[Golden], picture_site: str) -> None:
+    for picture in pictures[:2]:
+        body = json.dumps({"url": f"{picture_site}/{picture.path.name}"}).encode()
+        assert_right(deployed.classify(body, JSON), picture)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/picture.jpg",
+        "http://localhost/picture.jpg",
+        "http://10.0.0.1/picture.jpg",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[::1]/picture.jpg",
+        "http://127.0.0.53:22/picture.jpg",
+        "file:///proc/self/environ",
+        "ftp://example.com/picture.jpg",
+    ],
+)
+def test_a_url_that_is_not_public_is_refused(deployed: Deployed, url: str) -> None:
+    response = deployed.classify(json.dumps({"url": url}).encode(), JSON)
+    assert 400 <= response.status < 500
+    assert_problem(response, response.status, "url_not_allowed")
+
+
+def test_health_is_open(deployed: Deployed) -> None:
+    response = deployed.call("/v1/health", key=False)
+    assert response.status == 200
+    assert response.json["status"] == "ok"
+
+
+def test_models_are_listed(deployed: Deployed) -> None:
+    assert [model["name"] for model in deployed.call("/v1/models").json["models"]] == ["hair-type"]
+
+
+def test_without_a_key_it_is_forbidden(deployed: Deployed, pictures: list[Golden]) -> None:
+    body = pictures[0].path.read_bytes()
+    assert_problem(deployed.call("/v1/classify", body, "image/jpeg", key=False), 403, "api_key_invalid")
+
+
+def test_bad_input_is_the_clients_problem(deployed: Deployed) -> None:
+    for body, content_type, status, code in (
+        (b"no picture at all", "image/jpeg", 415, "unsupported_media_type"),
+        (b"{", JSON, 400, "request_invalid"),
+        (b"hello", "text/plain", 415, "unsupported_media_type"),
+        (b"\xff\xd8\xff\xe0 broken", "image/jpeg", 422, "image_undecodable"),
+    ):
+        assert_problem(deployed.classify(body, content_type), status, code)
+
+
+def test_an_address_that_is_none_is_not_found(deployed: Deployed) -> None:
+    assert_problem(deployed.call("/v1/nothing"), 404, "not_found")
+
+
+def test_a_request_larger_than_lambda_takes_is_told(deployed: Deployed) -> None:
+    assert_problem(deployed.classify(b"\xff\xd8\xff" + bytes(5_000_000)), 413, "image_too_large")
+
+
+def test_ten_at_once_are_all_right_on_several_environments(deployed: Deployed, pictures: list[Golden]) -> None:
+    wanted = [pictures[number % 2] for number in range(10)]
+    with ThreadPoolExecutor(RESERVED_CONCURRENCY) as pool:
+        responses = list(pool.map(lambda picture: deployed.classify(picture.path.read_bytes()), wanted))
+    for response, picture in zip(responses, wanted, strict=True):
+        assert_right(response, picture)
+    assert 2 <= deployed.environments() <= RESERVED_CONCURRENCY
+
+
+def test_beyond_the_plan_it_is_too_many(deployed: Deployed) -> None:
+    def exhausted() -> bool:
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: deployed.call("/v1/models"), range(80)))
+        refused.extend(answer for answer in answers if answer.status == 429)
+        assert {answer.status for answer in answers} <= {200, 429}
+        return bool(refused)
+
+    refused: list[Response] = []
+    until(exhausted, 20)
+    assert_problem(refused[0], 429, "too_many_requests")
+    until(lambda: deployed.call("/v1/models").status == 200, 20)
+
+
+def test_a_direct_invocation_gives_the_plain_result(deployed: Deployed, pictures: list[Golden]) -> None:
+    event = {"image": base64.b64encode(pictures[0].path.read_bytes()).decode()}
+    answer: Any = deployed.client("lambda").invoke(
+        FunctionName=deployed.outputs["FunctionName"], Qualifier="live", Payload=json.dumps(event).encode()
+    )
+    assert answer["StatusCode"] == 200
+    assert "FunctionError" not in answer
+    assert json.load(answer["Payload"])["label"] == pictures[0].label

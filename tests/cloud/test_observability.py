@@ -1,0 +1,115 @@
+"""What CloudWatch sees: the function's lines, Lambda's metrics, the function's own, and an alarm that rings."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import Deployed, Response, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from localcloud.models import Golden
+
+LOG_GROUP = "/aws/lambda/loupe-local"
+
+
+def test_a_request_is_in_the_log(deployed: Deployed, pictures: list[Golden]) -> None:
+    response = deployed.classify(pictures[0].path.read_bytes())
+    request_id = response.json["request_id"]
+
+    def messages() -> list[str]:
+        events = deployed.client("logs").filter_log_events(logGroupName=LOG_GROUP, filterPattern=f'"{request_id}"')
+        return [event["message"] for event in events["events"]]
+
+    until(lambda: len(messages()) >= 4, 15)
+    starts = [message.split(" ")[0] for message in messages()]
+    assert {"START", "END", "REPORT"} <= set(starts)
+    (line,) = (json.loads(message) for message in messages() if message.startswith("{") and "trigger" in message)
+    assert line["label"] == pictures[0].label
+
+
+def test_metrics_are_published_with_the_dimensions_of_aws(deployed: Deployed, pictures: list[Golden]) -> None:
+    deployed.classify(pictures[0].path.read_bytes())
+
+    def published(namespace: str) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
+        pages = deployed.client("cloudwatch").get_paginator("list_metrics").paginate(Namespace=namespace)
+        return {
+            (metric["MetricName"], tuple(sorted((each["Name"], each["Value"]) for each in metric["Dimensions"])))
+            for page in pages
+            for metric in page["Metrics"]
+        }
+
+    function = ("FunctionName", "loupe-local")
+    alias = ("Resource", "loupe-local:live")
+    own = (("Environment", "local"), ("Model", "hair-type"))
+    until(lambda: ("Requests", own) in published("Loupe"), 15)
+    for name in ("Invocations", "Errors", "Duration", "ConcurrentExecutions"):
+        assert (name, (function,)) in published("AWS/Lambda")
+        assert (name, (function, alias)) in published("AWS/Lambda")
+
+
+@pytest.fixture
+def bad_release(deployed: Deployed) -> Iterator[None]:
+    """The alias on a version that cannot start, as a bad release would leave it; afterwards on the good one again."""
+    functions, name = deployed.client("lambda"), deployed.outputs["FunctionName"]
+    good = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    functions.update_function_configuration(
+        FunctionName=name, Environment={"Variables": {**variables, "LOUPE_MODEL": "no-such-model"}}
+    )
+    bad = functions.publish_version(FunctionName=name)["Version"]
+    assert bad != good
+    functions.update_alias(FunctionName=name, Name="live", FunctionVersion=bad)
+    yield
+    functions.update_alias(FunctionName=name, Name="live", FunctionVersion=good)
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+
+
+@pytest.fixture
+def mailbox(deployed: Deployed) -> Any:
+    """Gives the alarm messages that have come from the topic so far."""
+    queues = deployed.client("sqs")
+    queue = queues.create_queue(QueueName="alarms")["QueueUrl"]
+    arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topic = deployed.outputs["AlarmTopicArn"]
+    deployed.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    received: list[dict[str, Any]] = []
+
+    def read() -> list[dict[str, Any]]:
+        for message in queues.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+            received.append(json.loads(json.loads(message["Body"])["Message"]))
+            queues.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return received
+
+    return read
+
+
+def test_a_failing_function_rings_the_deployed_alarm(
+    deployed: Deployed, pictures: list[Golden], mailbox: Any, request: pytest.FixtureRequest
+) -> None:
+    alarm = "loupe-local-FunctionErrorRate"
+    body = pictures[0].path.read_bytes()
+    failures: list[Response] = []
+
+    def state() -> str:
+        (found,) = deployed.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+        return str(found["StateValue"])
+
+    def rings() -> bool:
+        failures.append(deployed.classify(body))
+        return state() == "ALARM"
+
+    until(lambda: state() == "OK", 30)
+    request.getfixturevalue("bad_release")
+    until(rings, 40)
+    assert failures[-1].status == 500
+    assert failures[-1].json["code"] == "internal_error"
+    assert "no-such-model" not in failures[-1].body.decode()
+    until(lambda: (alarm, "ALARM") in [(m["AlarmName"], m["NewStateValue"]) for m in mailbox()], 15)
+
+
+def test_after_the_roll_back_it_serves_again(deployed: Deployed, pictures: list[Golden]) -> None:
+    assert deployed.classify(pictures[0].path.read_bytes()).json["label"] == pictures[0].label

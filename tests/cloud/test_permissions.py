@@ -1,0 +1,53 @@
+"""IAM is enforced: the function may do what its role's policy grants, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Deployed
+
+
+@pytest.fixture(scope="module")
+def function_client(deployed: Deployed) -> Callable[[str], Any]:
+    """A client with the credentials that the fleet gives the function."""
+    configuration = deployed.client("lambda").get_function_configuration(FunctionName=deployed.outputs["FunctionName"])
+    answer = deployed.client("sts").assume_role(RoleArn=configuration["Role"], RoleSessionName="test")
+    credentials = answer["Credentials"]
+    session: Any = boto3.Session(
+        credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"], deployed.account.region
+    )
+    return lambda service: session.client(service, endpoint_url=deployed.account.endpoint)
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "arguments"),
+    [
+        ("s3", "list_buckets", {}),
+        ("lambda", "list_functions", {}),
+        ("iam", "list_roles", {}),
+        ("secretsmanager", "list_secrets", {}),
+        ("logs", "delete_log_group", {"logGroupName": "/aws/lambda/loupe-local"}),
+    ],
+)
+def test_what_the_policy_does_not_grant_is_denied(
+    function_client: Callable[[str], Any], service: str, operation: str, arguments: dict[str, str]
+) -> None:
+    with pytest.raises(ClientError) as denied:
+        getattr(function_client(service), operation)(**arguments)
+    assert denied.value.response["Error"]["Code"] in {"AccessDenied", "AccessDeniedException"}
+
+
+def test_what_the_policy_grants_is_allowed(deployed: Deployed, function_client: Callable[[str], Any]) -> None:
+    deployed.call("/v1/health")
+    logs = function_client("logs")
+    names = {"logGroupName": "/aws/lambda/loupe-local", "logStreamName": f"test-{time.time_ns()}"}
+    logs.create_log_stream(**names)
+    logs.put_log_events(logEvents=[{"timestamp": int(time.time() * 1000), "message": "granted"}], **names)

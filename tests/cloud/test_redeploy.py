@@ -1,0 +1,48 @@
+"""Commands on a cloud that is up: what changed is deployed, and the rest stays as it is."""
+
+from __future__ import annotations
+
+import json
+
+from conftest import QUIETLY, Deployed, until
+from typer.testing import CliRunner
+
+from localcloud import cloud
+from localcloud.__main__ import app
+from localcloud.settings import compose
+
+run = CliRunner().invoke
+
+
+def test_a_second_up_deploys_what_changed(deployed: Deployed) -> None:
+    changed = compose(deployed.settings, {"function": {"log_level": "DEBUG"}})
+    endpoint = cloud.up(deployed.state, 0, changed, QUIETLY)
+    assert (endpoint["url"], endpoint["api_key"]) == (deployed.endpoint["url"], deployed.endpoint["api_key"])
+    configuration = deployed.client("lambda").get_function_configuration(
+        FunctionName=deployed.outputs["FunctionName"], Qualifier="live"
+    )
+    assert configuration["Environment"]["Variables"]["LOUPE_LOG_LEVEL"] == "DEBUG"
+    until(lambda: deployed.call("/v1/models").status == 200, 20)
+
+
+def test_status_tells_what_runs(deployed: Deployed) -> None:
+    result = run(app, ["status", "--json", "--state", str(deployed.state.root)])
+    assert result.exit_code == 0
+    status = json.loads(result.stdout)
+    assert status["up"]
+    assert {process["name"] for process in status["processes"]} == {"ministack", "fleet"}
+    assert status["endpoint"]["url"] == deployed.endpoint["url"]
+
+
+def test_logs_are_printed(deployed: Deployed) -> None:
+    deployed.call("/v1/health")
+    until(lambda: "REPORT" in run(app, ["logs", "--state", str(deployed.state.root)]).stdout, 15)
+
+
+def test_a_taken_port_is_told_in_a_sentence_and_leaves_nothing(deployed: Deployed, tmp_path_factory: object) -> None:
+    other = deployed.state.root / "other"
+    port = str(cloud.status(deployed.state)["port"])
+    result = run(app, ["up", "--port", port, "--state", str(other)])
+    assert result.exit_code == 1
+    assert f"Port {port} is taken" in result.output
+    assert not cloud.status(type(deployed.state)(other))["processes"]
