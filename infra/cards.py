@@ -54,7 +54,9 @@ def _verify(folder: Path, name: str, file: dict[str, Any]) -> None:
             f"models/{name}/{file['path']} is missing. If the card names a URL: python -m modelkit fetch {name}"
         )
     if "bytes" in file and path.stat().st_size != file["bytes"]:
-        raise SettingsError(f"models/{name}/{file['path']} has {path.stat().st_size} bytes; the card says {file['bytes']}.")
+        raise SettingsError(
+            f"models/{name}/{file['path']} has {path.stat().st_size} bytes; the card says {file['bytes']}."
+        )
     if "sha256" in file:
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()

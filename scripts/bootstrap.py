@@ -62,7 +62,17 @@ def install_packages() -> None:
 
 
 def install_project() -> None:
-    run(BIN / "uv", "pip", "install", "--python", BIN / "python", "--no-deps", "--no-build-isolation", "--editable", ROOT)
+    run(
+        BIN / "uv",
+        "pip",
+        "install",
+        "--python",
+        BIN / "python",
+        "--no-deps",
+        "--no-build-isolation",
+        "--editable",
+        ROOT,
+    )
 
 
 def install_cdk() -> None:
@@ -74,7 +84,9 @@ def fetch_emulator() -> None:
     member = EMULATOR_MEMBERS.get(machine)
     TOOLS.mkdir(parents=True, exist_ok=True)
     if member is None or sys.platform != "linux":
-        print(f"  (no Lambda runtime emulator for {sys.platform} on {machine}: the local cloud needs Linux)", flush=True)
+        print(
+            f"  (no Lambda runtime emulator for {sys.platform} on {machine}: the local cloud needs Linux)", flush=True
+        )
         return
     name, digest = EMULATOR_WHEEL
     scratch = TOOLS / "download"
@@ -121,7 +133,14 @@ def main() -> int:
     # The environment is made by the found interpreter and kept as long as its own version stays what it was.
     python = f"{version} {UV} {ROOT}"
     try:
-        step("venv", f"Virtual environment with Python {platform.python_version()}", python, STAMPS, BIN / "uv", make_venv)
+        step(
+            "venv",
+            f"Virtual environment with Python {platform.python_version()}",
+            python,
+            STAMPS,
+            BIN / "uv",
+            make_venv,
+        )
         step("emulator", "The Lambda runtime emulator", digest(*EMULATOR_WHEEL), TOOLS, TOOLS, fetch_emulator)
         packages = digest(python, ROOT / "requirements.txt")
         step("packages", "Python packages", packages, STAMPS, BIN / "cfn-lint", install_packages)

@@ -8,6 +8,8 @@ from constructs import IConstruct
 _PACK = "AwsSolutions::"
 
 
-def acknowledge(resource: IConstruct, rule: str, reason: str) -> None:
-    """Acknowledge one rule of the AwsSolutions pack (``AwsSolutions-APIG2``) for one resource."""
-    cdk.Validations.of(resource).acknowledge(cdk.Acknowledgment(id=_PACK + rule, reason=reason))
+def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
+    """Acknowledge one rule of the AwsSolutions pack (``AwsSolutions-APIG2``) for a construct's own resource."""
+    cdk.Validations.of(construct.node.default_child or construct).acknowledge(
+        cdk.Acknowledgment(id=_PACK + rule, reason=reason)
+    )

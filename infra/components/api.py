@@ -160,16 +160,16 @@ class ClassifierApi(Construct):
         else:
             reason = "Callers are told apart by API key and usage plan (api.key_required); there are no user sessions."
         for rule in ("AwsSolutions-APIG4", "AwsSolutions-COG4"):
-            acknowledge(method.node.default_child, rule, reason)
+            acknowledge(method, rule, reason)
 
     def _acknowledge(self) -> None:
         acknowledge(
-            self.api.node.default_child,
+            self.api,
             "AwsSolutions-APIG2",
             "Bodies are pictures, which no JSON schema describes; the function checks every request before it decodes "
             "anything, and answers in the API's own problem shape.",
         )
-        stage = self.api.deployment_stage.node.default_child
+        stage = self.api.deployment_stage
         acknowledge(
             stage,
             "AwsSolutions-APIG6",

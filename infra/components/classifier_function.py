@@ -95,13 +95,13 @@ class ClassifierFunction(Construct):
             platform=platform,
             # .dockerignore lets in only function/ and models/; of the models, only this one counts for the hash.
             ignore_mode=cdk.IgnoreMode.DOCKER,
-            exclude=["models/*", f"!models/{model}"],
+            exclude=sorted(f"models/{path.name}" for path in (PROJECT_ROOT / "models").iterdir() if path.name != model),
         )
 
     def _acknowledge(self, *, tracing: bool) -> None:
         if tracing:
             acknowledge(
-                self.role.node.find_child("DefaultPolicy").node.default_child,
+                self.role.node.find_child("DefaultPolicy"),
                 "AwsSolutions-IAM5[Resource::*]",
                 "X-Ray's PutTraceSegments and PutTelemetryRecords take no resource (Service Authorization Reference, "
                 "AWS X-Ray); the CDK grants just these two.",

@@ -1,0 +1,107 @@
+"""Each alarm watches a metric that is really published, with dimensions under which it is published.
+
+What AWS publishes is written down from its documentation; what the function publishes is what it emits when it runs.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+
+import pytest
+from conftest import Synthesized
+from PIL import Image
+
+from infra.components import metrics
+
+# Lambda developer guide, 'Types of metrics for Lambda functions' and 'Viewing metrics': by function, and by alias.
+_LAMBDA = ("Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions")
+# API Gateway developer guide, 'Amazon API Gateway dimensions and metrics' (REST APIs).
+_API = ("4XXError", "5XXError", "Count", "IntegrationLatency", "Latency")
+PUBLISHED = {
+    **{("AWS/Lambda", name): ({"FunctionName"}, {"FunctionName", "Resource"}) for name in _LAMBDA},
+    **{("AWS/ApiGateway", name): ({"ApiName"}, {"ApiName", "Stage"}) for name in _API},
+}
+
+
+def _metrics_of(alarm: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if "MetricName" in alarm:
+        yield alarm
+    for each in alarm.get("Metrics", []):
+        if "MetricStat" in each:
+            yield each["MetricStat"]["Metric"]
+
+
+def _dimensions(metric: dict[str, Any]) -> dict[str, Any]:
+    return {each["Name"]: each["Value"] for each in metric.get("Dimensions", [])}
+
+
+@pytest.fixture(scope="module")
+def emitted() -> set[tuple[str, frozenset[str]]]:
+    """Name and dimension names of each metric that the function writes for a good picture and for a broken one."""
+    variables = {"LOUPE_ENVIRONMENT": "prod", "LOUPE_MODEL": "hair-type"}
+    buffer = BytesIO()
+    Image.new("RGB", (64, 64), "brown").save(buffer, "JPEG")
+    pictures = [base64.b64encode(data).decode() for data in (buffer.getvalue(), buffer.getvalue()[:200])]
+    code = (
+        "import json, sys, types, handler\n"
+        "for line in sys.stdin:\n"
+        "    context = types.SimpleNamespace(aws_request_id='r', get_remaining_time_in_millis=lambda: 9000)\n"
+        "    handler.handler({'image': line.strip()}, context)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], input="\n".join(pictures), capture_output=True, text=True, check=True,
+        env={**os.environ, **variables},
+    )  # fmt: skip
+    found = set()
+    for line in run.stdout.splitlines():
+        record = json.loads(line)
+        for directive in record.get("_aws", {}).get("CloudWatchMetrics", []):
+            assert directive["Namespace"] == metrics.NAMESPACE
+            for names in directive["Dimensions"]:
+                found |= {(each["Name"], frozenset(names)) for each in directive["Metrics"]}
+    return found
+
+
+def test_every_alarm_watches_a_published_metric(synthesized: Synthesized, emitted) -> None:
+    watched = 0
+    for alarm in synthesized.resources("AWS::CloudWatch::Alarm").values():
+        for metric in _metrics_of(alarm["Properties"]):
+            watched += 1
+            names = set(_dimensions(metric))
+            if metric["Namespace"] == metrics.NAMESPACE:
+                assert (metric["MetricName"], frozenset(names)) in emitted
+            else:
+                assert names in PUBLISHED[(metric["Namespace"], metric["MetricName"])], metric
+    assert watched >= 9
+
+
+def test_dimension_values_are_those_of_the_deployed_resources(synthesized: Synthesized) -> None:
+    functions = synthesized.resources("AWS::Lambda::Function")
+    api_name = synthesized.only("AWS::ApiGateway::RestApi")["Name"]
+    variables = synthesized.only("AWS::Lambda::Function")["Environment"]["Variables"]
+    for alarm in synthesized.resources("AWS::CloudWatch::Alarm").values():
+        for metric in _metrics_of(alarm["Properties"]):
+            values = _dimensions(metric)
+            if metric["Namespace"] == "AWS/Lambda":
+                name = values["FunctionName"]
+                assert name == f"loupe-{synthesized.name}" or name["Ref"] in functions
+            elif metric["Namespace"] == "AWS/ApiGateway":
+                assert values["ApiName"] == api_name
+                stage = values.get("Stage")
+                assert stage is None or stage == "live" or "Ref" in stage
+            else:
+                assert values["Environment"] == variables["LOUPE_ENVIRONMENT"]
+                assert values["Model"] == variables["LOUPE_MODEL"]
+
+
+def test_the_dashboard_names_only_emitted_metrics(emitted) -> None:
+    names = {name for name, _ in emitted}
+    assert {metrics.REQUESTS, metrics.PROBLEMS, metrics.PREDICTIONS, metrics.CONFIDENCE, metrics.COLD_STARTS} <= names
+    assert set(metrics.STAGE_LATENCIES) <= names

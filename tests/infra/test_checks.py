@@ -1,0 +1,113 @@
+"""cdk-nag, cfn-lint, the CDK's own validation, snapshots, and that a synth asks nobody outside."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from conftest import ENVIRONMENTS, ROOT, Synthesized, context
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.json import JSONSnapshotExtension
+
+from infra.app import build
+from infra.components import api, classifier_function
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+# The function's version is named after a hash of its code; the deployment after one of the API.
+_HASHED_NAME = re.compile(r"(CurrentVersion[0-9A-F]{8}|Deployment[0-9A-F]{8})[0-9a-f]{32}")
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
+    """Each environment synthesized as `make synth` does, without credentials and with no network to reach."""
+    runs = {}
+    for environment in ENVIRONMENTS:
+        folder = tmp_path_factory.mktemp(f"cli-{environment}")
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        variables |= {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HTTPS_PROXY": "http://127.0.0.1:9",
+            "HTTP_PROXY": "http://127.0.0.1:9",
+            "AWS_CDK_DISABLE_VERSION_CHECK": "1",
+        }
+        runs[environment] = subprocess.run(
+            [str(ROOT / "node_modules/.bin/cdk"), "synth", "-q", "-c", f"env={environment}", "--output", str(folder)],
+            cwd=ROOT, env=variables, capture_output=True, text=True, timeout=180,
+        )  # fmt: skip
+    return runs
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_synth_works_offline_and_no_check_finds_anything(cli, environment: str) -> None:
+    run = cli[environment]
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert "ERROR" not in run.stderr
+    assert "WARNING" not in run.stderr
+
+
+def test_wrong_settings_end_the_synth_with_a_sentence_and_no_trace() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "infra.app"], cwd=ROOT, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "CDK_CONTEXT_JSON": json.dumps({"env": "x", "environments": {"x": {"fun": 1}}})},
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "environments.x.fun: there is no such key" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_every_acknowledgement_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without the acknowledgements the nag finds just what they name: none stands there for nothing."""
+    assert _findings(tmp_path / "with") == set()
+    acknowledged = set()
+
+    def record(construct: Any, rule: str, reason: str) -> None:
+        assert len(reason) > 40
+        acknowledged.add((rule, (construct.node.default_child or construct).node.path))
+
+    for module in (api, classifier_function):
+        monkeypatch.setattr(module, "acknowledge", record)
+    assert _findings(tmp_path / "without") == acknowledged
+
+
+def _findings(folder: Path) -> set[tuple[str, str]]:
+    """Rule and construct path of each finding of the nag in prod."""
+    app = cdk.App(context={**context(), "env": "prod"}, outdir=str(folder), analytics_reporting=False)
+    build(app)
+    with contextlib.suppress(RuntimeError):
+        app.synth()
+    report = next(folder.glob("*validation-report*.json"), None)
+    if report is None:
+        return set()
+    return _violations(json.loads(report.read_text()))
+
+
+def _violations(report: Any) -> set[tuple[str, str]]:
+    return {
+        (violation["ruleName"], construct["constructPath"])
+        for plugin in report["pluginReports"]
+        for violation in plugin["violations"]
+        for construct in violation["violatingConstructs"]
+    }
+
+
+def test_cfn_lint_has_nothing_to_say(synthesized: Synthesized, tmp_path: Path) -> None:
+    template = tmp_path / "template.json"
+    template.write_text(json.dumps(synthesized.template))
+    run = subprocess.run(
+        [str(Path(sys.executable).with_name("cfn-lint")), "--regions", "eu-central-1", "--", str(template)],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout
+
+
+def test_snapshot(synthesized: Synthesized, snapshot: SnapshotAssertion) -> None:
+    masked = _HASHED_NAME.sub(r"\1<hash>", _HASH.sub("<asset>", json.dumps(synthesized.template)))
+    snapshot(name=synthesized.name, extension_class=JSONSnapshotExtension).assert_match(json.loads(masked))

@@ -1,0 +1,112 @@
+"""Wrong settings are refused at synth, with the key's path and what is allowed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from infra.cards import read_card
+from infra.settings import PROJECT_ROOT, SettingsError, load_settings, merge_patch
+
+REFUSED = [
+    ({"functon": {}}, "environments.x.functon: there is no such key. Known here: account, alarms, api"),
+    ({"function": {"memory": 512}}, "environments.x.function.memory: there is no such key. Known here: architecture"),
+    (
+        {"function": {"memory_mib": "512"}},
+        "environments.x.function.memory_mib: should be a valid integer (it is '512')",
+    ),
+    ({"function": {"memory_mib": 64}}, "environments.x.function.memory_mib: should be greater than or equal to 256"),
+    ({"function": {"timeout_seconds": 29}}, "should be less than or equal to 28"),
+    ({"function": {"architecture": "riscv"}}, "should be 'x86_64' or 'arm64'"),
+    ({"function": {"log_retention_days": 2}}, "log_retention_days"),
+    ({"image": {"source": "ecr"}}, "environments.x.image: source 'ecr' needs repository and tag"),
+    ({"image": {"tag": "v1"}}, "environments.x.image: repository and tag belong to source 'ecr'"),
+    ({"image": {"source": "zip"}}, "should be 'asset' or 'ecr'"),
+    ({"inputs": {"url": {"policy": "all"}}}, "should be 'off', 'allow-list' or 'public'"),
+    ({"inputs": {"url": {"policy": "allow-list"}}}, "environments.x.inputs.url: policy 'allow-list' needs hosts"),
+    ({"inputs": {"url": {"policy": "public", "hosts": ["a.example"]}}}, "hosts belong to policy 'allow-list'"),
+    ({"inputs": {"url": {"private_networks": ["10.0.0.0/8"]}}}, "private_networks need a policy other than 'off'"),
+    ({"inputs": {"url": {"policy": "public", "private_networks": ["10.0.0.1/8"]}}}, "has host bits set"),
+    ({"inputs": {"url": {"policy": "public", "private_networks": ["127.0.0.0/8"]}}}, "the function's own machine"),
+    (
+        {"inputs": {"url": {"policy": "public", "timeout_seconds": 15}}},
+        "inputs.url.timeout_seconds must be below function.timeout_seconds",
+    ),
+    ({"api": {"rate_limit": 5}}, "environments.x.api: usage_plan.rate_limit is above rate_limit"),
+    ({"api": {"stage": "v 1"}}, "environments.x.api.stage: "),
+    ({"alarms": {"period_seconds": 10}}, "alarms.period_seconds below 60 never sees AWS/Lambda metrics"),
+    ({"alarms": {"subscriptions": ["nobody"]}}, "environments.x.alarms.subscriptions.0: "),
+    ({"account": "12345"}, "environments.x.account: "),
+    ({"region": "Frankfurt"}, "environments.x.region: "),
+    ({"model": {"name": "../secrets"}}, "environments.x.model.name: "),
+    ({"model": "hair-type"}, "environments.x.model: "),
+    ([], "environments.x in cdk.json must be an object"),
+]
+
+
+@pytest.mark.parametrize(("values", "sentence"), REFUSED)
+def test_refuses_wrong_settings_with_their_path(values: object, sentence: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings({"environments": {"x": values}}, "x")
+    assert sentence in str(error.value)
+    assert "pydantic" not in str(error.value)
+
+
+def test_tells_every_wrong_key_at_once() -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings({"environments": {"x": {"a": 1, "function": {"memory_mib": 1}}}}, "x")
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_names_the_environments_that_there_are() -> None:
+    with pytest.raises(SettingsError, match=r"no environment 'live'.*: dev, prod"):
+        load_settings({"environments": {"prod": {}, "dev": {}}}, "live")
+
+
+def test_a_patch_changes_what_it_names_only() -> None:
+    context = {"environments": {"x": {"function": {"memory_mib": 512}, "model": {"name": "a"}}}}
+    settings = load_settings(context, "x", json.dumps({"model": {"name": "b"}}))
+    assert (settings.model.name, settings.function.memory_mib) == ("b", 512)
+
+
+def test_a_patch_that_is_no_json_is_told() -> None:
+    with pytest.raises(SettingsError, match="not valid JSON"):
+        load_settings({"environments": {"x": {}}}, "x", "{")
+
+
+def test_merge_patch_follows_rfc_7386() -> None:
+    assert merge_patch({"a": {"b": 1, "c": 2}}, {"a": {"b": None, "d": 3}}) == {"a": {"c": 2, "d": 3}}
+    assert merge_patch({"a": [1]}, {"a": [2]}) == {"a": [2]}
+    assert merge_patch("a", {"b": 1}) == {"b": 1}
+
+
+def test_an_unknown_model_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(SettingsError, match=r"no models/dogs/card.json. Models here: .*hair-type"):
+        read_card(PROJECT_ROOT / "models", "dogs", verify_files=True)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "sentence"),
+    [
+        (lambda folder: (folder / "model.onnx").unlink(), "model.onnx is missing"),
+        (lambda folder: (folder / "model.onnx").write_bytes(b"1234"), "has 4 bytes; the card says 5"),
+        (lambda folder: (folder / "model.onnx").write_bytes(b"12346"), "its SHA-256 differs"),
+        (lambda folder: (folder / "card.json").write_text("{"), "cannot be read"),
+        (lambda folder: (folder / "card.json").write_text("{}"), "cannot be read"),
+    ],
+)
+def test_a_model_that_is_not_whole_stops_the_synth(tmp_path, break_it, sentence: str) -> None:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(b"12345")
+    digest = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5"
+    card = {
+        "name": "m", "version": "1.0.0", "files": [{"path": "model.onnx", "bytes": 5, "sha256": digest}],
+        "output": {"labels": ["a", "b"]},
+    }  # fmt: skip
+    (folder / "card.json").write_text(json.dumps(card))
+    assert read_card(tmp_path, "m", verify_files=True).labels == ("a", "b")
+    break_it(folder)
+    with pytest.raises(SettingsError, match=sentence):
+        read_card(tmp_path, "m", verify_files=True)

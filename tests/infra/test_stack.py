@@ -1,0 +1,195 @@
+"""The template says what a reviewer would look for. What a snapshot alone would let pass is asserted here."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from conftest import Synthesized, synthesize
+
+from infra.components.api import PROBLEMS
+
+ALARMS = {
+    "FunctionErrorRate", "FunctionThrottles", "FunctionDurationP99", "ApiErrorRate", "ApiLatencyP99",
+    "UndecodableImageRate",
+}  # fmt: skip
+
+
+def test_the_function_has_its_settings(prod: Synthesized) -> None:
+    function = prod.only("AWS::Lambda::Function")
+    assert function["FunctionName"] == "loupe-prod"
+    assert function["PackageType"] == "Image"
+    assert function["MemorySize"] == 1769
+    assert function["Timeout"] == 15
+    assert function["EphemeralStorage"] == {"Size": 512}
+    assert function["ReservedConcurrentExecutions"] == 50
+    assert function["TracingConfig"] == {"Mode": "Active"}
+    assert function["Architectures"] == ["x86_64"]
+    assert function["Environment"]["Variables"]["LOUPE_MODEL"] == "hair-type"
+    assert function["Environment"]["Variables"]["LOUPE_URL_POLICY"] == "off"
+    assert "LOUPE_URL_SCHEMES" not in function["Environment"]["Variables"]
+
+
+def test_every_variable_of_the_function_is_understood(synthesized: Synthesized, tmp_path) -> None:
+    from loupe.settings import Settings
+
+    variables = synthesized.only("AWS::Lambda::Function")["Environment"]["Variables"]
+    parsed = Settings.from_environment(variables, tmp_path)
+    assert parsed.environment == synthesized.name
+    assert (parsed.url.policy == "off") == (synthesized.name == "prod")
+
+
+def test_the_image_is_built_here_or_named(synthesized: Synthesized) -> None:
+    uri = json.dumps(synthesized.only("AWS::Lambda::Function")["Code"]["ImageUri"])
+    if synthesized.name == "local":
+        assert "loupe:local" in uri
+    else:
+        assert "container-assets" in uri
+
+
+def test_the_image_asset_is_this_dockerfile_with_the_chosen_model(prod: Synthesized) -> None:
+    (manifest,) = prod.folder.glob("*.assets.json")
+    (image,) = json.loads(manifest.read_text())["dockerImages"].values()
+    assert image["source"]["dockerFile"] == "function/Dockerfile"
+    assert image["source"]["dockerBuildArgs"] == {"MODEL": "hair-type"}
+    context = prod.folder / image["source"]["directory"]
+    files = {str(path.relative_to(context)) for path in context.rglob("*") if path.is_file()}
+    assert "function/handler.py" in files
+    assert "models/hair-type/model.onnx" in files
+    strangers = {name for name in files if not name.startswith(("function/", "models/hair-type/"))}
+    assert strangers <= {".dockerignore"}
+    assert not [name for name in files if "golden" in name or name.endswith((".pyc", ".md"))]
+
+
+def test_the_role_may_write_its_own_log_and_traces_only(prod: Synthesized) -> None:
+    statements = [
+        statement
+        for policy in prod.resources("AWS::IAM::Policy").values()
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+    ]
+    actions = {action for each in statements for action in _list(each["Action"])}
+    assert actions == {
+        "logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords",
+    }  # fmt: skip
+    for role in prod.resources("AWS::IAM::Role").values():
+        assert "ManagedPolicyArns" not in role["Properties"]
+
+
+def test_logs_end_some_day_and_prod_keeps_them(synthesized: Synthesized) -> None:
+    groups = synthesized.resources("AWS::Logs::LogGroup")
+    assert len(groups) == 2
+    for group in groups.values():
+        assert group["Properties"]["RetentionInDays"] > 0
+        assert group["DeletionPolicy"] == ("Retain" if synthesized.name == "prod" else "Delete")
+
+
+def test_the_api_calls_the_alias(prod: Synthesized) -> None:
+    prod.check.has_resource_properties("AWS::Lambda::Alias", {"Name": "live"})
+    for method in prod.resources("AWS::ApiGateway::Method").values():
+        uri = json.dumps(method["Properties"]["Integration"]["Uri"])
+        assert "Alias" in uri, uri
+        assert method["Properties"]["Integration"]["TimeoutInMillis"] == 29_000
+
+
+def test_routes_and_who_may_call_them(synthesized: Synthesized) -> None:
+    parents = {name: each["Properties"] for name, each in synthesized.resources("AWS::ApiGateway::Resource").items()}
+
+    def path(resource_id: Any) -> str:
+        name = resource_id.get("Ref", "")
+        if name not in parents:
+            return ""
+        return f"{path(parents[name]['ParentId'])}/{parents[name]['PathPart']}"
+
+    methods = {
+        (each["Properties"]["HttpMethod"], path(each["Properties"]["ResourceId"])): each["Properties"]["ApiKeyRequired"]
+        for each in synthesized.resources("AWS::ApiGateway::Method").values()
+    }
+    assert methods[("POST", "/v1/classify")] is True
+    assert methods[("GET", "/v1/models")] is True
+    assert methods[("GET", "/v1/health")] is False
+
+
+def test_without_keys_there_is_no_key_and_no_plan(tmp_path) -> None:
+    open_api = synthesize(tmp_path, "dev", {"api": {"key_required": False}})
+    assert not open_api.resources("AWS::ApiGateway::ApiKey")
+    assert not open_api.resources("AWS::ApiGateway::UsagePlan")
+    assert "ApiKeyId" not in open_api.template["Outputs"]
+    assert not any(
+        each["Properties"].get("ApiKeyRequired") for each in open_api.resources("AWS::ApiGateway::Method").values()
+    )
+
+
+def test_the_stage_throttles_and_logs_without_secrets(prod: Synthesized) -> None:
+    stage = prod.only("AWS::ApiGateway::Stage")
+    (settings,) = stage["MethodSettings"]
+    assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (100, 200)
+    assert settings["MetricsEnabled"] is True
+    assert not settings["DataTraceEnabled"]
+    log = json.loads(stage["AccessLogSetting"]["Format"])
+    assert log["request_id"] == "$context.requestId"
+    assert "$context.identity.apiKey" not in log.values()
+
+
+def test_bodies_that_are_pictures_are_binary_and_json_is_not(prod: Synthesized) -> None:
+    types = prod.only("AWS::ApiGateway::RestApi")["BinaryMediaTypes"]
+    assert {"image/jpeg", "image/png", "image/webp", "multipart/form-data"} <= set(types)
+    assert not {"*/*", "application/json"} & set(types)
+    assert prod.only("AWS::ApiGateway::RestApi")["EndpointConfiguration"]["Types"] == ["REGIONAL"]
+
+
+def test_the_gateways_own_answers_are_problems(prod: Synthesized) -> None:
+    responses = {
+        each["Properties"]["ResponseType"]: each["Properties"]
+        for each in prod.resources("AWS::ApiGateway::GatewayResponse").values()
+    }
+    assert set(responses) == {problem.response for problem in PROBLEMS}
+    for response in responses.values():
+        body = json.loads(response["ResponseTemplates"]["application/json"])
+        assert set(body) == {"type", "title", "status", "detail", "code", "request_id"}
+        assert str(body["status"]) == response["StatusCode"]
+        headers = response["ResponseParameters"]
+        assert headers["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+
+
+def test_the_topic_is_encrypted_and_cloudwatch_may_use_its_key(prod: Synthesized) -> None:
+    assert prod.only("AWS::SNS::Topic")["KmsMasterKeyId"]
+    key = prod.only("AWS::KMS::Key")
+    assert key["EnableKeyRotation"] is True
+    assert any(
+        statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        and set(statement["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey*"}
+        for statement in key["KeyPolicy"]["Statement"]
+    )
+
+
+def test_subscriptions_come_from_the_settings(tmp_path) -> None:
+    told = synthesize(tmp_path, "dev", {"alarms": {"subscriptions": ["ops@example.com"]}})
+    assert told.only("AWS::SNS::Subscription")["Endpoint"] == "ops@example.com"
+
+
+def test_alarms_tell_the_topic_and_say_what_to_do(synthesized: Synthesized) -> None:
+    alarms = {
+        each["Properties"]["AlarmName"].removeprefix(f"loupe-{synthesized.name}-"): each["Properties"]
+        for each in synthesized.resources("AWS::CloudWatch::Alarm").values()
+    }
+    with_reserve = {"FunctionConcurrency"} if synthesized.name != "dev" else set()
+    assert set(alarms) == ALARMS | with_reserve
+    for alarm in alarms.values():
+        assert alarm["AlarmActions"]
+        assert len(alarm["AlarmDescription"]) > 40
+        assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_alarms_can_be_turned_off(tmp_path) -> None:
+    quiet = synthesize(tmp_path, "dev", {"alarms": {"enabled": False}})
+    assert not quiet.resources("AWS::CloudWatch::Alarm")
+
+
+@pytest.mark.parametrize("output", ["Url", "FunctionName", "FunctionAlias", "AlarmTopicArn", "ApiKeyId"])
+def test_outputs(synthesized: Synthesized, output: str) -> None:
+    assert synthesized.template["Outputs"][output]["Value"]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
