@@ -85,7 +85,7 @@ def fetch_emulator() -> None:
     TOOLS.mkdir(parents=True, exist_ok=True)
     if member is None or sys.platform != "linux":
         print(
-            f"  (no Lambda runtime emulator for {sys.platform} on {machine}: the local cloud needs Linux)", flush=True
+            f"  (none for {sys.platform} on {machine}: the local cloud needs Linux)", flush=True
         )
         return
     name, digest = EMULATOR_WHEEL

@@ -1,4 +1,4 @@
-"""Metrics that the function writes to its log in the embedded metric format; a test holds them against what it emits."""
+"""Metrics that the function writes to its log as EMF; a test holds the names against what it emits."""
 
 from __future__ import annotations
 

@@ -82,14 +82,14 @@ class Monitoring(Construct):
             "FunctionThrottles",
             function.metric_throttles(period=period, statistic="Sum"),
             settings.throttles,
-            "Requests are turned away: concurrency is used up. Raise function.reserved_concurrency or the account's limit.",
+            "Requests are turned away: concurrency is used up. Raise function.reserved_concurrency, or the account's.",
         )
         limit_ms = timeout.to_seconds() * 1000 * settings.duration_share_of_timeout
         self._alarm(
             "FunctionDurationP99",
             function.metric_duration(period=period, statistic="p99"),
             limit_ms,
-            "The slowest requests come near the timeout. See the stage latencies on the dashboard; more memory is more CPU.",
+            "The slowest requests come near the timeout. See the dashboard's stages; more memory is more CPU.",
         )
         if reserved_concurrency is not None:
             # Published for the function, not for its alias (Lambda developer guide, 'Types of metrics').
@@ -104,7 +104,7 @@ class Monitoring(Construct):
                 "FunctionConcurrency",
                 concurrent,
                 reserved_concurrency * settings.concurrency_share_of_reserve,
-                "Nearly all of the reserved concurrency is in use; throttling is next. Raise function.reserved_concurrency.",
+                "Nearly all of the reserved concurrency is in use; throttling is next. Raise the reserve.",
             )
 
     def _add_api_alarms(self) -> None:
@@ -113,7 +113,7 @@ class Monitoring(Construct):
             "ApiErrorRate",
             self._rate(stage.metric_server_error(period=period, statistic="Sum"), stage.metric_count(period=period)),
             settings.api_error_rate,
-            "Callers get 5xx. Compare with the function's error rate: without it the gateway or its permission is at fault.",
+            "Callers get 5xx. If the function has no errors, the gateway or its permission is at fault.",
         )
         self._alarm(
             "ApiLatencyP99",
@@ -128,7 +128,7 @@ class Monitoring(Construct):
             "UndecodableImageRate",
             self._rate(undecodable, self._own.metric(metrics.REQUESTS)),
             self._settings.undecodable_rate,
-            "Many pictures cannot be decoded: a client sends broken files, or binary media types went missing in the API.",
+            "Many pictures cannot be decoded: a client sends broken files, or the API lost a binary media type.",
         )
 
     def _rate(self, part: cloudwatch.IMetric, whole: cloudwatch.IMetric) -> cloudwatch.MathExpression:
