@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conftest import Deployed
+    from deployment import Deployed
 
 
 def test_destroy_leaves_nothing(deployed: Deployed) -> None:

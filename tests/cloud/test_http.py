@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import RESERVED_CONCURRENCY, Deployed, Response, until
+from deployment import RESERVED_CONCURRENCY, Deployed, Response, until
 
 if TYPE_CHECKING:
     from localcloud.models import Golden
@@ -117,7 +117,7 @@ def test_ten_at_once_are_all_right_on_several_environments(deployed: Deployed, p
 
 def test_beyond_the_plan_it_is_too_many(deployed: Deployed) -> None:
     def exhausted() -> bool:
-        with ThreadPoolExecutor(8) as pool:
+        with ThreadPoolExecutor(RESERVED_CONCURRENCY) as pool:
             answers = list(pool.map(lambda _: deployed.call("/v1/models"), range(80)))
         refused.extend(answer for answer in answers if answer.status == 429)
         assert {answer.status for answer in answers} <= {200, 429}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from conftest import QUIETLY, Deployed, until
+from deployment import QUIETLY, Deployed, until
 from typer.testing import CliRunner
 
 from localcloud import cloud

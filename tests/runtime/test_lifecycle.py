@@ -11,9 +11,12 @@ from localcloud import emf
 from localcloud.processes import start_time, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Start
+    from localcloud.environment import ExecutionEnvironment
+
+    Start = Callable[..., ExecutionEnvironment]
 
 HANDLER = """
 import os, time
