@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from loupe.app import App
+from loupe.app import App, Context
 from loupe.classifier import Classifier
 from loupe.envelope import is_http
 from loupe.settings import Settings
@@ -20,13 +20,16 @@ SETTINGS = Settings.from_environment(
 )
 APP = App(
     Classifier.load(SETTINGS.models_dir / SETTINGS.model, SETTINGS.limits, SETTINGS.threads),
-    Sources(SETTINGS.url, SETTINGS.limits.max_bytes),
+    Sources(SETTINGS.url, SETTINGS.s3, SETTINGS.limits.max_bytes),
     Telemetry(SETTINGS.environment, SETTINGS.model, SETTINGS.log_level),
+    s3_rules=SETTINGS.s3,
+    max_batch=SETTINGS.max_batch,
+    cors_origins=SETTINGS.cors_origins,
 )
 
 
-def handler(event: Any, context: Any) -> dict[str, Any]:
+def handler(event: Any, context: Context) -> dict[str, Any]:
     """Answer one event: an HTTP request in API Gateway's envelope, or a direct invocation's payload."""
-    if isinstance(event, dict) and is_http(event):
-        return APP.http(event, context.aws_request_id)
-    return APP.direct(event, context.aws_request_id)
+    if is_http(event):
+        return APP.http(event, context)
+    return APP.direct(event, context)

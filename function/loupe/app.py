@@ -1,92 +1,170 @@
-"""Requests to answers: the routes, and the one way through for a picture."""
+"""Requests to answers: what each route does, and the one way through for a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Protocol
 
-from loupe import response
+from loupe import cors, response
 from loupe.envelope import HttpRequest, unwrap
-from loupe.errors import InternalError, MethodNotAllowed, NotFound, Problem
-from loupe.request import ClassifyRequest, from_http, from_payload
+from loupe.errors import InternalError, Problem, ResultTooLarge
+from loupe.request import ClassifyRequest, Inline, batch_from_http, batch_from_payload, from_http, from_payload
+from loupe.routes import find, methods
 from loupe.telemetry import Observation, Telemetry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from loupe.classifier import Classifier
+    from loupe.locations import S3Rules
+    from loupe.request import BatchRequest
     from loupe.source import Sources
 
-# Path -> (method, name). The deployed API and the OpenAPI document have the same routes; tests hold them equal.
-ROUTES = {
-    "/v1/classify": ("POST", "classify"),
-    "/v1/health": ("GET", "health"),
-    "/v1/models": ("GET", "models"),
-}
+# What is left of a request's time for the answer itself; and the most that a gateway waits (REST API: 29 s), less that.
+_MARGIN_SECONDS = 1.0
+_GATEWAY_SECONDS = 28.0
+# A Lambda function answers with at most 6 MiB (AWS Lambda quotas); the rest is for the envelope and its escapes.
+_MAX_RESULTS_BYTES = 4_500_000
+
+
+class Context(Protocol):
+    """What Lambda tells about an invocation."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda ends the invocation."""
 
 
 class App:
     """Serves one classifier to every trigger."""
 
-    def __init__(self, classifier: Classifier, sources: Sources, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        sources: Sources,
+        telemetry: Telemetry,
+        *,
+        s3_rules: S3Rules,
+        max_batch: int = 32,
+        cors_origins: Sequence[str] = (),
+    ) -> None:
         self._classifier, self._sources, self._telemetry = classifier, sources, telemetry
+        self._s3_rules, self._max_batch, self._cors_origins = s3_rules, max_batch, cors_origins
 
-    def http(self, event: Mapping[str, Any], request_id: str) -> dict[str, Any]:
+    def http(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """Answer an API Gateway or function-URL event with a proxy response; never raises."""
-        seen = Observation(request_id, "http")
+        seen = Observation(context.aws_request_id, "http")
+        request = unwrap(event)
+        headers = cors.headers(self._cors_origins, request)
         try:
-            request = unwrap(event)
-            seen.route = _route(request)
-            if seen.route == "classify":
-                body = self._classify(from_http(request, self._classifier.limits), seen)
+            route = find(request.method, request.path)
+            if request.method == "OPTIONS":
+                headers = cors.headers(self._cors_origins, request, methods(route))
+                answer = response.Answer(204, headers={"Allow": ", ".join(methods(route))})
             else:
-                body = self._describe(seen.route)
-            return response.http(200, body, request_id, {"Server-Timing": seen.stages.server_timing()})
+                seen.route = route.name
+                answer = self._answer(request, context, seen)
         except Problem as problem:
             seen.problem = problem
         except Exception as error:
-            seen.problem = _internal(error)
-        finally:
-            self._telemetry.report(seen)
-        return response.http_problem(seen.problem, request_id, seen.stages.server_timing())
+            seen.problem = InternalError.hiding(error)
+        if seen.problem is not None:
+            answer = response.as_problem(seen.problem, seen.request_id)
+        self._telemetry.report(seen)
+        timing = {"X-Request-Id": seen.request_id, "Server-Timing": seen.stages.server_timing()}
+        return response.proxy(answer, request.method, headers | timing)
 
-    def direct(self, payload: Any, request_id: str) -> dict[str, Any]:
+    def direct(self, payload: Any, context: Context) -> dict[str, Any]:
         """Answer a direct invocation with the result object, or ``{"error": <problem>}``; never raises."""
-        seen = Observation(request_id, "direct", "classify")
+        batch = isinstance(payload, dict) and "items" in payload
+        seen = Observation(context.aws_request_id, "direct", "batch" if batch else "classify")
+        limits = self._classifier.limits
         try:
-            return self._classify(from_payload(payload, self._classifier.limits), seen)
+            if batch:
+                asked = batch_from_payload(payload, limits, self._max_batch)
+                return self._classify_batch(asked, self._deadline(context), seen)
+            with seen.stages("source"):
+                request = from_payload(payload, limits)
+            return self._classify(request, seen)
         except Problem as problem:
             seen.problem = problem
         except Exception as error:
-            seen.problem = _internal(error)
+            seen.problem = InternalError.hiding(error)
         finally:
             self._telemetry.report(seen)
-        return {"error": seen.problem.to_dict(request_id)}
+        return {"error": seen.problem.to_dict(seen.request_id)}
+
+    def _answer(self, request: HttpRequest, context: Context, seen: Observation) -> response.Answer:
+        limits = self._classifier.limits
+        if seen.route == "classify":
+            with seen.stages("source"):
+                asked = from_http(request, limits)
+            return response.as_json(self._classify(asked, seen))
+        if seen.route == "batch":
+            batch = batch_from_http(request, limits, self._max_batch)
+            deadline = min(self._deadline(context), time.monotonic() + _GATEWAY_SECONDS - _MARGIN_SECONDS)
+            return response.as_json(self._classify_batch(batch, deadline, seen))
+        if seen.route == "uploads":
+            from loupe.uploads import presign
+
+            return response.as_json(presign(self._s3_rules, limits.max_bytes))
+        return self._document(request, seen.route)
+
+    def _document(self, request: HttpRequest, route: str) -> response.Answer:
+        card = self._classifier.card
+        known = request.headers.get("if-none-match", "")
+        if route == "health":
+            return response.as_json({"status": "ok", "model": response.model(card)})
+        if route == "models":
+            # It may stand behind an API key, so it is asked for anew each time, at the price of a 304.
+            body = response.compact({"models": [response.describe(card)], "limits": self._limits()})
+            return response.cacheable(body, {"Cache-Control": "private, no-cache"}, known)
+        if route == "openapi":
+            from loupe.contract import document
+
+            return response.cacheable(response.compact(document()), {"Cache-Control": "public, max-age=300"}, known)
+        from loupe.webpage import load
+
+        html, headers = load()
+        return response.cacheable(html, headers, known)
 
     def _classify(self, request: ClassifyRequest, seen: Observation) -> dict[str, Any]:
         seen.source = request.source
-        with seen.stages("source"):
-            data = self._sources.read(request.source)
+        if isinstance(request.source, Inline):
+            data = request.source.data
+        else:
+            with seen.stages("source"):
+                data = self._sources.read(request.source)
         seen.prediction = self._classifier.classify(data, seen.stages)
         return response.result(seen.prediction, request.top, self._classifier.card, seen.request_id)
 
-    def _describe(self, route: str) -> dict[str, Any]:
-        card = self._classifier.card
-        if route == "models":
-            return {"models": [response.describe(card)]}
-        return {"status": "ok", "model": {"name": card.name, "version": card.version, "variant": card.variant}}
+    def _classify_batch(self, request: BatchRequest, deadline: float, seen: Observation) -> dict[str, Any]:
+        from loupe.batch import Batch
 
+        seen.items = Batch(self._classifier, self._sources, seen.stages, deadline).run(request.items)
+        results, size = [], 0
+        for index, outcome in enumerate(seen.items):
+            if not isinstance(outcome, Problem):
+                result = response.scores(outcome, request.top)
+                size += len(response.compact(result))
+                if size <= _MAX_RESULTS_BYTES:
+                    results.append({"index": index, "result": result})
+                    continue
+                outcome = ResultTooLarge("The batch's answer has become too large. Ask for fewer scores with top.")
+                seen.items[index] = outcome
+            results.append({"index": index, "error": outcome.to_dict(seen.request_id)})
+        return {"results": results, "model": response.model(self._classifier.card), "request_id": seen.request_id}
 
-def _route(request: HttpRequest) -> str:
-    known = ROUTES.get(request.path.rstrip("/") or "/")
-    if known is None:
-        raise NotFound(f"There are: {', '.join(f'{method} {path}' for path, (method, _) in ROUTES.items())}.")
-    method, name = known
-    if request.method != method:
-        raise MethodNotAllowed(f"Send {method}, not {request.method[:10]}.", headers={"Allow": method})
-    return name
+    def _deadline(self, context: Context) -> float:
+        """When work must end, in monotonic seconds."""
+        return time.monotonic() + context.get_remaining_time_in_millis() / 1e3 - _MARGIN_SECONDS
 
-
-def _internal(error: Exception) -> Problem:
-    """Hide what went wrong from the caller; the cause goes to the log with its trace."""
-    problem = InternalError("The request could not be served. Quote the request id when you report this.")
-    problem.__cause__ = error
-    return problem
+    def _limits(self) -> dict[str, Any]:
+        limits = self._classifier.limits
+        return {
+            "max_image_bytes": limits.max_bytes,
+            "max_image_pixels": limits.max_pixels,
+            "max_batch": self._max_batch,
+            "uploads": bool(self._s3_rules.upload_bucket),
+        }

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from loupe.card import load_card
+from loupe.errors import ModelFailed, Problem
 from loupe.image import Limits, decode
 from loupe.model import Model
 from loupe.prediction import Prediction, read
@@ -12,9 +15,11 @@ from loupe.stages import Stages
 from loupe.tensor import to_tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from loupe.card import Card
+    from loupe.tensor import Tensor
 
 
 class Classifier:
@@ -38,11 +43,24 @@ class Classifier:
             If the picture cannot be read or the model gives nothing usable.
         """
         stages = stages or Stages()
-        spec = self.card.input
-        with stages("decode"):
-            image = decode(data, self.limits, spec)
-        with stages("tensor"):
-            batch = to_tensor(image, spec)[None]
+        batch = self.prepare(data, stages)[None]
         with stages("model"):
             row = self.model.run(batch)[0]
         return read(row, self.card.output)
+
+    def prepare(self, data: bytes, stages: Stages) -> Tensor:
+        """Return one picture as an item of the model's input, without the batch axis; raises as `classify`."""
+        with stages("decode"):
+            image = decode(data, self.limits, self.card.input)
+        with stages("tensor"):
+            return to_tensor(image, self.card.input)
+
+    def run(self, tensors: Sequence[Tensor]) -> list[Prediction | Problem]:
+        """Run what `prepare` gave through the model together. A picture that breaks the run is its own problem."""
+        try:
+            rows = self.model.run(np.stack(tensors))
+            return [read(row, self.card.output) for row in rows]
+        except ModelFailed as problem:
+            if len(tensors) == 1:
+                return [problem]
+            return [outcome for tensor in tensors for outcome in self.run([tensor])]

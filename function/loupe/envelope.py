@@ -1,4 +1,4 @@
-"""The trigger's envelope taken off: API Gateway and function-URL events to one HTTP request, or a direct invocation.
+"""The trigger's envelope taken off: API Gateway and function-URL events to one HTTP request.
 
 Event formats: API Gateway REST proxy (payload 1.0), HTTP API and function URL (payload 2.0), in AWS's developer guides.
 """
@@ -7,62 +7,108 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import parse_qsl
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 from loupe.errors import RequestInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """An HTTP request as it was sent. Header names are in lower case; ``body`` is its bytes."""
+    """An HTTP request. Header names are in lower case; ``query`` has every value that was sent for a name."""
 
     method: str
     path: str
     headers: Mapping[str, str]
-    query: Mapping[str, str]
-    body: bytes
+    query: Mapping[str, tuple[str, ...]]
+    text: str = ""
+    is_base64: bool = False
 
     @property
     def content_type(self) -> str:
         """The media type in lower case without parameters, or '' if none was sent."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
+    @cached_property
+    def body(self) -> bytes:
+        """The body's bytes; `RequestInvalid` if the event says base64 and it is none."""
+        if not self.is_base64:
+            return self.text.encode("utf-8", "surrogatepass")
+        try:
+            return base64.b64decode(self.text, validate=True)
+        except (binascii.Error, ValueError):
+            raise RequestInvalid("The event's body is marked as base64 and is not.") from None
 
-def is_http(event: Mapping[str, Any]) -> bool:
+
+def is_http(event: Any) -> bool:
     """Tell an HTTP event from a direct invocation's payload."""
-    return "requestContext" in event and ("httpMethod" in event or "http" in event["requestContext"])
+    if not isinstance(event, dict):
+        return False
+    context = event.get("requestContext")
+    return isinstance(context, dict) and ("httpMethod" in event or isinstance(context.get("http"), dict))
 
 
 def unwrap(event: Mapping[str, Any]) -> HttpRequest:
-    """Read an HTTP event of either payload version.
-
-    Raises
-    ------
-    loupe.errors.RequestInvalid
-        If the body is marked as base64 and is not.
-    """
-    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items() if value is not None}
+    """Read an HTTP event of either payload version. What it lacks counts as empty: a gateway made it, not a person."""
     context = event["requestContext"]
-    if "http" in context:
-        method, path = context["http"]["method"], event.get("rawPath", "/")
-        stage = context.get("stage", "$default")
-        if stage != "$default":
-            path = path.removeprefix(f"/{stage}") or "/"
-        query = dict(parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True))
+    if isinstance(context.get("http"), dict):
+        method, path = context["http"].get("method"), event.get("rawPath")
+        query = {key: tuple(values) for key, values in _parse(event.get("rawQueryString")).items()}
+        route, stage = _text(event.get("routeKey")).partition(" ")[2], _text(context.get("stage"))
     else:
-        method, path = event["httpMethod"], event.get("path") or "/"
-        query = {name: value or "" for name, value in (event.get("queryStringParameters") or {}).items()}
-    return HttpRequest(method.upper(), path, headers, query, _body(event))
+        method, path = event.get("httpMethod"), event.get("path")
+        query = _values(event.get("queryStringParameters"), event.get("multiValueQueryStringParameters"))
+        route, stage = _text(event.get("resource")), ""
+    headers = _values(event.get("headers"), event.get("multiValueHeaders"))
+    return HttpRequest(
+        _text(method).upper(),
+        _path(_text(path), route, stage),
+        {name.lower(): ", ".join(values) for name, values in headers.items()},
+        query,
+        _text(event.get("body")),
+        event.get("isBase64Encoded") is True,
+    )
 
 
-def _body(event: Mapping[str, Any]) -> bytes:
-    body = event.get("body") or ""
-    if not event.get("isBase64Encoded"):
-        return bytes(body.encode())
+def _path(path: str, route: str, stage: str) -> str:
+    """The path without what stands before the API's own: a custom domain's base path, or payload 2.0's stage."""
+    if route.startswith("/") and "{" not in route and path.rstrip("/").endswith(route.rstrip("/")):
+        return route
+    if stage and stage != "$default" and (path == f"/{stage}" or path.startswith(f"/{stage}/")):
+        path = path.removeprefix(f"/{stage}")
+    return path or "/"
+
+
+def _values(single: Any, multiple: Any) -> dict[str, tuple[str, ...]]:
+    """One mapping of the two that payload 1.0 has: the second knows every value, but some senders leave it out."""
+    found: dict[str, tuple[str, ...]] = {
+        str(name): (_text(value),) for name, value in _items(single) if value is not None
+    }
+    found.update(
+        (str(name), tuple(_text(value) for value in values)) for name, values in _items(multiple) if _is_list(values)
+    )
+    return found
+
+
+def _items(value: Any) -> list[tuple[Any, Any]]:
+    return list(value.items()) if isinstance(value, dict) else []
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and bool(value)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _parse(query: Any) -> dict[str, list[str]]:
     try:
-        return base64.b64decode(body)
-    except (binascii.Error, ValueError):
-        raise RequestInvalid("The event's body is marked as base64 and is not.") from None
+        return parse_qs(_text(query), keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        return {}

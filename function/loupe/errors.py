@@ -9,7 +9,7 @@ PROBLEM_CONTENT_TYPE = "application/problem+json"
 PROBLEM_TYPE_BASE = "urn:loupe:problem:"
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 (RFC 9457 calls them problems)
     """A request that got no prediction. ``detail`` is a sentence for the person who sent it, and leaks nothing.
 
     Attributes
@@ -75,12 +75,47 @@ class UrlUnreachable(Problem):
     code, status, title = "url_unreachable", 422, "The URL could not be fetched"
 
 
+class S3NotAllowed(Problem):
+    code, status, title = "s3_not_allowed", 422, "This S3 object may not be read"
+
+
+class S3Unreachable(Problem):
+    code, status, title = "s3_unreachable", 422, "The S3 object could not be read"
+
+
+class UploadsOff(Problem):
+    code, status, title = "uploads_off", 404, "This endpoint takes no uploads"
+
+
+class BatchTooLarge(Problem):
+    code, status, title = "batch_too_large", 413, "The batch has more items than allowed"
+
+
+class ResultTooLarge(Problem):
+    code, status, title = "result_too_large", 422, "The answer would be larger than it may be"
+
+
 class ModelFailed(Problem):
     code, status, title = "model_failed", 500, "The model gave no usable answer"
 
 
+class S3Unavailable(Problem):
+    code, status, title = "s3_unavailable", 503, "S3 did not answer in time"
+
+
+class DeadlineExceeded(Problem):
+    code, status, title = "deadline_exceeded", 503, "There was not enough time"
+
+
 class InternalError(Problem):
     """What the entry point answers when anything else was raised."""
+
+    @classmethod
+    def hiding(cls, error: Exception) -> InternalError:
+        """Hide what went wrong from the caller; the cause goes to the log with its trace."""
+        problem = cls("The request could not be served. Quote the request id when you report this.")
+        problem.__cause__ = error
+        return problem
 
 
 def all_problems() -> tuple[type[Problem], ...]:

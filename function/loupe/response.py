@@ -2,39 +2,64 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from loupe.errors import PROBLEM_CONTENT_TYPE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from loupe.card import Card
     from loupe.errors import Problem
     from loupe.prediction import Prediction
 
-# Answers are about one caller's picture: nothing on the way keeps them.
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+# Answers are about one caller's picture: nothing on the way keeps them. The rest is what OWASP's REST security cheat
+# sheet asks of an API whose answers a browser might be shown.
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=63072000",
+}
 _DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, body and own headers of an HTTP response; `proxy` adds what all have."""
+
+    status: int
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def result(prediction: Prediction, top: int | None, card: Card, request_id: str) -> dict[str, Any]:
     """Return the result object of a classification."""
+    return {**scores(prediction, top), "model": model(card), "request_id": request_id}
+
+
+def scores(prediction: Prediction, top: int | None) -> dict[str, Any]:
+    """Return what is told of one picture, without the model."""
     return {
         "label": prediction.label,
         "probability": round(prediction.probability, _DIGITS),
         "scores": {label: round(score, _DIGITS) for label, score in prediction.top(top).items()},
-        "model": {"name": card.name, "version": card.version, "variant": card.variant},
-        "request_id": request_id,
     }
+
+
+def model(card: Card) -> dict[str, str]:
+    """Return which model answered."""
+    return {"name": card.name, "version": card.version, "variant": card.variant}
 
 
 def describe(card: Card) -> dict[str, Any]:
     """Return what ``GET /v1/models`` tells of a model."""
     return {
-        "name": card.name,
-        "version": card.version,
-        "variant": card.variant,
+        **model(card),
         "description": card.description,
         "labels": list(card.output.labels),
         "input": {"width": card.input.width, "height": card.input.height, "color": card.input.color},
@@ -43,17 +68,38 @@ def describe(card: Card) -> dict[str, Any]:
     }
 
 
-def http(status: int, body: Any, request_id: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return a Lambda proxy response with a JSON body."""
+def compact(value: Any) -> str:
+    """Return JSON without white space."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def as_json(value: Any) -> Answer:
+    """Return a JSON body that nobody may keep."""
+    return Answer(200, compact(value))
+
+
+def as_problem(problem: Problem, request_id: str) -> Answer:
+    """Return an RFC 9457 body."""
+    headers = {"Content-Type": PROBLEM_CONTENT_TYPE, **problem.headers}
+    return Answer(problem.status, compact(problem.to_dict(request_id)), headers)
+
+
+def cacheable(body: str, headers: Mapping[str, str], if_none_match: str) -> Answer:
+    """Return a body that may be kept as ``headers`` say, or 304 if the caller has it already (RFC 9110, 13.1.2)."""
+    tag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+    headers = {**headers, "ETag": tag}
+    known = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
+    if tag in known or "*" in known:
+        return Answer(304, "", {name: value for name, value in headers.items() if name != "Content-Type"})
+    return Answer(200, body, headers)
+
+
+def proxy(answer: Answer, method: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return a Lambda proxy response; to HEAD the same without its body."""
+    content_type = {} if answer.status in (204, 304) else {"Content-Type": "application/json"}
     return {
-        "statusCode": status,
-        "headers": {"Content-Type": "application/json", "X-Request-Id": request_id, **_HEADERS, **(headers or {})},
-        "body": json.dumps(body, separators=(",", ":")),
+        "statusCode": answer.status,
+        "headers": {**_HEADERS, **content_type, **headers, **answer.headers},
+        "body": "" if method == "HEAD" else answer.body,
         "isBase64Encoded": False,
     }
-
-
-def http_problem(problem: Problem, request_id: str, server_timing: str) -> dict[str, Any]:
-    """Return a problem as a Lambda proxy response."""
-    headers = {"Content-Type": PROBLEM_CONTENT_TYPE, "Server-Timing": server_timing, **problem.headers}
-    return http(problem.status, problem.to_dict(request_id), request_id, headers)

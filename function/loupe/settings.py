@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from loupe.card import NAME_PATTERN
 from loupe.image import Limits
+from loupe.locations import S3Location, S3Rules
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 UrlPolicy = Literal["off", "allow-list", "public"]
@@ -18,6 +22,10 @@ URL_POLICIES = ("off", "allow-list", "public")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 # What a Lambda function's memory must reach to get one whole vCPU (AWS Lambda developer guide, 'memory').
 MIB_PER_VCPU = 1769
+MAX_BATCH_LIMIT = 256
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|http://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
 class SettingsError(ValueError):
@@ -45,7 +53,10 @@ class Settings:
     model: str
     models_dir: Path
     url: UrlRules
+    s3: S3Rules
     limits: Limits
+    max_batch: int
+    cors_origins: tuple[str, ...]
     log_level: str
     threads: int
 
@@ -62,7 +73,7 @@ class Settings:
         model = read.text("LOUPE_MODEL", "hair-type")
         if not NAME_PATTERN.fullmatch(model):
             raise SettingsError(f"LOUPE_MODEL is {model!r} but must be the name of a folder in models/.")
-        policy = cast(UrlPolicy, read.choice("LOUPE_URL_POLICY", URL_POLICIES, "off"))
+        policy = cast("UrlPolicy", read.choice("LOUPE_URL_POLICY", URL_POLICIES, "off"))
         schemes = read.items("LOUPE_URL_SCHEMES", "https")
         if not set(schemes) <= {"https", "http"}:
             raise SettingsError(f"LOUPE_URL_SCHEMES is {','.join(schemes)!r} but may hold https and http only.")
@@ -82,10 +93,18 @@ class Settings:
                 private_networks=read.networks("LOUPE_URL_PRIVATE_NETWORKS"),
                 timeout_seconds=read.number("LOUPE_URL_TIMEOUT_SECONDS", 5.0),
             ),
+            s3=S3Rules(
+                locations=read.locations("LOUPE_S3_LOCATIONS"),
+                upload_bucket=read.bucket("LOUPE_UPLOAD_BUCKET"),
+                upload_seconds=read.integer("LOUPE_UPLOAD_SECONDS", 300, 60, 3600),
+                timeout_seconds=read.number("LOUPE_S3_TIMEOUT_SECONDS", 5.0),
+            ),
             limits=Limits(
                 max_bytes=read.integer("LOUPE_MAX_IMAGE_BYTES", Limits.max_bytes, 1),
                 max_pixels=read.integer("LOUPE_MAX_IMAGE_PIXELS", Limits.max_pixels, 1),
             ),
+            max_batch=read.integer("LOUPE_MAX_BATCH", 32, 1, MAX_BATCH_LIMIT),
+            cors_origins=read.origins("LOUPE_CORS_ORIGINS"),
             log_level=read.choice("LOUPE_LOG_LEVEL", LOG_LEVELS, "INFO"),
             threads=read.integer("LOUPE_THREADS", max(1, round(memory / MIB_PER_VCPU)), 1),
         )
@@ -104,10 +123,11 @@ class _Variables:
             raise SettingsError(f"{name} is {value!r} but must be one of {', '.join(allowed)}.")
         return value
 
-    def integer(self, name: str, default: int, least: int) -> int:
+    def integer(self, name: str, default: int, least: int, most: int = 10**12) -> int:
         value = self.text(name, str(default))
-        if not value.isascii() or not value.isdigit() or int(value) < least:
-            raise SettingsError(f"{name} is {value!r} but must be a whole number of at least {least}.")
+        if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:
+            bounds = f"of at least {least}" if most == 10**12 else f"from {least} to {most}"
+            raise SettingsError(f"{name} is {value!r} but must be a whole number {bounds}.")
         return int(value)
 
     def number(self, name: str, default: float) -> float:
@@ -134,3 +154,33 @@ class _Variables:
             return tuple(ipaddress.ip_network(item) for item in self.items(name, ""))
         except ValueError as error:
             raise SettingsError(f"{name} must be networks such as 10.0.0.0/8, with commas between: {error}.") from None
+
+    def bucket(self, name: str) -> str:
+        value = self.text(name, "")
+        if value and not _BUCKET.fullmatch(value):
+            raise SettingsError(f"{name} is {value!r} but must be the name of an S3 bucket.")
+        return value
+
+    def locations(self, name: str) -> tuple[S3Location, ...]:
+        found = []
+        for item in self.items(name, ""):
+            bucket, _, prefix = item.partition("/")
+            # Without the slash, 'photos' would also open 'photos-of-others/'.
+            if not _BUCKET.fullmatch(bucket) or (prefix and not prefix.endswith("/")) or "*" in prefix:
+                raise SettingsError(
+                    f"{name} has {item!r} but must hold bucket or bucket/prefix/ (with a slash at the end), "
+                    "with commas between."
+                )
+            found.append(S3Location(bucket, prefix))
+        return tuple(found)
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        items = self.items(name, "")
+        for item in items:
+            if item != "*" and not _ORIGIN.fullmatch(item):
+                raise SettingsError(
+                    f"{name} has {item!r} but must be *, or origins such as https://example.com, with commas between."
+                )
+        if "*" in items and len(items) > 1:
+            raise SettingsError(f"{name} has * and other origins; * alone allows them all.")
+        return items

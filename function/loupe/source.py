@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Protocol
 
-from loupe.request import Inline, Source
+from loupe.request import Inline, S3Object, Source, Url
 
 if TYPE_CHECKING:
+    from loupe.locations import S3Rules
     from loupe.settings import UrlRules
 
 
@@ -17,12 +19,28 @@ class UrlFetcher(Protocol):
         """Return the body, or raise a `loupe.errors.Problem`."""
 
 
-class Sources:
-    """Reads every kind of `Source`."""
+class ObjectReader(Protocol):
+    """Reads an S3 object within its rules; see `loupe.s3.ObjectReader`."""
 
-    def __init__(self, rules: UrlRules, max_bytes: int, *, url_fetcher: UrlFetcher | None = None) -> None:
-        self._rules, self._max_bytes = rules, max_bytes
-        self._url_fetcher = url_fetcher
+    def read(self, source: S3Object) -> bytes:
+        """Return the content, or raise a `loupe.errors.Problem`."""
+
+
+class Sources:
+    """Reads every kind of `Source`; safe to use from several threads."""
+
+    def __init__(
+        self,
+        url_rules: UrlRules,
+        s3_rules: S3Rules,
+        max_bytes: int,
+        *,
+        url_fetcher: UrlFetcher | None = None,
+        object_reader: ObjectReader | None = None,
+    ) -> None:
+        self._url_rules, self._s3_rules, self._max_bytes = url_rules, s3_rules, max_bytes
+        self._url_fetcher, self._object_reader = url_fetcher, object_reader
+        self._lock = threading.Lock()
 
     def read(self, source: Source) -> bytes:
         """Return the picture's bytes.
@@ -34,8 +52,23 @@ class Sources:
         """
         if isinstance(source, Inline):
             return source.data
-        if self._url_fetcher is None:
-            from loupe.url import Fetcher
+        if isinstance(source, Url):
+            return self._fetcher().fetch(source.url)
+        self._s3_rules.check(source)
+        return self._reader().read(source)
 
-            self._url_fetcher = Fetcher(self._rules, self._max_bytes)
-        return self._url_fetcher.fetch(source.url)
+    def _fetcher(self) -> UrlFetcher:
+        with self._lock:
+            if self._url_fetcher is None:
+                from loupe.url import Fetcher
+
+                self._url_fetcher = Fetcher(self._url_rules, self._max_bytes)
+            return self._url_fetcher
+
+    def _reader(self) -> ObjectReader:
+        with self._lock:
+            if self._object_reader is None:
+                from loupe.s3 import ObjectReader
+
+                self._object_reader = ObjectReader(self._s3_rules, self._max_bytes)
+            return self._object_reader

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Stages:
@@ -21,6 +24,11 @@ class Stages:
             yield
         finally:
             self.milliseconds[name] = self.milliseconds.get(name, 0.0) + (time.perf_counter() - begun) * 1e3
+
+    def add(self, other: Stages) -> None:
+        """Add another's stages, as those of a batch's items, which run beside each other."""
+        for name, value in other.milliseconds.items():
+            self.milliseconds[name] = self.milliseconds.get(name, 0.0) + value
 
     def total(self) -> float:
         """Milliseconds since this object was made."""

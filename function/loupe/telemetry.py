@@ -6,7 +6,9 @@ alarms are tested against them. No picture bytes, no keys, and of a URL only its
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -14,13 +16,13 @@ from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 
+from loupe.errors import Problem
+from loupe.prediction import Prediction
 from loupe.stages import Stages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from loupe.errors import Problem
-    from loupe.prediction import Prediction
     from loupe.request import Source
 
 NAMESPACE = "Loupe"
@@ -35,7 +37,7 @@ STAGE_METRICS = {
 
 @dataclass
 class Observation:
-    """What became of one request; filled in while it is served."""
+    """What became of one request; filled in while it is served. ``items`` are a batch's outcomes."""
 
     request_id: str
     trigger: str
@@ -43,7 +45,18 @@ class Observation:
     source: Source | None = None
     prediction: Prediction | None = None
     problem: Problem | None = None
+    items: list[Prediction | Problem] = field(default_factory=list)
     stages: Stages = field(default_factory=Stages)
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """All that was predicted."""
+        return [each for each in (self.prediction, *self.items) if isinstance(each, Prediction)]
+
+    @property
+    def problems(self) -> list[Problem]:
+        """All that went wrong: the request itself, or items of it."""
+        return [each for each in (self.problem, *self.items) if isinstance(each, Problem)]
 
 
 class Telemetry:
@@ -72,40 +85,52 @@ class Telemetry:
         if seen.prediction is not None:
             fields["label"] = seen.prediction.label
             fields["probability"] = round(seen.prediction.probability, 6)
+        if seen.items:
+            fields["items"] = len(seen.items)
+            fields["item_codes"] = dict(Counter(problem.code for problem in seen.problems))
         if seen.problem is not None:
             fields["code"] = seen.problem.code
             fields["status"] = seen.problem.status
             fields["detail"] = seen.problem.detail
-        failed = seen.problem is not None and seen.problem.status >= 500
-        if failed:
-            self._logger.error("request", extra=fields, exc_info=seen.problem)
+        # Our own faults go to the log with their trace; being too late or S3 being slow is no fault of the code.
+        fault = next((problem for problem in seen.problems if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR), None)
+        if fault is not None:
+            self._logger.error("request", extra=fields, exc_info=fault)
         else:
             self._logger.info("request", extra=fields)
-        if seen.route == "classify":
+        if seen.route in ("classify", "batch"):
             self._emit(seen, cold=cold)
 
     def _emit(self, seen: Observation, *, cold: bool) -> None:
-        values: dict[str, tuple[float, MetricUnit]] = {
-            "Requests": (1, MetricUnit.Count),
-            "TotalLatency": (seen.stages.total(), MetricUnit.Milliseconds),
+        # A batch counts each of its items as a request, so that rates by code or label stay rates of pictures.
+        values: dict[str, tuple[Sequence[float], MetricUnit]] = {
+            "Requests": ([max(1, len(seen.items))], MetricUnit.Count),
+            ("BatchLatency" if seen.route == "batch" else "TotalLatency"): (
+                [seen.stages.total()],
+                MetricUnit.Milliseconds,
+            ),
         }
         if cold:
-            values["ColdStart"] = (1, MetricUnit.Count)
-        for stage, metric in STAGE_METRICS.items():
-            if stage in seen.stages.milliseconds:
-                values[metric] = (seen.stages.milliseconds[stage], MetricUnit.Milliseconds)
-        if seen.prediction is not None:
-            values["Confidence"] = (seen.prediction.probability, MetricUnit.NoUnit)
+            values["ColdStart"] = ([1], MetricUnit.Count)
+        if seen.route == "classify":
+            for stage, metric in STAGE_METRICS.items():
+                if stage in seen.stages.milliseconds:
+                    values[metric] = ([seen.stages.milliseconds[stage]], MetricUnit.Milliseconds)
+        if seen.predictions:
+            # One blob takes 100 values of a metric at most (EMF specification); of larger batches the first speak.
+            confidences = [prediction.probability for prediction in seen.predictions]
+            values["Confidence"] = (confidences[:100], MetricUnit.NoUnit)
         self._blob(values, {})
-        if seen.prediction is not None:
-            self._blob({"Predictions": (1, MetricUnit.Count)}, {"Label": seen.prediction.label})
-        if seen.problem is not None:
-            self._blob({"Problems": (1, MetricUnit.Count)}, {"Code": seen.problem.code})
+        for label, count in Counter(prediction.label for prediction in seen.predictions).items():
+            self._blob({"Predictions": ([count], MetricUnit.Count)}, {"Label": label})
+        for code, count in Counter(problem.code for problem in seen.problems).items():
+            self._blob({"Problems": ([count], MetricUnit.Count)}, {"Code": code})
 
-    def _blob(self, values: Mapping[str, tuple[float, MetricUnit]], dimensions: dict[str, str]) -> None:
+    def _blob(self, values: Mapping[str, tuple[Sequence[float], MetricUnit]], dimensions: dict[str, str]) -> None:
         emf = AmazonCloudWatchEMFProvider(namespace=NAMESPACE, default_dimensions={**self._dimensions, **dimensions})
-        for name, (value, unit) in values.items():
-            emf.add_metric(name=name, unit=unit, value=round(value, 4))
+        for name, (numbers, unit) in values.items():
+            for number in numbers:
+                emf.add_metric(name=name, unit=unit, value=round(number, 4))
         emf.flush_metrics()
 
 

@@ -1,0 +1,80 @@
+"""multipart/form-data (RFC 7578) taken apart: the one file in it, and its fields. Imported by requests that send it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from python_multipart import FormParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import Field, File, parse_options_header
+
+from loupe.errors import RequestInvalid
+
+MAX_PARTS = 16
+MAX_FIELD_BYTES = 64
+
+
+class Form(NamedTuple):
+    """``file`` is the file's content; ``fields`` are the others' values by name."""
+
+    file: bytes
+    fields: dict[str, str]
+
+
+def read_form(content_type: str, body: bytes) -> Form:
+    """Take a form with exactly one file apart.
+
+    Parameters
+    ----------
+    content_type
+        The whole header, with its ``boundary``.
+
+    Raises
+    ------
+    loupe.errors.RequestInvalid
+        If the form is broken or cut off, or has not exactly one file.
+    """
+    boundary = parse_options_header(content_type.encode("latin-1", "replace"))[1].get(b"boundary")
+    if not boundary:
+        raise RequestInvalid("The Content-Type multipart/form-data has no boundary. Let your client set the header.")
+    files: list[bytes] = []
+    fields: dict[str, str] = {}
+    ended: list[bool] = []
+
+    def on_file(file: File) -> None:
+        _count(len(files) + len(fields))
+        file.file_object.seek(0)
+        files.append(file.file_object.read())
+
+    def on_field(field: Field) -> None:
+        _count(len(files) + len(fields))
+        name, value = (field.field_name or b"").decode("utf-8", "replace"), field.value or b""
+        if (field.content_type or "").lower().startswith("image/"):
+            files.append(value)  # a picture that was sent without a file name
+            return
+        if name in fields:
+            raise RequestInvalid(f"The form has the field {name[:40]!r} more than once.")
+        fields[name] = value[: MAX_FIELD_BYTES + 1].decode("utf-8", "replace")
+
+    # The body is in memory already and within the trigger's limit: nothing of it goes to the disk.
+    config = {"MAX_MEMORY_FILE_SIZE": float("inf"), "MAX_BODY_SIZE": float("inf"), "UPLOAD_ERROR_ON_BAD_CTE": True}
+    try:
+        parser = FormParser(
+            "multipart/form-data", on_field, on_file, lambda: ended.append(True), boundary=boundary, config=config
+        )
+        parser.write(body)
+        parser.finalize()
+    except FormParserError:
+        raise RequestInvalid(
+            "The multipart form is broken. Check that its parts match the header's boundary."
+        ) from None
+    if not ended:
+        raise RequestInvalid("The multipart form is cut off: its closing boundary is missing.")
+    if len(files) != 1:
+        raise RequestInvalid(f"Send exactly one file; this form has {len(files) or 'none'}.")
+    return Form(files[0], fields)
+
+
+def _count(parts: int) -> None:
+    if parts >= MAX_PARTS:
+        raise RequestInvalid(f"The form has more than {MAX_PARTS} parts. Send one file.")

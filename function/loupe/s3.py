@@ -1,0 +1,122 @@
+"""Pictures in S3: reading those that the settings allow, and the client for it. Imported by requests that need it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ConnectionError as NoConnectionError
+
+from loupe.errors import ImageTooLarge, S3Unavailable, S3Unreachable
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+    from mypy_boto3_s3.client import S3Client
+
+    from loupe.locations import S3Rules
+    from loupe.request import S3Object
+
+_CHUNK = 256 * 1024
+# What S3 answers when it is the object that is the trouble (S3 API reference, 'Error responses'). Without the right to
+# list a bucket a missing key is AccessDenied, so these cannot be told apart for the caller.
+_NOT_READABLE = frozenset(
+    {"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "AccessDenied", "InvalidObjectState", "MethodNotAllowed"}
+    | {"InvalidArgument", "PermanentRedirect", "400", "403", "404", "405"}
+)
+_TRY_AGAIN = frozenset(
+    {
+        "SlowDown",
+        "RequestTimeout",
+        "InternalError",
+        "ServiceUnavailable",
+        "Throttling",
+        "503",
+        "500",
+        "OperationAborted",
+    }
+)
+
+
+def connect(timeout_seconds: float) -> S3Client:
+    """Make a client that gives up early. Virtual-hosted addresses keep presigned ones in the bucket's own region."""
+    return boto3.client(
+        "s3",
+        config=Config(
+            signature_version="s3v4",
+            connect_timeout=min(1.0, timeout_seconds),
+            read_timeout=timeout_seconds / 2,
+            retries={"total_max_attempts": 2, "mode": "standard"},
+            s3={"addressing_style": "virtual"},
+        ),
+    )
+
+
+class ObjectReader:
+    """Reads the objects that `S3Rules` allow, each at most ``max_bytes`` long."""
+
+    def __init__(self, rules: S3Rules, max_bytes: int, client: S3Client | None = None) -> None:
+        self._rules, self._max_bytes = rules, max_bytes
+        self._client = client or connect(rules.timeout_seconds)
+
+    def read(self, source: S3Object) -> bytes:
+        """Return the object's content.
+
+        Raises
+        ------
+        loupe.errors.S3NotAllowed
+            If the settings do not name its place.
+        S3Unreachable
+            If it is not there or may not be read.
+        S3Unavailable
+            If S3 gave no answer in time.
+        ImageTooLarge
+            If it is larger than ``max_bytes``: told before reading.
+        """
+        self._rules.check(source)
+        deadline = time.monotonic() + self._rules.timeout_seconds
+        version = {} if source.version_id is None else {"VersionId": source.version_id}
+        try:
+            answer = self._client.get_object(Bucket=source.bucket, Key=source.key, **version)  # type: ignore[arg-type]
+            body = answer["Body"]
+            try:
+                if answer["ContentLength"] > self._max_bytes:
+                    raise self._too_large()
+                return self._drain(body, deadline)
+            finally:
+                body.close()
+        except ClientError as error:
+            raise _problem_of(error) from error
+        except (NoConnectionError, HTTPClientError, IncompleteReadError) as error:
+            raise _unavailable() from error
+
+    def _drain(self, body: StreamingBody, deadline: float) -> bytes:
+        data = bytearray()
+        while chunk := body.read(_CHUNK):
+            data += chunk
+            if len(data) > self._max_bytes:
+                raise self._too_large()
+            if time.monotonic() >= deadline:
+                raise _unavailable()
+        return bytes(data)
+
+    def _too_large(self) -> ImageTooLarge:
+        return ImageTooLarge(f"The S3 object is larger than {self._max_bytes:,} bytes. Use a smaller one.")
+
+
+def _problem_of(error: ClientError) -> S3Unreachable | S3Unavailable | ClientError:
+    """What to raise for an answer of S3; what is our own misconfiguration stays as it is and becomes a 500."""
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    if code in _NOT_READABLE:
+        return S3Unreachable(
+            "There is no such object, or this endpoint may not read it. Check bucket, key and version."
+        )
+    if code in _TRY_AGAIN:
+        return _unavailable()
+    return error
+
+
+def _unavailable() -> S3Unavailable:
+    return S3Unavailable("S3 did not give the object in time. Send the request again.", headers={"Retry-After": "1"})

@@ -1,0 +1,257 @@
+"""Batches: order kept, each item its own outcome, inside time, memory and answer size."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+from events import Context, base64_of, body_of, http, json_body, rest
+from fakes import Broken, make_app, problem_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from loupe import app as app_module
+from loupe.batch import MODEL_BATCH, WORKERS, Batch, PixelBudget, pixels_of
+from loupe.classifier import Classifier
+from loupe.errors import DeadlineExceeded, ModelFailed, UrlUnreachable
+from loupe.prediction import Prediction
+from loupe.request import Inline, Url
+from loupe.settings import UrlRules
+from loupe.source import Sources
+from loupe.stages import Stages
+from pictures import BLUE, RED, exif, gif, jpeg, png, scene, solid, webp
+from tinymodel import write_model
+
+RED_ITEM, BLUE_ITEM = ({"image": base64_of(jpeg(solid(color)))} for color in (RED, BLUE))
+
+
+def send(app, items, event=rest, context=None, **query):
+    answer = app.http(event(path="/v1/classify/batch", **json_body({"items": items}), query=query or None), context
+                      or Context())  # fmt: skip
+    assert answer["statusCode"] == 200, answer["body"]
+    body = body_of(answer)
+    assert set(body) == {"results", "model", "request_id"}
+    assert [result["index"] for result in body["results"]] == list(range(len(items)))
+    return [result.get("result", {}).get("label") or result["error"]["code"] for result in body["results"]]
+
+
+@pytest.mark.parametrize("event", [rest, http])
+def test_order_is_kept_and_failures_stay_where_they_are(classifier, event) -> None:
+    app = make_app(classifier, pages={"https://a": jpeg(solid(BLUE)), "https://b": UrlUnreachable("No.")})
+    items = [RED_ITEM, {"url": "https://b"}, BLUE_ITEM, {"image": "!"}, {"url": "https://a"}, 7, RED_ITEM,
+             {"image": base64_of(jpeg()[:300])}, {"image": base64_of(b"%PDF")}]  # fmt: skip
+    assert send(app, items, event) == ["red", "url_unreachable", "blue", "request_invalid", "blue", "request_invalid",
+                                       "red", "image_undecodable", "unsupported_media_type"]  # fmt: skip
+
+
+def test_direct_invocation_takes_a_batch(classifier) -> None:
+    answer = make_app(classifier).direct({"items": [RED_ITEM, {}], "top": 1}, Context())
+    assert list(answer["results"][0]["result"]["scores"]) == ["red"]
+    assert answer["results"][1]["error"]["code"] == "request_invalid"
+
+
+def test_the_same_numbers_as_one_by_one(classifier) -> None:
+    app = make_app(classifier)
+    pictures = [jpeg(scene((30 + i, 40)), exif=exif(i % 8 + 1)) for i in range(20)]
+    one_by_one = [body_of(app.http(rest(body=data), Context()))["scores"] for data in pictures]
+    answer = app.http(
+        rest(path="/v1/classify/batch", **json_body({"items": [{"image": base64_of(data)} for data in pictures]})),
+        Context(),
+    )
+    for result, alone in zip(body_of(answer)["results"], one_by_one, strict=True):
+        assert result["result"]["scores"] == pytest.approx(alone, abs=2e-6)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.sampled_from("rbx"), min_size=1, max_size=32))
+def test_any_mixture_keeps_its_order(classifier, kinds) -> None:
+    kind = {"r": (RED_ITEM, "red"), "b": (BLUE_ITEM, "blue"), "x": ({"image": "!"}, "request_invalid")}
+    assert send(make_app(classifier), [kind[each][0] for each in kinds]) == [kind[each][1] for each in kinds]
+
+
+def test_the_whole_batch_can_be_refused(classifier) -> None:
+    app = make_app(classifier, max_batch=2)
+    for value, status in (({"items": []}, 400), ({"items": [RED_ITEM] * 3}, 413), ({"items": RED_ITEM}, 400)):
+        assert app.http(rest(path="/v1/classify/batch", **json_body(value)), Context())["statusCode"] == status
+    assert app.http(rest(path="/v1/classify/batch"), Context())["statusCode"] == 400
+
+
+def test_sources_are_fetched_beside_each_other(classifier) -> None:
+    inside, most, all_there = [0], [0], threading.Barrier(4)
+
+    class Meeting:
+        def read(self, source):
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            all_there.wait(20)  # ends only if four are here at once
+            inside[0] -= 1
+            return jpeg(solid(RED))
+
+    assert send(make_app(classifier, sources=Meeting()), [{"url": f"https://{i}"} for i in range(4)]) == ["red"] * 4
+    assert most[0] <= WORKERS
+
+
+def test_what_is_not_done_in_time_says_so(classifier) -> None:
+    gate = threading.Event()
+    app = make_app(classifier, pages={"https://slow": jpeg(solid(RED))}, gate=gate)
+    begun = time.monotonic()
+    try:
+        items = [RED_ITEM, {"url": "https://slow"}, BLUE_ITEM]
+        assert send(app, items, context=Context(remaining_ms=1500)) == ["red", "deadline_exceeded", "blue"]
+        assert time.monotonic() - begun < 1.4
+    finally:
+        gate.set()
+
+
+def test_no_time_at_all_is_still_an_answer(classifier) -> None:
+    answers = send(make_app(classifier), [RED_ITEM, {"image": "!"}], context=Context(remaining_ms=900))
+    assert answers == ["deadline_exceeded", "request_invalid"]
+
+
+def test_a_slow_model_stops_in_time(tiny_directory) -> None:
+    classifier = Classifier.load(tiny_directory)
+    run, sizes = classifier.model.run, []
+
+    def slow(batch):
+        sizes.append(len(batch))
+        threading.Event().wait(0.05 * len(batch))
+        return run(batch)
+
+    classifier.model.run = slow  # type: ignore[method-assign]
+    begun = time.monotonic()
+    answers = send(make_app(classifier), [RED_ITEM] * 32, context=Context(remaining_ms=1700))
+    assert time.monotonic() - begun < 1.2
+    assert set(answers) == {"red", "deadline_exceeded"}
+    assert 4 <= answers.count("red") <= 14
+    assert sizes[0] == 1
+
+
+def test_the_model_runs_in_batches(tiny_directory) -> None:
+    classifier = Classifier.load(tiny_directory)
+    run, sizes = classifier.model.run, []
+    classifier.model.run = lambda batch: sizes.append(len(batch)) or run(batch)  # type: ignore[method-assign]
+    send(make_app(classifier), [RED_ITEM] * 32)
+    assert sum(sizes) == 32
+    assert max(sizes) == MODEL_BATCH
+    assert len(sizes) <= 6
+
+
+def test_a_picture_that_breaks_the_model_breaks_no_other(tiny_directory) -> None:
+    classifier = Classifier.load(tiny_directory)
+    run = classifier.model.run
+
+    def fails_on_blue(batch):
+        if (batch[:, 2].mean(axis=(1, 2)) > 0.9).any():
+            raise ModelFailed("The model's output for this picture is not a number.")
+        return run(batch)
+
+    classifier.model.run = fails_on_blue  # type: ignore[method-assign]
+    items = [RED_ITEM] * 5 + [BLUE_ITEM] + [RED_ITEM] * 5
+    assert send(make_app(classifier), items) == ["red"] * 5 + ["model_failed"] + ["red"] * 5
+
+
+def test_what_nobody_foresaw_is_one_items_500_and_is_logged(classifier, capsys) -> None:
+    app = make_app(classifier, sources=Broken(ZeroDivisionError("secret")))
+    answer = app.http(rest(path="/v1/classify/batch", **json_body({"items": [{"url": "https://a"}]})), Context())
+    assert body_of(answer)["results"][0]["error"]["code"] == "internal_error"
+    assert "secret" not in answer["body"]
+    line = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert "ZeroDivisionError: secret" in line["exception"]
+
+
+def test_an_answer_that_grows_too_large_says_so(classifier, monkeypatch) -> None:
+    monkeypatch.setattr(app_module, "_MAX_RESULTS_BYTES", 160)
+    assert send(make_app(classifier), [RED_ITEM] * 3) == ["red", "red", "result_too_large"]
+
+
+def test_the_gateways_limit_counts_where_the_function_has_more_time(classifier, monkeypatch) -> None:
+    monkeypatch.setattr(app_module, "_GATEWAY_SECONDS", 1.4)
+    gate = threading.Event()
+    try:
+        app = make_app(classifier, pages={"https://slow": b""}, gate=gate)
+        assert send(app, [{"url": "https://slow"}], context=Context(remaining_ms=600_000)) == ["deadline_exceeded"]
+    finally:
+        gate.set()
+
+
+def test_pixels_in_flight_are_bounded(tiny_directory) -> None:
+    classifier = Classifier.load(tiny_directory)
+    pixels = 64 * 48
+    classifier.limits = type(classifier.limits)(max_pixels=2 * pixels)
+    prepare, lock, inside, most = classifier.prepare, threading.Lock(), [0], [0]
+
+    def watched(data, stages):
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+        threading.Event().wait(0.02)
+        try:
+            return prepare(data, stages)
+        finally:
+            with lock:
+                inside[0] -= 1
+
+    classifier.prepare = watched  # type: ignore[method-assign]
+    assert send(make_app(classifier), [RED_ITEM] * 12) == ["red"] * 12
+    assert most[0] == 2
+
+
+def test_the_budget_gives_way_in_time() -> None:
+    budget = PixelBudget(10)
+    soon = time.monotonic() + 0.05
+    with budget.hold(8, soon):
+        with budget.hold(2, soon):
+            pass
+
+        def hold() -> None:
+            with budget.hold(3, soon):
+                pass
+
+        assert isinstance(problem_of(hold), DeadlineExceeded)
+    with budget.hold(1000, soon):
+        pass
+
+
+@pytest.mark.parametrize(
+    "data",
+    [jpeg(solid(size=(70, 30))), jpeg(solid(size=(70, 30)), progressive=True, exif=exif(6)), png(solid(size=(70, 30))),
+     webp(solid(size=(70, 30))), webp(solid(size=(70, 30)), lossless=False), gif(solid(size=(70, 30)))],
+)  # fmt: skip
+def test_pixels_are_told_by_the_header(data) -> None:
+    assert pixels_of(data, 10**9) == 2100
+    assert pixels_of(data, 2000) == 2000
+
+
+def test_pixels_of_what_has_no_header() -> None:
+    assert pixels_of(b"x", 99) == 0
+    assert pixels_of(jpeg()[:30], 99) == 99
+    assert pixels_of(b"\xff\xd8\xff" + b"\xff" * 40, 99) == 99
+
+
+@given(st.binary(max_size=60))
+def test_pixels_of_anything(tail) -> None:
+    for head in (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF0000WEBP", b"GIF89a", jpeg()[:150]):
+        assert 0 <= pixels_of(head + tail, 99) <= 99
+
+
+def test_model_with_a_fixed_batch_size(tmp_path) -> None:
+    from tinymodel import graph
+
+    classifier = Classifier.load(write_model(tmp_path / "fixed", graph((1, 3, 20, 20))))
+    assert send(make_app(classifier), [RED_ITEM, BLUE_ITEM] * 5) == ["red", "blue"] * 5
+
+
+def test_outcomes_are_predictions(classifier) -> None:
+    from loupe.locations import S3Rules
+
+    stages = Stages()
+    sources = Sources(UrlRules(), S3Rules(), 10**7)
+    outcomes = Batch(classifier, sources, stages, time.monotonic() + 10).run(
+        [Inline(jpeg(solid(RED))), Url("file:///x")]
+    )
+    assert isinstance(outcomes[0], Prediction)
+    assert outcomes[1].code == "url_not_allowed"
+    assert set(stages.milliseconds) == {"source", "decode", "tensor", "model"}
+    assert np.isfinite(outcomes[0].probability)

@@ -1,0 +1,201 @@
+"""S3: only what the settings allow, never more than the limit, and S3's own failures as problems that leak nothing."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+
+import boto3
+import pytest
+from botocore.exceptions import ConnectTimeoutError, IncompleteReadError, NoCredentialsError, ReadTimeoutError
+from botocore.stub import Stubber
+from fakes import FakeBody, FakeS3, problem_of
+from loupe.errors import ImageTooLarge, S3NotAllowed, S3Unavailable, S3Unreachable, UploadsOff
+from loupe.locations import S3Location, S3Rules
+from loupe.request import S3Object
+from loupe.s3 import ObjectReader, connect
+from loupe.settings import UrlRules
+from loupe.source import Sources
+from loupe.uploads import presign
+
+RULES = S3Rules((S3Location("photos", "hair/"), S3Location("all")), "uploads-bucket")
+OBJECTS = {("photos", "hair/a.jpg"): b"abc", ("all", "b"): b"b" * 100, ("uploads-bucket", "uploads/x"): b"x"}
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-west-1",
+                        "AWS_DEFAULT_REGION": "eu-west-1", "AWS_SESSION_TOKEN": "t"}.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def read(s3: FakeS3, bucket: str, key: str, version: str | None = None, most: int = 100) -> bytes:
+    return ObjectReader(RULES, most, s3).read(S3Object(bucket, key, version))
+
+
+@pytest.mark.parametrize(("place", "content"), OBJECTS.items())
+def test_an_allowed_object_is_read(place, content) -> None:
+    assert read(FakeS3(OBJECTS), *place) == content
+
+
+def test_the_version_is_asked_for() -> None:
+    s3 = FakeS3(OBJECTS)
+    read(s3, "all", "b", "v1")
+    read(s3, "all", "b")
+    assert [call.get("VersionId") for call in s3.calls] == ["v1", None]
+
+
+@pytest.mark.parametrize(
+    ("bucket", "key"),
+    [("photos", "a.jpg"), ("photos", "hair"), ("photos", "hairy/a"), ("photos", "/hair/a"), ("other", "hair/a"),
+     ("uploads-bucket", "a"), ("Photos", "hair/a"), ("photos", "Hair/a")],
+)  # fmt: skip
+def test_other_objects_are_refused_without_a_call(bucket, key) -> None:
+    s3 = FakeS3({(bucket, key): b"secret"})
+    assert isinstance(problem_of(read, s3, bucket, key), S3NotAllowed)
+    assert s3.calls == []
+
+
+def test_without_locations_nothing_is_read() -> None:
+    reader = ObjectReader(S3Rules(), 10, FakeS3(OBJECTS))
+    assert "does not read from S3" in problem_of(reader.read, S3Object("all", "b")).detail
+
+
+def test_a_large_object_is_refused_before_it_is_read() -> None:
+    s3 = FakeS3(OBJECTS)
+    assert isinstance(problem_of(read, s3, "all", "b", None, 99), ImageTooLarge)
+    assert s3.bodies[0].taken == 0
+    assert s3.bodies[0].closed
+
+
+def test_a_length_that_lies_does_not_help() -> None:
+    class Lying(FakeS3):
+        def get_object(self, **arguments):
+            return {**super().get_object(**arguments), "ContentLength": 1}
+
+    assert isinstance(problem_of(read, Lying({("all", "b"): bytes(10**6)}), "all", "b"), ImageTooLarge)
+
+
+@pytest.mark.parametrize(
+    ("fail", "kind"),
+    [
+        ("NoSuchKey", S3Unreachable),
+        ("NoSuchBucket", S3Unreachable),
+        ("NoSuchVersion", S3Unreachable),
+        ("AccessDenied", S3Unreachable),
+        ("InvalidObjectState", S3Unreachable),
+        ("SlowDown", S3Unavailable),
+        ("InternalError", S3Unavailable),
+        (ConnectTimeoutError(endpoint_url="https://all.s3.amazonaws.com"), S3Unavailable),
+        (ReadTimeoutError(endpoint_url="https://all.s3.amazonaws.com"), S3Unavailable),
+        (IncompleteReadError(actual_bytes=1, expected_bytes=2), S3Unavailable),
+    ],
+)
+def test_failures_of_s3_are_problems_that_leak_nothing(fail, kind) -> None:
+    problem = problem_of(read, FakeS3(OBJECTS, fail), "all", "b")
+    assert isinstance(problem, kind)
+    assert "arn" not in problem.detail
+    assert "amazonaws" not in problem.detail
+    assert (problem.status, problem.headers) == ((503, {"Retry-After": "1"}) if kind is S3Unavailable else (422, {}))
+
+
+def test_a_missing_and_a_forbidden_object_look_alike() -> None:
+    details = {problem_of(read, FakeS3(OBJECTS, fail), "all", "b").detail for fail in ("NoSuchKey", "AccessDenied")}
+    assert len(details) == 1
+
+
+@pytest.mark.parametrize("fail", ["InvalidAccessKeyId", "ExpiredToken", NoCredentialsError()])
+def test_our_own_misconfiguration_is_not_the_callers_problem(fail) -> None:
+    with pytest.raises(Exception, match=r"GetObject|credentials"):
+        read(FakeS3(OBJECTS, fail), "all", "b")
+
+
+def test_a_trickling_body_ends_at_the_deadline() -> None:
+    class Trickle(FakeBody):
+        def read(self, size=-1):
+            return super().read(1)
+
+    class Slow(FakeS3):
+        def get_object(self, **arguments):
+            return {**super().get_object(**arguments), "Body": Trickle(bytes(10**6))}
+
+    rules = S3Rules((S3Location("all"),), timeout_seconds=0.05)
+    reader = ObjectReader(rules, 10**9, Slow(OBJECTS))
+    assert isinstance(problem_of(reader.read, S3Object("all", "b")), S3Unavailable)
+
+
+def test_the_real_client_is_asked_as_s3_wants_it() -> None:
+    client = connect(4)
+    with Stubber(client) as stub:
+        stub.add_response(
+            "get_object",
+            {"Body": FakeBody(b"abc"), "ContentLength": 3},
+            {"Bucket": "all", "Key": "b", "VersionId": "v"},
+        )
+        stub.add_client_error("get_object", "NoSuchKey", http_status_code=404)
+        reader = ObjectReader(RULES, 10, client)
+        assert reader.read(S3Object("all", "b", "v")) == b"abc"
+        assert isinstance(problem_of(reader.read, S3Object("all", "b")), S3Unreachable)
+    config = client.meta.config
+    assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (1.0, 2.0, 2)
+
+
+def test_a_refusal_does_not_import_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: pytest.fail("a client was made"))
+    sources = Sources(UrlRules(), RULES, 10)
+    assert isinstance(problem_of(sources.read, S3Object("other", "b")), S3NotAllowed)
+
+
+def test_sources_make_one_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: made.append(FakeS3(OBJECTS)) or made[-1])
+    sources = Sources(UrlRules(), RULES, 100)
+    assert [sources.read(S3Object("all", "b")) for _ in range(2)] == [b"b" * 100] * 2
+    assert len(made) == 1
+
+
+def policy_of(answer) -> dict:
+    return json.loads(base64.b64decode(answer["upload"]["fields"]["policy"]))
+
+
+def test_an_upload_is_held_to_size_key_kind_and_time() -> None:
+    answer = presign(RULES, 1234)
+    policy = policy_of(answer)
+    key = answer["s3"]["key"]
+    assert answer["s3"]["bucket"] == "uploads-bucket"
+    assert key.startswith("uploads/")
+    assert ["content-length-range", 1, 1234] in policy["conditions"]
+    assert ["starts-with", "$Content-Type", "image/"] in policy["conditions"]
+    assert {"key": key} in policy["conditions"]
+    assert {"bucket": "uploads-bucket"} in policy["conditions"]
+    assert answer["upload"]["max_bytes"] == 1234
+    assert answer["upload"]["fields"]["Content-Type"] == "image/*"
+    seconds = (datetime.fromisoformat(policy["expiration"]) - datetime.now(UTC)).total_seconds()
+    assert 290 < seconds <= 301
+    assert abs((datetime.fromisoformat(answer["upload"]["expires_at"]) - datetime.now(UTC)).total_seconds() - 300) < 5
+
+
+def test_an_upload_goes_to_the_buckets_own_region() -> None:
+    # The global address redirects young buckets elsewhere, which a form POST does not survive.
+    assert presign(RULES, 1)["upload"]["url"] == "https://uploads-bucket.s3.eu-west-1.amazonaws.com/"
+
+
+def test_an_upload_goes_where_the_endpoint_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:4577")
+    assert presign(RULES, 1)["upload"]["url"] == "http://127.0.0.1:4577/uploads-bucket"
+
+
+def test_every_upload_has_its_own_key_and_may_be_classified() -> None:
+    answers = [presign(RULES, 1)["s3"] for _ in range(3)]
+    assert len({answer["key"] for answer in answers}) == 3
+    for answer in answers:
+        RULES.check(S3Object(**answer))
+
+
+def test_without_a_bucket_there_are_no_uploads() -> None:
+    problem = problem_of(presign, S3Rules(), 1)
+    assert isinstance(problem, UploadsOff)
+    assert problem.status == 404

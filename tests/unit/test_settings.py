@@ -1,0 +1,97 @@
+"""Settings: every variable read, every bad value stopped with a sentence that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from loupe.locations import S3Location, S3Rules
+from loupe.settings import Settings, SettingsError, UrlRules
+
+MODELS = Path("/var/task/models")
+
+
+def parse(**variables: str) -> Settings:
+    return Settings.from_environment(variables, MODELS)
+
+
+def test_nothing_set_is_safe() -> None:
+    settings = parse()
+    assert (settings.environment, settings.model, settings.models_dir) == ("local", "hair-type", MODELS)
+    assert settings.url == UrlRules()
+    assert settings.url.policy == "off"
+    assert settings.s3 == S3Rules()
+    assert (settings.max_batch, settings.cors_origins, settings.log_level, settings.threads) == (32, (), "INFO", 1)
+
+
+def test_empty_variables_count_as_not_set() -> None:
+    names = ("LOUPE_MODEL", "LOUPE_S3_LOCATIONS", "LOUPE_UPLOAD_BUCKET", "LOUPE_CORS_ORIGINS", "LOUPE_URL_HOSTS")
+    assert parse(**dict.fromkeys(names, " ")) == parse()
+
+
+def test_everything_set_is_read() -> None:
+    settings = parse(
+        LOUPE_ENVIRONMENT="prod",
+        LOUPE_MODEL="course",
+        LOUPE_MODELS_DIR="/m",
+        LOUPE_URL_POLICY="allow-list",
+        LOUPE_URL_HOSTS="Images.Example.com, *.example.org",
+        LOUPE_URL_SCHEMES="https,http",
+        LOUPE_URL_PRIVATE_NETWORKS="127.0.0.53/32",
+        LOUPE_URL_TIMEOUT_SECONDS="2.5",
+        LOUPE_S3_LOCATIONS="photos, archive/2026/hair/",
+        LOUPE_UPLOAD_BUCKET="loupe-uploads",
+        LOUPE_UPLOAD_SECONDS="120",
+        LOUPE_S3_TIMEOUT_SECONDS="3",
+        LOUPE_MAX_IMAGE_BYTES="1000",
+        LOUPE_MAX_IMAGE_PIXELS="2000",
+        LOUPE_MAX_BATCH="8",
+        LOUPE_CORS_ORIGINS="https://example.com,http://localhost:5173",
+        LOUPE_LOG_LEVEL="DEBUG",
+        LOUPE_THREADS="3",
+    )
+    assert settings.url.hosts == ("images.example.com", "*.example.org")
+    assert settings.url.ports == (443, 80)
+    assert settings.s3 == S3Rules((S3Location("photos"), S3Location("archive", "2026/hair/")), "loupe-uploads", 120, 3)
+    assert (settings.limits.max_bytes, settings.limits.max_pixels, settings.max_batch) == (1000, 2000, 8)
+    assert settings.cors_origins == ("https://example.com", "http://localhost:5173")
+    assert (settings.log_level, settings.threads) == ("DEBUG", 3)
+
+
+@pytest.mark.parametrize(("memory", "threads"), [("128", 1), ("1769", 1), ("3008", 2), ("3538", 2), ("10240", 6)])
+def test_threads_follow_memory(memory, threads) -> None:
+    assert parse(AWS_LAMBDA_FUNCTION_MEMORY_SIZE=memory).threads == threads
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("LOUPE_MODEL", "../x", "name of a folder"),
+        ("LOUPE_URL_POLICY", "on", "off, allow-list, public"),
+        ("LOUPE_URL_POLICY", "allow-list", "LOUPE_URL_HOSTS names no host"),
+        ("LOUPE_URL_SCHEMES", "https,file", "https and http only"),
+        ("LOUPE_URL_PORTS", "443,99999", "port numbers"),
+        ("LOUPE_URL_PRIVATE_NETWORKS", "10.0.0.1/8", "10.0.0.0/8"),
+        ("LOUPE_URL_TIMEOUT_SECONDS", "0", "above 0"),
+        ("LOUPE_URL_TIMEOUT_SECONDS", "nan", "above 0"),
+        ("LOUPE_S3_LOCATIONS", "photos,archive/2026", "slash at the end"),
+        ("LOUPE_S3_LOCATIONS", "Photos", "bucket/prefix/"),
+        ("LOUPE_S3_LOCATIONS", "s3://photos/", "bucket/prefix/"),
+        ("LOUPE_S3_LOCATIONS", "photos/*/", "bucket/prefix/"),
+        ("LOUPE_UPLOAD_BUCKET", "arn:aws:s3:::x", "name of an S3 bucket"),
+        ("LOUPE_UPLOAD_SECONDS", "10", "from 60 to 3600"),
+        ("LOUPE_MAX_IMAGE_BYTES", "10MB", "whole number"),
+        ("LOUPE_MAX_BATCH", "0", "from 1 to 256"),
+        ("LOUPE_MAX_BATCH", "1000", "from 1 to 256"),
+        ("LOUPE_CORS_ORIGINS", "example.com", "https://example.com"),
+        ("LOUPE_CORS_ORIGINS", "https://example.com/", "https://example.com"),
+        ("LOUPE_CORS_ORIGINS", "*,https://example.com", "alone"),
+        ("LOUPE_LOG_LEVEL", "LOUD", "DEBUG, INFO"),
+        ("LOUPE_THREADS", "-1", "at least 1"),
+    ],
+)
+def test_a_bad_value_is_named(name, value, words) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse(**{name: value})
+    assert name in str(caught.value)
+    assert words in str(caught.value)
