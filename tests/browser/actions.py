@@ -1,0 +1,30 @@
+"""What a person does with pictures in the page."""
+
+from __future__ import annotations
+
+import base64
+
+from playwright.sync_api import Page
+
+from tests.browser.pictures import File
+
+
+def transfer(page: Page, event: str, *files: File, text: str = "") -> None:
+    """Drop or paste files, or a text, as the browser tells the page of it."""
+    page.evaluate(
+        """([event, files, text]) => {
+            const data = new DataTransfer();
+            for (const [name, type, base64] of files)
+                data.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name, { type }));
+            if (text) data.setData("text/plain", text);
+            const options = { bubbles: true, cancelable: true };
+            document.body.dispatchEvent(event === "paste"
+                ? new ClipboardEvent(event, { ...options, clipboardData: data })
+                : new DragEvent(event, { ...options, dataTransfer: data }));
+        }""",
+        [event, [[file.name, file.mime, base64.b64encode(file.data).decode()] for file in files], text],
+    )
+
+
+def choose(page: Page, *files: File) -> None:
+    page.locator("#files").set_input_files([file.payload() for file in files])  # type: ignore[misc]

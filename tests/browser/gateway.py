@@ -1,0 +1,145 @@
+"""API Gateway's part on one port: HTTP requests to REST proxy events for the real handler, and its API key."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+STAGE = "/live"
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+OPEN = ("/", "/v1/health", "/openapi.json")
+BINARY = ("image/jpeg", "image/png", "image/webp", "application/octet-stream", "multipart/form-data")
+
+
+class Context:
+    """What Lambda tells the handler about an invocation."""
+
+    def __init__(self) -> None:
+        self.aws_request_id = str(uuid.uuid4())
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 15_000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What stands in for the function's answer."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request as it came, its path without the stage."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Gateway:
+    """A deployed endpoint as a browser sees it.
+
+    Attributes
+    ----------
+    key : str or None
+        The API key that the keyed routes want.
+    received : list of Received
+        Every request, in the order in which they came.
+    instead : list of Answer
+        Given out, one each, instead of the next answers of ``POST /v1/classify``.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        # One execution environment serves one request at a time.
+        self._one_at_a_time = threading.Lock()
+        self.key: str | None = None
+        self.received: list[Received] = []
+        self.instead: list[Answer] = []
+        self.url = ""
+
+    def classified(self) -> list[Received]:
+        return [each for each in self.received if each.path == "/v1/classify"]
+
+    def answer(self, request: Received, query: str) -> Answer:
+        self.received.append(request)
+        if self.key and request.path not in OPEN and request.headers.get("x-api-key") != self.key:
+            return Answer(403, b'{"message":"Forbidden"}', {"Content-Type": "application/json"})
+        if request.path == "/v1/classify" and self.instead:
+            return self.instead.pop(0)
+        with self._one_at_a_time:
+            answer = self._handler(_event(request, query), Context())
+        body = answer["body"]
+        data = base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()
+        return Answer(answer["statusCode"], data, answer["headers"])
+
+    @contextmanager
+    def serve(self) -> Iterator[Gateway]:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _serving(self))
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self.url = f"http://127.0.0.1:{server.server_port}{STAGE}/"
+        try:
+            yield self
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+def problem(status: int, code: str, title: str, detail: str, **headers: str) -> Answer:
+    """A problem document, as the function and the gateway's responses give it."""
+    body = {"type": f"urn:loupe:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
+    return Answer(status, json.dumps(body).encode(), {"Content-Type": "application/problem+json", **headers})
+
+
+def _event(request: Received, query: str) -> dict[str, Any]:
+    """The fields of API Gateway's REST proxy event that the function reads."""
+    binary = request.headers.get("content-type", "").partition(";")[0] in BINARY
+    body = base64.b64encode(request.body).decode() if binary else request.body.decode("utf-8", "replace")
+    return {
+        "httpMethod": request.method,
+        "path": request.path,
+        "headers": request.headers,
+        "queryStringParameters": dict(parse_qsl(query)) or None,
+        "requestContext": {"stage": STAGE.strip("/")},
+        "body": body or None,
+        "isBase64Encoded": binary,
+    }
+
+
+def _serving(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
+    class Connection(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            if url.path == STAGE or url.path.startswith(f"{STAGE}/"):
+                received = Received(self.command, url.path.removeprefix(STAGE) or "/", headers, body)
+                answer = gateway.answer(received, url.query)
+            else:
+                answer = Answer(403, b'{"message":"Forbidden"}', {"Content-Type": "application/json"})
+            self.send_response(answer.status)
+            for name, value in {**answer.headers, "Content-Length": str(len(answer.body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        do_POST = do_GET  # noqa: N815 (the name is the base class's)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            """Say nothing: the tests tell what matters."""
+
+    return Connection
