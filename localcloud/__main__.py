@@ -25,7 +25,7 @@ from localcloud.settings import effective, overrides
 from localcloud.state import PROJECT, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 DEFAULT_PORT = 4577
 SOURCES = ("function", "ministack", "fleet", "synth", "bootstrap", "deploy")
@@ -58,7 +58,7 @@ SettingsOption = Annotated[str | None, typer.Option("--settings", help="Change s
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, progress on stderr.")]
 
 out = Console(highlight=False, soft_wrap=True)
-progress = Console(stderr=True, highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -72,7 +72,7 @@ def up(
     """Start the cloud, or deploy what has changed if it is up; leave it running."""
     with _told():
         changes = overrides(settings, set_ or [], os.environ)
-        endpoint = cloud.up(State(state.resolve()), port, changes, Steps(_say))
+        endpoint = cloud.up(State(state.resolve()), port, changes, Steps(_teller(as_json)))
         if as_json:
             print(json.dumps(endpoint, indent=2))
             return
@@ -116,7 +116,7 @@ def demonstrate(
     with _told():
         begun = time.monotonic()
         changes = overrides(settings, set_ or [], os.environ)
-        rows = demo.run(State(state.resolve()), image, changes, Steps(_say))
+        rows = demo.run(State(state.resolve()), image, changes, Steps(_teller(as_json)))
         if as_json:
             print(json.dumps([row.to_dict() for row in rows], indent=2))
         else:
@@ -185,8 +185,10 @@ def _curl(endpoint: dict[str, Any], picture: Path) -> str:
     )
 
 
-def _say(what: str, seconds: float) -> None:
-    progress.print(f"[green]✓[/] {what:<44} {seconds:6.1f} s")
+def _teller(as_json: bool) -> Callable[[str, float], None]:
+    """Tells each step, away from a result that a program reads."""
+    console = errors if as_json else out
+    return lambda what, seconds: console.print(f"[green]✓[/] {what:<44} {seconds:6.1f} s")
 
 
 @contextmanager
@@ -196,18 +198,20 @@ def _told() -> Iterator[None]:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     except CloudError as error:
-        progress.print(f"[bold red]error:[/] {_plain(str(error))}")
+        errors.print(f"[bold red]error:[/] {_plain(str(error))}")
         raise typer.Exit(1) from error
     except (ClientError, BotoCoreError) as error:
-        progress.print(f"[bold red]error:[/] the local cloud did not do as it was asked: {_plain(str(error))}")
+        errors.print(f"[bold red]error:[/] the local cloud did not do as it was asked: {_plain(str(error))}")
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:
-        progress.print("\ninterrupted: what this command started has been ended")
+        errors.print("\ninterrupted: what this command started has been ended")
         raise typer.Exit(130) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _plain(text: str) -> str:

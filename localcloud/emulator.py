@@ -13,10 +13,10 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from localcloud.environment import free_port
 from localcloud.errors import CloudError
 from localcloud.invoke_api import STATUS_PATH, Options
 from localcloud.ministack_server import FLEET_URL_VARIABLE
+from localcloud.ports import free_port
 from localcloud.processes import ProcessRecord, start, stop, wait_until
 from localcloud.state import PROJECT, Running, State
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from localcloud.errors import CloudError
+from localcloud.ports import Ports
 from localcloud.processes import PROC, wait_until
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ START_SECONDS = 10.0
 # What the emulator may take beyond the function's own timeout: it starts the runtime within the first invocation.
 INIT_SECONDS = 30.0
 OUTPUT_SECONDS = 1.0
+_PORTS = Ports()
 _INIT = re.compile(r"INIT REPORT\(durationMs: ([\d.]+)\)")
 _REPORT = re.compile(r"^REPORT RequestId: .*\tDuration: ([\d.]+) ms")
 _TIMED_OUT = re.compile(rb"Task timed out after [\d.]+ seconds")
@@ -103,7 +105,8 @@ class ExecutionEnvironment:
         self._function: int | None = None
         self._lines: list[str] = []
         self._output = threading.Condition()
-        self._port, runtime_port = free_port(), free_port()
+        self._ports = _PORTS.take(), _PORTS.take()
+        self._port, runtime_port = self._ports
         launch.log.parent.mkdir(parents=True, exist_ok=True)
         with launch.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -126,7 +129,8 @@ class ExecutionEnvironment:
             )
         self._reader = threading.Thread(target=self._read_output, name=f"output-{self.id[:8]}", daemon=True)
         self._reader.start()
-        if not wait_until(self._listening, START_SECONDS, interval=0.002):
+        wait_until(self._listening, START_SECONDS, interval=0.002)
+        if not self.usable or not self._listening():
             self.end()
             raise CloudError("An execution environment did not start.", launch.log)
 
@@ -139,14 +143,12 @@ class ExecutionEnvironment:
         """The emulator's; the function's own process is its child."""
         return self._process.pid
 
-    def invoke(self, payload: bytes, request_id: str, trace: str | None = None) -> Outcome:
+    def invoke(self, payload: bytes, request_id: str) -> Outcome:
         """Run the handler once and wait for its answer.
 
         After a timeout, an exit or a lost connection the environment is no longer `usable`.
         """
         headers = {"Content-Type": "application/json", "X-Amzn-RequestId": request_id}
-        if trace:
-            headers["X-Amzn-Trace-Id"] = trace
         limit = self._launch.timeout_seconds + (INIT_SECONDS if self._cold else 5.0)
         with self._output:
             self._lines.clear()
@@ -195,13 +197,14 @@ class ExecutionEnvironment:
         if child is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
+        _PORTS.give_back(*self._ports)
         self._reader.join(2.0)
         if self._process.stdout is not None and not self._reader.is_alive():
             self._process.stdout.close()
 
     def _listening(self) -> bool:
         if self._process.poll() is not None:
-            return True
+            return True  # ended: there is nothing to wait for
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self._port)) == 0
 
@@ -279,14 +282,6 @@ class ExecutionEnvironment:
             return 0
         peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
         return -(-int(peak.group(1)) // 1024) if peak else 0
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def machine_variables() -> dict[str, str]:

@@ -79,7 +79,6 @@ class Call:
     arn: str
     payload: bytes
     request_id: str
-    trace: str | None = None
 
 
 class Fleet:
@@ -132,7 +131,7 @@ class Fleet:
         member: Member | None = None
         try:
             member = self._idle_member(pool, function) or self._start(function)
-            outcome = member.environment.invoke(call.payload, call.request_id, call.trace)
+            outcome = member.environment.invoke(call.payload, call.request_id)
             if outcome.function_error:
                 pool.last_error = _told(outcome.payload)
             report.invocation(self._publisher, subject, member.stream, call.request_id, outcome, concurrent)

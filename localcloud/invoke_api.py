@@ -109,7 +109,6 @@ class Handler(BaseHTTPRequestHandler):
             arn=self.headers.get("X-Loupe-Function-Arn", ""),
             payload=payload,
             request_id=self.headers.get("X-Amzn-RequestId", ""),
-            trace=self.headers.get("X-Amzn-Trace-Id"),
         )
         try:
             outcome = self.server.fleet.invoke(call)

@@ -77,18 +77,15 @@ def start(
 
 def stop(record: ProcessRecord, grace_seconds: float = 5.0) -> bool:
     """End a process and all that stands in its session; True if there was one to end."""
-    if not record.alive():
-        for orphan in _orphans(record):
-            _signal(orphan, signal.SIGKILL)
-        return False
-    _signal(record.pid, signal.SIGTERM)
-    if not wait_until(lambda: _reaped(record), grace_seconds):
-        _signal_group(record.pid, signal.SIGKILL)
-        wait_until(lambda: _reaped(record), grace_seconds)
-    else:
-        # What it left behind still carries its process group: end that too.
-        _signal_group(record.pid, signal.SIGKILL)
-    return True
+    lived = record.alive()
+    if lived:
+        _signal(record.pid, signal.SIGTERM)
+        if not wait_until(lambda: _reaped(record), grace_seconds):
+            _signal(record.pid, signal.SIGKILL)
+            wait_until(lambda: _reaped(record), grace_seconds)
+    for orphan in _orphans(record):
+        _signal(orphan, signal.SIGKILL)
+    return lived
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, interval: float = 0.03) -> bool:
@@ -111,11 +108,6 @@ def _reaped(record: ProcessRecord) -> bool:
 def _signal(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, number)
 
 
 def _orphans(record: ProcessRecord) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import platform
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import pytest
 
 from localcloud.errors import CloudError
 from localcloud.processes import ProcessRecord, start, start_time, stop, wait_until
-from localcloud.state import Running, State
+from localcloud.state import Running, State, runtime_emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,3 +91,11 @@ def test_a_reaped_process_has_no_start_time() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
         child.wait()
     assert start_time(child.pid) is None
+
+
+@pytest.mark.parametrize(("system", "machine"), [("darwin", "arm64"), ("linux", "riscv64")])
+def test_a_machine_without_the_emulator_is_told(monkeypatch: pytest.MonkeyPatch, system: str, machine: str) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    with pytest.raises(CloudError, match="Linux on x86_64 or arm64"):
+        runtime_emulator()
