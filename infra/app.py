@@ -17,7 +17,9 @@ def build(app: cdk.App) -> Settings:
     context = {"environments": app.node.try_get_context("environments")}
     name = app.node.try_get_context("env") or "dev"
     settings = load_settings(context, name, app.node.try_get_context("settings"))
-    card = read_card(PROJECT_ROOT / "models", settings.model.name, verify_files=True)
+    # An image that a pipeline pushed holds its own model files.
+    verify_files = settings.image.source == "asset"
+    card = read_card(PROJECT_ROOT / "models", settings.model.name, verify_files=verify_files)
     InferenceStack(
         app,
         f"Loupe-{settings.environment}",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 # API Gateway gives an integration 29 s; the function must end before, so that its own answer is the one that arrives.
@@ -20,8 +21,23 @@ MAX_SYNC_SECONDS = 28
 MIB = 1024 * 1024
 
 
+# What no function on AWS may fetch from: itself, and what is on its link.
+OWN_NETWORKS = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10")))
+
+
 class SettingsError(ValueError):
     """Settings that cannot be deployed. The message has a line for each, with the key's path."""
+
+
+def _text(pattern: str, allowed: str) -> AfterValidator:
+    """Return a validator that says what is allowed in words, where pydantic's own would show the pattern."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"must be {allowed} (it is {value!r})")
+        return value
+
+    return AfterValidator(check)
 
 
 class _Settings(BaseModel):
@@ -31,7 +47,9 @@ class _Settings(BaseModel):
 class ModelSettings(_Settings):
     """Which model is served: a folder of ``models/``."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")] = "hair-type"
+    name: Annotated[
+        str, _text(r"[a-z0-9][a-z0-9._-]{0,62}", "the name of a folder in models/: small letters, digits, . _ -")
+    ] = "hair-type"
 
 
 class ImageSettings(_Settings):
@@ -91,12 +109,28 @@ class UrlSettings(_Settings):
         return self
 
 
+class S3Settings(_Settings):
+    """Pictures in S3 that may be read: ``bucket`` or ``bucket/prefix/``, the slash at its end included."""
+
+    locations: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/([^*,/]+/)+)?$")], ...] = ()
+
+
+class UploadSettings(_Settings):
+    """``POST /v1/uploads``: pictures bigger than a request, by way of a bucket that is emptied after a day."""
+
+    enabled: bool = False
+    valid_seconds: Annotated[int, Field(ge=60, le=3600)] = 300
+
+
 class InputSettings(_Settings):
     """Limits on one picture. API Gateway and Lambda let about 4.5 MB of picture through in a request."""
 
     max_image_bytes: Annotated[int, Field(ge=1024, le=100 * MIB)] = 10 * MIB
     max_image_pixels: Annotated[int, Field(ge=10_000, le=200_000_000)] = 25_000_000
+    max_batch: Annotated[int, Field(ge=1, le=100)] = 32
     url: UrlSettings = UrlSettings()
+    s3: S3Settings = S3Settings()
+    uploads: UploadSettings = UploadSettings()
 
 
 class UsagePlanSettings(_Settings):
@@ -110,16 +144,22 @@ class UsagePlanSettings(_Settings):
 class ApiSettings(_Settings):
     """The REST API. ``rate_limit`` and ``burst_limit`` hold for all callers together."""
 
-    stage: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")] = "live"
+    stage: Annotated[str, _text(r"[A-Za-z0-9_]{1,64}", "letters, digits and _, at most 64")] = "live"
     key_required: bool = True
+    # API Gateway writes no log before its account has a role for it, one for each region. The stack makes and leaves
+    # one; false where the account has it already (a landing zone's, say).
+    account_log_role: bool = True
     rate_limit: Annotated[float, Field(gt=0, le=10_000)] = 50.0
     burst_limit: Annotated[int, Field(ge=1, le=5_000)] = 100
+    cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:\d+)?)$")], ...] = ()
     usage_plan: UsagePlanSettings = UsagePlanSettings()
 
     @model_validator(mode="after")
     def _plan_below_stage(self) -> Self:
         if self.key_required and self.usage_plan.rate_limit > self.rate_limit:
             raise ValueError("usage_plan.rate_limit is above rate_limit, which would never let it through")
+        if "*" in self.cors_origins and len(self.cors_origins) > 1:
+            raise ValueError("cors_origins has * and others; * alone allows them all")
         return self
 
 
@@ -127,7 +167,7 @@ class AlarmSettings(_Settings):
     """When somebody is told. Rates are shares of requests: 0.05 is 5 %."""
 
     enabled: bool = True
-    subscriptions: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = ()
+    subscriptions: tuple[Annotated[str, _text(r"[^@\s]+@[^@\s]+", "an e-mail address")], ...] = ()
     period_seconds: Literal[10, 30, 60, 300] = 60
     evaluation_periods: Annotated[int, Field(ge=1, le=60)] = 5
     function_error_rate: Annotated[float, Field(gt=0, le=1)] = 0.02
@@ -142,9 +182,11 @@ class AlarmSettings(_Settings):
 class Settings(_Settings):
     """One environment."""
 
-    environment: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,19}$")]
-    account: Annotated[str, Field(pattern=r"^\d{12}$")] | None = None
-    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] | None = None
+    environment: Annotated[
+        str, _text(r"[a-z][a-z0-9-]{0,19}", "a small letter, then small letters, digits and -, at most 20")
+    ]
+    account: Annotated[str, _text(r"\d{12}", "the account's 12 digits, as text")] | None = None
+    region: Annotated[str, _text(r"[a-z]{2}(-[a-z]+)+-\d", "a region such as eu-central-1")] | None = None
     model: ModelSettings = ModelSettings()
     image: ImageSettings = ImageSettings()
     function: FunctionSettings = FunctionSettings()
@@ -163,9 +205,12 @@ class Settings(_Settings):
         url = self.inputs.url
         if url.policy != "off" and url.timeout_seconds >= self.function.timeout_seconds:
             raise ValueError("inputs.url.timeout_seconds must be below function.timeout_seconds, or no answer is given")
-        loopback = [item for item in url.private_networks if ipaddress.ip_network(item).is_loopback]
-        if loopback and not self.local:
-            raise ValueError(f"inputs.url.private_networks has {loopback[0]}, the function's own machine")
+        own = [item for item in url.private_networks if _overlaps_own(item)]
+        if own and not self.local:
+            raise ValueError(
+                f"inputs.url.private_networks has {own[0]}, which reaches the function's own machine or link; "
+                "name the private networks that hold pictures"
+            )
         if self.alarms.period_seconds < 60 and not self.local:
             raise ValueError("alarms.period_seconds below 60 never sees AWS/Lambda metrics, which come once a minute")
         if self.image.source == "asset" and self.local:
@@ -173,7 +218,12 @@ class Settings(_Settings):
         return self
 
 
-def load_settings(context: Mapping[str, Any], name: str, patch: str | None = None) -> Settings:
+def _overlaps_own(text: str) -> bool:
+    network = ipaddress.ip_network(text)
+    return any(own.version == network.version and own.overlaps(network) for own in OWN_NETWORKS)
+
+
+def load_settings(context: Mapping[str, Any], name: str, patch: str | Mapping[str, Any] | None = None) -> Settings:
     """Read an environment from the context of ``cdk.json``.
 
     Parameters
@@ -183,7 +233,7 @@ def load_settings(context: Mapping[str, Any], name: str, patch: str | None = Non
     name
         The environment.
     patch
-        JSON merge patch as text.
+        JSON merge patch, as text or parsed.
 
     Raises
     ------
@@ -197,11 +247,13 @@ def load_settings(context: Mapping[str, Any], name: str, patch: str | None = Non
     values: Any = environments[name]
     if patch:
         try:
-            values = merge_patch(values, json.loads(patch))
+            values = merge_patch(values, json.loads(patch) if isinstance(patch, str) else dict(patch))
         except ValueError as error:
             raise SettingsError(f"-c settings=... is not valid JSON: {error}.") from None
     if not isinstance(values, dict):
         raise SettingsError(f"environments.{name} in cdk.json must be an object.")
+    if "environment" in values:
+        raise SettingsError(f"environments.{name}.environment: the key {name!r} above it is the environment's name.")
     try:
         # By way of JSON: lists become tuples there, and nothing else is converted.
         return Settings.model_validate_json(json.dumps({**values, "environment": name}))

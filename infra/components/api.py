@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import aws_cdk as cdk
@@ -13,6 +13,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
+from infra.routes import Route
 from infra.settings import ApiSettings
 
 # Bodies of these types reach the function as bytes (in base64); '*/*' would encode JSON, too.
@@ -27,22 +28,10 @@ BINARY_MEDIA_TYPES = (
     "application/x-www-form-urlencoded",
 )
 PROBLEM_TYPE = "urn:loupe:problem:"
-
-
-@dataclass(frozen=True)
-class Route:
-    """A path and method; an ``open`` one needs no API key."""
-
-    method: str
-    path: str
-    open: bool = False
-
-
-ROUTES = (
-    Route("POST", "/v1/classify"),
-    Route("GET", "/v1/models"),
-    Route("GET", "/v1/health", open=True),
-)
+# A regional default endpoint takes TLS 1.0 unless told otherwise; this takes 1.2 and 1.3 (API Gateway developer guide,
+# 'Security policies for REST APIs'). With STRICT the name in the TLS handshake must be the host that is asked for.
+SECURITY_POLICY = "SecurityPolicy_TLS13_1_2_PQ_2025_09"
+ENDPOINT_ACCESS_MODE = "STRICT"
 
 
 @dataclass(frozen=True)
@@ -118,9 +107,10 @@ class ClassifierApi(Construct):
         target: lambda_.IFunction,
         settings: ApiSettings,
         timeout: cdk.Duration,
+        tracing: bool,
         log_retention: logs.RetentionDays,
         removal_policy: cdk.RemovalPolicy,
-        routes: Sequence[Route] = ROUTES,
+        routes: Sequence[Route],
     ) -> None:
         super().__init__(scope, id)
         access_log = logs.LogGroup(self, "AccessLog", retention=log_retention, removal_policy=removal_policy)
@@ -131,38 +121,61 @@ class ClassifierApi(Construct):
             description="Classifies pictures",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             binary_media_types=list(BINARY_MEDIA_TYPES),
-            cloud_watch_role=False,
+            cloud_watch_role=settings.account_log_role,
             deploy_options=apigateway.StageOptions(
                 stage_name=settings.stage,
                 throttling_rate_limit=settings.rate_limit,
                 throttling_burst_limit=settings.burst_limit,
                 metrics_enabled=True,
-                tracing_enabled=True,
+                tracing_enabled=tracing,
                 access_log_destination=apigateway.LogGroupLogDestination(access_log),
                 access_log_format=_access_log_format(),
             ),
         )
-        integration = apigateway.LambdaIntegration(target, proxy=True, timeout=cdk.Duration.seconds(29))
+        resource = self.api.node.default_child
+        assert isinstance(resource, apigateway.CfnRestApi)  # noqa: S101
+        resource.security_policy, resource.endpoint_access_mode = SECURITY_POLICY, ENDPOINT_ACCESS_MODE
+        integration = apigateway.LambdaIntegration(
+            target, proxy=True, timeout=cdk.Duration.seconds(29), allow_test_invoke=False
+        )
         if timeout.to_seconds() >= 29:
             raise ValueError("the function's timeout must be below API Gateway's 29 s")
         for route in routes:
-            self._add(route, integration, key_required=settings.key_required)
-        self._add_problems()
+            self._add(route, integration, settings)
+        self._add_problems(settings.cors_origins)
         self.key_id = self._add_usage_plan(environment, settings) if settings.key_required else None
         self.url = self.api.url
-        self._acknowledge()
+        self._acknowledge(account_log_role=settings.account_log_role)
 
-    def _add(self, route: Route, integration: apigateway.Integration, *, key_required: bool) -> None:
+    def _add(self, route: Route, integration: apigateway.Integration, settings: ApiSettings) -> None:
         resource = self.api.root.resource_for_path(route.path)
-        method = resource.add_method(route.method, integration, api_key_required=key_required and not route.open)
+        keyed = settings.key_required and not route.open
+        # HEAD goes with GET (RFC 9110); a preflight (Fetch standard) carries no key.
+        methods = [resource.add_method(route.method, integration, api_key_required=keyed)]
+        if route.method == "GET":
+            methods.append(resource.add_method("HEAD", integration, api_key_required=keyed))
+        preflight = None
+        if settings.cors_origins:
+            preflight = resource.add_method("OPTIONS", integration, api_key_required=False)
         if route.open:
             reason = "Open on purpose: it tells nothing but that the endpoint is up, and monitors have no credentials."
         else:
             reason = "Callers are told apart by API key and usage plan (api.key_required); there are no user sessions."
         for rule in ("AwsSolutions-APIG4", "AwsSolutions-COG4"):
-            acknowledge(method, rule, reason)
+            for method in methods:
+                acknowledge(method, rule, reason)
+            if preflight is not None:
+                acknowledge(preflight, rule, "A browser's preflight carries no credentials, by the Fetch standard.")
 
-    def _acknowledge(self) -> None:
+    def _acknowledge(self, *, account_log_role: bool) -> None:
+        if account_log_role:
+            acknowledge(
+                self.api.node.find_child("CloudWatchRole"),
+                "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/"
+                "AmazonAPIGatewayPushToCloudWatchLogs]",
+                "It is the account's role, for the logs of every API in the region; the API Gateway developer guide "
+                "prescribes this policy ('Permissions for CloudWatch logging'), and only API Gateway may assume it.",
+            )
         acknowledge(
             self.api,
             "AwsSolutions-APIG2",
@@ -183,7 +196,7 @@ class ClassifierApi(Construct):
             "the first 16 KB of a picture.",
         )
 
-    def _add_problems(self) -> None:
+    def _add_problems(self, cors_origins: Sequence[str]) -> None:
         for problem in PROBLEMS:
             body = {
                 "type": PROBLEM_TYPE + problem.code,
@@ -193,9 +206,9 @@ class ClassifierApi(Construct):
                 "code": problem.code,
                 "request_id": "$context.requestId",
             }
-            self._add_response(problem.response, problem.status, json.dumps(body))
+            self._add_response(problem.response, problem.status, json.dumps(body), _cors_headers(cors_origins))
 
-    def _add_response(self, name: str, status: int, template: str) -> None:
+    def _add_response(self, name: str, status: int, template: str, headers: Mapping[str, str]) -> None:
         self.api.add_gateway_response(
             _title(name),
             type=apigateway.ResponseType.of(name),
@@ -205,6 +218,7 @@ class ClassifierApi(Construct):
                 "X-Request-Id": "context.requestId",
                 "Cache-Control": "'no-store'",
                 **({"Retry-After": "'1'"} if name == "THROTTLED" else {}),
+                **headers,
             },
             templates={"application/json": template},
         )
@@ -223,6 +237,22 @@ class ClassifierApi(Construct):
         plan.add_api_key(key)
         plan.add_api_stage(stage=self.api.deployment_stage)
         return key.key_id
+
+
+def _cors_headers(origins: Sequence[str]) -> dict[str, str]:
+    """Headers by which a page elsewhere may read the gateway's own problems.
+
+    The gateway cannot compare an origin with a list: with several, it repeats the one that asks. Its problems hold
+    nothing of anybody's, and no credentials travel with such a request.
+    """
+    if not origins:
+        return {}
+    allowed = f"'{origins[0]}'" if len(origins) == 1 else "method.request.header.Origin"
+    return {
+        "Access-Control-Allow-Origin": allowed,
+        "Access-Control-Expose-Headers": "'X-Request-Id, Retry-After'",
+        **({} if origins[0] == "*" else {"Vary": "'Origin'"}),
+    }
 
 
 def _access_log_format() -> apigateway.AccessLogFormat:

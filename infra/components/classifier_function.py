@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
@@ -11,6 +13,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
+from infra.components.upload_bucket import UploadBucket, grant_read
 from infra.settings import PROJECT_ROOT, FunctionSettings, ImageSettings, InputSettings
 
 HANDLER = "handler.handler"
@@ -42,6 +45,7 @@ class ClassifierFunction(Construct):
         image: ImageSettings,
         function: FunctionSettings,
         inputs: InputSettings,
+        cors_origins: Sequence[str],
         removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
@@ -76,11 +80,20 @@ class ClassifierFunction(Construct):
             role=self.role,
             log_group=self.log_group,
             tracing=lambda_.Tracing.ACTIVE if function.tracing else lambda_.Tracing.DISABLED,
-            environment=variables(environment=environment, model=model, function=function, inputs=inputs),
-            current_version_options=lambda_.VersionOptions(removal_policy=cdk.RemovalPolicy.RETAIN)
-            if removal_policy == cdk.RemovalPolicy.RETAIN
-            else None,
+            environment=variables(
+                environment=environment, model=model, function=function, inputs=inputs, cors_origins=cors_origins
+            ),
+            # Versions stay where the rest stays: the alias can be turned back to an earlier one.
+            current_version_options=lambda_.VersionOptions(removal_policy=removal_policy),
         )
+        for location in inputs.s3.locations:
+            grant_read(self.role, location)
+        if inputs.uploads.enabled:
+            uploads = UploadBucket(
+                self, "Uploads", role=self.role, origins=cors_origins, removal_policy=removal_policy
+            )
+            self.function.add_environment("LOUPE_UPLOAD_BUCKET", uploads.bucket.bucket_name)
+            self.function.add_environment("LOUPE_UPLOAD_SECONDS", str(inputs.uploads.valid_seconds))
         self.alias = self.function.add_alias(ALIAS, description="What the API calls")
         self._acknowledge(tracing=function.tracing)
 
@@ -108,7 +121,14 @@ class ClassifierFunction(Construct):
             )
 
 
-def variables(*, environment: str, model: str, function: FunctionSettings, inputs: InputSettings) -> dict[str, str]:
+def variables(
+    *,
+    environment: str,
+    model: str,
+    function: FunctionSettings,
+    inputs: InputSettings,
+    cors_origins: Sequence[str] = (),
+) -> dict[str, str]:
     """Return the function's environment variables; `loupe.settings` parses them."""
     url = inputs.url
     values = {
@@ -117,6 +137,9 @@ def variables(*, environment: str, model: str, function: FunctionSettings, input
         "LOUPE_LOG_LEVEL": function.log_level,
         "LOUPE_MAX_IMAGE_BYTES": str(inputs.max_image_bytes),
         "LOUPE_MAX_IMAGE_PIXELS": str(inputs.max_image_pixels),
+        "LOUPE_MAX_BATCH": str(inputs.max_batch),
+        "LOUPE_S3_LOCATIONS": ",".join(inputs.s3.locations),
+        "LOUPE_CORS_ORIGINS": ",".join(cors_origins),
         "LOUPE_URL_POLICY": url.policy,
     }
     if url.policy != "off":

@@ -66,6 +66,17 @@ class Monitoring(Construct):
             )
         )
         topic = sns.Topic(self, "Alarms", display_name=f"{self._prefix} alarms", master_key=key, enforce_ssl=True)
+        # enforce_ssl brings a topic policy, and a topic that has one loses the default policy, by which the account's
+        # alarms could publish: said again here, or every alarm would ring unheard.
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="AlarmsOfThisAccount",
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}},
+            )
+        )
         for address in self._settings.subscriptions:
             topic.add_subscription(subscriptions.EmailSubscription(address))
         return topic

@@ -11,7 +11,8 @@ from infra.cards import ModelCard
 from infra.components.api import ClassifierApi
 from infra.components.classifier_function import ClassifierFunction, retention
 from infra.components.monitoring import Monitoring
-from infra.settings import Settings
+from infra.routes import read_routes
+from infra.settings import PROJECT_ROOT, Settings
 
 
 class InferenceStack(cdk.Stack):
@@ -20,7 +21,9 @@ class InferenceStack(cdk.Stack):
     def __init__(self, scope: Construct, id: str, *, settings: Settings, card: ModelCard, **kwargs: Any) -> None:
         super().__init__(scope, id, **kwargs)
         # What production wrote, its logs and keys, outlives the stack.
-        removal_policy = cdk.RemovalPolicy.RETAIN if settings.environment == "prod" else cdk.RemovalPolicy.DESTROY
+        # (A stack whose creation failed leaves nothing, or its next attempt would find the names taken.)
+        keep = settings.environment == "prod"
+        removal_policy = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keep else cdk.RemovalPolicy.DESTROY
         classifier = ClassifierFunction(
             self,
             "Classifier",
@@ -29,6 +32,7 @@ class InferenceStack(cdk.Stack):
             image=settings.image,
             function=settings.function,
             inputs=settings.inputs,
+            cors_origins=settings.api.cors_origins,
             removal_policy=removal_policy,
         )
         api = ClassifierApi(
@@ -38,8 +42,10 @@ class InferenceStack(cdk.Stack):
             target=classifier.alias,
             settings=settings.api,
             timeout=classifier.timeout,
+            tracing=settings.function.tracing,
             log_retention=retention(settings.function.log_retention_days),
             removal_policy=removal_policy,
+            routes=read_routes(PROJECT_ROOT / "docs" / "openapi.json"),
         )
         monitoring = Monitoring(
             self,

@@ -1,0 +1,82 @@
+"""A bucket for pictures that are bigger than a request may be: private, encrypted, emptied after a day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.components.acknowledge import acknowledge
+
+PREFIX = "uploads/"
+
+
+class UploadBucket(Construct):
+    """The function signs uploads to it and reads them back; nobody else is let in.
+
+    Parameters
+    ----------
+    origins
+        Pages that may upload from a browser; the endpoint's own page stands on the API's origin, which is not known
+        before the deployment, so ``*`` is allowed where there is none: the signed policy is what protects the bucket.
+    """
+
+    def __init__(
+        self, scope: Construct, id: str, *, role: iam.IRole, origins: Sequence[str], removal_policy: cdk.RemovalPolicy
+    ) -> None:
+        super().__init__(scope, id)
+        self.bucket = s3.Bucket(
+            self,
+            "Bucket",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="a-day",
+                    expiration=cdk.Duration.days(1),
+                    abort_incomplete_multipart_upload_after=cdk.Duration.days(1),
+                )
+            ],
+            cors=[
+                s3.CorsRule(
+                    allowed_methods=[s3.HttpMethods.POST], allowed_origins=list(origins) or ["*"], allowed_headers=["*"]
+                )
+            ],
+            removal_policy=removal_policy,
+        )
+        objects = f"{self.bucket.bucket_arn}/{PREFIX}*"
+        _grant(role, "s3:GetObject", objects)
+        # What a presigned POST may do, its signer must be allowed to.
+        _grant(role, "s3:PutObject", objects)
+        name = cdk.Stack.of(self).resolve(self.bucket.bucket_arn)["Fn::GetAtt"][0]
+        acknowledge(
+            role.node.find_child("DefaultPolicy"),
+            f"AwsSolutions-IAM5[Resource::<{name}.Arn>/{PREFIX}*]",
+            "Each upload gets a random key below this prefix; the prefix is all that can be named beforehand.",
+        )
+        acknowledge(
+            self.bucket,
+            "AwsSolutions-S1",
+            "Objects live for a day and are read once by the function, whose log names each request; server access "
+            "logs would outlive what they tell about.",
+        )
+
+
+def grant_read(role: iam.IRole, location: str) -> None:
+    """Let the role read the objects of ``bucket`` or ``bucket/prefix/``, and nothing about their bucket."""
+    objects = f"{location if '/' in location else location + '/'}*"
+    _grant(role, "s3:GetObject", f"arn:{cdk.Aws.PARTITION}:s3:::{objects}")
+    acknowledge(
+        role.node.find_child("DefaultPolicy"),
+        f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::{objects}]",
+        "inputs.s3.locations names this bucket or prefix as one whose objects may be classified, all of them.",
+    )
+
+
+def _grant(role: iam.IRole, action: str, resource: str) -> None:
+    role.add_to_principal_policy(iam.PolicyStatement(actions=[action], resources=[resource]))
