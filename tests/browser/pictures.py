@@ -35,8 +35,8 @@ def picture(name: str, color: tuple[int, ...], size: tuple[int, int] = (320, 240
 
 
 def noise(name: str, size: tuple[int, int]) -> File:
-    """A PNG that hardly compresses."""
+    """A PNG that is not compressed."""
     image = Image.frombytes("RGB", size, random.Random(1).randbytes(size[0] * size[1] * 3))
     out = io.BytesIO()
-    image.save(out, "PNG", compress_level=1)
+    image.save(out, "PNG", compress_level=0)
     return File(name, "image/png", out.getvalue())

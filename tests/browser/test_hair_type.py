@@ -46,7 +46,7 @@ def test_each_sample_is_what_its_caption_says(page: Page) -> None:
 
 def test_the_picture_for_the_readme(open_page: Open, gateway: Gateway, tmp_path: Path) -> None:
     page = open_page(
-        gateway.url, viewport={"width": 1200, "height": 900}, device_scale_factor=1.5, reduced_motion="reduce"
+        gateway.url, viewport={"width": 1120, "height": 900}, device_scale_factor=1.25, reduced_motion="reduce"
     )
     expect(page.get_by_role("heading", level=1)).to_have_text("Curly or straight?")
     golden = [MODEL / "golden" / name for name in ("curly-rotated.jpg", "straight-1.jpg")]

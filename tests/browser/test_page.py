@@ -110,7 +110,7 @@ def test_what_is_transparent_is_white_and_foreign_formats_become_jpeg(page: Page
 
 
 def test_pictures_too_large_for_one_request_are_packed_smaller(page: Page, gateway: Gateway) -> None:
-    choose(page, noise("noise.png", (1500, 1200)))
+    choose(page, noise("noise.png", (1500, 1000)))
     expect(page.locator(".picture[data-state=done]")).to_have_count(1)
     assert len(gateway.classified()[0].body) < 4_400_000
 
