@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from loupe import cors, response
 from loupe.envelope import HttpRequest, unwrap
 from loupe.errors import InternalError, Problem, ResultTooLarge
-from loupe.request import ClassifyRequest, Inline, batch_from_http, batch_from_payload, from_http, from_payload
+from loupe.request import (
+    ClassifyRequest,
+    Inline,
+    batch_from_http,
+    batch_from_payload,
+    expect_nothing,
+    from_http,
+    from_payload,
+)
 from loupe.routes import find, methods
 from loupe.telemetry import Observation, Telemetry
 
@@ -108,6 +116,7 @@ class App:
         if seen.route == "uploads":
             from loupe.uploads import presign
 
+            expect_nothing(request)
             return response.as_json(presign(self._s3_rules, limits.max_bytes))
         return self._document(request, seen.route)
 

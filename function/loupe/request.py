@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,16 @@ if TYPE_CHECKING:
 DEFAULT_TOP = 5
 MAX_TOP = 9999
 SOURCE_KEYS = ("url", "image", "s3")
+# As loupe.url has it.
 MAX_URL_CHARACTERS = 2048
 MAX_S3_KEY_BYTES = 1024
 _EXACTLY_ONE = 'exactly one of "url", "image" and "s3"'
 # What clients send when nobody said what the body is: told by content then.
 _UNSPECIFIC = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"})
+
+
+# Control characters, and halves of characters, which no encoding can carry.
+_NOT_IN_KEYS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,12 @@ def batch_from_payload(
     return BatchRequest(tuple(_item(item, limits) for item in items), top)
 
 
+def expect_nothing(request: HttpRequest) -> None:
+    """Refuse a body that asks for something where nothing can be asked."""
+    if request.body.strip() and _json_object(request.body):
+        raise RequestInvalid("This call takes no body, or an empty object.")
+
+
 def read_source(value: Any, limits: Limits) -> Source:
     """Read an object with exactly one of `SOURCE_KEYS`.
 
@@ -218,8 +230,10 @@ def _s3_object(value: Any) -> S3Object:
     for name, part in zip(("bucket", "key", "version_id"), parts, strict=True):
         if not isinstance(part, str) or not part:
             raise RequestInvalid(f'"{name}" of "s3" must be a text that is not empty.')
-        if len(part.encode("utf-8", "surrogatepass")) > MAX_S3_KEY_BYTES or not part.isprintable():
-            raise RequestInvalid(f'"{name}" of "s3" must be at most {MAX_S3_KEY_BYTES} bytes, all of them printable.')
+        if len(part.encode("utf-8", "surrogatepass")) > MAX_S3_KEY_BYTES or _NOT_IN_KEYS.search(part):
+            raise RequestInvalid(
+                f'"{name}" of "s3" must be at most {MAX_S3_KEY_BYTES} bytes without control characters.'
+            )
     return S3Object(value["bucket"], value["key"], value.get("version_id"))
 
 
@@ -256,9 +270,9 @@ def _top_of_query(query: Mapping[str, Sequence[str]]) -> str | None:
 
 def _top_of_json(value: dict[str, Any]) -> str | None:
     """Take ``top`` out of an object: a whole number or "all"."""
-    top = value.pop("top", None)
-    if top is None:
+    if "top" not in value:
         return None
+    top = value.pop("top")
     if top == "all":
         return "all"
     if isinstance(top, bool) or not isinstance(top, int | float) or top != top // 1 or not 1 <= top <= MAX_TOP:

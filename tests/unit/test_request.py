@@ -124,8 +124,8 @@ def test_base64_that_is_too_large_is_refused_before_it_is_decoded() -> None:
         ({"s3": {"bucket": "", "key": "k"}}, '"bucket" of "s3" must be a text'),
         ({"s3": {"bucket": "b", "key": "k", "region": "x"}}, "'region' of \"s3\" is unknown"),
         ({"s3": {"bucket": "b", "key": "k" * 1025}}, "at most 1024 bytes"),
-        ({"s3": {"bucket": "b", "key": "a\nb"}}, "printable"),
-        ({"s3": {"bucket": "b", "key": "\ud800"}}, "printable"),
+        ({"s3": {"bucket": "b", "key": "a\nb"}}, "control"),
+        ({"s3": {"bucket": "b", "key": "\ud800"}}, "control"),
         ({"s3": {"bucket": "b", "key": "k", "version_id": None}}, '"version_id" of "s3"'),
         ([], "must be an object"),
         ("x", "must be an object"),
@@ -190,13 +190,13 @@ def test_scores_can_only_be_all_and_not_beside_top() -> None:
     assert "once" in problem_of(from_http, unwrap(http(body=PICTURE, rawQueryString="top=1&top=2")), LIMITS).detail
 
 
-@pytest.mark.parametrize(("top", "expected"), [(1, 1), (3.0, 3), ("all", None), (None, 5)])
+@pytest.mark.parametrize(("top", "expected"), [(1, 1), (3.0, 3), ("all", None)])
 def test_top_of_json(top, expected) -> None:
     assert from_payload({"url": "https://a", "top": top}, LIMITS).top == expected
     assert read_json({"url": "https://a", "top": top}).top == expected
 
 
-@pytest.mark.parametrize("top", [0, -1, 10_000, 1.5, True, "3", [], float("inf"), float("nan")])
+@pytest.mark.parametrize("top", [0, -1, 10_000, 1.5, True, "3", [], float("inf"), float("nan"), None])
 def test_wrong_top_of_json_is_refused(top) -> None:
     assert '"top" must be' in refused_json({"url": "https://a", "top": top}).detail
 

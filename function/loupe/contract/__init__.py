@@ -1,0 +1,65 @@
+"""The public contract: one OpenAPI 3.1 document, made of `loupe.routes`, the schemas here and `loupe.errors`.
+
+The function serves it at ``GET /openapi.json``; ``docs/openapi.json`` is the same for people and for the stack, which
+builds the gateway from it. ``python -m loupe.contract`` writes both that file and the tables of ``docs/api.md``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from loupe.contract.operations import BINARY_MEDIA_TYPES, OPERATIONS
+from loupe.contract.problems import GATEWAY_PROBLEMS, examples, gateway_example
+from loupe.contract.schemas import ANSWERS, REQUESTS, problem
+from loupe.routes import ROUTES
+
+VERSION = "1.0.0"
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        operation = {
+            "operationId": route.name,
+            **OPERATIONS[route.name](),
+            "security": [{"apiKey": []}] if route.keyed else [],
+        }
+        methods = paths.setdefault(route.path, {})
+        methods[route.method.lower()] = operation
+        if route.method == "GET":
+            methods["head"] = _head(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Loupe",
+            "version": VERSION,
+            "description": "Classifies pictures. Every problem is an RFC 9457 object with a stable code. "
+            "Routes with the apiKey scheme need a key where the deployment wants one.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": ".", "description": "Where this document lies."}],
+        "paths": paths,
+        "components": {
+            "schemas": {**REQUESTS, **ANSWERS, "Problem": problem(sorted(examples()))},
+            "examples": {code: {"value": value} for code, value in sorted(examples().items())},
+            "securitySchemes": {"apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
+        },
+        "x-loupe-gateway": {
+            "binaryMediaTypes": list(BINARY_MEDIA_TYPES),
+            "responses": {
+                name: gateway_example(each, "$context.requestId")
+                for each in GATEWAY_PROBLEMS
+                for name in each.responses
+            },
+        },
+    }
+
+
+def _head(operation: dict[str, Any]) -> dict[str, Any]:
+    """What HEAD answers: the same without a body."""
+    responses = {
+        status: {key: value for key, value in response.items() if key != "content"}
+        for status, response in operation["responses"].items()
+    }
+    return {**operation, "operationId": f"{operation['operationId']}Head", "responses": responses}

@@ -1,0 +1,153 @@
+"""Every problem that the API answers with: the function's own by example, and those that the gateway makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from loupe.errors import (
+    PROBLEM_TYPE_BASE,
+    BatchTooLarge,
+    DeadlineExceeded,
+    ImageTooLarge,
+    ImageUndecodable,
+    InternalError,
+    MethodNotAllowed,
+    ModelFailed,
+    NotFound,
+    Problem,
+    RequestInvalid,
+    ResultTooLarge,
+    S3NotAllowed,
+    S3Unavailable,
+    S3Unreachable,
+    UnsupportedMediaType,
+    UploadsOff,
+    UrlNotAllowed,
+    UrlUnreachable,
+)
+
+REQUEST_ID = "8f4e2c1a-6d3b-4f5e-9a7c-0b1d2e3f4a5b"
+
+# Type -> a detail that it has been seen with, and where it comes from.
+EXAMPLES: dict[type[Problem], str] = {
+    RequestInvalid: 'Send exactly one of "url", "image" and "s3"; this request has "url" and "image".',
+    NotFound: "There are: POST /v1/classify, GET /v1/models.",
+    MethodNotAllowed: "Send POST, not PUT.",
+    ImageTooLarge: "The image has 9000 x 9000 pixels; at most 25,000,000 in all are allowed. Scale it down.",
+    BatchTooLarge: "The batch has 40 items; at most 32 are allowed. Send several batches.",
+    UnsupportedMediaType: "The content is not a picture in a format that is read here: JPEG, PNG, WebP or GIF.",
+    ImageUndecodable: "The JPEG data is damaged or cut off. Send the whole file.",
+    UrlNotAllowed: "The host localhost is not on the public internet.",
+    UrlUnreachable: "The host example.com answered 404.",
+    S3NotAllowed: "This bucket or prefix is not one that this endpoint reads from.",
+    S3Unreachable: "There is no such object, or this endpoint may not read it. Check bucket, key and version.",
+    UploadsOff: "This endpoint has no upload bucket. Send the picture itself.",
+    ResultTooLarge: "The batch's answer has become too large. Ask for fewer scores with top.",
+    ModelFailed: "The model's output for this picture is not a number.",
+    InternalError: "The request could not be served. Quote the request id when you report this.",
+    S3Unavailable: "S3 did not give the object in time. Send the request again.",
+    DeadlineExceeded: "This item was not processed in time: send it again.",
+}
+
+
+@dataclass(frozen=True)
+class GatewayProblem:
+    """What API Gateway answers itself; ``responses`` are its names for it (API Gateway guide, 'Gateway responses')."""
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    responses: tuple[str, ...]
+
+
+_SORRY = "Quote the request id when you report this."
+_NO_ROUTE = "No route has this path and method; openapi.json lists them."
+
+GATEWAY_PROBLEMS = (
+    GatewayProblem(
+        400, RequestInvalid.code, RequestInvalid.title, "API Gateway refused the request.", ("DEFAULT_4XX",)
+    ),
+    GatewayProblem(
+        400,
+        RequestInvalid.code,
+        RequestInvalid.title,
+        "The body or a parameter does not match the schema in openapi.json.",
+        ("BAD_REQUEST_BODY", "BAD_REQUEST_PARAMETERS"),
+    ),
+    GatewayProblem(
+        401, "unauthorized", "Credentials are missing or not valid", "Send valid credentials.", ("UNAUTHORIZED",)
+    ),
+    GatewayProblem(
+        403,
+        "api_key_invalid",
+        "The API key is missing or not valid",
+        "Send a valid key in the header x-api-key.",
+        ("INVALID_API_KEY",),
+    ),
+    GatewayProblem(
+        403,
+        "forbidden",
+        "This is not allowed",
+        "The request was refused.",
+        ("ACCESS_DENIED", "EXPIRED_TOKEN", "INVALID_SIGNATURE", "WAF_FILTERED"),
+    ),
+    GatewayProblem(
+        404, NotFound.code, NotFound.title, _NO_ROUTE, ("MISSING_AUTHENTICATION_TOKEN", "RESOURCE_NOT_FOUND")
+    ),
+    GatewayProblem(
+        413,
+        "request_too_large",
+        "The request is larger than allowed",
+        "A request may have about 4.5 MB of picture, or 6 MB of JSON. Send a larger one through POST /v1/uploads.",
+        ("REQUEST_TOO_LARGE",),
+    ),
+    GatewayProblem(
+        415,
+        UnsupportedMediaType.code,
+        UnsupportedMediaType.title,
+        "Send a picture, or JSON.",
+        ("UNSUPPORTED_MEDIA_TYPE",),
+    ),
+    GatewayProblem(
+        429, "quota_exceeded", "The key's quota is used up", "Try again in the next period.", ("QUOTA_EXCEEDED",)
+    ),
+    GatewayProblem(429, "too_many_requests", "Too many requests", "Wait a moment and try again.", ("THROTTLED",)),
+    GatewayProblem(
+        500,
+        InternalError.code,
+        InternalError.title,
+        f"API Gateway failed. {_SORRY}",
+        ("DEFAULT_5XX", "API_CONFIGURATION_ERROR", "AUTHORIZER_CONFIGURATION_ERROR", "AUTHORIZER_FAILURE"),
+    ),
+    GatewayProblem(
+        502, "bad_gateway", InternalError.title, f"The function gave no answer. {_SORRY}", ("INTEGRATION_FAILURE",)
+    ),
+    GatewayProblem(
+        504, "timeout", "The answer took too long", "Send a smaller picture, or try again.", ("INTEGRATION_TIMEOUT",)
+    ),
+)
+
+
+def example(kind: type[Problem]) -> dict[str, Any]:
+    """Return a problem object as it is answered."""
+    return kind(EXAMPLES[kind]).to_dict(REQUEST_ID)
+
+
+def gateway_example(problem: GatewayProblem, request_id: str = REQUEST_ID) -> dict[str, Any]:
+    """Return a gateway's problem object; ``request_id`` may be the gateway's own variable."""
+    return {
+        "type": PROBLEM_TYPE_BASE + problem.code,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "request_id": request_id,
+    }
+
+
+def examples() -> dict[str, dict[str, Any]]:
+    """Return an object for every code that an answer may have."""
+    gateway = {each.code: gateway_example(each) for each in GATEWAY_PROBLEMS}
+    return gateway | {kind.code: example(kind) for kind in EXAMPLES}

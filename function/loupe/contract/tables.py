@@ -1,0 +1,44 @@
+"""The tables of docs/api.md that are made from the code: problems and routes."""
+
+from __future__ import annotations
+
+import re
+
+from loupe.contract.operations import OPERATIONS
+from loupe.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
+from loupe.errors import all_problems
+from loupe.routes import ROUTES, methods
+
+
+def problems() -> str:
+    """Return the table of every code, by status."""
+    rows = {kind.code: (kind.status, kind.title, EXAMPLES[kind], "the function") for kind in all_problems()}
+    for each in GATEWAY_PROBLEMS:
+        rows.setdefault(each.code, (each.status, each.title, each.detail, "the gateway"))
+    lines = ["| status | code | what it means | for example | from |", "|---|---|---|---|---|"]
+    for code, (status, title, detail, origin) in sorted(rows.items(), key=lambda row: (row[1][0], row[0])):
+        lines.append(f"| {status} | `{code}` | {title} | {detail} | {origin} |")
+    return "\n".join(lines)
+
+
+def routes() -> str:
+    """Return the table of the routes."""
+    lines = ["| call | what for | API key |", "|---|---|---|"]
+    for route in ROUTES:
+        also = " (HEAD, too)" if "HEAD" in methods(route) else ""
+        key = "where the deployment wants one" if route.keyed else "no"
+        lines.append(f"| `{route.method} {route.path}`{also} | {OPERATIONS[route.name]()['summary']} | {key} |")
+    return "\n".join(lines)
+
+
+TABLES = {"problems": problems, "routes": routes}
+
+
+def fill(text: str) -> str:
+    """Return a Markdown page with what stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` renewed."""
+    return re.sub(
+        r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)",
+        lambda match: f"{match[1]}{TABLES[match[2]]()}\n{match[3]}",
+        text,
+        flags=re.DOTALL,
+    )

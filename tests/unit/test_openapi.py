@@ -1,0 +1,236 @@
+"""The contract: valid, complete, not drifted, and what the function really takes and answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from events import Context, body_of, form_body, json_body, rest
+from fakes import FakeS3, make_app
+from jsonschema import Draft4Validator, Draft202012Validator
+from loupe.contract import document
+from loupe.contract.__main__ import main
+from loupe.contract.operations import OPERATIONS
+from loupe.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
+from loupe.contract.schemas import REQUESTS
+from loupe.contract.tables import TABLES, fill
+from loupe.envelope import unwrap
+from loupe.errors import all_problems
+from loupe.image import Limits
+from loupe.locations import S3Location, S3Rules
+from loupe.request import batch_from_http, from_http
+from loupe.routes import ROUTES
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from pictures import RED, jpeg, solid
+
+DOCS = Path(__file__).parents[2] / "docs"
+DOCUMENT = document()
+PICTURE = jpeg(solid(RED))
+OPERATION_LIST = [
+    (method, path, operation) for path, methods in DOCUMENT["paths"].items() for method, operation in methods.items()
+]
+IDS = [operation["operationId"] for _, _, operation in OPERATION_LIST]
+REGENERATE = "run 'make openapi'"
+# What API Gateway's models take, of JSON Schema draft 4 (API Gateway guide, 'Data models').
+DRAFT_4 = {"type", "properties", "required", "additionalProperties", "items", "minItems", "maxItems", "minLength",
+           "maxLength", "minimum", "maximum", "pattern", "enum", "oneOf", "anyOf", "description"}  # fmt: skip
+
+
+def validator(name: str) -> Draft202012Validator:
+    return Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]})
+
+
+def resolve(value):
+    if "$ref" not in value:
+        return value
+    found = DOCUMENT
+    for key in value["$ref"].removeprefix("#/").split("/"):
+        found = found[key]
+    return found
+
+
+def test_it_is_a_valid_openapi_document() -> None:
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
+
+
+def test_docs_have_the_same_document() -> None:
+    committed = (DOCS / "openapi.json").read_text("utf-8")
+    assert committed == json.dumps(DOCUMENT, indent=2) + "\n", REGENERATE
+
+
+def test_docs_have_the_same_tables() -> None:
+    page = (DOCS / "api.md").read_text("utf-8")
+    for name in TABLES:
+        assert f"<!-- table: {name} -->" in page
+    assert fill(page) == page, REGENERATE
+
+
+def test_the_command_writes_both(tmp_path, capsys) -> None:
+    (tmp_path / "api.md").write_text("a\n<!-- table: problems -->\nold\n<!-- end -->\nb\n")
+    main([str(tmp_path / "openapi.json"), str(tmp_path / "api.md")])
+    assert json.loads((tmp_path / "openapi.json").read_text()) == DOCUMENT
+    page = (tmp_path / "api.md").read_text()
+    assert "image_undecodable" in page
+    assert "old" not in page
+    assert (page[:2], page[-3:]) == ("a\n", "\nb\n")
+    main([])
+    assert json.loads(capsys.readouterr().out) == DOCUMENT
+
+
+def test_every_route_and_no_other_is_described() -> None:
+    described = {(method.upper(), path) for method, path, _ in OPERATION_LIST}
+    served = {(route.method, route.path) for route in ROUTES}
+    served |= {("HEAD", route.path) for route in ROUTES if route.method == "GET"}
+    assert described == served
+    assert set(OPERATIONS) == {route.name for route in ROUTES}
+    assert len(set(IDS)) == len(IDS)
+
+
+def test_only_keyed_routes_have_a_security_scheme() -> None:
+    for route in ROUTES:
+        security = DOCUMENT["paths"][route.path][route.method.lower()]["security"]
+        assert security == ([{"apiKey": []}] if route.keyed else [])
+    assert [route.path for route in ROUTES if not route.keyed] == ["/v1/health", "/openapi.json", "/"]
+
+
+def test_every_code_has_an_example_that_conforms() -> None:
+    assert set(EXAMPLES) == set(all_problems())
+    assert len(all_problems()) == len({kind.code for kind in all_problems()})
+    codes = {kind.code for kind in all_problems()} | {each.code for each in GATEWAY_PROBLEMS}
+    assert set(DOCUMENT["components"]["examples"]) == codes
+    assert set(DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]) == codes
+    for example in DOCUMENT["components"]["examples"].values():
+        validator("Problem").validate(example["value"])
+
+
+def test_every_code_that_a_whole_request_may_end_with_is_on_an_operation() -> None:
+    described = {
+        code
+        for _, _, operation in OPERATION_LIST
+        for response in operation["responses"].values()
+        for content in response.get("content", {}).values()
+        for code in content.get("examples", {})
+    }
+    # These two are only ever an item's.
+    assert {kind.code for kind in all_problems()} - described == {"deadline_exceeded", "result_too_large"}
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), OPERATION_LIST, ids=IDS)
+def test_examples_conform_to_their_schemas(method, path, operation) -> None:
+    for content in [operation.get("requestBody", {}), *operation["responses"].values()]:
+        for media in content.get("content", {}).values():
+            for example in media.get("examples", {}).values():
+                schema = {**media["schema"], "components": DOCUMENT["components"]}
+                Draft202012Validator(schema).validate(resolve(example)["value"])
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_requests_can_be_checked_by_api_gateway(name) -> None:
+    def keywords(schema):
+        assert set(schema) <= DRAFT_4
+        for inner in schema.get("properties", {}).values():
+            keywords(inner)
+        for inner in [
+            *schema.get("oneOf", []),
+            *schema.get("anyOf", []),
+            *([schema["items"]] if "items" in schema else []),
+        ]:
+            keywords(inner)
+
+    Draft4Validator.check_schema(REQUESTS[name])
+    keywords(REQUESTS[name])
+
+
+def request_examples(path):
+    examples = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    return [example["value"] for example in examples.values()]
+
+
+def test_the_parser_takes_the_examples() -> None:
+    kinds = {type(from_http(unwrap(rest(**json_body(value))), Limits()).source).__name__
+             for value in request_examples("/v1/classify")}  # fmt: skip
+    assert kinds == {"Inline", "Url", "S3Object"}
+    for value in request_examples("/v1/classify/batch"):
+        assert len(batch_from_http(unwrap(rest(**json_body(value))), Limits(), 32).items) == len(value["items"])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{}, {"url": ""}, {"url": "a", "image": "b"}, {"s3": {"bucket": "b"}}, {"s3": {"bucket": "b", "key": "a\nb"}},
+     {"url": "a", "top": 0}, {"url": "a", "top": None}, {"url": "a", "top": "3"}, {"url": "a", "x": 1}, {"image": 3}],
+)  # fmt: skip
+def test_schema_and_parser_refuse_the_same(value) -> None:
+    assert list(Draft4Validator(REQUESTS["ClassifyRequest"]).iter_errors(value))
+    answer = make_app_of(None).http(rest(**json_body(value)), Context())
+    assert answer["statusCode"] == 400
+
+
+def make_app_of(classifier, **options):
+    class Nothing:
+        card = type("Card", (), {"name": "none"})
+        limits = Limits()
+
+    return make_app(classifier or Nothing(), **options)
+
+
+@pytest.fixture
+def app(classifier):
+    rules = S3Rules((S3Location("photos"),))
+    return make_app(
+        classifier, pages={"https://a": PICTURE}, s3=FakeS3({("photos", "a"): PICTURE}), s3_rules=rules, max_batch=3
+    )
+
+
+REQUEST_LIST = [
+    rest(body=PICTURE),
+    rest(**json_body({"url": "https://a", "top": 1})),
+    rest(**json_body({"s3": {"bucket": "photos", "key": "a"}})),
+    rest(**form_body(("file", PICTURE, "a.jpg", None))),
+    rest(path="/v1/classify/batch", **json_body({"items": [{"url": "https://a"}, {"url": "https://b"}, None]})),
+    rest(path="/v1/classify/batch", **json_body({"items": [{}] * 4})),
+    rest(path="/v1/uploads"),
+    rest(path="/v1/uploads", **json_body({"bucket": "mine"})),
+    rest("GET", "/v1/models"),
+    rest("GET", "/v1/health"),
+    rest("GET", "/openapi.json"),
+    rest("GET", "/"),
+    rest("HEAD", "/v1/health"),
+    rest(),
+    rest(body=b"%PDF"),
+    rest(body=PICTURE[:300]),
+    rest(**json_body({"url": "https://none"})),
+    rest(**json_body({"s3": {"bucket": "other", "key": "a"}})),
+    rest(**json_body({"s3": {"bucket": "photos", "key": "none"}})),
+]
+
+
+@pytest.mark.parametrize("event", REQUEST_LIST)
+def test_what_is_answered_is_what_is_described(app, event) -> None:
+    answer = app.http(event, Context())
+    operation = DOCUMENT["paths"][event["path"]][event["httpMethod"].lower()]
+    response = operation["responses"][str(answer["statusCode"])]
+    assert set(response["headers"]) <= set(answer["headers"])
+    kind = answer["headers"]["Content-Type"].partition(";")[0]
+    if event["httpMethod"] == "HEAD":
+        assert (answer["body"], "content" in response) == ("", False)
+        return
+    media = response["content"][kind]
+    if kind == "text/html":
+        return
+    body = body_of(answer)
+    Draft202012Validator({**media["schema"], "components": DOCUMENT["components"]}).validate(body)
+    if kind == "application/problem+json":
+        assert body["code"] in media["examples"]
+
+
+def test_the_gateways_problems_are_ready_for_the_stack() -> None:
+    gateway = DOCUMENT["x-loupe-gateway"]
+    names = [name for each in GATEWAY_PROBLEMS for name in each.responses]
+    assert sorted(gateway["responses"]) == sorted(set(names)) == sorted(names)
+    assert {"DEFAULT_4XX", "DEFAULT_5XX"} < set(names)
+    for name, problem in gateway["responses"].items():
+        validator("Problem").validate(problem)
+        assert problem["request_id"] == "$context.requestId", name
+    assert "multipart/form-data" in gateway["binaryMediaTypes"]
+    assert "application/json" not in gateway["binaryMediaTypes"]
