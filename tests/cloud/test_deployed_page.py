@@ -1,0 +1,66 @@
+"""The page as it is deployed: behind the gateway's stage path and its API key, in a real browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.actions import choose
+from tests.browser.chromium import Open, browser, open_page
+from tests.browser.pictures import File
+
+if TYPE_CHECKING:
+    from deployment import Deployed
+
+    from localcloud.models import Golden
+
+__all__ = ["browser", "open_page"]
+
+WIDTHS = {"desktop": 1280, "phone": 320}
+
+
+def as_file(picture: Golden) -> File:
+    mime = "image/png" if picture.path.suffix == ".png" else "image/jpeg"
+    return File(picture.path.name, mime, picture.path.read_bytes())
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_pictures_with_a_wrong_key_and_then_the_right_one(
+    open_page: Open, deployed: Deployed, pictures: list[Golden], width: int
+) -> None:
+    page = open_page(f"{deployed.endpoint['url']}/", viewport={"width": width, "height": 800})
+    key = page.get_by_label("API key")
+    expect(key).to_be_visible()
+    choose(page, *map(as_file, pictures), File("notes.txt", "text/plain", b"These are notes and no picture."))
+    expect(page.locator("#summary")).to_have_text(f"{len(pictures) + 1} waiting for the key")
+
+    key.fill("a-wrong-key-0123456789")
+    key.press("Enter")
+    expect(page.locator("#key-state")).to_contain_text("not accepted")
+
+    key.fill(deployed.endpoint["api_key"])
+    key.press("Enter")
+    # The usage plan may make some of them wait.
+    expect(page.locator("#summary")).to_have_text(f"{len(pictures)} classified, 1 failed", timeout=30_000)
+    expect(page.locator(".picture .name")).to_have_text([*(picture.path.name for picture in pictures), "notes.txt"])
+    expect(page.locator(".answer")).to_have_text([picture.label for picture in pictures])
+    expect(page.locator(".picture[data-state=failed]")).to_contain_text("This kind of content is not accepted")
+    expect(page.locator(".meta").first).to_contain_text("server ")
+    expect(page.locator("#serving")).to_contain_text("hair-type")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_a_picture_by_url(open_page: Open, deployed: Deployed, pictures: list[Golden], picture_site: str) -> None:
+    page = open_page(f"{deployed.endpoint['url']}/")
+    page.get_by_label("API key").fill(deployed.endpoint["api_key"])
+    page.get_by_role("button", name="Use key").click()
+    expect(page.locator("#key-state")).to_have_text("The API key is accepted.")
+    field = page.get_by_label("Or the address of a picture")
+    for address in (f"{picture_site}/{pictures[0].path.name}", "http://127.0.0.1/picture.jpg"):
+        field.fill(address)
+        field.press("Enter")
+    expect(page.locator("#summary")).to_have_text("1 classified, 1 failed", timeout=30_000)
+    expect(page.locator(".answer")).to_have_text(pictures[0].label)
+    expect(page.locator(".problem code")).to_contain_text("url_not_allowed")
