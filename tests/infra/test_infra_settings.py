@@ -29,17 +29,24 @@ REFUSED = [
     ({"inputs": {"url": {"private_networks": ["10.0.0.0/8"]}}}, "private_networks need a policy other than 'off'"),
     ({"inputs": {"url": {"policy": "public", "private_networks": ["10.0.0.1/8"]}}}, "has host bits set"),
     ({"inputs": {"url": {"policy": "public", "private_networks": ["127.0.0.0/8"]}}}, "the function's own machine"),
+    ({"inputs": {"url": {"policy": "public", "private_networks": ["0.0.0.0/0"]}}}, "the function's own machine"),
+    ({"inputs": {"url": {"policy": "public", "private_networks": ["169.254.0.0/24"]}}}, "own machine or link"),
+    ({"inputs": {"url": {"policy": "public", "private_networks": ["::/0"]}}}, "the function's own machine"),
+    ({"environment": "y"}, "environments.x.environment: the key 'x' above it is the environment's name"),
+    ({"image": None}, "environments.x.image: should be an object"),
+    ({"function": {"reserved_concurrency": 0}}, "should be greater than or equal to 1 (it is 0)"),
+    ({"inputs": {"url": {"schemes": ["ftp"]}}}, "environments.x.inputs.url.schemes.0: should be 'https' or 'http'"),
     (
         {"inputs": {"url": {"policy": "public", "timeout_seconds": 15}}},
         "inputs.url.timeout_seconds must be below function.timeout_seconds",
     ),
     ({"api": {"rate_limit": 5}}, "environments.x.api: usage_plan.rate_limit is above rate_limit"),
-    ({"api": {"stage": "v 1"}}, "environments.x.api.stage: "),
+    ({"api": {"stage": "v 1"}}, "environments.x.api.stage: must be letters, digits and _, at most 64 (it is 'v 1')."),
     ({"alarms": {"period_seconds": 10}}, "alarms.period_seconds below 60 never sees AWS/Lambda metrics"),
-    ({"alarms": {"subscriptions": ["nobody"]}}, "environments.x.alarms.subscriptions.0: "),
-    ({"account": "12345"}, "environments.x.account: "),
-    ({"region": "Frankfurt"}, "environments.x.region: "),
-    ({"model": {"name": "../secrets"}}, "environments.x.model.name: "),
+    ({"alarms": {"subscriptions": ["nobody"]}}, "environments.x.alarms.subscriptions.0: must be an e-mail address"),
+    ({"account": "12345"}, "environments.x.account: must be the account's 12 digits, as text (it is '12345')."),
+    ({"region": "Frankfurt"}, "environments.x.region: must be a region such as eu-central-1"),
+    ({"model": {"name": "../secrets"}}, "environments.x.model.name: must be the name of a folder in models/"),
     ({"model": "hair-type"}, "environments.x.model: "),
     ([], "environments.x in cdk.json must be an object"),
 ]
@@ -68,6 +75,20 @@ def test_a_patch_changes_what_it_names_only() -> None:
     context = {"environments": {"x": {"function": {"memory_mib": 512}, "model": {"name": "a"}}}}
     settings = load_settings(context, "x", json.dumps({"model": {"name": "b"}}))
     assert (settings.model.name, settings.function.memory_mib) == ("b", 512)
+
+
+def test_a_patch_may_come_parsed() -> None:
+    assert load_settings({"environments": {"x": {}}}, "x", {"model": {"name": "b"}}).model.name == "b"
+
+
+def test_private_networks_that_hold_pictures_are_allowed() -> None:
+    url = {"policy": "public", "private_networks": ["10.0.0.0/8", "fd00::/8"]}
+    assert load_settings({"environments": {"x": {"inputs": {"url": url}}}}, "x").inputs.url.private_networks
+
+
+def test_a_name_of_an_environment_is_told_what_it_may_be() -> None:
+    with pytest.raises(SettingsError, match="must be a small letter, then small letters, digits and -"):
+        load_settings({"environments": {"Prod_1": {}}}, "Prod_1")
 
 
 def test_a_patch_that_is_no_json_is_told() -> None:

@@ -1,0 +1,88 @@
+"""What only AWS would show, and too late: the local cloud deploys and serves happily without any of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from conftest import Synthesized, synthesize
+
+
+def _statements(synthesized: Synthesized, kind: str, key: str) -> list[dict[str, Any]]:
+    return [
+        statement
+        for resource in synthesized.resources(kind).values()
+        for statement in resource["Properties"][key]["Statement"]
+    ]
+
+
+def test_every_alarm_may_publish_to_its_topic(synthesized: Synthesized) -> None:
+    """A topic policy replaces the default one, which lets the account's alarms in (SNS developer guide)."""
+    topics = synthesized.resources("AWS::SNS::Topic")
+    for alarm in synthesized.resources("AWS::CloudWatch::Alarm").values():
+        for action in (*alarm["Properties"]["AlarmActions"], *alarm["Properties"]["OKActions"]):
+            topic = action["Ref"]
+            assert topic in topics
+            (policy,) = [
+                each["Properties"]
+                for each in synthesized.resources("AWS::SNS::TopicPolicy").values()
+                if {"Ref": topic} in each["Properties"]["Topics"]
+            ]
+            assert any(
+                statement["Effect"] == "Allow"
+                and statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+                and statement["Action"] == "sns:Publish"
+                and statement["Resource"] == {"Ref": topic}
+                for statement in policy["PolicyDocument"]["Statement"]
+            )
+
+
+def test_cloudwatch_is_let_in_for_this_account_only(synthesized: Synthesized) -> None:
+    statements = [
+        statement
+        for kind, key in (("AWS::SNS::TopicPolicy", "PolicyDocument"), ("AWS::KMS::Key", "KeyPolicy"))
+        for statement in _statements(synthesized, kind, key)
+        if statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    ]
+    assert len(statements) == 2
+    for statement in statements:
+        assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_the_account_gets_a_role_for_the_apis_logs_before_the_stage_asks_for_them(prod: Synthesized) -> None:
+    """Without it CreateStage fails: 'CloudWatch Logs role ARN must be set in account settings to enable logging'."""
+    ((account, resource),) = prod.resources("AWS::ApiGateway::Account").items()
+    role = resource["Properties"]["CloudWatchRoleArn"]["Fn::GetAtt"][0]
+    assert "apigateway.amazonaws.com" in json.dumps(prod.template["Resources"][role]["Properties"])
+    for stage in prod.resources("AWS::ApiGateway::Stage").values():
+        assert account in stage["DependsOn"]
+    # Other APIs of the account write their logs by it, too.
+    assert resource["DeletionPolicy"] == "Retain"
+    assert prod.template["Resources"][role]["DeletionPolicy"] == "Retain"
+
+
+def test_an_account_that_has_such_a_role_keeps_it(tmp_path) -> None:
+    synthesized = synthesize(tmp_path, "prod", {"api": {"account_log_role": False}})
+    assert not synthesized.resources("AWS::ApiGateway::Account")
+
+
+def test_tls_begins_at_1_2(synthesized: Synthesized) -> None:
+    """A regional endpoint's own default still takes 1.0 (API Gateway developer guide, security policies)."""
+    api = synthesized.only("AWS::ApiGateway::RestApi")
+    assert api["SecurityPolicy"].startswith("SecurityPolicy_TLS13_1_2_")
+    assert api["EndpointAccessMode"] == "STRICT"  # must be set with every policy of this family
+
+
+def test_what_prod_keeps_does_not_block_a_second_first_deployment(prod: Synthesized) -> None:
+    """'Retain' would also hold back what a failed creation made: the next attempt finds the log group's name taken."""
+    for group in prod.resources("AWS::Logs::LogGroup").values():
+        assert group["DeletionPolicy"] == "RetainExceptOnCreate"
+
+
+def test_only_the_deployed_stage_may_call_the_function(synthesized: Synthesized) -> None:
+    stage = synthesized.only("AWS::ApiGateway::Stage")
+    assert stage["StageName"] == "live"
+    for permission in synthesized.resources("AWS::Lambda::Permission").values():
+        assert permission["Properties"]["Principal"] == "apigateway.amazonaws.com"
+        source = json.dumps(permission["Properties"]["SourceArn"])
+        assert "test-invoke-stage" not in source

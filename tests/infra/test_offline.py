@@ -1,0 +1,90 @@
+"""`cdk synth` of each environment: no check finds anything, and neither its Python nor its Node opens a connection."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ENVIRONMENTS, ROOT
+
+# Loaded by every Python that the synth starts. An attempt is written down before it is refused, so that code which
+# catches the refusal and goes on is found, too.
+PYTHON_GUARD = """
+import os, socket
+
+def _refuse(self, address, *args):
+    if self.family != socket.AF_UNIX:
+        with open(os.environ["ATTEMPTS"], "a") as log:
+            print("python", address, file=log)
+        raise ConnectionRefusedError("no network in this test")
+
+socket.socket.connect = socket.socket.connect_ex = _refuse
+
+def _no_lookup(host, *args, **kwargs):
+    with open(os.environ["ATTEMPTS"], "a") as log:
+        print("python lookup", host, file=log)
+    raise socket.gaierror("no network in this test")
+
+socket.getaddrinfo = _no_lookup
+"""
+NODE_GUARD = """
+const fs = require('fs'), net = require('net'), dns = require('dns');
+const refuse = (what) => (...args) => {
+  fs.appendFileSync(process.env.ATTEMPTS, `node ${what} ${JSON.stringify(args[0])}\\n`);
+  throw new Error('no network in this test');
+};
+net.Socket.prototype.connect = refuse('connect');
+dns.lookup = refuse('lookup');
+"""
+
+
+def _guards(folder: Path) -> dict[str, str]:
+    (folder / "sitecustomize.py").write_text(PYTHON_GUARD)
+    (folder / "guard.cjs").write_text(NODE_GUARD)
+    return {
+        "PYTHONPATH": str(folder),
+        "NODE_OPTIONS": f"--require {folder / 'guard.cjs'}",
+        "ATTEMPTS": str(folder / "attempts"),
+    }
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_synth_is_clean_and_opens_no_connection(environment: str, tmp_path: Path) -> None:
+    """As `make synth` runs it, without credentials; the guards lie around the app, not the CDK's own command."""
+    guards = [f"{name}={value}" for name, value in _guards(tmp_path).items()]
+    app = shlex.join(["env", *guards, sys.executable, "-m", "infra.app"])
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    variables |= {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        # The command line itself asks for notices; here it finds nobody.
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+    }
+    command = [str(ROOT / "node_modules/.bin/cdk"), "synth", "--quiet", "--app", app]
+    command += ["--context", f"env={environment}", "--output", str(tmp_path / "out")]
+    run = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=180)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert "ERROR" not in run.stderr
+    assert "WARNING" not in run.stderr
+    assert (tmp_path / "out" / f"Loupe-{environment}.template.json").exists()
+    attempts = tmp_path / "attempts"
+    assert not attempts.exists(), attempts.read_text()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9')"],
+        [str(Path(sys.executable).with_name("node")), "-e", "require('http').get('http://127.0.0.1:9')"],
+    ],
+    ids=["python", "node"],
+)
+def test_the_guards_would_see_an_attempt(command: list[str], tmp_path: Path) -> None:
+    variables = {**os.environ, **_guards(tmp_path)}
+    run = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
+    assert run.returncode != 0
+    assert "127.0.0.1" in (tmp_path / "attempts").read_text()
