@@ -145,9 +145,9 @@ def test_problems_made_on_the_way_are_told_in_words(page: Page, gateway: Gateway
 
 
 def test_a_busy_endpoint_is_asked_again_when_it_says(page: Page, gateway: Gateway) -> None:
-    gateway.instead.append(Answer(429, b'{"message":"Too Many Requests"}', {"Retry-After": "1"}))
+    gateway.instead.append(Answer(429, b'{"message":"Too Many Requests"}', {"Retry-After": "2"}))
     choose(page, RED_JPEG)
-    expect(page.locator(".picture")).to_contain_text("asking again in 1 second")
+    expect(page.locator(".picture")).to_contain_text("asking again in 2 seconds")
     expect(page.locator(".answer")).to_have_text("red")
 
 
