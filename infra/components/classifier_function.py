@@ -89,9 +89,7 @@ class ClassifierFunction(Construct):
         for location in inputs.s3.locations:
             grant_read(self.role, location)
         if inputs.uploads.enabled:
-            uploads = UploadBucket(
-                self, "Uploads", role=self.role, origins=cors_origins, removal_policy=removal_policy
-            )
+            uploads = UploadBucket(self, "Uploads", role=self.role, origins=cors_origins, removal_policy=removal_policy)
             self.function.add_environment("LOUPE_UPLOAD_BUCKET", uploads.bucket.bucket_name)
             self.function.add_environment("LOUPE_UPLOAD_SECONDS", str(inputs.uploads.valid_seconds))
         self.alias = self.function.add_alias(ALIAS, description="What the API calls")

@@ -35,7 +35,9 @@ def test_every_variable_of_the_function_is_understood(synthesized: Synthesized, 
     from loupe.settings import Settings
 
     variables = synthesized.only("AWS::Lambda::Function")["Environment"]["Variables"]
-    parsed = Settings.from_environment(variables, tmp_path)
+    # What only a deployment knows is a reference in the template.
+    known = {name: value if isinstance(value, str) else "some-bucket" for name, value in variables.items()}
+    parsed = Settings.from_environment(known, tmp_path)
     assert parsed.environment == synthesized.name
     assert (parsed.url.policy == "off") == (synthesized.name == "prod")
 
@@ -62,7 +64,7 @@ def test_the_image_asset_is_this_dockerfile_with_the_chosen_model(prod: Synthesi
     assert not [name for name in files if "golden" in name or name.endswith((".pyc", ".md"))]
 
 
-def test_the_role_may_write_its_own_log_and_traces_only(prod: Synthesized) -> None:
+def test_the_role_may_write_its_log_and_traces_and_use_its_uploads_only(prod: Synthesized) -> None:
     statements = [
         statement
         for policy in prod.resources("AWS::IAM::Policy").values()
@@ -71,9 +73,10 @@ def test_the_role_may_write_its_own_log_and_traces_only(prod: Synthesized) -> No
     actions = {action for each in statements for action in _list(each["Action"])}
     assert actions == {
         "logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords",
+        "s3:GetObject", "s3:PutObject",
     }  # fmt: skip
-    for role in prod.resources("AWS::IAM::Role").values():
-        assert "ManagedPolicyArns" not in role["Properties"]
+    (role,) = (each for name, each in prod.resources("AWS::IAM::Role").items() if name.startswith("Classifier"))
+    assert "ManagedPolicyArns" not in role["Properties"]
 
 
 def test_logs_end_some_day_and_prod_keeps_them(synthesized: Synthesized) -> None:
@@ -81,7 +84,7 @@ def test_logs_end_some_day_and_prod_keeps_them(synthesized: Synthesized) -> None
     assert len(groups) == 2
     for group in groups.values():
         assert group["Properties"]["RetentionInDays"] > 0
-        assert group["DeletionPolicy"] == ("Retain" if synthesized.name == "prod" else "Delete")
+        assert group["DeletionPolicy"] == ("RetainExceptOnCreate" if synthesized.name == "prod" else "Delete")
 
 
 def test_the_api_calls_the_alias(prod: Synthesized) -> None:
@@ -108,6 +111,8 @@ def test_routes_and_who_may_call_them(synthesized: Synthesized) -> None:
     assert methods[("POST", "/v1/classify")] is True
     assert methods[("GET", "/v1/models")] is True
     assert methods[("GET", "/v1/health")] is False
+    assert {("HEAD", "/v1/health"), ("POST", "/v1/uploads"), ("GET", ""), ("GET", "/openapi.json")} <= set(methods)
+    assert not [method for method, _ in methods if method == "OPTIONS"]
 
 
 def test_without_keys_there_is_no_key_and_no_plan(tmp_path) -> None:
@@ -118,6 +123,56 @@ def test_without_keys_there_is_no_key_and_no_plan(tmp_path) -> None:
     assert not any(
         each["Properties"].get("ApiKeyRequired") for each in open_api.resources("AWS::ApiGateway::Method").values()
     )
+
+
+def test_the_upload_bucket_is_private_encrypted_and_emptied(prod: Synthesized) -> None:
+    bucket = prod.only("AWS::S3::Bucket")
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert rule["ExpirationInDays"] == 1
+    policy = json.dumps(prod.only("AWS::S3::BucketPolicy"))
+    assert '"aws:SecureTransport": "false"' in policy
+
+
+def test_without_uploads_there_is_no_bucket(tmp_path) -> None:
+    plain = synthesize(tmp_path, "dev", {"inputs": {"uploads": {"enabled": False}}})
+    assert not plain.resources("AWS::S3::Bucket")
+    assert "LOUPE_UPLOAD_BUCKET" not in plain.only("AWS::Lambda::Function")["Environment"]["Variables"]
+    assert "s3:" not in json.dumps(plain.resources("AWS::IAM::Policy"))
+
+
+def test_s3_locations_open_their_objects_only(tmp_path) -> None:
+    patch = {"inputs": {"uploads": {"enabled": False}, "s3": {"locations": ["photos", "archive/2026/"]}}}
+    reading = synthesize(tmp_path, "dev", patch)
+    variables = reading.only("AWS::Lambda::Function")["Environment"]["Variables"]
+    assert variables["LOUPE_S3_LOCATIONS"] == "photos,archive/2026/"
+    policies = json.dumps(reading.resources("AWS::IAM::Policy"))
+    assert ":s3:::photos/*" in policies
+    assert ":s3:::archive/2026/*" in policies
+    assert "s3:ListBucket" not in policies
+
+
+@pytest.mark.parametrize(
+    ("origins", "allowed"),
+    [
+        (["https://a.example"], "'https://a.example'"),
+        (["*"], "'*'"),
+        (["https://a.example", "https://b.example"], "method.request.header.Origin"),
+    ],
+)
+def test_cors_reaches_preflights_and_the_gateways_own_problems(tmp_path, origins: list[str], allowed: str) -> None:
+    crossing = synthesize(tmp_path, "dev", {"api": {"cors_origins": origins}})
+    preflights = [
+        each["Properties"]
+        for each in crossing.resources("AWS::ApiGateway::Method").values()
+        if each["Properties"]["HttpMethod"] == "OPTIONS"
+    ]
+    assert len(preflights) >= 6
+    assert not any(each["ApiKeyRequired"] for each in preflights)
+    for response in crossing.resources("AWS::ApiGateway::GatewayResponse").values():
+        headers = response["Properties"]["ResponseParameters"]
+        assert headers["gatewayresponse.header.Access-Control-Allow-Origin"] == allowed
 
 
 def test_the_stage_throttles_and_logs_without_secrets(prod: Synthesized) -> None:
