@@ -1,0 +1,132 @@
+"""The handlers that are compared, loaded into this process or started in the runtime emulator."""
+
+from __future__ import annotations
+
+import base64
+import compileall
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from loupe.card import Card, load_card
+from loupe.model import session_options
+from loupe.tensor import to_tensor
+from PIL import Image
+
+from localcloud.stage import stage
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT / "benchmarks" / "peers"
+Handler = Callable[[Any, Any], Any]
+CONTEXT = SimpleNamespace(aws_request_id="benchmark", get_remaining_time_in_millis=lambda: 15_000)
+
+
+def http_event(data: bytes) -> dict[str, Any]:
+    """API Gateway's event for a posted JPEG."""
+    return {
+        "httpMethod": "POST",
+        "path": "/v1/classify",
+        "headers": {"Content-Type": "image/jpeg"},
+        "queryStringParameters": None,
+        "requestContext": {"requestId": "benchmark", "stage": "live"},
+        "body": base64.b64encode(data).decode(),
+        "isBase64Encoded": True,
+    }
+
+
+def _load(path: Path, name: str, variables: Mapping[str, str]) -> Handler:
+    previous = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        specification = importlib.util.spec_from_file_location(name, path)
+        if specification is None or specification.loader is None:
+            raise ImportError(path)
+        module = importlib.util.module_from_spec(specification)
+        specification.loader.exec_module(module)
+    finally:
+        os.environ.clear()
+        os.environ.update(previous)
+    handler: Handler = module.handler
+    return handler
+
+
+def ours(model: Path) -> Handler:
+    """The project's handler, serving the model of this folder."""
+    variables = {"LOUPE_MODELS_DIR": str(model.parent), "LOUPE_MODEL": model.name}
+    return _load(ROOT / "function" / "handler.py", f"ours_{model.name}", variables)
+
+
+def course(model: Path) -> Handler:
+    """Peer (a), serving the graph of this folder."""
+    card = load_card(model)
+    return _load(PEERS / "course_handler.py", f"course_{model.name}", {"PEER_MODEL": str(card.graph_path)})
+
+
+def floor(model: Path) -> Callable[[bytes], float]:
+    """What nobody can leave out: libjpeg-turbo's scaled decode, the resize and normalisation, and the run."""
+    card: Card = load_card(model)
+    session = ort.InferenceSession(str(card.graph_path), session_options(1), providers=["CPUExecutionProvider"])
+    feeds, spec = card.input.name, card.input
+
+    def run(data: bytes) -> float:
+        image = Image.open(BytesIO(data), formats=("JPEG",))
+        width, height = spec.resized(*image.size)
+        if spec.jpeg_draft:
+            image.draft("RGB", (round(width * spec.jpeg_draft), round(height * spec.jpeg_draft)))
+        batch = to_tensor(image.convert("RGB"), spec)[None]
+        return float(session.run(None, {feeds: batch})[0][0][0])
+
+    run(_one_pixel())
+    return run
+
+
+def _one_pixel() -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def our_root(folder: Path) -> Path:
+    """Stage what the image holds: handler, core and the shipped model, with compiled bytecode."""
+    return stage(ROOT, ["hair-type"], folder).folder
+
+
+def peer_root(folder: Path) -> Path:
+    """Stage peer (a)'s handler, with compiled bytecode."""
+    target = folder / "course-handler"
+    target.mkdir(parents=True, exist_ok=True)
+    for name in ("course_handler.py", "preprocess.py"):
+        shutil.copy(PEERS / name, target / name)
+    compileall.compile_dir(target, quiet=1)
+    return target
+
+
+def floor_root(folder: Path) -> Path:
+    """Stage a handler that imports the three libraries, makes the session, runs it once, and answers."""
+    target = folder / "floor"
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copy(PEERS / "floor_handler.py", target / "floor_handler.py")
+    compileall.compile_dir(target, quiet=1)
+    return target
+
+
+def lambda_variables(root: Path, memory_mib: int = 1769, **extra: str) -> dict[str, str]:
+    """The environment of a function's process, as Lambda sets it."""
+    return {
+        "PATH": os.environ.get("PATH", ""),
+        "LAMBDA_TASK_ROOT": str(root),
+        "PYTHONPATH": str(root),
+        "AWS_LAMBDA_FUNCTION_NAME": "benchmark",
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mib),
+        "AWS_LAMBDA_FUNCTION_TIMEOUT": "30",
+        "AWS_REGION": "us-east-1",
+        **extra,
+    }

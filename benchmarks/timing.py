@@ -1,0 +1,71 @@
+"""Alternating measurement: what one run compares, it measures in turn, so that the machine's moods hit all alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Samples = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the report.
+
+    Attributes
+    ----------
+    ratio
+        What is held against the target, in the direction that ``sense`` names.
+    sense
+        ``least``: the ratio must be at least the target; ``most``: at most; ``none``: shown only.
+    detail
+        The figures behind the ratio, for a person.
+    """
+
+    group: str
+    what: str
+    ratio: float | None
+    target: float | None
+    sense: Literal["least", "most", "none"]
+    detail: str
+    interval: tuple[float, float] | None = None
+    unit: str = "x"
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the target is met; None where there is none or nothing could be measured."""
+        if self.ratio is None or self.target is None or self.sense == "none":
+            return None
+        return self.ratio >= self.target if self.sense == "least" else self.ratio <= self.target
+
+
+def alternate(subjects: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3) -> Samples:
+    """Call each subject once a round; return milliseconds by name."""
+    samples: Samples = {name: [] for name in subjects}
+    for index in range(rounds + warm_up):
+        for name, call in subjects.items():
+            begun = time.perf_counter()
+            call()
+            elapsed = (time.perf_counter() - begun) * 1e3
+            if index >= warm_up:
+                samples[name].append(elapsed)
+    return samples
+
+
+def median(values: list[float]) -> float:
+    return float(np.median(values))
+
+
+def ratio(numerator: list[float], denominator: list[float], seed: int = 0) -> tuple[float, tuple[float, float]]:
+    """Ratio of medians and its 95 % bootstrap interval (1,000 resamples)."""
+    random = np.random.default_rng(seed)
+    above, below = np.asarray(numerator), np.asarray(denominator)
+    resampled = [
+        np.median(random.choice(above, len(above))) / np.median(random.choice(below, len(below))) for _ in range(1000)
+    ]
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return float(np.median(above) / np.median(below)), (float(low), float(high))
