@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from events import Context, body_of, form_body, json_body, rest
-from fakes import FakeS3, make_app
+from fakes import FakeS3, make_app, problem_of
 from jsonschema import Draft4Validator, Draft202012Validator
 from loupe.contract import document
 from loupe.contract.__main__ import main
@@ -16,11 +16,13 @@ from loupe.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
 from loupe.contract.schemas import REQUESTS
 from loupe.contract.tables import TABLES, fill
 from loupe.envelope import unwrap
-from loupe.errors import all_problems
+from loupe.errors import UrlNotAllowed, UrlUnreachable, all_problems
 from loupe.image import Limits
 from loupe.locations import S3Location, S3Rules
-from loupe.request import batch_from_http, from_http
+from loupe.request import MAX_URL_CHARACTERS, batch_from_http, from_http
 from loupe.routes import ROUTES
+from loupe.settings import UrlRules
+from loupe.url import Fetcher
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pictures import RED, jpeg, solid
 
@@ -140,6 +142,13 @@ def test_requests_can_be_checked_by_api_gateway(name) -> None:
 
     Draft4Validator.check_schema(REQUESTS[name])
     keywords(REQUESTS[name])
+
+
+def test_the_fetcher_has_the_same_limit_for_urls() -> None:
+    fetcher = Fetcher(UrlRules(policy="public"), 10, lambda *_: ())
+    url = "https://example.com/".ljust(MAX_URL_CHARACTERS, "a")
+    assert isinstance(problem_of(fetcher.fetch, url), UrlUnreachable)  # looked up, and without an address
+    assert isinstance(problem_of(fetcher.fetch, url + "a"), UrlNotAllowed)
 
 
 def request_examples(path):
