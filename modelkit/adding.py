@@ -11,7 +11,7 @@ from loupe.classifier import Classifier
 from loupe.errors import Problem
 
 from modelkit.alternatives import fitting
-from modelkit.errors import MissingAnswersError, ModelkitError
+from modelkit.errors import MissingAnswersError, MissingDataError, ModelkitError
 from modelkit.folders import describe_file, staged_folder, write_card
 from modelkit.inspection import NO_PICTURE, Inspection, Tensor, inspect_file
 from modelkit.pictures import UNLIMITED
@@ -60,7 +60,7 @@ def plan(file: Path, name: str, answers: Answers) -> tuple[Inspection, dict[str,
     """
     seen = inspect_file(file)
     for external in seen.missing:
-        raise ModelkitError(external.complaint(file.name))
+        raise MissingDataError(external.complaint(file.name))
     questions: dict[str, str] = {}
     if len(seen.inputs) != 1:
         raise ModelkitError(

@@ -7,6 +7,10 @@ class ModelkitError(Exception):
     """A file, a folder or an option that cannot be used. The message is a sentence that says what to do."""
 
 
+class MissingDataError(ModelkitError):
+    """Weights that a graph keeps in another file are not there, or not whole."""
+
+
 class MissingAnswersError(ModelkitError):
     """What cannot be read from the graph and was not given.
 

@@ -15,7 +15,7 @@ from loupe.model import Model, session_options
 
 from modelkit.errors import ModelkitError
 from modelkit.evaluation import Comparison, compare
-from modelkit.graph import load_graph
+from modelkit.graph import load_graph, load_whole
 from modelkit.reading import Progress, silent
 from modelkit.variant import Base, make_variant
 
@@ -33,8 +33,8 @@ _LEAST_GAIN = 1.05
 _SAME = 1e-5
 
 
-def optimized(graph: Path, level: str) -> onnx.ModelProto:
-    """Return a graph as ONNX Runtime rewrites it at ``basic`` or ``extended``, weights inside.
+def optimized(whole: onnx.ModelProto, level: str) -> onnx.ModelProto:
+    """Return a model, its weights inside, as ONNX Runtime rewrites it at ``basic`` or ``extended``.
 
     Raises
     ------
@@ -42,11 +42,12 @@ def optimized(graph: Path, level: str) -> onnx.ModelProto:
         If the result holds operators for one kind of CPU only.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        target = Path(scratch) / "optimized.onnx"
+        source, target = Path(scratch) / "whole.onnx", Path(scratch) / "optimized.onnx"
+        onnx.save(whole, source)
         options = session_options(1)
         options.graph_optimization_level = _LEVELS[level]
         options.optimized_model_filepath = str(target)
-        ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        ort.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
         proto = onnx.load(target)
     bound = {node.domain for node in proto.graph.node} - {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
     if bound:
@@ -79,7 +80,7 @@ def optimize(
     quantized = any(node.op_type in _QUANTIZED for node in load_graph(card.graph_path).graph.node)
     level = "basic" if quantized else "extended"
     progress(f"optimising ({level})", 0, 1)
-    proto = optimized(card.graph_path, level)
+    proto = optimized(load_whole(card.graph_path), level)
     details = {"scheme": "optimized", "level": level}
     with make_variant(Base.of(card), "optimized", proto, details, replace=replace) as variant:
         comparison = compare(variant.card, card, pictures, progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable  # noqa: TC003 (typer reads the annotations)
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ from modelkit.adding import Answers
 from modelkit.checks import passed
 from modelkit.cli import show
 from modelkit.cli.app import DEFAULT_MODELS_DIR, REFUSED, AsJson, ModelsDir, Name, app, examples, guarded
-from modelkit.errors import MissingAnswersError, ModelkitError
+from modelkit.errors import MissingAnswersError, MissingDataError, ModelkitError
 from modelkit.fetching import fetch as fetch_files
 from modelkit.folders import model_folder
 from modelkit.inspection import Inspection, inspect_file
@@ -112,11 +112,14 @@ _ASKED: dict[str, tuple[str, Callable[[str], Any]]] = {
 }
 
 
-def _complete(file: Path, name: str, answers: Answers) -> None:
+def _complete(file: Path, name: str, answers: Answers, models_dir: Path) -> None:
     """Ask for what is missing, if somebody is there to answer."""
     while True:
         try:
             adding.plan(file, name, answers)
+        except MissingDataError as missing:
+            hints = _to_be_had(inspect_file(file), models_dir)
+            raise ModelkitError("\n".join([str(missing), *hints])) from None
         except MissingAnswersError as missing:
             if not sys.stdin.isatty():
                 raise
@@ -179,7 +182,7 @@ def add(
         kind=kind, output=output, temperature=temperature, jpeg_draft=jpeg_draft, version=version,
         description=description, license=license_, golden=_golden(golden or []),
     )  # fmt: skip
-    _complete(file, name, answers)
+    _complete(file, name, answers, models_dir)
     with show.progress() as report:
         report("copying and loading", 0, 1)
         folder = adding.add(file, models_dir, name, answers, replace=replace)

@@ -153,7 +153,6 @@ def trials(found: Outcome) -> None:
     )  # fmt: skip
     for trial in sorted(found.trials, key=lambda each: each.score):
         if trial.comparison is None:
-            table.add_row(trial.recipe.title, *[""] * 7, trial.reason)
             continue
         value = trial.comparison.to_json()
         table.add_row(
@@ -168,6 +167,9 @@ def trials(found: Outcome) -> None:
             trial.reason or "passes",
         )
     console.print(table)
+    for trial in found.trials:
+        if trial.comparison is None:
+            console.print(f"not tried: {trial.recipe.title}: {trial.reason}", markup=False)
     console.print(found.reason, markup=False)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,12 +97,12 @@ class _Pictures(CalibrationDataReader):  # type: ignore[misc]
 
 @contextmanager
 def _files(proto: onnx.ModelProto) -> Iterator[tuple[Path, Path]]:
-    """Paths for the library, which works on files; its advice on preprocessing (done already) stays unsaid."""
+    """Paths for the library, which works on files; its advice (followed already) and its chatter stay unsaid."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)
     try:
-        with tempfile.TemporaryDirectory() as scratch:
+        with tempfile.TemporaryDirectory() as scratch, redirect_stdout(StringIO()):
             source, target = Path(scratch) / "float.onnx", Path(scratch) / "int8.onnx"
             onnx.save(onnx.shape_inference.infer_shapes(proto), source)
             yield source, target

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
@@ -51,10 +49,7 @@ def prepared(card: Card) -> onnx.ModelProto:
     inputs = [value for value in proto.graph.input if value.name not in weights]
     del proto.graph.input[:]
     proto.graph.input.extend(inputs)
-    with tempfile.TemporaryDirectory() as scratch:
-        whole = Path(scratch) / "whole.onnx"
-        onnx.save(proto, whole)
-        return optimized(whole, "basic")
+    return optimized(proto, "basic")
 
 
 def initializers(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shutil
 import tempfile
@@ -38,6 +39,8 @@ _MEASURED = 8
 _LEAST_APART = 24
 # A variant has to be worth its own folder: the score it may have at most (see `Trial.score`).
 _WORTH = 0.9
+# Time to run x time to load against the base's: a slower load has to be earned back by faster runs. Above 1 is noise.
+_MOST_TIME = 1.05
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Trial:
     comparison: Comparison | None = None
     checks: tuple[Check, ...] = ()
     reason: str = ""
+    folder: Path = Path()
 
     @property
     def passes(self) -> bool:
@@ -127,11 +131,13 @@ def quantize(card: Card, plan: Plan) -> Outcome:
         for number, recipe in enumerate(tried):
             plan.progress(f"trying {recipe.title}", number, len(tried))
             reason = obstacle(recipe.scheme, proto, calibrated=bool(feeds))
-            if reason and plan.scheme != "auto":
+            if not reason:
+                trials.append(_try(card, recipe, proto, feeds, bench, Path(scratch) / str(number)))
+            elif plan.scheme != "auto":
                 raise ModelkitError(f"{plan.scheme} does nothing for {card.name}: {reason}.")
-            parent = Path(scratch) / str(number)
-            trials.append(Trial(recipe, reason=reason) if reason else _try(card, recipe, proto, feeds, bench, parent))
-        return _choose(card, plan, trials, Path(scratch), len(bench.tensors))
+            elif recipe.scheme not in {trial.recipe.scheme for trial in trials}:
+                trials.append(Trial(Recipe(recipe.scheme), reason=reason))
+        return _choose(card, plan, trials, len(bench.tensors))
 
 
 def _split(card: Card, plan: Plan) -> tuple[list[LabelledPicture], list[LabelledPicture]]:
@@ -192,28 +198,38 @@ def _try(
         return Trial(recipe, reason=f"verify: {failed.name}: {failed.detail}")
     comparison = bench.compare(load_card(variant.target), card)
     checks = tuple(judge(comparison, Limits.of(card)))
-    trial = Trial(recipe, comparison, checks)
+    trial = Trial(recipe, comparison, checks, folder=variant.target)
     if not trial.passes:
         worst = next(check for check in checks if check.status == "fail")
-        return Trial(recipe, comparison, checks, f"gate: {worst.name}: {worst.detail}")
+        return dataclasses.replace(trial, reason=f"gate: {worst.name}: {worst.detail}")
+    return dataclasses.replace(trial, reason=_not_worth(trial, comparison))
+
+
+def _not_worth(trial: Trial, comparison: Comparison) -> str:
+    """Say why a variant that is as good is still not better: what it saves in size, it may not cost in time."""
+    run = comparison.latency_ratio
+    load = comparison.model.cost.load_ms / comparison.against.cost.load_ms
+    if run * load > _MOST_TIME:
+        return f"not better: runs {run:.2f}x and loads {load:.2f}x as long as the base"
     if trial.score > _WORTH:
-        return Trial(recipe, comparison, checks, f"not worth a folder: score {trial.score:.2f}, the base has 1")
-    return trial
+        return f"not worth a folder: score {trial.score:.2f}, where the base has 1"
+    return ""
 
 
-def _choose(card: Card, plan: Plan, trials: list[Trial], scratch: Path, judged: int) -> Outcome:
-    built = [(number, trial) for number, trial in enumerate(trials) if trial.comparison is not None]
-    good = [(number, trial) for number, trial in built if trial.passes and not trial.reason]
+def _choose(card: Card, plan: Plan, trials: list[Trial], judged: int) -> Outcome:
+    built = [trial for trial in trials if trial.comparison is not None]
+    good = [trial for trial in built if trial.passes and not trial.reason]
     if not good and plan.even_if_worse and plan.scheme != "auto":
         good = built
     if not good:
-        reason = "; ".join(f"{trial.recipe.title}: {trial.reason}" for trial in trials)
-        return Outcome(tuple(trials), None, f"Nothing is kept, {card.name} stays as it is. {reason}", judged)
-    number, best = min(good, key=lambda pair: pair[1].score)
+        why = f" {trials[0].recipe.title}: {trials[0].reason}" if len(trials) == 1 else ""
+        reason = f"Nothing is kept: no variant is both as good as {card.name} and better to serve.{why}"
+        return Outcome(tuple(trials), None, reason, judged)
+    best = min(good, key=lambda trial: trial.score)
     name = f"{card.name}-{best.recipe.scheme}"
-    source, target = scratch / str(number) / name, card.directory.parent / name
+    target = card.directory.parent / name
     with staged_folder(target, replace=plan.replace) as folder:
-        shutil.copytree(source, folder, dirs_exist_ok=True)
+        shutil.copytree(best.folder, folder, dirs_exist_ok=True)
         raw = dict(load_card(folder).raw)
         raw["quantization"] = raw["quantization"] | {"measured": _figures(best, judged)}
         write_card(folder, raw)
