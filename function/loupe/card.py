@@ -227,9 +227,13 @@ def _file(item: Fields) -> ModelFile:
         raise item.error("sha256", "must be 64 lower-case hex digits")
     if digest is None and "git_blob_sha1" not in item.value:
         raise item.error("sha256", "is missing: give it, or git_blob_sha1 where only that is known")
-    return ModelFile(
-        path, digest, item.optional_integer("bytes"), item.texts("urls"), item.optional_text("git_blob_sha1")
-    )
+    blob = item.optional_text("git_blob_sha1")
+    if blob is not None and not re.fullmatch(r"[0-9a-f]{40}", blob):
+        raise item.error("git_blob_sha1", "must be 40 lower-case hex digits")
+    urls = item.texts("urls")
+    if not all(url.startswith("https://") for url in urls):
+        raise item.error("urls", "must begin with https://")
+    return ModelFile(path, digest, item.optional_integer("bytes"), urls, blob)
 
 
 def _input(item: Fields) -> InputSpec:
@@ -248,7 +252,7 @@ def _input(item: Fields) -> InputSpec:
         resize=_resize(item.child("resize", {})),
         jpeg_draft=item.number("jpeg_draft", 0),
         icc=cast(Icc, item.choice("icc", ICC, "ignore")),
-        scale=item.number("scale", 1),
+        scale=item.number("scale", 1, fraction=True),
         mean=item.numbers("mean", channels, 0.0),
         std=item.numbers("std", channels, 1.0),
     )

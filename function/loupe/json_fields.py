@@ -67,11 +67,12 @@ class Fields:
             raise self.error(key, f"is {value!r} but must be one of {', '.join(allowed)}")
         return value
 
-    def number(self, key: str, default: float | None = None) -> float:
+    def number(self, key: str, default: float | None = None, *, fraction: bool = False) -> float:
+        """Return a finite number; with ``fraction`` also a text such as ``1/255``."""
         value = self.value.get(key, default)
         if value is None:
             raise self.error(key, "is missing")
-        if isinstance(value, str) and re.fullmatch(r"1/[1-9]\d{0,8}", value):
+        if fraction and isinstance(value, str) and re.fullmatch(r"1/[1-9]\d{0,8}", value):
             return 1.0 / int(value[2:])
         return self._finite(key, value)
 
@@ -84,6 +85,8 @@ class Fields:
         value = self.value.get(key, default)
         if value is None:
             raise self.error(key, "is missing")
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise self.error(key, f"must be a whole number of at least {least}, not {value!r}")
         return value

@@ -1,0 +1,193 @@
+"""The card's two guards, card.schema.json and loupe.card, refuse the same cards."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from loupe.card import CardError, parse_card
+
+from modelkit.schema import complaints
+
+MODELS = Path(__file__).parents[2] / "models"
+# What serving does not read is for the schema alone.
+UNREAD = ("$schema", "evaluation", "release", "quantization", "training", "provenance", "license")
+COLOR: dict[str, Any] = {
+    "name": "hair",
+    "version": "1.2.3",
+    "variant": "fp32",
+    "description": "Curly or straight.",
+    "graph": "model.onnx",
+    "files": [
+        {
+            "path": "model.onnx",
+            "sha256": "a" * 64,
+            "bytes": 9,
+            "urls": ["https://example.com/model.onnx"],
+            "git_blob_sha1": "b" * 40,
+        }
+    ],
+    "input": {
+        "name": "input",
+        "width": 200,
+        "height": 100,
+        "layout": "NCHW",
+        "dtype": "float32",
+        "color": "BGR",
+        "resize": {"filter": "bilinear", "fit": "crop", "shortest": 256},
+        "jpeg_draft": 2,
+        "icc": "ignore",
+        "scale": "1/255",
+        "mean": [0.1, 0.2, 0.3],
+        "std": [0.4, 0.5, 0.6],
+    },
+    "output": {"name": "output", "kind": "logit", "labels": ["curly", "straight"], "temperature": 1.5},
+    "golden": [{"image": "golden/1.jpg", "label": "curly", "probability": 0.9, "tolerance": 0.02}],
+}
+GREY: dict[str, Any] = {
+    "name": "digits",
+    "version": "0.1.0",
+    "files": [{"path": "model.onnx", "git_blob_sha1": "b" * 40}],
+    "input": {
+        "name": "x",
+        "width": 28,
+        "height": 28,
+        "dtype": "uint8",
+        "color": "L",
+        "resize": {"fit": "pad", "pad_color": [255, 255, 255]},
+        "scale": 1,
+        "mean": [0],
+        "std": [1],
+    },
+    "output": {"name": "y", "kind": "probabilities", "labels": ["0", "1", "2"], "temperature": 1},
+    "golden": [],
+}
+VALUES: list[Any] = [
+    None, True, False, 0, 1, 1.0, -1, 0.5, 2.5, 3, 1000, 1e9, "", "x", "1/255", "1/0", "1/1", "1.0.0", "Hair", "a/../b",
+    "../x", "/etc", "a\\b", "a" * 64, "b" * 40, "http://example.com", "https://example.com", [], ["a"], ["a", "b"],
+    ["a", "a"], ["a", "b", "c"], [0], [1], [0, 0, 0], [1, 1, 1], [1, 2, 300], [-1, 0, 1], [0.5, 0.5, 0.5], [None], {}, {"a": 1},
+    "NCHW", "NHWC", "float16", "uint8", "float64", "RGB", "L", "nearest", "crop", "pad", "stretch", "srgb",
+    "logit", "logits", "probability", "probabilities", "curly",
+]  # fmt: skip
+
+
+def by_schema(card: Any) -> bool:
+    return not complaints(card)
+
+
+def by_code(card: Any) -> bool:
+    try:
+        parse_card(card, Path("hair"))
+    except CardError:
+        return False
+    return True
+
+
+def across_fields(card: Any) -> bool:
+    """What compares two places of a card is beyond JSON Schema: these three are for the code alone."""
+    try:
+        spec, output = card["input"], card["output"]
+        return (
+            spec.get("resize", {}).get("shortest", math.inf) < max(spec["width"], spec["height"])
+            or card.get("graph", "model.onnx") not in [file["path"] for file in card["files"]]
+            or any(case["label"] not in output["labels"] for case in card.get("golden", []))
+        )
+    except (TypeError, KeyError, AttributeError):
+        return False
+
+
+def agree(card: Any) -> None:
+    if across_fields(card):
+        assert not by_code(card)
+    else:
+        assert by_schema(card) == by_code(card), complaints(card) or "only the code refuses"
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from places(item, (*path, key))
+
+
+def changed(card: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    result = copy.deepcopy(card)
+    inner: Any = result
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return result
+
+
+def without(card: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
+    result = copy.deepcopy(card)
+    inner: Any = result
+    for key in path[:-1]:
+        inner = inner[key]
+    del inner[path[-1]]
+    return result
+
+
+@pytest.mark.parametrize("card", [COLOR, GREY], ids=["color", "grey"])
+def test_both_take_a_right_card(card: dict[str, Any]) -> None:
+    assert by_code(card)
+    assert by_schema(card), complaints(card)
+
+
+@pytest.mark.parametrize("card", [COLOR, GREY], ids=["color", "grey"])
+def test_any_value_in_any_place_is_judged_alike(card: dict[str, Any]) -> None:
+    for path in places(card):
+        for value in VALUES:
+            agree(changed(card, path, value))
+
+
+@pytest.mark.parametrize("card", [COLOR, GREY], ids=["color", "grey"])
+def test_any_key_left_out_or_added_is_judged_alike(card: dict[str, Any]) -> None:
+    for path in places(card):
+        agree(without(card, path))
+        if isinstance(path[-1], str):
+            agree(changed(card, (*path[:-1], "extra"), 1))
+
+
+@given(st.data())
+def test_any_two_changes_are_judged_alike(data: st.DataObject) -> None:
+    card = data.draw(st.sampled_from([COLOR, GREY]))
+    for _ in range(2):
+        path = data.draw(st.sampled_from(list(places(card))))
+        card = changed(card, path, data.draw(st.sampled_from(VALUES)))
+    agree(card)
+
+
+def test_what_serving_does_not_read_is_held_by_the_schema() -> None:
+    for key in UNREAD:
+        card = changed(COLOR, (key,), 1)
+        assert by_code(card)
+        assert not by_schema(card), key
+
+
+def test_the_schema_describes_every_key() -> None:
+    schema = json.loads((MODELS / "card.schema.json").read_bytes())
+
+    def described(part: dict[str, Any]) -> Iterator[str]:
+        for name, value in part.get("properties", {}).items():
+            if "description" not in value:
+                yield name
+            yield from described(value)
+            yield from described(value.get("items", {}))
+
+    assert not list(described(schema))
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.glob("*/card.json")), ids=lambda path: path.parent.name)
+def test_the_cards_of_the_project_fit(path: Path) -> None:
+    card = json.loads(path.read_bytes())
+    assert complaints(card) == []
+    assert by_code(card)
