@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
@@ -13,78 +12,13 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
-from infra.routes import Route
+from infra.contract import Contract, Route
 from infra.settings import ApiSettings
 
-# Bodies of these types reach the function as bytes (in base64); '*/*' would encode JSON, too.
-BINARY_MEDIA_TYPES = (
-    "image/jpeg",
-    "image/png",
-    "image/webp",
-    "image/gif",
-    "application/octet-stream",
-    "multipart/form-data",
-    # What curl --data-binary says when nobody tells it otherwise.
-    "application/x-www-form-urlencoded",
-)
-PROBLEM_TYPE = "urn:loupe:problem:"
 # A regional default endpoint takes TLS 1.0 unless told otherwise; this takes 1.2 and 1.3 (API Gateway developer guide,
 # 'Security policies for REST APIs'). With STRICT the name in the TLS handshake must be the host that is asked for.
 SECURITY_POLICY = "SecurityPolicy_TLS13_1_2_PQ_2025_09"
 ENDPOINT_ACCESS_MODE = "STRICT"
-
-
-@dataclass(frozen=True)
-class GatewayProblem:
-    """An answer that API Gateway gives itself, in the shape of the function's own problems (RFC 9457)."""
-
-    response: str
-    status: int
-    code: str
-    title: str
-    detail: str
-
-
-PROBLEMS = (
-    GatewayProblem("ACCESS_DENIED", 403, "forbidden", "This is not allowed", "The request was refused."),
-    GatewayProblem("API_CONFIGURATION_ERROR", 500, "internal_error", "Something went wrong on our side",
-                   "The API is not configured well. Quote the request id when you report this."),
-    GatewayProblem("AUTHORIZER_CONFIGURATION_ERROR", 500, "internal_error", "Something went wrong on our side",
-                   "The authorizer is not configured well. Quote the request id when you report this."),
-    GatewayProblem("AUTHORIZER_FAILURE", 500, "internal_error", "Something went wrong on our side",
-                   "The authorizer failed. Quote the request id when you report this."),
-    GatewayProblem("BAD_REQUEST_BODY", 400, "request_invalid", "The request cannot be understood",
-                   "The body does not match the schema in openapi.json."),
-    GatewayProblem("BAD_REQUEST_PARAMETERS", 400, "request_invalid", "The request cannot be understood",
-                   "A parameter does not match openapi.json."),
-    GatewayProblem("DEFAULT_4XX", 400, "request_invalid", "The request cannot be understood",
-                   "API Gateway refused the request."),
-    GatewayProblem("DEFAULT_5XX", 500, "internal_error", "Something went wrong on our side",
-                   "API Gateway failed. Quote the request id when you report this."),
-    GatewayProblem("EXPIRED_TOKEN", 403, "forbidden", "This is not allowed", "The credentials have expired."),
-    GatewayProblem("INTEGRATION_FAILURE", 502, "bad_gateway", "Something went wrong on our side",
-                   "The function gave no answer. Quote the request id when you report this."),
-    GatewayProblem("INTEGRATION_TIMEOUT", 504, "timeout", "The answer took too long",
-                   "The function did not answer in time. Send a smaller picture, or try again."),
-    GatewayProblem("INVALID_API_KEY", 403, "api_key_invalid", "The API key is missing or not valid",
-                   "Send a valid key in the header x-api-key."),
-    GatewayProblem("INVALID_SIGNATURE", 403, "forbidden", "This is not allowed", "The signature is not valid."),
-    GatewayProblem("MISSING_AUTHENTICATION_TOKEN", 404, "not_found", "There is nothing at this address",
-                   "No route has this path and method; openapi.json lists them."),
-    GatewayProblem("QUOTA_EXCEEDED", 429, "quota_exceeded", "The key's quota is used up",
-                   "The usage plan's quota is used up. Try again in the next period."),
-    GatewayProblem("REQUEST_TOO_LARGE", 413, "image_too_large", "The request is larger than allowed",
-                   "API Gateway takes at most 10 MB, Lambda 6 MB with base64: about 4.5 MB of picture."),
-    GatewayProblem("RESOURCE_NOT_FOUND", 404, "not_found", "There is nothing at this address",
-                   "No route has this path and method; openapi.json lists them."),
-    GatewayProblem("THROTTLED", 429, "too_many_requests", "Too many requests",
-                   "The rate limit is reached. Wait a moment and try again."),
-    GatewayProblem("UNAUTHORIZED", 401, "unauthorized", "Credentials are missing or not valid",
-                   "Send valid credentials."),
-    GatewayProblem("UNSUPPORTED_MEDIA_TYPE", 415, "unsupported_media_type", "This kind of content is not accepted",
-                   "Send a picture, or JSON."),
-    GatewayProblem("WAF_FILTERED", 403, "forbidden", "This is not allowed", "The firewall refused the request."),
-)  # fmt: skip
 
 
 class ClassifierApi(Construct):
@@ -110,7 +44,7 @@ class ClassifierApi(Construct):
         tracing: bool,
         log_retention: logs.RetentionDays,
         removal_policy: cdk.RemovalPolicy,
-        routes: Sequence[Route],
+        contract: Contract,
     ) -> None:
         super().__init__(scope, id)
         access_log = logs.LogGroup(self, "AccessLog", retention=log_retention, removal_policy=removal_policy)
@@ -120,7 +54,7 @@ class ClassifierApi(Construct):
             rest_api_name=f"loupe-{environment}",
             description="Classifies pictures",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
-            binary_media_types=list(BINARY_MEDIA_TYPES),
+            binary_media_types=list(contract.binary_media_types),
             cloud_watch_role=settings.account_log_role,
             deploy_options=apigateway.StageOptions(
                 stage_name=settings.stage,
@@ -140,18 +74,44 @@ class ClassifierApi(Construct):
         )
         if timeout.to_seconds() >= 29:
             raise ValueError("the function's timeout must be below API Gateway's 29 s")
-        for route in routes:
-            self._add(route, integration, settings)
-        self._add_problems(settings.cors_origins)
+        self._validator = self.api.add_request_validator("Bodies", validate_request_body=True)
+        for route in contract.routes:
+            self._add(route, integration, settings, self._model(route, contract))
+        for name, problem in contract.problems.items():
+            self._add_response(name, problem["status"], json.dumps(problem), _cors_headers(settings.cors_origins))
         self.key_id = self._add_usage_plan(environment, settings) if settings.key_required else None
         self.url = self.api.url
         self._acknowledge(account_log_role=settings.account_log_role)
 
-    def _add(self, route: Route, integration: apigateway.Integration, settings: ApiSettings) -> None:
+    def _model(self, route: Route, contract: Contract) -> apigateway.IModel | None:
+        """Give the gateway the schema of a route's body; its models are draft 4 JSON Schemas."""
+        if route.schema is None:
+            return None
+        schema = {"$schema": "http://json-schema.org/draft-04/schema#", **contract.schemas[route.schema]}
+        model = apigateway.CfnModel(
+            self, route.schema, rest_api_id=self.api.rest_api_id, content_type="application/json", name=route.schema,
+            schema=schema,
+        )  # fmt: skip
+        return apigateway.Model.from_model_name(self, f"{route.schema}Model", model.ref)
+
+    def _add(
+        self,
+        route: Route,
+        integration: apigateway.Integration,
+        settings: ApiSettings,
+        model: apigateway.IModel | None,
+    ) -> None:
         resource = self.api.root.resource_for_path(route.path)
         keyed = settings.key_required and not route.open
         # HEAD goes with GET (RFC 9110); a preflight (Fetch standard) carries no key.
-        methods = [resource.add_method(route.method, integration, api_key_required=keyed)]
+        method = resource.add_method(
+            route.method,
+            integration,
+            api_key_required=keyed,
+            request_models=None if model is None else {"application/json": model},
+            request_validator=None if model is None else self._validator,
+        )
+        methods = [method]
         if route.method == "GET":
             methods.append(resource.add_method("HEAD", integration, api_key_required=keyed))
         preflight = None
@@ -195,18 +155,6 @@ class ClassifierApi(Construct):
             "Stage and usage plan throttle, and reserved concurrency caps the cost; rules that inspect bodies see only "
             "the first 16 KB of a picture.",
         )
-
-    def _add_problems(self, cors_origins: Sequence[str]) -> None:
-        for problem in PROBLEMS:
-            body = {
-                "type": PROBLEM_TYPE + problem.code,
-                "title": problem.title,
-                "status": problem.status,
-                "detail": problem.detail,
-                "code": problem.code,
-                "request_id": "$context.requestId",
-            }
-            self._add_response(problem.response, problem.status, json.dumps(body), _cors_headers(cors_origins))
 
     def _add_response(self, name: str, status: int, template: str, headers: Mapping[str, str]) -> None:
         self.api.add_gateway_response(

@@ -11,7 +11,7 @@ from infra.cards import ModelCard
 from infra.components.api import ClassifierApi
 from infra.components.classifier_function import ClassifierFunction, retention
 from infra.components.monitoring import Monitoring
-from infra.routes import read_routes
+from infra.contract import read_contract
 from infra.settings import PROJECT_ROOT, Settings
 
 
@@ -45,7 +45,7 @@ class InferenceStack(cdk.Stack):
             tracing=settings.function.tracing,
             log_retention=retention(settings.function.log_retention_days),
             removal_policy=removal_policy,
-            routes=read_routes(PROJECT_ROOT / "docs" / "openapi.json"),
+            contract=read_contract(PROJECT_ROOT / "docs" / "openapi.json"),
         )
         monitoring = Monitoring(
             self,

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Synthesized, synthesize
+from conftest import ROOT, Synthesized, synthesize
 
-from infra.components.api import PROBLEMS
+from infra.contract import read_contract
 
 ALARMS = {
     "FunctionErrorRate", "FunctionThrottles", "FunctionDurationP99", "ApiErrorRate", "ApiLatencyP99",
@@ -198,13 +198,26 @@ def test_the_gateways_own_answers_are_problems(prod: Synthesized) -> None:
         each["Properties"]["ResponseType"]: each["Properties"]
         for each in prod.resources("AWS::ApiGateway::GatewayResponse").values()
     }
-    assert set(responses) == {problem.response for problem in PROBLEMS}
+    assert set(responses) == set(read_contract(ROOT / "docs" / "openapi.json").problems)
     for response in responses.values():
         body = json.loads(response["ResponseTemplates"]["application/json"])
         assert set(body) == {"type", "title", "status", "detail", "code", "request_id"}
         assert str(body["status"]) == response["StatusCode"]
         headers = response["ResponseParameters"]
         assert headers["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+
+
+def test_the_gateway_checks_bodies_that_are_json_and_nothing_else(prod: Synthesized) -> None:
+    models = {each["Properties"]["Name"] for each in prod.resources("AWS::ApiGateway::Model").values()}
+    assert models == {"BatchRequest", "UploadRequest"}
+    checked = [
+        each["Properties"]
+        for each in prod.resources("AWS::ApiGateway::Method").values()
+        if "RequestModels" in each["Properties"]
+    ]
+    assert [set(each["RequestModels"]) for each in checked] == [{"application/json"}] * 2
+    assert all(each["RequestValidatorId"] for each in checked)
+    assert prod.only("AWS::ApiGateway::RequestValidator")["ValidateRequestBody"] is True
 
 
 def test_the_topic_is_encrypted_and_cloudwatch_may_use_its_key(prod: Synthesized) -> None:
