@@ -27,7 +27,7 @@ MAX_BYTES = 1_000_000
 BINS = 10
 CLOSE = 1e-4
 GOLDEN_MARGIN = 0.8
-GOLDEN_TOLERANCE = 0.03
+GOLDEN_TOLERANCE = 0.02
 Z_95 = 1.959964
 
 
@@ -118,8 +118,18 @@ def best_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     return min(candidates, key=lambda value: log_loss(probability(logits, value), targets))
 
 
-def evaluate(graph: Path, held_out: list[Photo], labels: tuple[str, ...]) -> tuple[float, dict[str, Any]]:
-    """Measure the graph through the endpoint's own reading of the files; return the temperature and the figures."""
+def pooled_temperature(tried: np.ndarray, targets: np.ndarray) -> float:
+    return best_temperature(tried.ravel(), np.tile(targets, len(tried)))
+
+
+def evaluate(
+    graph: Path, held_out: list[Photo], labels: tuple[str, ...], tried: np.ndarray
+) -> tuple[float, dict[str, Any]]:
+    """Measure the graph through the endpoint's own reading of the files; return the temperature and the figures.
+
+    The temperature is the best one for the logits of all seeds together, ``tried (seeds, photos)``: the seed that was
+    chosen for being right about these photos would ask for more confidence than it deserves on others.
+    """
     run = session(graph)
     contents = [item.path.read_bytes() for item in held_out]
     targets = np.array([item.target for item in held_out])
@@ -129,10 +139,10 @@ def evaluate(graph: Path, held_out: list[Photo], labels: tuple[str, ...]) -> tup
         return np.concatenate([run(served(content, spec)[None]).ravel() for content in contents])
 
     raw, in_full = logits(SPEC.jpeg_draft), logits(0)
-    temperature = best_temperature(raw, targets)
+    temperature = pooled_temperature(tried, targets)
     everyone = np.arange(len(targets))
     # Each photo with the temperature that all others ask for: what the fitted one is worth on photos it has not seen.
-    left_out = np.array([best_temperature(raw[everyone != i], targets[everyone != i]) for i in everyone])
+    left_out = np.array([pooled_temperature(tried[:, everyone != i], targets[everyone != i]) for i in everyone])
     answers = raw > 0
     right = int((answers == targets).sum())
     low, high = wilson(right, len(targets))
@@ -161,16 +171,16 @@ def evaluate(graph: Path, held_out: list[Photo], labels: tuple[str, ...]) -> tup
         },
         "measured_through": "model.onnx in ONNX Runtime, files read by loupe.image.decode and loupe.tensor.to_tensor",
         "notes": (
-            "Photos only; no drawing joined the training. The same photos chose among seeds and gave the temperature, "
-            "so the figures are somewhat better than on new photos; *_temperature_left_out gives each photo the "
-            "temperature that the others ask for."
+            "Photos only; no drawing joined the training. The same photos chose among the seeds, and all seeds' "
+            "answers on them gave the temperature: the figures are somewhat better than on new photos. "
+            "*_temperature_left_out gives each photo the temperature that the others ask for."
         ),
     }
     return temperature, figures
 
 
-def golden_cases(folder: Path, temperature: float) -> list[dict[str, Any]]:
-    """Answer every golden picture, with and without scaled JPEG decoding.
+def golden_cases(folder: Path, temperature: float, *, strict: bool) -> list[dict[str, Any]]:
+    """Answer every golden picture, with and without scaled JPEG decoding; ``strict`` refuses a poor answer.
 
     Raises
     ------
@@ -186,7 +196,7 @@ def golden_cases(folder: Path, temperature: float) -> list[dict[str, Any]]:
             item = served(content, replace(SPEC, jpeg_draft=jpeg_draft))
             straight = float(probability(run(item[None]), temperature).item())
             found.append(straight if scene.label == "straight" else 1 - straight)
-        if min(found) < GOLDEN_MARGIN:
+        if strict and min(found) < GOLDEN_MARGIN:
             raise SystemExit(f"golden/{name}: {scene.label} has {min(found):.3f}; at least {GOLDEN_MARGIN} is wanted.")
         cases.append(
             {
@@ -200,13 +210,19 @@ def golden_cases(folder: Path, temperature: float) -> list[dict[str, Any]]:
 
 
 def write_card(
-    folder: Path, held_out: list[Photo], labels: tuple[str, ...], training: dict[str, Any]
+    folder: Path,
+    held_out: list[Photo],
+    labels: tuple[str, ...],
+    training: dict[str, Any],
+    tried: np.ndarray,
+    *,
+    strict: bool = True,
 ) -> dict[str, Any]:
     """Measure ``folder``'s graph, write its ``card.json`` and return it."""
     import torch
 
     content = (folder / GRAPH).read_bytes()
-    temperature, figures = evaluate(folder / GRAPH, held_out, labels)
+    temperature, figures = evaluate(folder / GRAPH, held_out, labels, tried)
     card = {
         "$schema": "../card.schema.json",
         "name": "hair-type",
@@ -230,7 +246,7 @@ def write_card(
             "std": list(SPEC.std),
         },
         "output": {"name": OUTPUT, "kind": "logit", "labels": list(labels), "temperature": temperature},
-        "golden": golden_cases(folder, temperature),
+        "golden": golden_cases(folder, temperature, strict=strict),
         "evaluation": figures,
         "training": {**training, "torch": torch.__version__, "opset": OPSET},
         "provenance": {

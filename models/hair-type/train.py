@@ -13,7 +13,7 @@ import argparse
 import ast
 import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import draw
@@ -71,19 +71,31 @@ def trained(data: Data, recipe: Recipe, seed: int, work: Path) -> HairNet:
     return network
 
 
-def choose(data: Data, recipe: Recipe, seeds: list[int], work: Path) -> tuple[HairNet, int, list[dict[str, float]]]:
-    """Train every seed; return the best by validation accuracy, then log loss, and how each did."""
+@dataclass(frozen=True)
+class Choice:
+    """The best of the seeds, and what is known of all: ``logits`` on the validation photos are ``(seeds, photos)``."""
+
+    network: HairNet
+    seed: int
+    tried: list[dict[str, float]]
+    logits: np.ndarray
+
+
+def choose(data: Data, recipe: Recipe, seeds: list[int], work: Path) -> Choice:
+    """Train every seed and choose the best by validation accuracy, then log loss."""
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(True)
-    candidates = []
+    networks, tried, logits = [], [], []
     for seed in seeds:
         network = trained(data, recipe, seed, work)
         accuracy, log_loss = validate(network, data)
         print(f"seed {seed}: validation accuracy {accuracy:.4f}, log loss {log_loss:.4f}", flush=True)
-        candidates.append((accuracy, -log_loss, seed, network))
-    _, _, seed, network = max(candidates, key=lambda candidate: candidate[:2])
-    tried = [{"seed": s, "accuracy": round(a, 4), "log_loss": round(-n, 4)} for a, n, s, _ in candidates]
-    return network, seed, tried
+        networks.append(network)
+        tried.append({"seed": seed, "accuracy": round(accuracy, 4), "log_loss": round(log_loss, 4)})
+        with torch.inference_mode():
+            logits.append(network(torch.from_numpy(data.validation)).squeeze(1).numpy())
+    best = max(range(len(seeds)), key=lambda index: (tried[index]["accuracy"], -tried[index]["log_loss"]))
+    return Choice(networks[best], seeds[best], tried, np.stack(logits))
 
 
 def main() -> None:
@@ -104,21 +116,22 @@ def main() -> None:
         output = options.work / "quick"
     data = load(options.data, recipe)
     print(f"{len(data.targets)} photos to train on, {len(data.validation)} to validate on")
-    network, seed, tried = choose(data, recipe, options.seed, options.work)
+    choice = choose(data, recipe, options.seed, options.work)
 
     output.mkdir(parents=True, exist_ok=True)
     draw.write_golden(output / "golden")
-    release.export(network, output / release.GRAPH, data.validation)
+    release.export(choice.network, output / release.GRAPH, data.validation)
     training = {
         "script": "models/hair-type/train.py",
         "photos": len(data.targets),
         "drawings": 0,
-        "seed": seed,
-        "seeds_tried": tried,
+        "seed": choice.seed,
+        "seeds_tried": choice.tried,
         "chosen_by": "accuracy, then log loss, on the validation photos",
         "recipe": asdict(recipe),
     }
-    card = release.write_card(output, photos(options.data / "validation"), LABELS, training)
+    held_out = photos(options.data / "validation")
+    card = release.write_card(output, held_out, LABELS, training, choice.logits, strict=not options.quick)
     print(json.dumps(card["evaluation"], indent=2))
     print(json.dumps(card["golden"], indent=2))
 

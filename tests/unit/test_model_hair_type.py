@@ -16,12 +16,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from PIL import Image, ImageOps
-
 from loupe.card import Card, GoldenCase, InputSpec, Resize, load_card
 from loupe.image import Limits, decode
 from loupe.prediction import read
 from loupe.tensor import to_tensor
+from PIL import Image, ImageOps
 
 FOLDER = Path(__file__).resolve().parents[2] / "models" / "hair-type"
 CARD = load_card(FOLDER)
