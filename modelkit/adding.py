@@ -164,7 +164,7 @@ def _pixels(dtype: str, channels: int, answers: Answers, questions: dict[str, st
         fields["color"] = "L"
     elif answers.color is not None:
         fields["color"] = answers.color
-    elif preset is None:
+    elif preset is None and "--preprocess" not in questions:
         questions.setdefault(
             "--color", "RGB or BGR: the channel order of training (OpenCV reads BGR, most others RGB)."
         )

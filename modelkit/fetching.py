@@ -113,6 +113,7 @@ def _download(url: str, partial: Path, file: ModelFile, progress: Progress) -> N
     try:
         response = opener.open(request, timeout=_TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
             return
         raise OSError(f"the server answered {error.code} {error.reason}") from None

@@ -43,7 +43,7 @@ def _to_be_had(seen: Inspection, models_dir: Path) -> list[str]:
     """Which card names a URL for a file that is missing."""
     missing = {file.location for file in seen.missing}
     found = []
-    for path in sorted(models_dir.glob("*/card.json")):
+    for path in sorted({*models_dir.glob("*/card.json"), *DEFAULT_MODELS_DIR.glob("*/card.json")}):
         for file in load_card(path.parent).files:
             if file.path in missing and file.urls:
                 command = f"python -m modelkit fetch {path.parent.name}"

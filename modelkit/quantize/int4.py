@@ -68,7 +68,8 @@ def int4_weights(proto: onnx.ModelProto, block: int) -> onnx.ModelProto:
     result = onnx.ModelProto()
     result.CopyFrom(proto)
     graph = result.graph
-    chosen = {node.output[0] for node in layers(graph, LEAST_WEIGHTS)}
+    # A layer with fewer inputs than a block would be padded to more bytes than it has now.
+    chosen = {node.output[0] for node in layers(graph, LEAST_WEIGHTS) if _inputs(graph, node) >= block}
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         nodes += _replaced(graph, node, block) if node.output[0] in chosen else [node]
@@ -81,11 +82,19 @@ def int4_weights(proto: onnx.ModelProto, block: int) -> onnx.ModelProto:
     return result
 
 
+def _inputs(graph: onnx.GraphProto, node: onnx.NodeProto) -> int:
+    sides = initializers(graph)[node.input[1]].dims
+    return int(sides[1] if _transposed(node) else sides[0])
+
+
+def _transposed(node: onnx.NodeProto) -> bool:
+    return any(item.name == "transB" and item.i for item in node.attribute)
+
+
 def _replaced(graph: onnx.GraphProto, node: onnx.NodeProto, block: int) -> list[onnx.NodeProto]:
     weights = initializers(graph)
     weight = numpy_helper.to_array(weights[node.input[1]])
-    transposed = any(item.name == "transB" and item.i for item in node.attribute)
-    matrix = np.ascontiguousarray(weight if transposed else weight.T, np.float32)
+    matrix = np.ascontiguousarray(weight if _transposed(node) else weight.T, np.float32)
     outputs, inputs = matrix.shape
     packed: tuple[npt.NDArray[Any], ...] = quantize_blocks(matrix, block)
     names = [f"{node.input[1]}_{part}" for part in ("int4", "scales", "zero_points")]

@@ -1,0 +1,181 @@
+"""From a file to a folder with a complete card; what the graph does not say is asked, never guessed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loupe.card import load_card
+from loupe.classifier import Classifier
+from onnx import TensorProto
+from onnx_zoo import SIDE, classifier, picture, save
+from typer.testing import CliRunner, Result
+
+from modelkit.adding import Answers, plan
+from modelkit.checks import passed
+from modelkit.cli import app
+from modelkit.errors import MissingAnswersError
+from modelkit.verify import verify
+
+GIVEN = ["--preprocess", "unit", "--resize", "bilinear"]
+
+
+def add(file: Path, models: Path, *options: str, name: str = "mine") -> Result:
+    return CliRunner().invoke(app, ["add", str(file), "--name", name, "--models-dir", str(models), *options])
+
+
+@pytest.mark.parametrize(
+    ("graph", "options", "expected"),
+    [
+        ({}, ["--labels", "red,blue"], {"kind": "logit"}),
+        ({"end": "Sigmoid"}, ["--labels", "red,blue"], {"kind": "probability"}),
+        ({"outputs": 3}, ["--labels", "red,green,blue"], {"kind": "logits"}),
+        ({"end": "Softmax", "outputs": 3}, ["--labels", "red,green,blue"], {"kind": "probabilities"}),
+        ({"outputs": 3, "spatial": True}, ["--labels", "red,green,blue"], {"kind": "logits"}),
+        ({"layout": "NHWC"}, ["--labels", "red,blue"], {"layout": "NHWC"}),
+        ({"channels": 1}, ["--labels", "dark,light"], {"color": "L"}),
+        ({"batch": 1}, ["--labels", "red,blue"], {}),
+        ({"batch": 4}, ["--labels", "red,blue"], {}),
+        ({"dtype": TensorProto.FLOAT16}, ["--labels", "red,blue"], {"dtype": "float16"}),
+        ({"side": "side"}, ["--labels", "red,blue", "--size", "20x18"], {"width": 20, "height": 18}),
+        ({}, ["--labels", "red,blue", "--color", "BGR"], {"color": "BGR"}),
+        (
+            {},
+            ["--labels", "red,blue", "--shortest", "20"],
+            {"resize": {"filter": "bilinear", "fit": "crop", "shortest": 20}},
+        ),
+        ({}, ["--labels", "red,blue", "--mean", "1,2,3"], {"mean": [1, 2, 3], "scale": "1/255"}),
+    ],
+)  # fmt: skip
+def test_every_kind_of_model_becomes_a_verified_folder(
+    tmp_path: Path, graph: dict[str, Any], options: list[str], expected: dict[str, Any]
+) -> None:
+    result = add(save(classifier(**graph), tmp_path / "net.onnx"), tmp_path / "models", *GIVEN, *options)
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "models" / "mine"
+    raw = json.loads((folder / "card.json").read_bytes())
+    assert {key: (raw["input"] | raw["output"])[key] for key in expected} == expected
+    assert passed(verify(folder))
+    assert sorted(path.name for path in folder.iterdir()) == ["card.json", "model.onnx"]
+
+
+def test_uint8_needs_no_preprocessing(tmp_path: Path) -> None:
+    file = save(classifier(dtype=TensorProto.UINT8, gain=0.04), tmp_path / "net.onnx")
+    result = add(file, tmp_path / "models", "--labels", "red,blue", "--resize", "nearest")
+    assert result.exit_code == 0, result.output
+    assert load_card(tmp_path / "models" / "mine").input.scale == 1
+
+
+def test_external_data_keeps_its_name(tmp_path: Path) -> None:
+    file = save(classifier(), tmp_path / "net.onnx", external="net.onnx.data")
+    assert add(file, tmp_path / "models", *GIVEN, "--labels", "red,blue").exit_code == 0
+    card = load_card(tmp_path / "models" / "mine")
+    assert [each.path for each in card.files] == ["model.onnx", "net.onnx.data"]
+    assert Classifier.load(card.directory)
+
+
+def test_golden_pictures_are_copied_and_their_answers_kept(tmp_path: Path) -> None:
+    file = save(classifier(), tmp_path / "net.onnx")
+    blue, red = picture(tmp_path, "blue"), picture(tmp_path, "red")
+    result = add(
+        file, tmp_path / "models", *GIVEN, "--labels", "red,blue", "--golden", f"{blue}=blue", "--golden", f"{red}=red"
+    )
+    assert result.exit_code == 0, result.output
+    card = load_card(tmp_path / "models" / "mine")
+    assert [case.label for case in card.golden] == ["blue", "red"]
+    assert all((card.directory / case.image).is_file() and case.probability > 0.6 for case in card.golden)
+
+
+def test_a_golden_picture_that_comes_out_wrong_stops_it_with_a_hint(tmp_path: Path) -> None:
+    file = save(classifier(), tmp_path / "net.onnx")
+    blue = picture(tmp_path, "blue")
+    options = [*GIVEN, "--labels", "red,blue", "--golden", f"{blue}=blue", "--color", "BGR"]
+    result = add(file, tmp_path / "models", *options)
+    assert result.exit_code == 3
+    assert "comes out as red" in result.output
+    assert "input.color 'RGB'" in result.output
+    assert not list((tmp_path / "models").iterdir())
+
+
+def test_what_is_missing_is_listed_all_at_once(tmp_path: Path) -> None:
+    file = save(classifier("Tanh", side="side"), tmp_path / "net.onnx")
+    result = add(file, tmp_path / "models")
+    assert result.exit_code == 3
+    for option in ("--labels", "--preprocess", "--resize", "--kind", "--size"):
+        assert option in result.output
+    assert not (tmp_path / "models").exists()
+
+
+def test_questions_name_options_in_the_order_of_a_card(tmp_path: Path) -> None:
+    file = save(classifier(), tmp_path / "net.onnx")
+    with pytest.raises(MissingAnswersError) as caught:
+        plan(file, "mine", Answers())
+    assert list(caught.value.questions) == ["--preprocess", "--resize", "--labels"]
+
+
+@pytest.mark.parametrize(
+    ("graph", "options", "sentence"),
+    [
+        ({"dtype": TensorProto.DOUBLE}, [], "float64; served are float32, float16, uint8"),
+        ({}, ["--layout", "NHWC"], "--layout NHWC contradicts the graph"),
+        ({}, ["--size", "224x224"], f"--size 224x224 contradicts the graph, which takes {SIDE}x{SIDE}"),
+        ({}, ["--kind", "probability"], "--kind probability contradicts the graph"),
+        ({"end": "Sigmoid"}, ["--kind", "logit"], "--kind logit contradicts the graph"),
+        ({}, ["--labels", "a,b,c"], "3 labels were given, but output 'scores' (logit, 1 number(s)) needs 2"),
+        ({"outputs": 3}, ["--labels", "a,b"], "2 labels were given"),
+        ({"outputs": 3, "end": "ArgMax"}, ["--labels", "a,b,c"], "gives chosen classes, not scores"),
+        ({"channels": 1}, ["--preprocess", "imagenet"], "is for 3 channels, but the input has 1"),
+        ({}, ["--preprocess", "magic"], "--preprocess magic is unknown"),
+        ({}, ["--resize", "soft"], "--resize soft is unknown"),
+        ({}, ["--output", "other"], "--output other is none of the graph's outputs"),
+        ({}, ["--color", "L"], "--color L contradicts the graph"),
+        ({}, ["--labels", "a,a"], "must differ from each other"),
+        ({}, ["--golden", "none.jpg=red"], "Golden picture none.jpg is missing"),
+    ],
+)
+def test_contradictions_are_sentences(tmp_path: Path, graph: dict[str, Any], options: list[str], sentence: str) -> None:
+    file = save(classifier(**graph), tmp_path / "net.onnx")
+    defaults = {"--labels": "red,blue", "--preprocess": "unit", "--resize": "bilinear"}
+    given = defaults | dict(zip(options[::2], options[1::2], strict=True))
+    result = add(file, tmp_path / "models", *[part for pair in given.items() for part in pair])
+    assert result.exit_code == 3, result.output
+    assert sentence in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "models").exists() or not list((tmp_path / "models").iterdir())
+
+
+@pytest.mark.parametrize("option", [["--mean", "a,b"], ["--size", "big"], ["--scale", "x"], ["--golden", "nolabel"]])
+def test_an_option_that_does_not_parse_is_a_usage_error(tmp_path: Path, option: list[str]) -> None:
+    file = save(classifier(), tmp_path / "net.onnx")
+    assert add(file, tmp_path / "models", *option).exit_code == 2
+
+
+def test_a_name_is_not_taken_twice_unless_told(tmp_path: Path) -> None:
+    file = save(classifier(), tmp_path / "net.onnx")
+    options = [*GIVEN, "--labels", "red,blue"]
+    assert add(file, tmp_path / "models", *options).exit_code == 0
+    refused = add(file, tmp_path / "models", *options)
+    assert refused.exit_code == 3
+    assert "is there already" in refused.output
+    assert add(file, tmp_path / "models", *options, "--replace").exit_code == 0
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["mine"]
+
+
+def test_an_interruption_leaves_nothing_half_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    file = save(classifier(), tmp_path / "net.onnx")
+    monkeypatch.setattr("modelkit.adding.Classifier.load", interrupt)
+    result = add(file, tmp_path / "models", *GIVEN, "--labels", "red,blue")
+    assert result.exit_code == 130
+    assert not list((tmp_path / "models").iterdir())
+
+
+def test_json_holds_the_card_and_the_checks(tmp_path: Path) -> None:
+    file = save(classifier(), tmp_path / "net.onnx")
+    told = json.loads(add(file, tmp_path / "models", *GIVEN, "--labels", "red,blue", "--json").stdout)
+    assert told["card"]["output"]["labels"] == ["red", "blue"]
+    assert {check["status"] for check in told["checks"]} == {"pass", "warn"}

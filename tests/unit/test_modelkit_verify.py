@@ -1,0 +1,240 @@
+"""Every mistake gets a failing line that says what to change."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx_zoo import classifier, picture, save
+from typer.testing import CliRunner
+
+from modelkit.adding import Answers, add
+from modelkit.checks import Check, passed
+from modelkit.cli import app
+from modelkit.folders import describe_file, write_card
+from modelkit.verify import verify
+
+
+def make(tmp_path: Path, name: str = "mine", *, golden: bool = True, external: str | None = None, **graph: Any) -> Path:
+    """A folder with the zoo's red-or-blue model, and a golden picture of each."""
+    file = save(classifier(**graph), tmp_path / "source" / "net.onnx", external=external)
+    cases = tuple((picture(tmp_path, label), label) for label in ("red", "blue")) if golden else ()
+    answers = Answers(labels=("red", "blue"), preprocess="unit", resize="bilinear", golden=cases)
+    return add(file, tmp_path / "models", name, answers)
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    raw = json.loads((folder / "card.json").read_bytes())
+    change(raw)
+    write_card(folder, raw)
+
+
+def failures(folder: Path) -> list[Check]:
+    return [check for check in verify(folder) if check.status == "fail"]
+
+
+def told(folder: Path) -> str:
+    return " ".join(f"{check.detail} {check.fix}" for check in failures(folder))
+
+
+def test_a_right_model_passes_every_check(tmp_path: Path) -> None:
+    checks = verify(make(tmp_path))
+    assert passed(checks)
+    names = [check.name for check in checks]
+    assert names == [
+        "card", "file model.onnx", "graph", "range", "batch", "repetition", "finite", "golden golden/red-0.png",
+        "golden golden/blue-0.png",
+    ]  # fmt: skip
+    assert [check.name for check in verify(tmp_path / "models" / "mine", cheap=True)] == ["card", "file model.onnx"]
+
+
+def test_a_model_without_golden_cases_passes_with_a_warning(tmp_path: Path) -> None:
+    last = verify(make(tmp_path, golden=False))[-1]
+    assert (last.name, last.status) == ("golden", "warn")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda raw: raw.update(extra=1), "extra is not a known key"),
+        (lambda raw: raw.update(name="other"), "The card says 'other', its folder is 'mine'"),
+        (lambda raw: raw["input"].update(layout="NHWC"), "says NHWC"),
+        (lambda raw: raw["input"].update(width=224, height=224), "224"),
+        (lambda raw: raw["input"].update(dtype="float16"), "says dtype float16, but input 'image' is tensor(float)"),
+        (lambda raw: raw["input"].update(name="x"), "says input 'x', but model.onnx has 'image'"),
+        (lambda raw: raw["output"].update(name="y"), "says output 'y', but model.onnx has 'scores'"),
+        (lambda raw: raw["output"].update(kind="logits"), "needs 2 number(s) for a picture, but output"),
+        (lambda raw: raw["output"].update(kind="probability"), "no sigmoid was applied"),
+        (lambda raw: raw["files"][0].update(bytes=3), "bytes where the card says 3"),
+        (lambda raw: raw["files"][0].update(sha256="0" * 64), "not the card's 000"),
+        (lambda raw: raw["golden"][0].update(image="golden/none.jpg"), "golden/none.jpg is missing"),
+    ],
+)  # fmt: skip
+def test_a_wrong_card_is_told_in_a_sentence(tmp_path: Path, change: Callable[[Any], None], sentence: str) -> None:
+    folder = make(tmp_path)
+    edit(folder, change)
+    assert sentence in told(folder)
+    result = CliRunner().invoke(app, ["verify", "mine", "--models-dir", str(folder.parent)])
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("change", "suggestion"),
+    [
+        (lambda raw: raw["input"].update(color="BGR"), "input.color 'RGB'"),
+        (lambda raw: raw["input"].update(scale=1), "preprocessing 'unit'"),
+        (
+            lambda raw: raw["input"].update(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),
+            "preprocessing 'unit'",
+        ),
+        (lambda raw: raw["output"].update(labels=["blue", "red"]), "output.labels ['red', 'blue']"),
+    ],
+)
+def test_preprocessing_that_moves_golden_answers_is_traced(
+    tmp_path: Path, change: Callable[[Any], None], suggestion: str
+) -> None:
+    folder = make(tmp_path)
+    edit(folder, change)
+    assert suggestion in told(folder)
+
+
+def test_a_filter_that_moves_golden_answers_is_traced(tmp_path: Path) -> None:
+    """Stripes of one pixel: nearest sees one colour of them, bilinear their mean."""
+    folder = make(tmp_path)
+    pixels = np.zeros((128, 128, 3), np.uint8)
+    pixels[:, 0::2] = (230, 20, 20)
+    pixels[:, 1::2] = (20, 20, 235)
+    from PIL import Image
+
+    Image.fromarray(pixels).save(folder / "golden" / "stripes.png")
+    raw = json.loads((folder / "card.json").read_bytes())
+    raw["golden"] = [{"image": "golden/stripes.png", "label": "blue", "probability": 0.5, "tolerance": 0.01}]
+    write_card(folder, raw)
+    seen = next(check.detail for check in verify(folder) if check.name.startswith("golden"))
+    raw["golden"][0]["probability"] = float(seen.split()[1].rstrip(","))
+    write_card(folder, raw)
+    if passed(verify(folder)):
+        raw["input"]["resize"]["filter"] = "nearest"
+        write_card(folder, raw)
+    assert "input.resize.filter 'bilinear'" in told(folder)
+
+
+def test_a_sigmoid_that_would_come_twice_is_found(tmp_path: Path) -> None:
+    folder = make(tmp_path, end="Sigmoid")
+    edit(folder, lambda raw: raw["output"].update(kind="logit"))
+    assert "sigmoid would be applied twice" in told(folder)
+    assert "Set output.kind to 'probability'" in told(folder)
+
+
+def test_data_that_is_missing_cut_off_renamed_or_unlisted_is_told(tmp_path: Path) -> None:
+    folder = make(tmp_path, external="net.onnx.data")
+    data = folder / "net.onnx.data"
+    whole = data.read_bytes()
+    data.write_bytes(whole[:-8])
+    assert "net.onnx.data is cut off" in told(folder)
+    data.write_bytes(whole)
+    data.rename(folder / "model.onnx.data")
+    assert "rename model.onnx.data to net.onnx.data" in told(folder)
+    (folder / "model.onnx.data").unlink()
+    assert "net.onnx.data is missing in mine/" in told(folder)
+    data.write_bytes(whole)
+    edit(folder, lambda raw: raw["files"].pop())
+    assert "which the card does not list" in told(folder)
+
+
+def replace_graph(folder: Path, proto: Any) -> None:
+    save(proto, folder / "model.onnx")
+    edit(folder, lambda raw: raw.update(files=[describe_file(folder, "model.onnx")]))
+
+
+def test_weights_that_are_not_numbers_are_found(tmp_path: Path) -> None:
+    folder = make(tmp_path, golden=False)
+    proto = classifier()
+    broken = numpy_helper.from_array(np.array([np.nan], np.float32), "down_bias")
+    next(each for each in proto.graph.initializer if each.name == "down_bias").CopyFrom(broken)
+    replace_graph(folder, proto)
+    assert [check.name for check in failures(folder)] == ["finite"]
+
+
+def test_a_random_operator_left_in_the_graph_is_found(tmp_path: Path) -> None:
+    folder = make(tmp_path, golden=False)
+    proto = classifier()
+    proto.graph.node[-1].output[0] = "clean"
+    proto.graph.node.extend(
+        [
+            helper.make_node("RandomNormalLike", ["clean"], ["noise"], scale=0.5),
+            helper.make_node("Add", ["clean", "noise"], ["scores"]),
+        ]
+    )
+    replace_graph(folder, proto)
+    assert {check.name for check in failures(folder)} >= {"repetition"}
+
+
+def test_pictures_that_move_each_other_in_a_batch_are_found(tmp_path: Path) -> None:
+    folder = make(tmp_path, golden=False)
+    proto = classifier()
+    proto.graph.node[-1].output[0] = "clean"
+    proto.graph.node.extend(
+        [
+            helper.make_node("ReduceMean", ["clean"], ["mean"], axes=[0], keepdims=1),
+            helper.make_node("Sub", ["clean", "mean"], ["centred"]),
+            helper.make_node("Sum", ["centred", "clean"], ["scores"]),
+        ]
+    )
+    replace_graph(folder, proto)
+    assert [check.name for check in failures(folder)] == ["batch"]
+
+
+def test_independent_probabilities_are_a_warning(tmp_path: Path) -> None:
+    file = save(classifier("Sigmoid", outputs=3), tmp_path / "net.onnx")
+    answers = Answers(labels=("red", "green", "blue"), preprocess="unit", resize="bilinear")
+    checks = verify(add(file, tmp_path / "models", "mine", answers))
+    assert passed(checks)
+    assert "do not add up to 1" in next(check.detail for check in checks if check.status == "warn")
+
+
+def test_a_card_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    (folder / "card.json").write_text("{")
+    assert len(verify(folder)) == 1
+    assert "cannot be read" in told(folder)
+
+
+def test_all_models_are_verified_where_none_is_named(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    shutil.copytree(folder, folder.parent / "second")
+    edit(folder.parent / "second", lambda raw: raw.update(name="second"))
+    # A card whose weights are fetched, and have not been, is no failure.
+    absent = folder.parent / "absent"
+    shutil.copytree(folder, absent)
+    edit(
+        absent, lambda raw: (raw.update(name="absent"), raw["files"][0].update(urls=["https://example.com/model.onnx"]))
+    )
+    (absent / "model.onnx").unlink()
+    result = CliRunner().invoke(app, ["verify", "--json", "--models-dir", str(folder.parent)])
+    assert result.exit_code == 0
+    value = json.loads(result.stdout)
+    assert value["passed"]
+    assert set(value["models"]) == {"mine", "second"}
+
+
+def test_an_unknown_model_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    result = CliRunner().invoke(app, ["verify", "other", "--models-dir", str(folder.parent)])
+    assert result.exit_code == 3
+    assert "(there: mine)" in result.output
+
+
+def test_float16_and_uint8_models_verify(tmp_path: Path) -> None:
+    for dtype, gain in ((TensorProto.FLOAT16, 4.0), (TensorProto.UINT8, 0.04)):
+        file = save(classifier(dtype=dtype, gain=gain), tmp_path / "net.onnx")
+        preprocess = "raw" if dtype == TensorProto.UINT8 else "unit"
+        answers = Answers(labels=("red", "blue"), preprocess=preprocess, resize="bilinear")
+        assert passed(verify(add(file, tmp_path / "models", f"m{dtype}", answers)))
