@@ -28,14 +28,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print a line for each suite, then every reason for which a test was skipped, by name."""
+    """Print a line for each suite, what tests noted, then every reason for which a test was skipped, by name.
+
+    A test notes something with ``record_property("note", "...")``.
+    """
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     seconds: Counter[str] = Counter()
     reasons: dict[str, list[str]] = defaultdict(list)
+    notes: list[str] = []
     for outcome in OUTCOMES:
         for report in terminalreporter.stats.get(outcome, []):
             suite = _suite(report.nodeid)
             counts[suite][outcome] += 1
+            notes.extend(str(value) for name, value in report.user_properties if name == "note")
             if outcome == "skipped":
                 reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
                 reasons[f"{suite}: {reason.removeprefix('Skipped: ')}"].append(report.nodeid.split("::", 1)[-1])
@@ -51,6 +56,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         shown = ", ".join(f"{counts[suite][outcome]} {outcome}" for outcome in OUTCOMES if counts[suite][outcome])
         write(f"{suite:<10} {seconds[suite]:6.1f} s  {shown}")
     write("")
+    for note in notes:
+        write(note)
     if not reasons:
         write("Nothing was skipped.")
     else:

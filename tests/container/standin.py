@@ -1,0 +1,101 @@
+"""Make the root folder of a stand-in for the AWS base image: python -m tests.container.standin.
+
+The AWS base cannot be pulled everywhere; these tests then build on what debootstrap makes of Debian 13. Its own
+Python is a 3.13, so the stand-in needs no interpreter of the machine at hand and runs on the C library that it was
+built for; pip is Debian's. /var/lang/bin names that Python as the AWS base does. From the project come awslambdaric
+and the runtime interface emulator, at the places where the AWS base has them. Beside the operating system, this is
+left out on purpose: boto3, which a plain request must not need.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from localcloud.state import PROJECT, runtime_emulator
+
+DEBIAN = "trixie"
+DEBIAN_PYTHON = "/usr/bin/python3.13"
+MIRROR = "http://deb.debian.org/debian"
+PACKAGES = ("ca-certificates", "python3", "python3-pip")
+PARTS = Path(__file__).parent / "standin"
+CACHE = PROJECT / ".local" / "container"
+# What a package manager leaves behind, and device files, which a container engine makes itself.
+LEFT_OUT = ("dev/*", "proc/*", "var/cache/*", "var/lib/apt/lists/*", "var/log/*", "usr/share/doc/*", "usr/share/man/*")
+
+
+class StandInError(Exception):
+    """This machine cannot make the stand-in; the message says why."""
+
+
+def digest() -> str:
+    """Name of the stand-in that these sources make: the same name, the same content."""
+    total = hashlib.sha256(f"{version('awslambdaric')} {platform.machine()}".encode())
+    for path in (Path(__file__), *sorted(PARTS.iterdir()), runtime_emulator()):
+        total.update(path.read_bytes())
+    return total.hexdigest()[:12]
+
+
+def context() -> Path:
+    """Return the build context of standin/Dockerfile: made once (about 80 s), then kept in .local/container.
+
+    Raises
+    ------
+    StandInError
+        If it is not there yet and cannot be made.
+    """
+    folder = CACHE / digest()
+    if folder.is_dir():
+        return folder
+    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
+        raise StandInError("making it takes root and debootstrap")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix="partial-") as scratch:
+        root, made = Path(scratch, "root"), Path(scratch, "context")
+        made.mkdir()
+        _run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", DEBIAN, str(root), MIRROR)
+        _add_lambda(root)
+        left_out = [f"--exclude=./{pattern}" for pattern in LEFT_OUT]
+        _run("tar", "-C", str(root), "--numeric-owner", *left_out, "-cf", str(made / "root.tar"), ".")
+        shutil.copyfile(PARTS / "Dockerfile", made / "Dockerfile")
+        for old in CACHE.iterdir():
+            if old != Path(scratch):
+                shutil.rmtree(old)
+        made.rename(folder)
+    return folder
+
+
+def _add_lambda(root: Path) -> None:
+    for name in ("var/lang/bin", "var/runtime", "var/task", "opt/python"):
+        (root / name).mkdir(parents=True)
+    for name in ("python", "python3", Path(DEBIAN_PYTHON).name):
+        (root / "var/lang/bin" / name).symlink_to(DEBIAN_PYTHON)
+    _run(
+        sys.executable, "-m", "pip", "install", "--quiet", "--target", str(root / "var/runtime"),
+        "--python-version", "3.13", "--only-binary=:all:", f"awslambdaric=={version('awslambdaric')}",
+    )  # fmt: skip
+    for source, target in (
+        (runtime_emulator(), "usr/local/bin/aws-lambda-rie"),
+        (PARTS / "bootstrap", "var/runtime/bootstrap"),
+        (PARTS / "lambda-entrypoint.sh", "lambda-entrypoint.sh"),
+    ):
+        shutil.copyfile(source, root / target)
+        (root / target).chmod(0o755)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+    if done.returncode != 0:
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-3:]
+        raise StandInError(f"{Path(command[0]).name} failed: {' / '.join(last)}")
+
+
+if __name__ == "__main__":
+    print(context())

@@ -1,0 +1,54 @@
+"""The image as it is started: not as root, on a file system that cannot be written, with no network."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from localcloud.models import Golden
+from tests.container.image import Function, payload, rest_event
+
+BOUNDARY = "edge-of-a-part"
+
+
+def assert_right(result: dict[str, object], picture: Golden) -> None:
+    assert result.get("label") == picture.label, result
+    assert result["probability"] == pytest.approx(picture.probability, abs=picture.tolerance)
+
+
+def test_it_is_right_about_every_golden_picture(function: Function, pictures: list[Golden]) -> None:
+    for picture in pictures:
+        assert_right(function.invoke(payload(picture)), picture)
+
+
+def test_it_takes_a_form_by_the_rest_api(function: Function, pictures: list[Golden]) -> None:
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n'
+    part = f"{head}Content-Type: image/jpeg\r\n\r\n".encode() + pictures[0].path.read_bytes()
+    body = part + f"\r\n--{BOUNDARY}--\r\n".encode()
+    event = rest_event("POST", "/v1/classify", body, f"multipart/form-data; boundary={BOUNDARY}")
+    answer = function.invoke(event)
+    assert answer["statusCode"] == 200, answer
+    assert_right(json.loads(answer["body"]), pictures[0])
+
+
+def test_it_has_the_page_for_people(function: Function) -> None:
+    answer = function.invoke(rest_event("GET", "/"))
+    assert answer["statusCode"] == 200, answer
+    assert "<html" in answer["body"]
+
+
+def test_a_broken_picture_is_the_callers_problem(function: Function) -> None:
+    assert function.invoke({"image": "bm90IGEgcGljdHVyZQ=="})["error"]["status"] in {415, 422}
+
+
+def test_it_can_write_nowhere_but_to_tmp(function: Function) -> None:
+    attempt = (
+        "import os\n"
+        "for folder in ('/var/task', '/var/runtime', '/', '/tmp'):\n"
+        "    try: open(f'{folder}/probe', 'w').close(); print(folder)\n"
+        "    except OSError: pass\n"
+        "print(os.getuid())"
+    )
+    printed = function.engine.exec(function.container, "python3", "-c", attempt).decode().split()
+    assert printed == ["/tmp", "993"]
