@@ -5,12 +5,13 @@ Event formats: API Gateway REST proxy (payload 1.0), HTTP API and function URL (
 
 from __future__ import annotations
 
-import base64
 import binascii
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
+
+import pybase64
 
 from loupe.errors import RequestInvalid
 
@@ -40,7 +41,7 @@ class HttpRequest:
         if not self.is_base64:
             return self.text.encode("utf-8", "surrogatepass")
         try:
-            return base64.b64decode(self.text, validate=True)
+            return pybase64.b64decode(self.text, validate=True)
         except (binascii.Error, ValueError):
             raise RequestInvalid("The event's body is marked as base64 and is not.") from None
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import pybase64
 
 from loupe.errors import BatchTooLarge, ImageTooLarge, Problem, RequestInvalid, UnsupportedMediaType
 from loupe.image import FORMAT_NAMES, Limits, media_type_of
@@ -193,7 +194,7 @@ def decode_base64(text: str, limits: Limits) -> bytes:
         raise ImageTooLarge(f"The image is larger than {limits.max_bytes:,} bytes. Send a smaller one.")
     packed = "".join(text.split())
     try:
-        data = base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
+        data = pybase64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise RequestInvalid('"image" is not valid base64.') from None
     if not data:
