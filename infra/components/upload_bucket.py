@@ -70,7 +70,8 @@ class UploadBucket(Construct):
 def grant_read(role: iam.IRole, location: str) -> None:
     """Let the role read the objects of ``bucket`` or ``bucket/prefix/``, and nothing about their bucket."""
     objects = f"{location if '/' in location else location + '/'}*"
-    _grant(role, "s3:GetObject", f"arn:{cdk.Aws.PARTITION}:s3:::{objects}")
+    for action in ("s3:GetObject", "s3:GetObjectVersion"):  # the second for requests that name a version
+        _grant(role, action, f"arn:{cdk.Aws.PARTITION}:s3:::{objects}")
     acknowledge(
         role.node.find_child("DefaultPolicy"),
         f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::{objects}]",
