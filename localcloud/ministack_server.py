@@ -1,4 +1,4 @@
-"""`python -m localcloud.ministack_server`: MiniStack, joined to the fleet and to our alarms, its transport taken for TLS."""
+"""`python -m localcloud.ministack_server`: MiniStack, joined to the fleet, our alarms and our transport."""
 
 from __future__ import annotations
 
