@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from loupe.json_fields import Fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Layout = Literal["NCHW", "NHWC"]
 Color = Literal["RGB", "BGR", "L"]
@@ -57,7 +59,7 @@ class Resize:
     """How an upright picture is brought to the input's size.
 
     ``fit`` is ``stretch`` (both sides, aspect ratio lost), ``crop`` (shortest side to ``shortest`` pixels, then the
-    centre) or ``pad`` (whole picture inside, ``pad_color`` around it). Filters are Pillow's, all antialiased but nearest.
+    centre) or ``pad`` (all of it inside, ``pad_color`` around it). Filters are Pillow's, all antialiased but nearest.
     """
 
     filter: Filter = "bilinear"
@@ -240,18 +242,18 @@ def _input(item: Fields) -> InputSpec:
     item.only(
         "name", "width", "height", "layout", "dtype", "color", "resize", "jpeg_draft", "icc", "scale", "mean", "std"
     )
-    color = cast(Color, item.choice("color", COLORS, "RGB"))
+    color = cast("Color", item.choice("color", COLORS, "RGB"))
     channels = 1 if color == "L" else 3
     spec = InputSpec(
         name=item.text("name"),
         width=item.integer("width"),
         height=item.integer("height"),
-        layout=cast(Layout, item.choice("layout", LAYOUTS, "NCHW")),
-        dtype=cast(Dtype, item.choice("dtype", DTYPES, "float32")),
+        layout=cast("Layout", item.choice("layout", LAYOUTS, "NCHW")),
+        dtype=cast("Dtype", item.choice("dtype", DTYPES, "float32")),
         color=color,
         resize=_resize(item.child("resize", {})),
         jpeg_draft=item.number("jpeg_draft", 0),
-        icc=cast(Icc, item.choice("icc", ICC, "ignore")),
+        icc=cast("Icc", item.choice("icc", ICC, "ignore")),
         scale=item.number("scale", 1, fraction=True),
         mean=item.numbers("mean", channels, 0.0),
         std=item.numbers("std", channels, 1.0),
@@ -272,7 +274,7 @@ def _input(item: Fields) -> InputSpec:
 
 def _resize(item: Fields) -> Resize:
     item.only("filter", "fit", "shortest", "pad_color")
-    fit = cast(Fit, item.choice("fit", FITS, "stretch"))
+    fit = cast("Fit", item.choice("fit", FITS, "stretch"))
     if "shortest" in item.value and fit != "crop":
         raise item.error("shortest", "belongs to fit 'crop' only")
     if "pad_color" in item.value and fit != "pad":
@@ -281,7 +283,7 @@ def _resize(item: Fields) -> Resize:
     if not all(value.is_integer() and 0 <= value <= 255 for value in (red, green, blue)):
         raise item.error("pad_color", "must be three whole numbers from 0 to 255")
     return Resize(
-        filter=cast(Filter, item.choice("filter", FILTERS, "bilinear")),
+        filter=cast("Filter", item.choice("filter", FILTERS, "bilinear")),
         fit=fit,
         shortest=item.optional_integer("shortest"),
         pad_color=(int(red), int(green), int(blue)),
@@ -290,7 +292,7 @@ def _resize(item: Fields) -> Resize:
 
 def _output(item: Fields) -> OutputSpec:
     item.only("name", "kind", "labels", "temperature")
-    kind = cast(Kind, item.choice("kind", KINDS))
+    kind = cast("Kind", item.choice("kind", KINDS))
     labels = item.texts("labels", least=2)
     if len(set(labels)) != len(labels):
         raise item.error("labels", "must differ from each other")

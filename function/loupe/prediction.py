@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loupe.errors import ModelFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from loupe.card import OutputSpec
 
 # What float16 or quantized graphs may leave [0, 1] by; more means that the number is no probability.

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tinymodel import write_model
-
 from loupe.classifier import Classifier
+from tinymodel import write_model
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

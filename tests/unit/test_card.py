@@ -10,7 +10,6 @@ from typing import Any
 import jsonschema
 import pytest
 import tinymodel
-
 from loupe import card as cards
 from loupe.card import CardError, InputSpec, Resize, load_card, parse_card
 
@@ -58,8 +57,9 @@ def test_everything_that_can_be_said() -> None:
     raw = tinymodel.card(
         variant="int8-static",
         description="Red or blue.",
-        input={"width": 224, "height": 192, "layout": "NHWC", "color": "BGR", "scale": 0.5, "jpeg_draft": 2, "icc": "srgb",
-               "mean": [1, 2, 3], "std": [4, 5, 6], "resize": {"filter": "bicubic", "fit": "crop", "shortest": 256}},
+        input={"width": 224, "height": 192, "layout": "NHWC", "color": "BGR", "scale": 0.5, "mean": [1, 2, 3],
+               "std": [4, 5, 6], "resize": {"filter": "bicubic", "fit": "crop", "shortest": 256},
+               "jpeg_draft": 2, "icc": "srgb"},
         output={"kind": "logits", "labels": ["a", "b", "c"], "temperature": 1.5},
         golden=[{"image": "golden/a.jpg", "label": "a", "probability": 0.5, "tolerance": 0.1}],
         evaluation={"accuracy": 0.9},
@@ -141,7 +141,7 @@ BAD: list[tuple[str, Any, str, bool]] = [
     ("output.labels", ["a", ""], "output.labels must be a list of texts", True),
     ("output.labels", "ab", "output.labels must be a list of texts", True),
     ("output.temperature", 0, "output.temperature must be positive", True),
-    ("output", {"name": "o", "kind": "probability", "labels": ["a", "b"], "temperature": 2}, "already a probability", True),
+    ("output", {"name": "o", "kind": "probability", "labels": ["a", "b"], "temperature": 2}, "already a prob", True),
     ("golden.0.label", "green", "is 'green', which is not one of the output's labels", False),
     ("golden.0.probability", 1.5, r"golden\[0\] needs a probability from 0 to 1", True),
     ("golden.0.tolerance", 0, r"golden\[0\] needs .* a tolerance above 0", True),

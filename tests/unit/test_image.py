@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pictures
 import pytest
-from PIL import Image
-from pictures import BLUE, RED, WHITE
-
 from loupe.card import InputSpec, Resize
 from loupe.errors import ImageTooLarge, ImageUndecodable, UnsupportedMediaType
 from loupe.image import Limits, decode, media_type_of
+from pictures import BLUE, RED, WHITE
+from PIL import Image
 
 SPEC = InputSpec("input", 20, 20)
 GREY = InputSpec("input", 20, 20, color="L", mean=(0.0,), std=(1.0,))

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pictures
 import pytest
-from onnx import TensorProto
-from tinymodel import SIDE, graph, write_model
-
 from loupe.card import CardError, load_card
 from loupe.classifier import Classifier
 from loupe.errors import ModelFailed
 from loupe.model import Model, session_options
 from loupe.stages import Stages
+from onnx import TensorProto
+from tinymodel import SIDE, graph, write_model
 
 
 def load(directory: Path, data: bytes | None = None, **changes: Any) -> Model:

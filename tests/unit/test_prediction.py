@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from loupe.card import OutputSpec
 from loupe.errors import ModelFailed
 from loupe.prediction import read, sigmoid, softmax

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pictures
 import pytest
-from PIL import Image
-
 from loupe.card import InputSpec, Resize
 from loupe.tensor import fit, to_tensor
+from PIL import Image
 
 MEAN, STD, SCALE = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1 / 255
 

@@ -1,0 +1,78 @@
+"""What a file's first bytes say: its format, and the size that it claims. Nothing here decodes or imports a decoder."""
+
+from __future__ import annotations
+
+import re
+import struct
+
+# Media type -> module and class of Pillow's decoder, imported when a picture of that kind comes.
+DECODERS = {
+    "image/jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
+    "image/png": ("PIL.PngImagePlugin", "PngImageFile"),
+    "image/webp": ("PIL.WebPImagePlugin", "WebPImageFile"),
+    "image/gif": ("PIL.GifImagePlugin", "GifImageFile"),
+}
+FORMAT_NAMES = "JPEG, PNG, WebP or GIF"
+
+# Any JPEG marker but fill bytes, stuffed zeros and restarts, which stand inside a scan.
+_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+_START_OF_SCAN, _END_OF_IMAGE, _START_OF_IMAGE, _TEMPORARY = 0xDA, 0xD9, 0xD8, 0x01
+
+
+def media_type_of(data: bytes) -> str | None:
+    """Return the media type that the first bytes show, or None if it is none that can be served."""
+    if data[:3] == b"\xff\xd8\xff":
+        return "image/jpeg"
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return "image/png"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    if data[:6] in (b"GIF87a", b"GIF89a"):
+        return "image/gif"
+    return None
+
+
+def declared_size(data: bytes, media_type: str) -> tuple[int, int] | None:
+    """Return width and height in pixels where they stand at a fixed place, else None (JPEG, broken headers).
+
+    Pillow's decoders for WebP and GIF allocate while they open a file, so these must be known before. Offsets are those
+    of the PNG specification (11.2.1), GIF89a (18) and RFC 9649 (2.5 to 2.7).
+    """
+    if len(data) < 30:
+        return None
+    if media_type == "image/png":
+        width, height = struct.unpack_from(">II", data, 16)
+    elif media_type == "image/gif":
+        width, height = struct.unpack_from("<HH", data, 6)
+    elif media_type != "image/webp":
+        return None
+    elif data[12:16] == b"VP8X":
+        width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
+    elif data[12:16] == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    elif data[12:16] == b"VP8 ":
+        width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
+    else:
+        return None
+    return width, height
+
+
+def has_more_scans(data: bytes, limit: int) -> bool:
+    """Whether a JPEG has more than ``limit`` scans.
+
+    Each scan of a progressive JPEG passes over the whole picture but may be 20 bytes long, so a small file can keep a
+    decoder busy for minutes (libjpeg-turbo, 'Two Issues with the JPEG Standard', 2015).
+    """
+    # The count that includes thumbnails, further pictures and what follows the end is quick, and mostly enough.
+    if data.count(b"\xff\xda") <= limit:
+        return False
+    place, scans = 2, 0
+    while (marker := _MARKER.search(data, place)) is not None and scans <= limit:
+        kind, place = marker[1][0], marker.end()
+        if kind == _END_OF_IMAGE:
+            break
+        scans += kind == _START_OF_SCAN
+        if kind not in (_START_OF_IMAGE, _TEMPORARY):
+            place += max(2, int.from_bytes(data[place : place + 2], "big"))
+    return scans > limit
