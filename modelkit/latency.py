@@ -45,7 +45,9 @@ def sample_tensors(card: Card, pictures: Sequence[LabelledPicture], count: int =
     return found
 
 
-def costs(cards: Sequence[Card], inputs: Sequence[Sequence[Array]], *, rounds: int = _ROUNDS) -> list[Cost]:
+def costs(
+    cards: Sequence[Card], inputs: Sequence[Sequence[Array]], *, rounds: int = _ROUNDS, loads: int = _LOADS
+) -> list[Cost]:
     """Measure models in turns: model A, model B, model A, ... for every picture and every load.
 
     Parameters
@@ -53,10 +55,10 @@ def costs(cards: Sequence[Card], inputs: Sequence[Sequence[Array]], *, rounds: i
     inputs
         For each model, its input batches of one picture.
     """
-    loads: list[list[float]] = [[] for _ in cards]
+    load_times: list[list[float]] = [[] for _ in cards]
     runs: list[list[float]] = [[] for _ in cards]
-    for _ in range(_LOADS):
-        for card, taken in zip(cards, loads, strict=True):
+    for _ in range(loads):
+        for card, taken in zip(cards, load_times, strict=True):
             start = time.perf_counter()
             Model.load(card)
             taken.append((time.perf_counter() - start) * 1000)
@@ -67,7 +69,9 @@ def costs(cards: Sequence[Card], inputs: Sequence[Sequence[Array]], *, rounds: i
                 start = time.perf_counter()
                 model.run(own[index])
                 taken.append((time.perf_counter() - start) * 1000)
-    return [Cost(median(run), median(load), size_of(card)) for card, run, load in zip(cards, runs, loads, strict=True)]
+    return [
+        Cost(median(run), median(load), size_of(card)) for card, run, load in zip(cards, runs, load_times, strict=True)
+    ]
 
 
 def size_of(card: Card) -> int:

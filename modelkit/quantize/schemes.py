@@ -23,7 +23,8 @@ _CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
 # What 'mixed' leaves to the 4-bit layers.
 _NOT_LAYERS = ("Conv", "Relu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool", "Add", "Mul", "Concat", "Sigmoid")
 # Larger blocks are smaller and load faster, smaller ones are more exact; the gate decides.
-_AUTO_BLOCKS = (32, 128, 256)
+_AUTO_BLOCKS = (32, 256)
+_MIXED_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,10 @@ def recipes(scheme: str, *, block: int | None = None, method: str | None = None)
 
 def _for_auto(scheme: str, block: int | None, method: str | None) -> list[Recipe]:
     blocks: Sequence[int | None] = (block,) if block else _AUTO_BLOCKS
-    methods: Sequence[str | None] = (method,) if method else ("minmax", "percentile")
     if scheme == "int4-weights":
         return [Recipe(scheme, size) for size in blocks]
     if scheme == "int8-static":
-        return [Recipe(scheme, None, each) for each in methods]
+        return [Recipe(scheme, None, method or "minmax")]
     if scheme == "mixed":
-        return [Recipe(scheme, size, methods[0]) for size in blocks]
+        return [Recipe(scheme, block or _MIXED_BLOCK, method or "minmax")]
     return [Recipe(scheme)]

@@ -41,6 +41,9 @@ _LEAST_APART = 24
 _WORTH = 0.9
 # Time to run x time to load against the base's: a slower load has to be earned back by faster runs. Above 1 is noise.
 _MOST_TIME = 1.05
+# Scores this close to the best one are the same within what time can be measured to; the most exact of them is kept.
+_CLOSE = 1.15
+_ROUNDS, _LOADS = 10, 5
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,11 @@ class Trial:
     @property
     def passes(self) -> bool:
         return self.comparison is not None and passed(self.checks)
+
+    @property
+    def shift(self) -> float:
+        """Largest |difference of probability| from the base's answers."""
+        return math.inf if self.comparison is None else float(self.comparison.shifts.max())
 
     @property
     def score(self) -> float:
@@ -174,7 +182,7 @@ class _Bench:
     def compare(self, card: Card, base: Card) -> Comparison:
         readings = _answers(Model.load(card), self.tensors, self.readings)
         measured = self.tensors[:_MEASURED]
-        cost, against = costs([card, base], [measured, measured])
+        cost, against = costs([card, base], [measured, measured], rounds=_ROUNDS, loads=_LOADS)
         return Comparison(Quality(card, readings, cost), Quality(base, self.readings, against))
 
 
@@ -225,7 +233,8 @@ def _choose(card: Card, plan: Plan, trials: list[Trial], judged: int) -> Outcome
         why = f" {trials[0].recipe.title}: {trials[0].reason}" if len(trials) == 1 else ""
         reason = f"Nothing is kept: no variant is both as good as {card.name} and better to serve.{why}"
         return Outcome(tuple(trials), None, reason, judged)
-    best = min(good, key=lambda trial: trial.score)
+    close = [trial for trial in good if trial.score <= _CLOSE * min(each.score for each in good)]
+    best = min(close, key=lambda trial: trial.shift)
     name = f"{card.name}-{best.recipe.scheme}"
     target = card.directory.parent / name
     with staged_folder(target, replace=plan.replace) as folder:
@@ -234,7 +243,7 @@ def _choose(card: Card, plan: Plan, trials: list[Trial], judged: int) -> Outcome
         raw["quantization"] = raw["quantization"] | {"measured": _figures(best, judged)}
         write_card(folder, raw)
     reason = (
-        f"{best.recipe.title} is the smallest and fastest that passes the gate "
+        f"{best.recipe.title} is the best of those that pass the gate: small, fast and exact "
         f"(score {best.score:.3f}, where {card.name} has 1)."
     )
     if best.reason:
