@@ -8,7 +8,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from deployment import QUIETLY, RESERVED_CONCURRENCY, Deployed
+from deployment import (
+    MAX_BATCH,
+    ORIGIN,
+    PICTURE_BUCKET,
+    PICTURE_PREFIX,
+    QUIETLY,
+    RESERVED_CONCURRENCY,
+    Deployed,
+)
 
 from localcloud import cloud
 from localcloud.aws import Account
@@ -41,8 +49,17 @@ def picture_port() -> int:
 def deployed(picture_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     settings = {
         "function": {"reserved_concurrency": RESERVED_CONCURRENCY},
-        "inputs": {"url": {"ports": [80, 443, picture_port]}},
-        "api": {"usage_plan": {"rate_limit": 20, "burst_limit": 40}},
+        "inputs": {
+            "url": {"ports": [80, 443, picture_port]},
+            "s3": {"locations": [f"{PICTURE_BUCKET}/{PICTURE_PREFIX}"]},
+            "max_batch": MAX_BATCH,
+        },
+        "api": {
+            "cors_origins": [ORIGIN],
+            "rate_limit": 5000,
+            "burst_limit": 5000,
+            "usage_plan": {"rate_limit": 20, "burst_limit": 40},
+        },
         "alarms": {"period_seconds": 10, "evaluation_periods": 1},
     }
     try:

@@ -17,6 +17,10 @@ from localcloud.processes import wait_until
 from localcloud.state import State
 
 RESERVED_CONCURRENCY = 10
+# The bucket and the prefix that the deployment may read pictures from, and the page elsewhere that may call it.
+PICTURE_BUCKET, PICTURE_PREFIX = "loupe-test-pictures", "shared/"
+MAX_BATCH = 12
+ORIGIN = "https://app.example.com"
 QUIETLY = Steps(lambda _what, _seconds: None)
 
 
@@ -42,23 +46,42 @@ class Deployed:
     endpoint: Mapping[str, Any]
     settings: Mapping[str, Any]
 
-    def call(self, path: str, body: bytes | None = None, content_type: str = "", key: bool = True) -> Response:
+    def call(
+        self,
+        path: str,
+        body: bytes | None = None,
+        content_type: str = "",
+        key: bool = True,
+        method: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
         """Call a route; a body makes it a POST."""
-        headers = {"Content-Type": content_type} if content_type else {}
+        sent = dict(headers or {})
+        if content_type:
+            sent["Content-Type"] = content_type
         if key:
-            headers["x-api-key"] = self.endpoint["api_key"]
-        request = urllib.request.Request(f"{self.endpoint['url']}{path}", body, headers)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return _response(answer)
-        except urllib.error.HTTPError as error:
-            return _response(error)
+            sent["x-api-key"] = self.endpoint["api_key"]
+        return send(urllib.request.Request(f"{self.endpoint['url']}{path}", body, sent, method=method))
 
-    def classify(self, body: bytes, content_type: str = "image/jpeg", key: bool = True) -> Response:
-        """Classify, and once more for as long as the usage plan has no token left for it."""
-        answers = [self.call("/v1/classify", body, content_type, key)]
-        wait_until(lambda: _admitted(answers, lambda: self.call("/v1/classify", body, content_type, key)), 30, 0.2)
+    def post(self, path: str, body: bytes, content_type: str = "application/json") -> Response:
+        """Post, and once more for as long as the usage plan has no token left for it."""
+        answers = [self.call(path, body, content_type)]
+        wait_until(lambda: _admitted(answers, lambda: self.call(path, body, content_type)), 30, 0.2)
         return answers[-1]
+
+    def classify(self, body: bytes, content_type: str = "image/jpeg", query: str = "") -> Response:
+        return self.post(f"/v1/classify{query}", body, content_type)
+
+    def classify_json(self, **source: Any) -> Response:
+        return self.post("/v1/classify", json.dumps(source).encode())
+
+    def invoke(self, event: Any) -> Any:
+        """What the function answers to an event, by Lambda's Invoke API."""
+        answer = self.client("lambda").invoke(
+            FunctionName=self.outputs["FunctionName"], Qualifier="live", Payload=json.dumps(event).encode()
+        )
+        assert (answer["StatusCode"], answer.get("FunctionError")) == (200, None)
+        return json.load(answer["Payload"])
 
     def client(self, service: str) -> Any:
         return self.account.client(service)
@@ -76,6 +99,15 @@ class Deployed:
         """How many execution environments the fleet has."""
         functions = cloud.status(self.state)["fleet"]["functions"]
         return sum(pool["busy"] + pool["idle"] for pool in functions.values())
+
+
+def send(request: urllib.request.Request) -> Response:
+    """Send a request; whatever its status, it has an answer."""
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return _response(answer)
+    except urllib.error.HTTPError as error:
+        return _response(error)
 
 
 def _admitted(answers: list[Response], again: Callable[[], Response]) -> bool:

@@ -1,34 +1,17 @@
-"""The endpoint over HTTP: three kinds of input, keys, throttling, many at once."""
+"""The endpoint over HTTP: pictures, keys, problems, throttling, many at once."""
 
 from __future__ import annotations
 
-import base64
-import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import pytest
 from deployment import RESERVED_CONCURRENCY, Deployed, Response, until
+from expect import assert_problem, assert_right
 
 if TYPE_CHECKING:
     from localcloud.models import Golden
 
 JSON = "application/json"
-
-
-def assert_right(response: Response, picture: Golden) -> None:
-    assert response.status == 200, response.body
-    result = response.json
-    assert result["label"] == picture.label
-    assert result["probability"] == pytest.approx(picture.probability, abs=picture.tolerance)
-    assert list(result["scores"]) == sorted(result["scores"], key=result["scores"].get, reverse=True)
-
-
-def assert_problem(response: Response, status: int, code: str) -> None:
-    assert response.headers["content-type"].startswith("application/problem+json")
-    problem = response.json
-    assert (response.status, problem["status"], problem["code"]) == (status, status, code)
-    assert {"type", "title", "detail", "request_id"} <= problem.keys()
 
 
 def media_type(picture: Golden) -> str:
@@ -40,37 +23,6 @@ def test_every_golden_picture_as_the_body(deployed: Deployed, pictures: list[Gol
         response = deployed.classify(picture.path.read_bytes(), media_type(picture))
         assert_right(response, picture)
         assert "model;dur=" in response.headers["server-timing"]
-
-
-def test_a_picture_in_json(deployed: Deployed, pictures: list[Golden]) -> None:
-    for picture in pictures[:2]:
-        body = json.dumps({"image": base64.b64encode(picture.path.read_bytes()).decode()}).encode()
-        assert_right(deployed.classify(body, JSON), picture)
-
-
-def test_a_picture_by_url(deployed: Deployed, pictures: list[Golden], picture_site: str) -> None:
-    for picture in pictures[:2]:
-        body = json.dumps({"url": f"{picture_site}/{picture.path.name}"}).encode()
-        assert_right(deployed.classify(body, JSON), picture)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://127.0.0.1/picture.jpg",
-        "http://localhost/picture.jpg",
-        "http://10.0.0.1/picture.jpg",
-        "http://169.254.169.254/latest/meta-data/",
-        "http://[::1]/picture.jpg",
-        "http://127.0.0.53:22/picture.jpg",
-        "file:///proc/self/environ",
-        "ftp://example.com/picture.jpg",
-    ],
-)
-def test_a_url_that_is_not_public_is_refused(deployed: Deployed, url: str) -> None:
-    response = deployed.classify(json.dumps({"url": url}).encode(), JSON)
-    assert 400 <= response.status < 500
-    assert_problem(response, response.status, "url_not_allowed")
 
 
 def test_health_is_open(deployed: Deployed) -> None:
@@ -103,7 +55,7 @@ def test_an_address_that_is_none_is_not_found(deployed: Deployed) -> None:
 
 
 def test_a_request_larger_than_lambda_takes_is_told(deployed: Deployed) -> None:
-    assert_problem(deployed.classify(b"\xff\xd8\xff" + bytes(5_000_000)), 413, "image_too_large")
+    assert_problem(deployed.classify(b"\xff\xd8\xff" + bytes(5_000_000)), 413, "request_too_large")
 
 
 def test_ten_at_once_are_all_right_on_several_environments(deployed: Deployed, pictures: list[Golden]) -> None:
@@ -127,13 +79,3 @@ def test_beyond_the_plan_it_is_too_many(deployed: Deployed) -> None:
     until(exhausted, 20)
     assert_problem(refused[0], 429, "too_many_requests")
     until(lambda: deployed.call("/v1/models").status == 200, 20)
-
-
-def test_a_direct_invocation_gives_the_plain_result(deployed: Deployed, pictures: list[Golden]) -> None:
-    event = {"image": base64.b64encode(pictures[0].path.read_bytes()).decode()}
-    answer: Any = deployed.client("lambda").invoke(
-        FunctionName=deployed.outputs["FunctionName"], Qualifier="live", Payload=json.dumps(event).encode()
-    )
-    assert answer["StatusCode"] == 200
-    assert "FunctionError" not in answer
-    assert json.load(answer["Payload"])["label"] == pictures[0].label

@@ -1,0 +1,32 @@
+"""What a right answer is, and what a problem is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from deployment import Response
+
+    from localcloud.models import Golden
+
+
+def assert_result(result: Mapping[str, Any], picture: Golden) -> None:
+    assert result["label"] == picture.label
+    assert result["probability"] == pytest.approx(picture.probability, abs=picture.tolerance)
+    assert list(result["scores"]) == sorted(result["scores"], key=result["scores"].get, reverse=True)
+
+
+def assert_right(response: Response, picture: Golden) -> None:
+    assert response.status == 200, response.body
+    assert_result(response.json, picture)
+
+
+def assert_problem(response: Response, status: int, code: str) -> None:
+    assert response.headers["content-type"].startswith("application/problem+json")
+    problem = response.json
+    assert (response.status, problem["status"], problem["code"]) == (status, status, code)
+    assert {"type", "title", "detail", "request_id"} <= problem.keys()

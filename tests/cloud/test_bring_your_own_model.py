@@ -1,0 +1,89 @@
+"""A model that modelkit brought, deployed by changing `model.name` and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from deployment import QUIETLY, Deployed
+from typer.testing import CliRunner
+
+from localcloud import cloud
+from localcloud.aws import Account
+from localcloud.errors import CloudError
+from localcloud.state import PROJECT, State, runtime_emulator
+from modelkit.cli import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SHARED = PROJECT.parent / "shared" / "data"
+MODELS = PROJECT / "models"
+PREFIX = "test-"
+
+
+def shared(part: str) -> Path:
+    path = SHARED / part
+    if not path.exists():
+        pytest.skip(f"../shared/data/{part} is not on this machine")
+    return path
+
+
+def modelkit(*arguments: object) -> None:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[State]:
+    """A cloud of this module's own, and a clean models/ after it."""
+    try:
+        runtime_emulator()
+    except CloudError as error:
+        pytest.skip(str(error))
+    state = State(tmp_path_factory.mktemp("cloud"))
+    try:
+        yield state
+    finally:
+        cloud.down(state)
+        for folder in MODELS.glob(f"{PREFIX}*"):
+            shutil.rmtree(folder)
+
+
+def served(state: State, model: str) -> Deployed:
+    endpoint = cloud.up(state, 0, {"model": {"name": model}}, QUIETLY)
+    account = Account(endpoint["aws_endpoint"], endpoint["region"], endpoint["account"])
+    return Deployed(state, account, endpoint, {})
+
+
+def test_four_digits_are_right(state: State) -> None:
+    labels = ["--labels", "0,1,2,3,4,5,6,7,8,9"]
+    options = ["--name", f"{PREFIX}digits", *labels, "--preprocess", "raw", "--resize", "bilinear", "--replace"]
+    modelkit("add", shared("mnist/mnist.onnx"), *options)
+    deployed = served(state, f"{PREFIX}digits")
+    for digit in (0, 3, 5, 7):
+        answer = deployed.classify(shared(f"mnist/wonnx_{digit}.jpg").read_bytes())
+        assert answer.status == 200, answer.body
+        assert answer.json["label"] == str(digit)
+        assert answer.json["model"]["name"] == f"{PREFIX}digits"
+
+
+def test_the_course_model_in_four_bits_answers_as_in_float(state: State) -> None:
+    """The same cloud, another model: 80 MB brought, shrunk to an eighth, deployed, and the same label."""
+    photos = shared("hair/validation")
+    options = ["--labels", "curly,straight", "--preprocess", "imagenet", "--resize", "bilinear", "--replace"]
+    modelkit("add", shared("course/hair_classifier_hw8.onnx"), "--name", f"{PREFIX}course", *options)
+    modelkit(
+        "quantize", f"{PREFIX}course", "--scheme", "int4-weights", "--images", photos, "--even-if-worse", "--replace"
+    )
+    photo = shared("course/yf_dokzqy3vcritme8ggnzqlvwa.jpeg").read_bytes()
+    answers = []
+    for name in (f"{PREFIX}course", f"{PREFIX}course-int4-weights"):
+        answer = served(state, name).classify(photo)
+        assert answer.status == 200, answer.body
+        assert answer.json["model"]["name"] == name
+        answers.append(answer.json)
+    assert answers[0]["label"] == answers[1]["label"]
+    assert answers[0]["probability"] == pytest.approx(answers[1]["probability"], abs=0.03)

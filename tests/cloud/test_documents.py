@@ -1,0 +1,101 @@
+"""What browsers and tools ask for besides predictions: the documents, HEAD, and pages elsewhere (CORS)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from deployment import ORIGIN, Deployed, Response, until
+from expect import assert_problem, assert_right
+
+from localcloud.models import Golden
+
+OPENAPI = Path(__file__).parents[2] / "docs" / "openapi.json"
+GETS = ("/", "/openapi.json", "/v1/health", "/v1/models")
+ALL = {**dict.fromkeys(GETS, "GET"), **dict.fromkeys(("/v1/classify", "/v1/classify/batch", "/v1/uploads"), "POST")}
+FROM_ELSEWHERE = {"Origin": ORIGIN}
+
+
+def test_openapi_is_the_committed_document(deployed: Deployed) -> None:
+    response = deployed.call("/openapi.json", key=False)
+    assert response.status == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.json == json.loads(OPENAPI.read_text("utf-8"))
+
+
+def test_the_page_lets_nothing_else_in(deployed: Deployed) -> None:
+    response = deployed.call("/", key=False)
+    assert (response.status, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    policy = dict(part.strip().split(" ", 1) for part in response.headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert policy["frame-ancestors"] == "'none'"
+    assert policy["script-src"].startswith("'sha256-")
+    assert "unsafe" not in response.headers["content-security-policy"]
+    assert response.body.lstrip().lower().startswith(b"<!doctype html>")
+
+
+@pytest.mark.parametrize("path", ["/", "/openapi.json", "/v1/models"])
+def test_what_one_has_already_is_not_sent_again(deployed: Deployed, path: str) -> None:
+    tag = deployed.call(path).headers["etag"]
+    response = deployed.call(path, headers={"If-None-Match": tag})
+    assert (response.status, response.body, response.headers["etag"]) == (304, b"", tag)
+
+
+@pytest.mark.parametrize("path", GETS)
+def test_head_is_get_without_its_body(deployed: Deployed, path: str) -> None:
+    get, head = (deployed.call(path, method=method) for method in ("GET", "HEAD"))
+    assert (head.status, head.body) == (200, b"")
+    assert {name: head.headers.get(name) for name in ("content-type", "etag", "cache-control")} == {
+        name: get.headers.get(name) for name in ("content-type", "etag", "cache-control")
+    }
+
+
+def test_head_of_a_keyed_route_wants_the_key(deployed: Deployed) -> None:
+    assert deployed.call("/v1/models", method="HEAD", key=False).status == 403
+
+
+@pytest.mark.parametrize(("path", "method"), ALL.items())
+def test_a_preflight_needs_no_key(deployed: Deployed, path: str, method: str) -> None:
+    asked = {**FROM_ELSEWHERE, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": "x-api-key"}
+    response = deployed.call(path, key=False, method="OPTIONS", headers=asked)
+    assert (response.status, response.body) == (204, b"")
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert method in response.headers["access-control-allow-methods"].split(", ")
+    assert "x-api-key" in response.headers["access-control-allow-headers"].lower().split(", ")
+
+
+def assert_readable(response: Response) -> None:
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert "x-request-id" in response.headers["access-control-expose-headers"].lower().split(", ")
+    assert "origin" in response.headers["vary"].lower()
+
+
+def test_a_page_elsewhere_may_read_the_answer(deployed: Deployed, pictures: list[Golden]) -> None:
+    def classify() -> Response:
+        return deployed.call("/v1/classify", pictures[0].path.read_bytes(), "image/jpeg", headers=FROM_ELSEWHERE)
+
+    until(lambda: classify().status != 429, 20)
+    response = classify()
+    assert_right(response, pictures[0])
+    assert_readable(response)
+
+
+def test_a_page_elsewhere_may_read_the_gateways_problems(deployed: Deployed) -> None:
+    for response, status, code in (
+        (deployed.call("/v1/models", key=False, headers=FROM_ELSEWHERE), 403, "api_key_invalid"),
+        (deployed.call("/v1/nothing", headers=FROM_ELSEWHERE), 404, "not_found"),
+        (deployed.call("/v1/classify", method="DELETE", headers=FROM_ELSEWHERE), 404, "not_found"),
+    ):
+        assert_problem(response, status, code)
+        assert_readable(response)
+
+
+def test_a_page_that_is_not_named_may_not(deployed: Deployed) -> None:
+    asked = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
+    for response in (
+        deployed.call("/v1/classify", key=False, method="OPTIONS", headers=asked),
+        deployed.call("/v1/health", key=False, headers=asked),
+        deployed.call("/v1/nothing", key=False, headers=asked),
+    ):
+        assert response.headers.get("access-control-allow-origin") in (None, ORIGIN)
