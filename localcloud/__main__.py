@@ -77,7 +77,8 @@ def up(
             print(json.dumps(endpoint, indent=2))
             return
         out.print(f"\nurl      {endpoint['url']}\napi_key  {endpoint['api_key']}\n")
-        out.print(_curl(endpoint, models.golden(effective(changes).model.name)[0].path), markup=False)
+        known = models.golden(effective(changes).model.name)
+        out.print(_curl(endpoint, known[0].path if known else Path("photo.jpg")), markup=False)
 
 
 @app.command()

@@ -36,7 +36,7 @@ def golden(name: str) -> list[Golden]:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         cases = [
             Golden(folder / case["image"], case["label"], case["probability"], case["tolerance"])
-            for case in card["golden"]
+            for case in card.get("golden", [])
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CloudError(f"The golden pictures of the model {name!r} cannot be read: {error}.") from error
