@@ -17,8 +17,8 @@ def build(app: cdk.App) -> Settings:
     context = {"environments": app.node.try_get_context("environments")}
     name = app.node.try_get_context("env") or "dev"
     settings = load_settings(context, name, app.node.try_get_context("settings"))
-    # An image that a pipeline pushed holds its own model files.
-    verify_files = settings.image.source == "asset"
+    # An image that a pipeline pushed holds its own model files, and so may a base image.
+    verify_files = settings.image.source == "asset" and settings.image.base is None
     card = read_card(PROJECT_ROOT / "models", settings.model.name, verify_files=verify_files)
     InferenceStack(
         app,

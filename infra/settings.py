@@ -58,6 +58,8 @@ class ImageSettings(_Settings):
     source: Literal["asset", "ecr"] = "asset"
     repository: str | None = None
     tag: str | None = None
+    # An image that holds the model's files in its working directory, in place of the AWS base.
+    base: str | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -65,6 +67,8 @@ class ImageSettings(_Settings):
             raise ValueError("source 'ecr' needs repository and tag")
         if self.source == "asset" and (self.repository or self.tag):
             raise ValueError("repository and tag belong to source 'ecr'")
+        if self.source == "ecr" and self.base:
+            raise ValueError("base belongs to source 'asset': an image from ECR is built already")
         return self
 
 

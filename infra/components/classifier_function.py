@@ -102,7 +102,7 @@ class ClassifierFunction(Construct):
         return lambda_.DockerImageCode.from_image_asset(
             str(PROJECT_ROOT),
             file="function/Dockerfile",
-            build_args={"MODEL": model},
+            build_args={"MODEL": model, **({"BASE": image.base} if image.base else {})},
             platform=platform,
             # .dockerignore lets in only function/ and models/; of the models, only this one counts for the hash.
             ignore_mode=cdk.IgnoreMode.DOCKER,

@@ -22,6 +22,10 @@ REFUSED = [
     ({"function": {"log_retention_days": 2}}, "log_retention_days"),
     ({"image": {"source": "ecr"}}, "environments.x.image: source 'ecr' needs repository and tag"),
     ({"image": {"tag": "v1"}}, "environments.x.image: repository and tag belong to source 'ecr'"),
+    (
+        {"image": {"source": "ecr", "repository": "loupe", "tag": "v1", "base": "other:v1"}},
+        "environments.x.image: base belongs to source 'asset'",
+    ),
     ({"image": {"source": "zip"}}, "should be 'asset' or 'ecr'"),
     ({"inputs": {"url": {"policy": "all"}}}, "should be 'off', 'allow-list' or 'public'"),
     ({"inputs": {"url": {"policy": "allow-list"}}}, "environments.x.inputs.url: policy 'allow-list' needs hosts"),

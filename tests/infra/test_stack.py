@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,6 +63,12 @@ def test_the_image_asset_is_this_dockerfile_with_the_chosen_model(prod: Synthesi
     strangers = {name for name in files if not name.startswith(("function/", "models/hair-type/"))}
     assert strangers <= {".dockerignore"}
     assert not [name for name in files if "golden" in name or name.endswith((".pyc", ".md"))]
+
+
+def test_a_base_image_may_bring_the_models_files(tmp_path: Path) -> None:
+    built = synthesize(tmp_path, "dev", {"image": {"base": "registry.example/model:v1"}})
+    (image,) = json.loads(next(built.folder.glob("*.assets.json")).read_text())["dockerImages"].values()
+    assert image["source"]["dockerBuildArgs"] == {"MODEL": "hair-type", "BASE": "registry.example/model:v1"}
 
 
 def test_the_role_may_write_its_log_and_traces_and_use_its_uploads_only(prod: Synthesized) -> None:
