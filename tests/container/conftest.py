@@ -13,12 +13,9 @@ from localcloud.models import Golden, golden
 from localcloud.processes import wait_until
 from localcloud.state import PROJECT
 from tests.container import base, engine, packages, standin
-from tests.container.image import Entry, Function, entries
+from tests.container.image import DOCKERFILE, MODEL, START_SECONDS, Entry, Function, entries
 
-MODEL = "hair-type"
-DOCKERFILE = "function/Dockerfile"
 IMAGE = "localhost/loupe-test:function"
-START_SECONDS = 30
 
 
 @pytest.fixture(scope="session")

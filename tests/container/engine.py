@@ -55,10 +55,8 @@ class Engine:
             If the build fails.
         """
         options = [f"--build-arg={key}={value}" for key, value in arguments.items()]
-        if self.tool == "docker":
-            # Docker's builds take no mounts: it has to reach the package registry by itself.
-            options += ["--provenance=false", "--sbom=false"]
-        else:
+        # Docker's builds take no mounts: it has to reach the package registry by itself.
+        if self.tool != "docker":
             # chroot needs the least of a machine; without layers a build leaves nothing but its image.
             options += ["--isolation=chroot", "--network=host", "--pull=never", "--layers=false", "--format=docker"]
             options += [f"--volume={here}:{there}:ro" for here, there in mounts.items()]

@@ -13,6 +13,9 @@ from localcloud.models import Golden
 from tests.container.engine import Engine, EngineError
 
 HERE = Path(__file__).parent
+MODEL = "hair-type"
+DOCKERFILE = "function/Dockerfile"
+START_SECONDS = 30
 # Reading all of a file system takes root; it still cannot write.
 AS_ROOT = ("--network=none", "--read-only", "--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096")
 INVOCATIONS = "http://127.0.0.1:8080/2015-03-31/functions/function/invocations"

@@ -14,9 +14,8 @@ from localcloud.models import Golden
 from localcloud.processes import wait_until
 from localcloud.state import PROJECT
 from tests.container.base import Base
-from tests.container.conftest import DOCKERFILE, MODEL, START_SECONDS
 from tests.container.engine import Engine, EngineError
-from tests.container.image import Function, payload
+from tests.container.image import DOCKERFILE, MODEL, START_SECONDS, Function, payload
 
 NAME = "in-the-base"
 GRAPH = "classifier_empty.onnx"
