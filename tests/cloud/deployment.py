@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +86,38 @@ class Deployed:
 
     def client(self, service: str) -> Any:
         return self.account.client(service)
+
+    @contextmanager
+    def released(self, **changed: str) -> Iterator[None]:
+        """The alias on a version with other variables, as a release would have it; afterwards on the present one."""
+        functions, name = self.client("lambda"), self.outputs["FunctionName"]
+        present = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+        variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        functions.update_function_configuration(FunctionName=name, Environment={"Variables": {**variables, **changed}})
+        version = functions.publish_version(FunctionName=name)["Version"]
+        assert version != present
+        functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
+        try:
+            yield
+        finally:
+            functions.update_alias(FunctionName=name, Name="live", FunctionVersion=present)
+            functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+
+    @contextmanager
+    def plan(self, rate_limit: int, burst_limit: int) -> Iterator[None]:
+        """The usage plan with other limits; afterwards with the present ones."""
+        gateway = self.client("apigateway")
+        (plan,) = gateway.get_usage_plans()["items"]
+
+        def limit(limits: Mapping[str, Any]) -> None:
+            patch = [{"op": "replace", "path": f"/throttle/{name}", "value": str(limits[name])} for name in limits]
+            gateway.update_usage_plan(usagePlanId=plan["id"], patchOperations=patch)
+
+        limit({"rateLimit": rate_limit, "burstLimit": burst_limit})
+        try:
+            yield
+        finally:
+            limit(plan["throttle"])
 
     @property
     def outputs(self) -> Mapping[str, str]:

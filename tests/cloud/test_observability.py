@@ -54,18 +54,8 @@ def test_metrics_are_published_with_the_dimensions_of_aws(deployed: Deployed, pi
 @pytest.fixture
 def bad_release(deployed: Deployed) -> Iterator[None]:
     """The alias on a version that cannot start, as a bad release would leave it; afterwards on the good one again."""
-    functions, name = deployed.client("lambda"), deployed.outputs["FunctionName"]
-    good = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
-    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    functions.update_function_configuration(
-        FunctionName=name, Environment={"Variables": {**variables, "LOUPE_MODEL": "no-such-model"}}
-    )
-    bad = functions.publish_version(FunctionName=name)["Version"]
-    assert bad != good
-    functions.update_alias(FunctionName=name, Name="live", FunctionVersion=bad)
-    yield
-    functions.update_alias(FunctionName=name, Name="live", FunctionVersion=good)
-    functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+    with deployed.released(LOUPE_MODEL="no-such-model"):
+        yield
 
 
 @pytest.fixture
