@@ -30,8 +30,6 @@ WORKERS = 8
 # Items that go through the model together: enough to spread the fixed cost of a run, few enough to stop in time.
 MODEL_BATCH = 8
 _IDLE_SECONDS = 0.02
-_MARKER = 0xFF
-_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 class PixelBudget:
@@ -142,19 +140,8 @@ def pixels_of(data: bytes, most: int) -> int:
     media_type = media_type_of(data)
     if media_type is None:
         return 0
-    size = _jpeg_size(data) if media_type == "image/jpeg" else declared_size(data, media_type)
+    size = declared_size(data, media_type)
     return most if size is None else min(most, size[0] * size[1])
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Walk a JPEG's segments up to its frame header (ITU T.81, B.2.2)."""
-    place = 2
-    while place + 9 <= len(data) and data[place] == _MARKER:
-        if data[place + 1] in _FRAME_HEADERS:
-            height, width = int.from_bytes(data[place + 5 : place + 7]), int.from_bytes(data[place + 7 : place + 9])
-            return width, height
-        place += 2 + int.from_bytes(data[place + 2 : place + 4])
-    return None
 
 
 def _too_late() -> DeadlineExceeded:

@@ -16,7 +16,13 @@ FORMAT_NAMES = "JPEG, PNG, WebP or GIF"
 
 # Any JPEG marker but fill bytes, stuffed zeros and restarts, which stand inside a scan.
 _MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
-_START_OF_SCAN, _END_OF_IMAGE, _START_OF_IMAGE, _TEMPORARY = 0xDA, 0xD9, 0xD8, 0x01
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+# Frame headers (SOF), of all codings; the others in their range are tables.
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# Start of image, and TEM: markers without a segment.
+_BARE = frozenset({0xD8, 0x01})
+# Segments that are looked at: cameras write some tens.
+_MAX_SEGMENTS = 2_000
 
 
 def media_type_of(data: bytes) -> str | None:
@@ -33,13 +39,15 @@ def media_type_of(data: bytes) -> str | None:
 
 
 def declared_size(data: bytes, media_type: str) -> tuple[int, int] | None:
-    """Return width and height in pixels where they stand at a fixed place, else None (JPEG, broken headers).
+    """Return width and height in pixels as the header has them, None if it does not say.
 
     Pillow's decoders for WebP and GIF allocate while they open a file, so these must be known before. Offsets are those
-    of the PNG specification (11.2.1), GIF89a (18) and RFC 9649 (2.5 to 2.7).
+    of the PNG specification (11.2.1), GIF89a (18), RFC 9649 (2.5 to 2.7) and ITU T.81 (B.2.2).
     """
     if len(data) < 30:
         return None
+    if media_type == "image/jpeg":
+        return _jpeg_size(data)
     if media_type == "image/png":
         width, height = struct.unpack_from(">II", data, 16)
     elif media_type == "image/gif":
@@ -58,6 +66,21 @@ def declared_size(data: bytes, media_type: str) -> tuple[int, int] | None:
     return width, height
 
 
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    place = 2
+    for _ in range(_MAX_SEGMENTS):
+        marker = _MARKER.match(data, place)
+        if marker is None or marker.end() + 7 > len(data):
+            return None
+        if marker[1][0] in _FRAMES:
+            height, width = struct.unpack_from(">HH", data, marker.end() + 3)
+            return width, height
+        place = marker.end()
+        if marker[1][0] not in _BARE:
+            place += int.from_bytes(data[place : place + 2], "big")
+    return None
+
+
 def has_more_scans(data: bytes, limit: int) -> bool:
     """Whether a JPEG has more than ``limit`` scans.
 
@@ -68,11 +91,14 @@ def has_more_scans(data: bytes, limit: int) -> bool:
     if data.count(b"\xff\xda") <= limit:
         return False
     place, scans = 2, 0
-    while (marker := _MARKER.search(data, place)) is not None and scans <= limit:
-        kind, place = marker[1][0], marker.end()
-        if kind == _END_OF_IMAGE:
-            break
-        scans += kind == _START_OF_SCAN
-        if kind not in (_START_OF_IMAGE, _TEMPORARY):
-            place += max(2, int.from_bytes(data[place : place + 2], "big"))
-    return scans > limit
+    for _ in range(_MAX_SEGMENTS):
+        marker = _MARKER.search(data, place)
+        if marker is None or marker[1][0] == _END_OF_IMAGE:
+            return False
+        place = marker.end()
+        if marker[1][0] not in _BARE:
+            place += int.from_bytes(data[place : place + 2], "big")
+        scans += marker[1][0] == _START_OF_SCAN
+        if scans > limit:
+            return True
+    return True

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["DECODERS", "FORMAT_NAMES", "Limits", "decode", "media_type_of"]
 
 # What Pillow's decoders raise on broken files: those that tests/unit/test_corpus.py and longer fuzzing have shown.
-_BROKEN = (SyntaxError, OSError, ValueError, TypeError, OverflowError)
+_BROKEN = (SyntaxError, OSError, ValueError, OverflowError)
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 # Smaller pictures may be as empty as they like: a plain drawing compresses to a few bytes.
 _FREE_PIXELS = 1_000_000
@@ -198,6 +198,8 @@ def _flat(image: Image.Image, mode: str, profile: bytes | None) -> Image.Image:
     """Any of Pillow's modes to ``mode``: 16 bits to 8, alpha over white, colours to sRGB if there is a profile."""
     if image.mode.startswith("I;16"):
         image = _eight_bits(image)
+    if image.mode == "P" and image.palette is None:
+        raise ImageUndecodable("The image has a palette's indexes, but no palette.")
     if image.has_transparency_data:
         image = _over_white(image, "RGB" if profile else mode)
     if profile:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import struct
 import tracemalloc
+import warnings
 from typing import Any
 
 import numpy as np
@@ -31,20 +33,21 @@ def difference(image: Image.Image, expected: Image.Image) -> float:
     return float(np.abs(np.asarray(image, float) - np.asarray(expected.convert(image.mode), float)).mean())
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif"])
 def test_each_format_is_told_by_its_content(kind: str) -> None:
     data = getattr(pictures, kind)()
     assert media_type_of(data) == f"image/{kind}"
     image = read(data)
     assert image.mode == "RGB"
-    assert difference(image, pictures.scene()) < (2 if kind == "jpeg" else 0.01)
+    # A GIF has 256 colours.
+    assert difference(image, pictures.scene()) < {"jpeg": 2, "gif": 8}.get(kind, 0.01)
 
 
 @pytest.mark.parametrize(
     "content", [b"<svg/>", b"BM" + bytes(60), b"II*\0" + bytes(60), b"%PDF-1.7", b"x", b"RIFF1234WAVE"]
 )
 def test_other_content_is_refused_by_name_of_what_is_read(content: bytes) -> None:
-    with pytest.raises(UnsupportedMediaType, match="JPEG, PNG"):
+    with pytest.raises(UnsupportedMediaType, match="JPEG, PNG, WebP or GIF"):
         read(content)
 
 
@@ -70,6 +73,12 @@ MODES: dict[str, tuple[bytes, tuple[int, int, int]]] = {
         pictures.png_of(2, 2, (b"\0" + struct.pack(">HHH", 0x11FF, 0x2200, 0x3380) * 2) * 2, depth=16),
         (0x11, 0x22, 0x33),
     ),
+    "16-bit grey with a clear value": (pictures.png(Image.new("I;16", (64, 48), 0x4D80), transparency=0x4D80), WHITE),
+    "16-bit grey with another value clear": (
+        pictures.png(Image.new("I;16", (64, 48), 0x4D80), transparency=0x4D81),
+        (0x4D, 0x4D, 0x4D),
+    ),
+    "GIF with a clear index": (pictures.gif(pictures.solid(RED).quantize(4), transparency=0), WHITE),
     "JPEG grey": (pictures.jpeg(pictures.solid(77, mode="L")), (77, 77, 77)),
     "JPEG CMYK": (pictures.jpeg(pictures.solid((0, 255, 255, 0), mode="CMYK")), RED),
     "WebP with alpha": (pictures.webp(pictures.solid((255, 0, 0, 128), mode="RGBA"), exact=True), (255, 127, 127)),
@@ -149,7 +158,7 @@ def test_without_scaled_decoding_a_jpeg_is_decoded_in_full() -> None:
     assert read(pictures.jpeg(pictures.scene((640, 480)))).size == (640, 480)
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif"])
 def test_one_byte_over_the_limit_is_refused(kind: str) -> None:
     data = getattr(pictures, kind)()
     assert read(data, limits=Limits(len(data), 10_000)).mode == "RGB"
@@ -157,7 +166,7 @@ def test_one_byte_over_the_limit_is_refused(kind: str) -> None:
         read(data, limits=Limits(len(data) - 1, 10_000))
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif"])
 def test_one_pixel_over_the_limit_is_refused(kind: str) -> None:
     data = getattr(pictures, kind)(pictures.solid(size=(100, 100)))
     assert read(data, limits=Limits(100_000, 10_000)).size == (100, 100)
@@ -177,7 +186,7 @@ def test_a_declared_size_allocates_nothing() -> None:
     assert peak < 1_000_000
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif"])
 def test_what_is_cut_off_is_refused(kind: str) -> None:
     data = getattr(pictures, kind)()
     for share in (0.02, 0.3, 0.5, 0.9, 0.99):
@@ -185,10 +194,10 @@ def test_what_is_cut_off_is_refused(kind: str) -> None:
             read(data[: int(len(data) * share)])
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif"])
 def test_what_follows_the_picture_is_ignored(kind: str) -> None:
     data = getattr(pictures, kind)()
-    assert difference(read(data + b"\0" * 300 + b"trailing"), pictures.scene()) < 2
+    assert difference(read(data + b"\0" * 300 + b"trailing"), read(data)) == 0
 
 
 def test_progressive_jpeg() -> None:
@@ -206,6 +215,68 @@ def test_an_animation_shows_its_first_frame() -> None:
     assert read(data).getpixel((5, 5)) == RED
     data = pictures.png(pictures.solid(RED), save_all=True, append_images=[pictures.solid(BLUE)] * 3)
     assert read(data).getpixel((5, 5)) == RED
+    data = pictures.gif(pictures.solid(RED), save_all=True, append_images=[pictures.solid(BLUE)] * 3)
+    assert read(data).getpixel((5, 5)) == RED
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": False}, {"exif": pictures.exif(1)}])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_webp_is_decoded_as_pillow_decodes_it(options: dict[str, Any], alpha: bool) -> None:
+    """The first frame is taken past Pillow's own ``load`` to save memory; what it shows is the same."""
+    scene = pictures.scene()
+    if alpha:
+        scene.putalpha(scene.getchannel(2))
+    data = pictures.webp(scene, **options)
+    whole = Image.open(io.BytesIO(data)).convert("RGBA")
+    expected = Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole)
+    assert np.abs(np.asarray(read(data), int) - np.asarray(expected.convert("RGB"), int)).max() <= 1
+
+
+def test_alpha_is_laid_over_white_across_strips() -> None:
+    tall = pictures.scene((1100, 2000))
+    tall.putalpha(tall.getchannel(0))
+    expected = Image.alpha_composite(Image.new("RGBA", tall.size, "white"), tall).convert("RGB")
+    image = read(pictures.png(tall, compress_level=1), limits=Limits(10_000_000, 3_000_000))
+    assert np.abs(np.asarray(image, int) - np.asarray(expected, int)).max() <= 1
+
+
+def test_more_pixels_than_a_byte_may_stand_for_are_refused() -> None:
+    blank = pictures.png(Image.new("1", (2000, 1000), 1))
+    limits = Limits(max_pixels=3_000_000, max_pixels_per_byte=2_000_000 // len(blank) + 1)
+    assert read(blank, limits=limits).size == (2000, 1000)
+    with pytest.raises(ImageTooLarge, match="decompression bombs"):
+        read(blank, limits=dataclasses.replace(limits, max_pixels_per_byte=limits.max_pixels_per_byte - 2))
+
+
+def test_small_plain_pictures_may_be_as_empty_as_they_like() -> None:
+    data = pictures.webp(pictures.solid(RED, (1000, 1000)))
+    assert len(data) < 200
+    assert read(data).getpixel((500, 500)) == RED
+
+
+def test_a_jpeg_of_very_many_scans_is_refused() -> None:
+    data = pictures.jpeg(progressive=True)
+    begin, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
+    assert read(data[:begin] + data[begin:end] * 20 + data[end:]).mode == "RGB"
+    with pytest.raises(ImageUndecodable, match="more than 100 scans"):
+        read(data[:begin] + data[begin:end] * 200 + data[end:])
+
+
+def test_a_file_of_very_many_tiny_parts_is_refused() -> None:
+    data = pictures.png()
+    with pytest.raises(ImageUndecodable, match="too many tiny parts"):
+        read(data[:33] + pictures.chunk(b"abCd", b"") * 60_000 + data[33:])
+
+
+def test_pillows_warning_of_bombs_is_an_error() -> None:
+    """A frame that only shows inside Pillow: larger than the screen, and than Pillow's own bound, in a small GIF."""
+    data = pictures.gif(pictures.solid(RED))
+    picture = data.index(b",\0\0\0\0")
+    data = data[: picture + 5] + struct.pack("<HH", 10_000, 10_000) + data[picture + 9 :]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with pytest.raises(ImageTooLarge):
+            read(data)
 
 
 def test_the_details_name_no_path_and_no_library() -> None:

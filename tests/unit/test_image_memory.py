@@ -1,0 +1,73 @@
+"""Peak memory of decoding, per pixel of the picture: what the default limit of 25 million pixels rests on.
+
+The table in docs/api.md is these bounds times 25 million.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import memory
+import pictures
+import pytest
+from loupe.card import InputSpec
+from loupe.image import Limits, decode
+from PIL import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.skipif(not memory.can_measure(), reason="this kernel does not tell a process's peak memory")
+
+SIDE = 2000
+PIXELS = SIDE * SIDE
+# What does not grow with the picture: the decoder's code and tables, strips, the allocator's slack.
+FIXED = 12 << 20
+PLAIN = InputSpec("input", 200, 200)
+DRAFT = InputSpec("input", 200, 200, jpeg_draft=2)
+WEBP = {"quality": 0, "method": 0}
+
+
+@functools.cache
+def scene(mode: str) -> Image.Image:
+    image = pictures.scene((500, 500)).resize((SIDE, SIDE), Image.Resampling.NEAREST)
+    if mode == "RGBA":
+        image.putalpha(image.getchannel(0))
+    return image.quantize(64) if mode == "P" else image.convert(mode)
+
+
+def png(mode: str, **options: Any) -> bytes:
+    return pictures.png(scene(mode), compress_level=1, **options)
+
+
+CASES: dict[str, tuple[Callable[[], bytes], InputSpec, float]] = {
+    "jpeg": (lambda: pictures.jpeg(scene("RGB"), quality=60), PLAIN, 4.5),
+    "jpeg, scaled": (lambda: pictures.jpeg(scene("RGB"), quality=60), DRAFT, 0.5),
+    "jpeg, turned": (lambda: pictures.jpeg(scene("RGB"), quality=60, exif=pictures.exif(6)), PLAIN, 8.5),
+    "jpeg, progressive 4:4:4": (lambda: pictures.jpeg(scene("RGB"), quality=60, progressive=True), PLAIN, 10.5),
+    "jpeg, progressive, scaled": (lambda: pictures.jpeg(scene("RGB"), quality=60, progressive=True), DRAFT, 6.5),
+    "jpeg, progressive cmyk": (lambda: pictures.jpeg(scene("CMYK"), quality=60, progressive=True), PLAIN, 12.5),
+    "png": (lambda: png("RGB"), PLAIN, 4.5),
+    "png, alpha": (lambda: png("RGBA"), PLAIN, 8.5),
+    "png, grey and alpha": (lambda: png("LA"), PLAIN, 8.5),
+    "png, palette": (lambda: png("P"), PLAIN, 5.5),
+    "png, palette with alpha": (lambda: png("P", transparency=b"\1\2\3"), PLAIN, 5.5),
+    "png, 16 bit": (lambda: pictures.png(scene("L").convert("I;16"), compress_level=1), PLAIN, 8.5),
+    "webp": (lambda: pictures.webp(scene("RGB"), lossless=False, **WEBP), PLAIN, 12.5),
+    "webp, alpha": (lambda: pictures.webp(scene("RGBA"), lossless=False, **WEBP), PLAIN, 13.5),
+    "webp, lossless": (lambda: pictures.webp(scene("RGB"), **WEBP), PLAIN, 13.5),
+    "webp, lossless, animated": (
+        lambda: pictures.webp(scene("RGB"), save_all=True, append_images=[scene("RGBA")], **WEBP), PLAIN, 13.5,
+    ),
+    "gif": (lambda: pictures.gif(scene("P")), PLAIN, 5.5),
+    "gif, clear index": (lambda: pictures.gif(scene("P"), transparency=3), PLAIN, 5.5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_memory_for_each_pixel(case: str) -> None:
+    make, spec, most = CASES[case]
+    data = make()
+    grown = memory.growth(lambda: decode(data, Limits(), spec))
+    assert grown <= most * PIXELS + FIXED
