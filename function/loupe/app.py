@@ -135,7 +135,7 @@ class App:
             return response.cacheable(response.compact(document()), {"Cache-Control": "public, max-age=300"}, known)
         from loupe.webpage import load
 
-        html, headers = load()
+        html, headers = load(connect=self._s3_rules.upload_origins)
         return response.cacheable(html, headers, known)
 
     def _classify(self, request: ClassifyRequest, seen: Observation) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from loupe.errors import S3NotAllowed
 
@@ -23,12 +24,16 @@ class S3Location:
 
 @dataclass(frozen=True)
 class S3Rules:
-    """Which objects may be read, and where uploads go ('' where the endpoint takes none)."""
+    """Which objects may be read, and where uploads go ('' where the endpoint takes none).
+
+    ``upload_origins`` are the web origins at which a browser reaches the upload bucket.
+    """
 
     locations: tuple[S3Location, ...] = ()
     upload_bucket: str = ""
     upload_seconds: int = 300
     timeout_seconds: float = 5.0
+    upload_origins: tuple[str, ...] = ()
 
     def check(self, source: S3Object) -> None:
         """Refuse an object outside the locations; uploads are always inside.
@@ -44,3 +49,16 @@ class S3Rules:
             raise S3NotAllowed("This endpoint does not read from S3. Send the picture itself.")
         if not any(source.bucket == bucket and source.key.startswith(prefix) for bucket, prefix in places):
             raise S3NotAllowed("This bucket or prefix is not one that this endpoint reads from.")
+
+
+def bucket_origins(bucket: str, region: str, endpoint: str = "") -> tuple[str, ...]:
+    """Return the origins of the addresses that `loupe.s3.connect` signs for a bucket; none without bucket or region.
+
+    Source: S3 user guide, 'Virtual hosting'. An ``endpoint`` that is not AWS's may have the bucket in its path.
+    """
+    if not bucket or not region:
+        return ()
+    if endpoint:
+        scheme, host = urlsplit(endpoint)[:2]
+        return f"{scheme}://{host}", f"{scheme}://{bucket}.{host}"
+    return (f"https://{bucket}.s3.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}",)

@@ -49,7 +49,7 @@ def connect(timeout_seconds: float) -> S3Client:
             connect_timeout=min(1.0, timeout_seconds),
             read_timeout=timeout_seconds / 2,
             retries={"total_max_attempts": 2, "mode": "standard"},
-            s3={"addressing_style": "virtual"},
+            s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"},
         ),
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from loupe.card import NAME_PATTERN
 from loupe.image import Limits
-from loupe.locations import S3Location, S3Rules
+from loupe.locations import S3Location, S3Rules, bucket_origins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,6 +80,8 @@ class Settings:
         hosts = tuple(host.lower() for host in read.items("LOUPE_URL_HOSTS", ""))
         if policy == "allow-list" and not hosts:
             raise SettingsError("LOUPE_URL_POLICY is 'allow-list' but LOUPE_URL_HOSTS names no host.")
+        upload_bucket = read.bucket("LOUPE_UPLOAD_BUCKET")
+        s3_endpoint = read.text("AWS_ENDPOINT_URL_S3", read.text("AWS_ENDPOINT_URL", ""))
         memory = read.integer("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MIB_PER_VCPU, 1)
         return cls(
             environment=read.text("LOUPE_ENVIRONMENT", "local"),
@@ -95,9 +97,10 @@ class Settings:
             ),
             s3=S3Rules(
                 locations=read.locations("LOUPE_S3_LOCATIONS"),
-                upload_bucket=read.bucket("LOUPE_UPLOAD_BUCKET"),
+                upload_bucket=upload_bucket,
                 upload_seconds=read.integer("LOUPE_UPLOAD_SECONDS", 300, 60, 3600),
                 timeout_seconds=read.number("LOUPE_S3_TIMEOUT_SECONDS", 5.0),
+                upload_origins=bucket_origins(upload_bucket, read.text("AWS_REGION", ""), s3_endpoint),
             ),
             limits=Limits(
                 max_bytes=read.integer("LOUPE_MAX_IMAGE_BYTES", Limits.max_bytes, 1),

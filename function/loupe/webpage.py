@@ -15,8 +15,13 @@ _INLINE = re.compile(r"<(script|style)\b[^>]*>(.*?)</\1\s*>", re.DOTALL | re.IGN
 
 
 @lru_cache(maxsize=1)
-def load(file: Path = FILE) -> tuple[str, dict[str, str]]:
+def load(file: Path = FILE, connect: tuple[str, ...] = ()) -> tuple[str, dict[str, str]]:
     """Return the page and its headers. The policy allows the file's inline scripts and styles by their hashes (CSP 3).
+
+    Parameters
+    ----------
+    connect
+        Origins that the page sends to besides its own: the upload bucket's.
 
     Raises
     ------
@@ -36,7 +41,7 @@ def load(file: Path = FILE) -> tuple[str, dict[str, str]]:
         " ".join(["script-src", *(hashes["script"] or ["'none'"])]),
         " ".join(["style-src", *(hashes["style"] or ["'none'"])]),
         "img-src 'self' data: blob:",
-        "connect-src 'self'",
+        " ".join(["connect-src 'self'", *connect]),
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",

@@ -20,14 +20,17 @@ class UploadBucket(Construct):
     Parameters
     ----------
     origins
-        Pages that may upload from a browser; the endpoint's own page stands on the API's origin, which is not known
-        before the deployment, so ``*`` is allowed where there is none: the signed policy is what protects the bucket.
+        Pages elsewhere that may upload from a browser, besides the endpoint's own: that stands on the API's origin,
+        whose host is not known before the deployment, so any API of the region may. Where there are none, every page
+        may: the signed policy is what protects the bucket.
     """
 
     def __init__(
         self, scope: Construct, id: str, *, role: iam.IRole, origins: Sequence[str], removal_policy: cdk.RemovalPolicy
     ) -> None:
         super().__init__(scope, id)
+        stack = cdk.Stack.of(self)
+        own = f"https://*.execute-api.{stack.region}.{stack.url_suffix}"
         self.bucket = s3.Bucket(
             self,
             "Bucket",
@@ -44,7 +47,9 @@ class UploadBucket(Construct):
             ],
             cors=[
                 s3.CorsRule(
-                    allowed_methods=[s3.HttpMethods.POST], allowed_origins=list(origins) or ["*"], allowed_headers=["*"]
+                    allowed_methods=[s3.HttpMethods.POST],
+                    allowed_origins=["*"] if not origins or "*" in origins else [own, *origins],
+                    allowed_headers=["*"],
                 )
             ],
             removal_policy=removal_policy,
@@ -53,7 +58,7 @@ class UploadBucket(Construct):
         _grant(role, "s3:GetObject", objects)
         # What a presigned POST may do, its signer must be allowed to.
         _grant(role, "s3:PutObject", objects)
-        name = cdk.Stack.of(self).resolve(self.bucket.bucket_arn)["Fn::GetAtt"][0]
+        name = stack.resolve(self.bucket.bucket_arn)["Fn::GetAtt"][0]
         acknowledge(
             role.node.find_child("DefaultPolicy"),
             f"AwsSolutions-IAM5[Resource::<{name}.Arn>/{PREFIX}*]",

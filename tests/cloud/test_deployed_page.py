@@ -64,3 +64,30 @@ def test_a_picture_by_url(open_page: Open, deployed: Deployed, pictures: list[Go
     expect(page.locator("#summary")).to_have_text("1 classified, 1 failed", timeout=30_000)
     expect(page.locator(".answer")).to_have_text(pictures[0].label)
     expect(page.locator(".problem code")).to_contain_text("url_not_allowed")
+
+
+def large(picture: Golden, size: int = 6_000_000) -> File:
+    """The picture in a file that no request can carry: what follows a JPEG's end is no part of it."""
+    file = as_file(picture)
+    return File(file.name, file.mime, file.data.ljust(size, b"\0"))
+
+
+def test_a_picture_larger_than_a_request_is_uploaded_first(
+    open_page: Open, deployed: Deployed, pictures: list[Golden]
+) -> None:
+    page = open_page(f"{deployed.endpoint['url']}/")
+    page.get_by_label("API key").fill(deployed.endpoint["api_key"])
+    page.get_by_role("button", name="Use key").click()
+    expect(page.locator("#key-state")).to_have_text("The API key is accepted.")
+    page.locator("#scale").uncheck()
+    choose(page, large(pictures[0]))
+    expect(page.locator("#summary")).to_have_text("1 classified", timeout=30_000)
+    expect(page.locator(".answer")).to_have_text(pictures[0].label)
+    expect(page.locator(".meta")).to_contain_text("uploaded first")
+
+    # As S3 refuses what its policy does not let in.
+    page.route(f"{deployed.account.endpoint}/loupe-local-*", lambda route: route.fulfill(status=403, body="<Error/>"))
+    choose(page, large(pictures[0]))
+    expect(page.locator("#summary")).to_have_text("1 classified, 1 failed", timeout=30_000)
+    expect(page.locator(".problem")).to_contain_text("The storage answered with status 403")
+    expect(page.locator("#key-state")).to_have_text("The API key is accepted.")

@@ -180,6 +180,10 @@ def test_cors_reaches_preflights_and_the_gateways_own_problems(tmp_path, origins
     for response in crossing.resources("AWS::ApiGateway::GatewayResponse").values():
         headers = response["Properties"]["ResponseParameters"]
         assert headers["gatewayresponse.header.Access-Control-Allow-Origin"] == allowed
+    (rule,) = crossing.only("AWS::S3::Bucket")["CorsConfiguration"]["CorsRules"]
+    assert rule["AllowedOrigins"][-len(origins) :] == origins
+    # The endpoint's own page uploads too.
+    assert origins == ["*"] or "https://*.execute-api." in json.dumps(rule["AllowedOrigins"][0])
 
 
 def test_the_stage_throttles_and_logs_without_secrets(prod: Synthesized) -> None:

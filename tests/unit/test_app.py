@@ -230,6 +230,9 @@ def test_the_page_allows_its_own_inline_code_and_nothing_else(tmp_path) -> None:
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
+    assert "connect-src 'self';" in policy
+    origin = "https://uploads.s3.eu-west-1.amazonaws.com"
+    assert f"connect-src 'self' {origin};" in webpage.load(file, (origin,))[1]["Content-Security-Policy"]
 
 
 def test_a_function_without_a_page_says_so(tmp_path) -> None:

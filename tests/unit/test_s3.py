@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -12,7 +13,7 @@ from botocore.exceptions import ConnectTimeoutError, IncompleteReadError, NoCred
 from botocore.stub import Stubber
 from fakes import FakeBody, FakeS3, problem_of
 from loupe.errors import ImageTooLarge, S3NotAllowed, S3Unavailable, S3Unreachable, UploadsOff
-from loupe.locations import S3Location, S3Rules
+from loupe.locations import S3Location, S3Rules, bucket_origins
 from loupe.request import S3Object
 from loupe.s3 import ObjectReader, connect
 from loupe.settings import UrlRules
@@ -181,6 +182,20 @@ def test_an_upload_is_held_to_size_key_kind_and_time() -> None:
 def test_an_upload_goes_to_the_buckets_own_region() -> None:
     # The global address redirects young buckets elsewhere, which a form POST does not survive.
     assert presign(RULES, 1)["upload"]["url"] == "https://uploads-bucket.s3.eu-west-1.amazonaws.com/"
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "il-central-1", "us-gov-west-1", "cn-north-1"])
+def test_a_page_may_send_to_where_an_upload_goes(monkeypatch: pytest.MonkeyPatch, region: str) -> None:
+    monkeypatch.setenv("AWS_REGION", region)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    assert [f"{origin}/" for origin in bucket_origins("uploads-bucket", region)] == [presign(RULES, 1)["upload"]["url"]]
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:4577", "https://s3.internal.example"])
+def test_a_page_may_send_to_where_an_upload_goes_elsewhere(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+    url = urlsplit(presign(RULES, 1)["upload"]["url"])
+    assert f"{url.scheme}://{url.netloc}" in bucket_origins("uploads-bucket", "eu-west-1", endpoint)
 
 
 def test_an_upload_goes_where_the_endpoint_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
