@@ -6,18 +6,35 @@ from html import escape
 from pathlib import Path
 
 WIDTH, HEIGHT = 1080, 540
+TITLE = "A client calls API Gateway, which calls the Lambda function; infra, modelkit, models, localcloud below"
 FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 
 # name: (x, y, width, height, title, lines, class)
 BOXES = {
     "client": (24, 196, 150, 84, "Client", ["curl, app, browser"], "plain"),
-    "api": (226, 176, 200, 124, "API Gateway (REST)", ["API key, usage plan", "TLS, access log", "problem+json answers"], "aws"),
+    "api": (
+        226,
+        176,
+        200,
+        124,
+        "API Gateway (REST)",
+        ["API key, usage plan", "TLS, access log", "problem+json answers"],
+        "aws",
+    ),
     "function": (486, 100, 330, 266, "Lambda, alias live", ["container image from ECR"], "aws"),
     "alarms": (878, 176, 178, 124, "CloudWatch", ["logs, EMF metrics", "alarms -> SNS"], "aws"),
     "models": (486, 420, 184, 92, "models/<name>/", ["card.json, model.onnx", "golden pictures"], "repo"),
     "kit": (244, 420, 170, 92, "modelkit", ["inspect, add, verify", "quantize, gate"], "repo"),
     "cdk": (24, 420, 184, 92, "infra/ (AWS CDK)", ["cdk.json -> settings", "-> InferenceStack"], "repo"),
-    "local": (716, 420, 340, 92, "localcloud", ["the same CDK app on MiniStack, the function","in the real Lambda runtime emulator"], "repo"),
+    "local": (
+        716,
+        420,
+        340,
+        92,
+        "localcloud",
+        ["the same CDK app on MiniStack, the function", "in the real Lambda runtime emulator"],
+        "repo",
+    ),
 }
 STAGES = ["request", "source", "image", "tensor", "model", "prediction", "response"]
 ARROWS = [
@@ -40,6 +57,12 @@ text {{ font-family: {FONT}; fill: #1b2430; }}
 .stage {{ fill: #ffffff; stroke: #c27c0e; }}
 .arrow {{ stroke: #4a5868; stroke-width: 1.6; fill: none; marker-end: url(#head); }}
 """
+
+
+ARROW_HEAD = (
+    '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+    '<path d="M0 0 L8 4 L0 8 z" fill="#4a5868"/></marker></defs>'
+)
 
 
 def box(x: int, y: int, width: int, height: int, title: str, lines: list[str], kind: str) -> list[str]:
@@ -66,7 +89,8 @@ def stages(x: int, y: int) -> list[str]:
 def arrow(start: tuple[int, int], end: tuple[int, int], label: str) -> list[str]:
     middle = ((start[0] + end[0]) // 2, (start[1] + end[1]) // 2)
     vertical = start[0] == end[0]
-    place = f'x="{middle[0] + 8}" y="{middle[1] + 4}"' if vertical else f'x="{middle[0]}" y="{middle[1] - 8}" text-anchor="middle"'
+    x, y = (middle[0] + 8, middle[1] + 4) if vertical else (middle[0], middle[1] - 8)
+    place = f'x="{x}" y="{y}"' + ("" if vertical else ' text-anchor="middle"')
     return [
         f'<path class="arrow" d="M{start[0]} {start[1]} L{end[0]} {end[1]}"/>',
         f'<text class="label" {place}>{escape(label)}</text>',
@@ -76,10 +100,9 @@ def arrow(start: tuple[int, int], end: tuple[int, int], label: str) -> list[str]
 def draw() -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 60 {WIDTH} {HEIGHT - 60}" role="img" aria-labelledby="t">',
-        '<title id="t">Loupe: a client calls API Gateway, which calls the Lambda function; models, modelkit, CDK and the local cloud stand in the repository</title>',
+        f'<title id="t">{TITLE}</title>',
         f"<style>{STYLE}</style>",
-        '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0 L8 4 L0 8 z" fill="#4a5868"/></marker></defs>',
+        ARROW_HEAD,
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fbfcfd"/>',
         '<text class="label" x="226" y="84">AWS, or the local cloud on one machine</text>',
         '<text class="label" x="24" y="406">This repository</text>',
