@@ -61,5 +61,6 @@ openapi: setup ## Write docs/openapi.json and the tables of docs/api.md from the
 bench: setup ## Measure beside peers and the floor; write docs/benchmarks.md
 	@$(PY) -m benchmarks
 
-clean: ## Delete what setup and the tools made
+clean: ## End the local cloud; delete what setup and the tools made
+	@if [ -x $(PY) ]; then $(PY) -m localcloud down || true; fi
 	rm -rf .venv .local node_modules cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,6 +6,7 @@ one goes on where it stopped. Only the standard library is imported: nothing els
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import platform
@@ -14,7 +15,8 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +25,9 @@ BIN = VENV / "bin"
 STAMPS = VENV / ".stamps"
 TOOLS = ROOT / ".local" / "tools"
 LOG = ROOT / ".local" / "setup.log"
+LOCK = ROOT / ".local" / "setup.lock"
+# There while packages are being installed: a half installed package looks like an installed one.
+UNFINISHED = STAMPS / "packages.unfinished"
 UV = "uv==0.13.9"
 # The Lambda runtime interface emulator (Apache-2.0) has no package of its own; the SAM CLI's wheel carries it.
 EMULATOR_WHEEL = ("aws-sam-cli==1.170.0", "24ebaf5ecba38dc1758089968cb89ab61e124b84e92a344fc7a2771a47f4d0bf")
@@ -50,29 +55,25 @@ def run(*command: str | Path) -> None:
 
 
 def make_venv() -> None:
+    # The interpreter that runs this may be the environment's own, which goes now: `make` has it first on the path.
+    python = getattr(sys, "_base_executable", sys.executable)
     if VENV.exists():
         shutil.rmtree(VENV)
-    run(sys.executable, "-m", "venv", VENV)
+    run(python, "-m", "venv", VENV)
     run(BIN / "python", "-m", "pip", "install", "--quiet", UV)
 
 
 def install_packages() -> None:
+    STAMPS.mkdir(parents=True, exist_ok=True)
+    UNFINISHED.touch()
     run(BIN / "uv", "pip", "sync", "--python", BIN / "python", "--compile-bytecode", "--require-hashes",
         ROOT / "requirements.txt")  # fmt: skip
+    UNFINISHED.unlink()
 
 
 def install_project() -> None:
-    run(
-        BIN / "uv",
-        "pip",
-        "install",
-        "--python",
-        BIN / "python",
-        "--no-deps",
-        "--no-build-isolation",
-        "--editable",
-        ROOT,
-    )
+    run(BIN / "uv", "pip", "install", "--python", BIN / "python", "--no-deps", "--no-build-isolation",
+        "--editable", ROOT)  # fmt: skip
 
 
 def install_cdk() -> None:
@@ -84,9 +85,7 @@ def fetch_emulator() -> None:
     member = EMULATOR_MEMBERS.get(machine)
     TOOLS.mkdir(parents=True, exist_ok=True)
     if member is None or sys.platform != "linux":
-        print(
-            f"  (none for {sys.platform} on {machine}: the local cloud needs Linux)", flush=True
-        )
+        print(f"(none for {sys.platform} on {machine}: the local cloud needs Linux)", end=" ", flush=True)
         return
     name, digest = EMULATOR_WHEEL
     scratch = TOOLS / "download"
@@ -126,28 +125,41 @@ def step(name: str, words: str, key: str, folder: Path, made: Path, do: Callable
     print(f"{time.monotonic() - begun:.0f} s", flush=True)
 
 
-def main() -> int:
-    """Run the steps in order; 1 with a sentence if one fails."""
-    LOG.parent.mkdir(exist_ok=True)
+def set_up() -> None:
     version = f"{platform.python_implementation()} {platform.python_version()}"
     # The environment is made by the found interpreter and kept as long as its own version stays what it was.
     python = f"{version} {UV} {ROOT}"
+    if UNFINISHED.exists():
+        shutil.rmtree(VENV)
+    words = f"Virtual environment with Python {platform.python_version()}"
+    step("venv", words, python, STAMPS, BIN / "uv", make_venv)
+    step("emulator", "The Lambda runtime emulator", digest(*EMULATOR_WHEEL), TOOLS, TOOLS, fetch_emulator)
+    packages = digest(python, ROOT / "requirements.txt")
+    step("packages", "Python packages", packages, STAMPS, BIN / "cfn-lint", install_packages)
+    project = digest(packages, ROOT / "pyproject.toml")
+    step("project", "The project itself, editable", project, STAMPS, BIN / "python", install_project)
+    cdk = digest(packages, ROOT / "package-lock.json")
+    step("cdk", "The AWS CDK command line", cdk, STAMPS, ROOT / "node_modules" / ".bin" / "cdk", install_cdk)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let one set-up of this project run at a time: two terminals may start `make` at once."""
+    LOCK.parent.mkdir(exist_ok=True)
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Waiting for another 'make setup' of this project ...", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> int:
+    """Run the steps in order; 1 with a sentence if one fails."""
     try:
-        step(
-            "venv",
-            f"Virtual environment with Python {platform.python_version()}",
-            python,
-            STAMPS,
-            BIN / "uv",
-            make_venv,
-        )
-        step("emulator", "The Lambda runtime emulator", digest(*EMULATOR_WHEEL), TOOLS, TOOLS, fetch_emulator)
-        packages = digest(python, ROOT / "requirements.txt")
-        step("packages", "Python packages", packages, STAMPS, BIN / "cfn-lint", install_packages)
-        project = digest(packages, ROOT / "pyproject.toml")
-        step("project", "The project itself, editable", project, STAMPS, BIN / "python", install_project)
-        cdk = digest(packages, ROOT / "package-lock.json")
-        step("cdk", "The AWS CDK command line", cdk, STAMPS, ROOT / "node_modules" / ".bin" / "cdk", install_cdk)
+        with alone():
+            set_up()
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1

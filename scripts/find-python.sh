@@ -8,7 +8,7 @@ if [ -n "$PYTHON" ]; then
     exit 1
 fi
 for version in 3.13 3.14 3.12 3.11; do
-    for candidate in "python$version" "$HOME/.pyenv/versions/$version".*/bin/python3 \
+    for candidate in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python3 \
         "${XDG_DATA_HOME:-$HOME/.local/share}/uv/python/cpython-$version".*/bin/python3 \
         "/opt/homebrew/bin/python$version" "/usr/local/bin/python$version"; do
         if "$candidate" -c "$usable" 2>/dev/null; then
