@@ -43,8 +43,9 @@ deploy: setup ## Deploy ENV to AWS (AWS credentials, Docker)
 destroy: setup ## Delete ENV from AWS (AWS credentials)
 	@$(CDK) destroy
 
-lint: setup ## ruff, mypy --strict
+lint: setup ## ruff, mypy --strict, hadolint
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+	@.venv/bin/hadolint function/Dockerfile tests/container/standin/Dockerfile
 
 format: setup ## Let ruff format and mend
 	@$(PY) -m ruff check --fix --exit-zero -q . ; $(PY) -m ruff format -q .
