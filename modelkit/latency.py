@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
-from loupe.model import Array, Model
+import onnxruntime as ort
+from loupe.model import Array, Model, session_options
 
 from modelkit.pictures import LabelledPicture, readable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from loupe.card import Card
 
 _PICTURES = 8
-_ROUNDS = 25
-_LOADS = 7
+# Short times are drowned by whatever else runs, long ones are not: what is short is repeated more often.
+SECONDS = 2.0
+_LEAST, _MOST = 7, 101
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Medians: ``run_ms`` of one picture through the graph, ``load_ms`` to create and warm the session; one thread."""
+    """Medians: ``run_ms`` of one picture through the graph, ``load_ms`` of creating the session; one thread."""
 
     run_ms: float
     load_ms: float
@@ -46,7 +49,8 @@ def sample_tensors(card: Card, pictures: Sequence[LabelledPicture], count: int =
 
 
 def costs(
-    cards: Sequence[Card], inputs: Sequence[Sequence[Array]], *, rounds: int = _ROUNDS, loads: int = _LOADS
+    cards: Sequence[Card],
+    inputs: Sequence[Sequence[Array]],
 ) -> list[Cost]:
     """Measure models in turns: model A, model B, model A, ... for every picture and every load.
 
@@ -55,25 +59,36 @@ def costs(
     inputs
         For each model, its input batches of one picture.
     """
-    load_times: list[list[float]] = [[] for _ in cards]
-    runs: list[list[float]] = [[] for _ in cards]
-    for _ in range(loads):
-        for card, taken in zip(cards, load_times, strict=True):
-            start = time.perf_counter()
-            Model.load(card)
-            taken.append((time.perf_counter() - start) * 1000)
+    loads = _in_turns([partial(_session, card) for card in cards])
     models = [Model.load(card) for card in cards]
-    for _ in range(rounds):
-        for index in range(min(len(each) for each in inputs)):
-            for model, own, taken in zip(models, inputs, runs, strict=True):
-                start = time.perf_counter()
-                model.run(own[index])
-                taken.append((time.perf_counter() - start) * 1000)
+    runs = _in_turns([partial(_run_all, model, own) for model, own in zip(models, inputs, strict=True)])
     return [
-        Cost(median(run), median(load), size_of(card)) for card, run, load in zip(cards, runs, load_times, strict=True)
+        Cost(run / len(own), load, size_of(card))
+        for card, own, run, load in zip(cards, inputs, runs, loads, strict=True)
     ]
 
 
 def size_of(card: Card) -> int:
     """Bytes of a model's files."""
     return sum((card.directory / file.path).stat().st_size for file in card.files)
+
+
+def _run_all(model: Model, batches: Sequence[Array]) -> None:
+    for batch in batches:
+        model.run(batch)
+
+
+def _session(card: Card) -> None:
+    ort.InferenceSession(str(card.graph_path), session_options(1), providers=["CPUExecutionProvider"])
+
+
+def _in_turns(works: Sequence[Callable[[], object]]) -> list[float]:
+    """Median milliseconds of each piece of work, done in turns."""
+    times: list[list[float]] = [[] for _ in works]
+    begun = time.perf_counter()
+    while len(times[0]) < _LEAST or (len(times[0]) < _MOST and time.perf_counter() - begun < SECONDS):
+        for work, taken in zip(works, times, strict=True):
+            start = time.perf_counter()
+            work()
+            taken.append((time.perf_counter() - start) * 1000)
+    return [median(taken) for taken in times]

@@ -83,19 +83,22 @@ def shift(comparison: Comparison) -> str:
     return _svg(figure)
 
 
-def size_against_latency(points: Sequence[tuple[str, float, float]]) -> str:
-    """Draw models as points: ``(name, megabytes, milliseconds)``; lower left is better."""
+def size_against_latency(points: Sequence[tuple[str, float, float]], *, relative: bool = False) -> str:
+    """Draw models as points: ``(name, megabytes, milliseconds)``, or shares of a base; lower left is better."""
     figure, axes = _figure(5.6, 3.6)
     axes.scatter([point[1] for point in points], [point[2] for point in points], s=45, color=_ACCENT)
     for name, megabytes, milliseconds in points:
         axes.annotate(name, (megabytes, milliseconds), textcoords="offset points", xytext=(6, 4), fontsize=9)
     largest = max(point[1] for point in points)
-    if largest > 8 * min(point[1] for point in points):
+    if not relative and largest > 8 * min(point[1] for point in points):
         axes.set_xscale("log")
     else:
         axes.set_xlim(0, largest * 1.35)
     axes.set_ylim(0, max(point[2] for point in points) * 1.2)
-    axes.set(xlabel="size, MB", ylabel="one picture, ms")
+    if relative:
+        axes.set(xlabel="size, float32 = 1", ylabel="time of one picture, float32 = 1")
+    else:
+        axes.set(xlabel="size, MB", ylabel="one picture, ms")
     return _svg(figure)
 
 

@@ -43,7 +43,6 @@ _WORTH = 0.9
 _MOST_TIME = 1.05
 # Scores this close to the best one are the same within what time can be measured to; the most exact of them is kept.
 _CLOSE = 1.15
-_ROUNDS, _LOADS = 10, 5
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ class _Bench:
     def compare(self, card: Card, base: Card) -> Comparison:
         readings = _answers(Model.load(card), self.tensors, self.readings)
         measured = self.tensors[:_MEASURED]
-        cost, against = costs([card, base], [measured, measured], rounds=_ROUNDS, loads=_LOADS)
+        cost, against = costs([card, base], [measured, measured])
         return Comparison(Quality(card, readings, cost), Quality(base, self.readings, against))
 
 

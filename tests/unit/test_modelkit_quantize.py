@@ -35,6 +35,11 @@ from modelkit.verify import verify
 LABELS = tuple(COLORS)
 
 
+@pytest.fixture(autouse=True)
+def _measure_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelkit.latency.SECONDS", 0.02)
+
+
 def make(tmp_path: Path, name: str = "base", **graph: Any) -> Card:
     """Three colours, with layers wide enough to be worth quantizing."""
     proto = classifier(**{"outputs": 3, "hidden": 4096, **graph})
