@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from loupe.classifier import Classifier
 from tinymodel import write_model
+
+# The same examples in every run, and no time limit for one: the machine may be busy.
+settings.register_profile("unit", derandomize=True, deadline=None)
+settings.load_profile("unit")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

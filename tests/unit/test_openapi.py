@@ -16,7 +16,7 @@ from loupe.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
 from loupe.contract.schemas import REQUESTS
 from loupe.contract.tables import TABLES, fill
 from loupe.envelope import unwrap
-from loupe.errors import UrlNotAllowed, UrlUnreachable, all_problems
+from loupe.errors import UrlNotAllowed, all_problems
 from loupe.image import Limits
 from loupe.locations import S3Location, S3Rules
 from loupe.request import MAX_URL_CHARACTERS, batch_from_http, from_http
@@ -145,10 +145,13 @@ def test_requests_can_be_checked_by_api_gateway(name) -> None:
 
 
 def test_the_fetcher_has_the_same_limit_for_urls() -> None:
-    fetcher = Fetcher(UrlRules(policy="public"), 10, lambda *_: ())
+    looked_up = []
+    fetcher = Fetcher(UrlRules(policy="public"), 10, lambda *asked: looked_up.append(asked) or ())
     url = "https://example.com/".ljust(MAX_URL_CHARACTERS, "a")
-    assert isinstance(problem_of(fetcher.fetch, url), UrlUnreachable)  # looked up, and without an address
     assert isinstance(problem_of(fetcher.fetch, url + "a"), UrlNotAllowed)
+    assert not looked_up
+    assert isinstance(problem_of(fetcher.fetch, url), UrlNotAllowed)  # it has no address, but it was looked up
+    assert looked_up
 
 
 def request_examples(path):

@@ -1,0 +1,92 @@
+"""Which network addresses belong to the public internet, and how a URL's host becomes addresses."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import threading
+from collections.abc import Callable, Sequence
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+# Host, port, seconds -> addresses (none if the name has none); TimeoutError if it took longer.
+Resolver = Callable[[str, int, float], Sequence[Address]]
+
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII)
+# The last label of what inet_aton would take for an address: 127.1, 0x7f.1, 2130706433, 017700000001.
+_NUMERIC_END = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.ASCII)
+# Names that never lead to the public internet (RFC 6761, 6762, 7686, 8375; ICANN 2024 for 'internal').
+_LOCAL_NAMES = ("localhost", "local", "internal", "home.arpa", "onion", "invalid", "test")
+
+# Of IPv6 only this is given out to the public internet (RFC 4291, IANA 'IPv6 Global Unicast Address Assignments').
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+# Translators to IPv4 in IPv6-only networks (RFC 6052): DNS64 makes these of a public name's IPv4 addresses.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Tunnels and special uses; Python's own tables have grown from version to version, so they are named here too.
+_NEVER: tuple[Network, ...] = tuple(
+    ipaddress.ip_network(text)
+    for text in ("100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "240.0.0.0/4",
+                 "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+)  # fmt: skip
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address belongs to the public internet.
+
+    Addresses that carry an IPv4 address inside (mapped, compatible, 6to4, Teredo) are never public: no resolver gives
+    them for a public name. NAT64's are what they carry.
+    """
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:
+            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address not in _GLOBAL_UNICAST or address.scope_id is not None:
+            return False
+    if any(address in network for network in _NEVER):
+        return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def is_name(host: str) -> bool:
+    """Whether a host is a well-formed lower-case DNS name that no resolver could take for an address."""
+    return _NAME.fullmatch(host) is not None and _NUMERIC_END.fullmatch(host) is None
+
+
+def is_local_name(host: str) -> bool:
+    """Whether a name cannot be one of the public internet: without a dot, or kept for local use."""
+    return "." not in host or any(host.endswith(f".{name}") for name in _LOCAL_NAMES)
+
+
+def literal(host: str) -> Address | None:
+    """Return the address that a host is in the one usual notation, else None: octal, hex and short forms are none."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
+    """Look a name up in the system's resolver.
+
+    Raises
+    ------
+    TimeoutError
+        If that takes more than ``timeout`` seconds.
+    """
+    answer: list[Sequence[Address]] = []
+
+    def look_up() -> None:
+        try:
+            infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            infos = []
+        answer.append(tuple(ipaddress.ip_address(str(info[4][0])) for info in infos))
+
+    # getaddrinfo takes no timeout; a thread that outlives its request holds nothing.
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if not answer:
+        raise TimeoutError(f"no answer for {host} in {timeout:g} s")
+    return answer[0]

@@ -1,0 +1,432 @@
+"""Fetching by URL, from sites on the loopback interface that misbehave in every way they can."""
+
+from __future__ import annotations
+
+import gzip
+import ipaddress
+import socket
+import ssl
+import time
+from typing import TYPE_CHECKING, Any
+
+import pictures
+import pytest
+import trustme
+from loupe.errors import ImageTooLarge, Problem, UnsupportedMediaType, UrlNotAllowed, UrlUnreachable
+from loupe.settings import UrlRules
+from loupe.url import Fetcher
+from sites import HOST, Site, Visit, site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+pytestmark = pytest.mark.allow_hosts([HOST, "127.0.0.2"])
+
+PICTURE = pictures.png()
+MAX_BYTES = 100_000
+NAME = "pictures.example"
+LOOPBACK = tuple(ipaddress.ip_network(text) for text in ("127.0.0.1/32", "127.0.0.3/32"))
+
+
+class Names:
+    """A resolver with a fixed answer for each name, or one after the other if there are several."""
+
+    def __init__(self, **names: Any) -> None:
+        self.answers = {name.replace("_", "."): answer for name, answer in names.items()}
+        self.asked: list[str] = []
+
+    def __call__(self, host: str, port: int, timeout: float) -> Sequence[Any]:
+        self.asked.append(host)
+        answer = self.answers.get(host, [])
+        if answer and isinstance(answer[0], list):
+            answer = answer.pop(0)
+        return [ipaddress.ip_address(text) for text in answer]
+
+
+def fetcher(served: Site, names: Names | None = None, *, tls: ssl.SSLContext | None = None, **rules: Any) -> Fetcher:
+    settings = {"policy": "public", "schemes": ("http", "https"), "ports": (served.port,), "private_networks": LOOPBACK,
+                "timeout_seconds": 5.0}  # fmt: skip
+    return Fetcher(UrlRules(**{**settings, **rules}), MAX_BYTES, names or Names(pictures_example=[HOST]), tls=tls)
+
+
+def fetch(answer: Callable[[Visit], None], path: str = "/p.png", **rules: Any) -> bytes:
+    with site(answer) as served:
+        return fetcher(served, **rules).fetch(f"http://{NAME}:{served.port}{path}")
+
+
+def refusal(answer: Callable[[Visit], None], path: str = "/p.png", **rules: Any) -> Problem:
+    with pytest.raises(Problem) as caught:
+        fetch(answer, path, **rules)
+    assert caught.value.status < 500
+    assert "127." not in caught.value.detail
+    assert "::" not in caught.value.detail
+    return caught.value
+
+
+def test_a_picture_is_fetched() -> None:
+    assert fetch(lambda visit: visit.answer(PICTURE)) == PICTURE
+
+
+def test_what_is_sent_is_little_and_says_nothing_of_us(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "netrc").write_text(f"machine {NAME} login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with site(lambda visit: visit.answer(PICTURE)) as served:
+        fetcher(served).fetch(f"http://{NAME}:{served.port}/a/b;c?d=e&f#g")
+    (visit,) = served.visits
+    assert visit.request.startswith(b"GET /a/b;c?d=e&f HTTP/1.1\r\n")
+    assert visit.headers == {
+        "host": f"{NAME}:{served.port}",
+        "accept": "image/jpeg, image/png, image/webp, image/gif",
+        "accept-encoding": "identity",
+        "user-agent": "Loupe",
+        "connection": "close",
+    }
+
+
+def test_no_cookie_follows_a_redirect() -> None:
+    def answer(visit: Visit) -> None:
+        if visit.path == "/p.png":
+            visit.answer(b"", "302 Found", Location="/q.png", Set_Cookie="a=b")
+        else:
+            visit.answer(PICTURE)
+
+    with site(answer) as served:
+        fetcher(served).fetch(f"http://{NAME}:{served.port}/p.png")
+    assert "cookie" not in served.visits[1].headers
+
+
+def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        site(lambda visit: visit.answer(b"from the proxy")) as proxy,
+        site(lambda visit: visit.answer(PICTURE)) as served,
+    ):
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://{HOST}:{proxy.port}")
+            monkeypatch.setenv(name.lower(), f"http://{HOST}:{proxy.port}")
+        assert fetcher(served).fetch(f"http://{NAME}:{served.port}/") == PICTURE
+    assert proxy.connections == 0
+
+
+# --- where the connection goes
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name's second answer would be another machine: nobody asks for it, nor the system's resolver."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("looked up again"))
+    names = Names(pictures_example=[[HOST], ["127.0.0.2"]])
+    with site(lambda visit: visit.answer(PICTURE)) as served:
+        assert fetcher(served, names).fetch(f"http://{NAME}:{served.port}/") == PICTURE
+    assert names.asked == [NAME]
+    assert served.visits[0].headers["host"] == f"{NAME}:{served.port}"
+
+
+def test_a_second_answer_of_the_inside_is_refused_when_a_redirect_asks_again() -> None:
+    names = Names(pictures_example=[[HOST], ["127.0.0.2"]])
+    with site(lambda visit: visit.redirect("/again")) as served, pytest.raises(UrlNotAllowed):
+        fetcher(served, names).fetch(f"http://{NAME}:{served.port}/")
+    assert (served.connections, names.asked) == (1, [NAME, NAME])
+
+
+@pytest.mark.parametrize("inside", ["10.0.0.1", "169.254.169.254", "::1", "fd00:ec2::254", "127.0.0.2"])
+@pytest.mark.parametrize("first", [True, False])
+def test_one_address_of_the_inside_is_enough_to_refuse_a_name(inside: str, first: bool) -> None:
+    names = Names(pictures_example=[inside, HOST] if first else [HOST, inside])
+    with site(lambda visit: visit.answer(PICTURE)) as served:
+        with pytest.raises(UrlNotAllowed, match="no address on the public internet") as caught:
+            fetcher(served, names).fetch(f"http://{NAME}:{served.port}/")
+        assert served.connections == 0
+    assert inside not in caught.value.detail
+
+
+def test_names_that_do_not_exist_and_names_of_the_inside_are_told_alike() -> None:
+    with site(lambda visit: visit.answer(PICTURE)) as served:
+        details = set()
+        for names in (Names(), Names(pictures_example=["10.1.2.3"])):
+            with pytest.raises(UrlNotAllowed) as caught:
+                fetcher(served, names).fetch(f"http://{NAME}:{served.port}/")
+            details.add(caught.value.detail)
+    assert details == {f"The host {NAME} has no address on the public internet."}
+
+
+def test_a_further_address_is_tried_where_the_first_refuses() -> None:
+    networks = tuple(ipaddress.ip_network(text) for text in ("127.0.0.0/30", "::1/128"))
+    names = Names(pictures_example=["127.0.0.2", "127.0.0.2", HOST])
+    with site(lambda visit: visit.answer(PICTURE)) as served:
+        assert fetcher(served, names, private_networks=networks).fetch(f"http://{NAME}:{served.port}/") == PICTURE
+    assert served.connections == 1
+
+
+def test_where_every_address_refuses_the_host_is_unreachable() -> None:
+    with site(lambda visit: visit.answer(PICTURE)) as served:
+        port = served.port
+    with pytest.raises(UrlUnreachable, match=f"The host {NAME} did not give an answer"):
+        fetcher(served).fetch(f"http://{NAME}:{port}/")
+
+
+# --- TLS
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def server_tls(authority: trustme.CA, *names: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names).configure_cert(context)
+    return context
+
+
+def client_tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def test_tls_is_for_the_name_though_the_connection_is_to_an_address(authority: trustme.CA) -> None:
+    asked: list[str | None] = []
+    context = server_tls(authority, NAME)
+    context.sni_callback = lambda _socket, name, _context: asked.append(name)
+    with site(lambda visit: visit.answer(PICTURE), context) as served:
+        assert fetcher(served, tls=client_tls(authority)).fetch(f"https://{NAME}:{served.port}/") == PICTURE
+    assert asked == [NAME]
+    assert served.visits[0].headers["host"] == f"{NAME}:{served.port}"
+
+
+def test_a_certificate_may_be_for_an_address(authority: trustme.CA) -> None:
+    with site(lambda visit: visit.answer(PICTURE), server_tls(authority, HOST)) as served:
+        assert fetcher(served, tls=client_tls(authority)).fetch(f"https://{HOST}:{served.port}/") == PICTURE
+
+
+@pytest.mark.parametrize("names", [("other.example",), (HOST,)])
+def test_a_certificate_for_another_name_is_refused(authority: trustme.CA, names: tuple[str, ...]) -> None:
+    with (
+        site(lambda visit: visit.answer(PICTURE), server_tls(authority, *names)) as served,
+        pytest.raises(UrlUnreachable, match=f"The certificate of {NAME} is not valid"),
+    ):
+        fetcher(served, tls=client_tls(authority)).fetch(f"https://{NAME}:{served.port}/")
+    assert served.visits == []
+
+
+def test_an_authority_that_nobody_knows_is_refused() -> None:
+    with (
+        site(lambda visit: visit.answer(PICTURE), server_tls(trustme.CA(), NAME)) as served,
+        pytest.raises(UrlUnreachable, match="certificate"),
+    ):
+        fetcher(served).fetch(f"https://{NAME}:{served.port}/")
+
+
+def test_https_to_a_site_without_tls() -> None:
+    with site(lambda visit: visit.answer(PICTURE)) as served, pytest.raises(UrlUnreachable):
+        fetcher(served, timeout_seconds=1).fetch(f"https://{NAME}:{served.port}/")
+
+
+# --- redirects
+
+
+def test_three_redirects_are_followed_and_a_fourth_is_not() -> None:
+    def answer(visit: Visit) -> None:
+        left = int(visit.path[1:])
+        if left:
+            visit.redirect(f"/{left - 1}", f"{(301, 302, 307, 308)[left % 4]} Moved")
+        else:
+            visit.answer(PICTURE)
+
+    assert fetch(answer, "/3") == PICTURE
+    problem = refusal(answer, "/4")
+    assert (problem.code, problem.detail) == ("url_unreachable", "The URL redirects more than 3 times.")
+
+
+@pytest.mark.parametrize("location", [
+    "http://127.0.0.2:{port}/", "http://localhost:{port}/", "http://[::1]:{port}/", "http://169.254.169.254/latest/",
+    "http://127.1:{port}/", "http://0x7f000001:{port}/", "//127.0.0.2:{port}/", "file:///proc/self/environ",
+    "ftp://pictures.example/", "gopher://pictures.example:{port}/", "http://me:secret@pictures.example:{port}/",
+    "http://pictures.example:9001/2018-06-01/runtime/invocation/next", "data:image/png;base64,AAAA",
+    "http:\\\\127.0.0.2\\", "javascript:alert(1)", "http://inside.example:{port}/",
+])  # fmt: skip
+def test_a_redirect_is_checked_as_the_first_url(location: str) -> None:
+    with site(lambda visit: visit.redirect(location.replace("{port}", str(visit.site.port)))) as served:
+        names = Names(pictures_example=[HOST], inside_example=["10.0.0.1"])
+        with pytest.raises(UrlNotAllowed):
+            fetcher(served, names).fetch(f"http://{NAME}:{served.port}/")
+    assert served.connections == 1
+
+
+@pytest.mark.parametrize("location", ["http://[", "http://[::1", "http://pictures.example:99999/", "http://[v1.x]/"])
+def test_a_redirect_that_cannot_be_read(location: str) -> None:
+    assert refusal(lambda visit: visit.redirect(location)).code in ("url_unreachable", "url_not_allowed")
+
+
+@pytest.mark.parametrize(
+    "location", ["/\u00fc.png", "/a b.png", "q.png", "?q", "/%C3%BC", "//pictures.example:{port}/q"]
+)
+def test_redirects_as_sites_write_them(location: str) -> None:
+    def answer(visit: Visit) -> None:
+        if visit.path == "/p.png":
+            visit.redirect(location.replace("{port}", str(visit.site.port)).encode().decode("latin-1"))
+        else:
+            assert visit.path.isascii()
+            visit.answer(PICTURE)
+
+    assert fetch(answer) == PICTURE
+
+
+# --- answers
+
+
+@pytest.mark.parametrize("status", ["201 Created", "204 No Content", "206 Partial Content", "301 Moved", "304 Same",
+                                    "401 Who", "404 Not Found", "500 Oops"])  # fmt: skip
+def test_only_200_is_an_answer(status: str) -> None:
+    problem = refusal(lambda visit: visit.answer(PICTURE, status))
+    assert (problem.code, problem.detail) == ("url_unreachable", f"The host {NAME} answered {status[:3]}.")
+
+
+@pytest.mark.parametrize(
+    "content", [b"<html>not found</html>", b"{}" * 20, gzip.compress(bytes(10_000_000)), b"BM" * 40]
+)
+def test_what_is_no_picture_is_told_by_its_content(content: bytes) -> None:
+    assert isinstance(refusal(lambda visit: visit.answer(content, Content_Type="image/png")), UnsupportedMediaType)
+
+
+def test_what_is_no_picture_is_not_read_to_its_end() -> None:
+    def answer(visit: Visit) -> None:
+        visit.send(b"HTTP/1.1 200 OK\r\n\r\n<html>")
+        while not visit.site.closing.is_set():
+            visit.send(b"x" * 10_000)
+
+    with site(answer) as served, pytest.raises(UnsupportedMediaType):
+        fetcher(served).fetch(f"http://{NAME}:{served.port}/")
+
+
+def test_short_and_empty_bodies_are_left_to_the_decoder() -> None:
+    assert fetch(lambda visit: visit.answer(b"")) == b""
+    assert fetch(lambda visit: visit.answer(b"\xff\xd8\xff")) == b"\xff\xd8\xff"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "GZIP", "x"])
+def test_compressed_bodies_are_refused(encoding: str) -> None:
+    problem = refusal(lambda visit: visit.answer(gzip.compress(PICTURE), Content_Encoding=encoding))
+    assert "compressed" in problem.detail
+
+
+@pytest.mark.parametrize("encoding", ["identity", "", "Identity"])
+def test_what_is_not_compressed_may_say_so(encoding: str) -> None:
+    assert fetch(lambda visit: visit.answer(PICTURE, Content_Encoding=encoding)) == PICTURE
+
+
+def chunked(*chunks: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"".join(
+        b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in (*chunks, b"")
+    )
+
+
+@pytest.mark.parametrize("data", [
+    b"HTTP/1.1 200 OK\r\n\r\n" + PICTURE,
+    b"HTTP/1.0 200 OK\r\n\r\n" + PICTURE,
+    chunked(PICTURE[:5], PICTURE[5:]),
+    chunked(*(PICTURE[i : i + 1] for i in range(len(PICTURE)))),
+    b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + b"HTTP/1.1 200 OK\r\n\r\n" + PICTURE,
+    b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n" + PICTURE,
+    b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n" + PICTURE,
+    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE + b"more",
+])  # fmt: skip
+def test_bodies_of_every_length_header(data: bytes) -> None:
+    assert fetch(lambda visit: visit.send(data)) == PICTURE
+
+
+@pytest.mark.parametrize("data", [
+    b"",
+    b"\0" * 100,
+    b"SSH-2.0-OpenSSH_9.9\r\n",
+    b"220 mail ready\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(PICTURE) + 1) + PICTURE,
+    chunked(PICTURE)[:-20],
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + PICTURE,
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n" + PICTURE,
+    b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000,
+    b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000,
+    b"HTTP/1.1 200" + b"0" * 100_000,
+    b"HTTP/1.1 abc OK\r\n\r\n",
+])  # fmt: skip
+def test_answers_that_are_none(data: bytes) -> None:
+    problem = refusal(lambda visit: visit.send(data))
+    assert isinstance(problem, UrlUnreachable)
+
+
+def test_a_larger_length_than_allowed_is_refused_before_reading() -> None:
+    with (
+        site(lambda visit: visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\n" + PICTURE)) as served,
+        pytest.raises(ImageTooLarge, match="larger than 100,000 bytes"),
+    ):
+        fetcher(served).fetch(f"http://{NAME}:{served.port}/")
+
+
+def endless(head: bytes, part: bytes) -> Callable[[Visit], None]:
+    def answer(visit: Visit) -> None:
+        visit.send(head)
+        while not visit.site.closing.is_set():
+            visit.send(part)
+
+    return answer
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(("head", "part"), [
+    (HEAD + b"\r\n" + PICTURE, b"x" * 1000),
+    (CHUNKED + b"%x\r\n%s\r\n" % (len(PICTURE), PICTURE), b"3e8\r\n" + b"x" * 1000 + b"\r\n"),
+])  # fmt: skip
+def test_an_endless_body_is_cut_at_the_limit(head: bytes, part: bytes) -> None:
+    assert isinstance(refusal(endless(head, part)), ImageTooLarge)
+
+
+def trickled(head: bytes, rest: bytes) -> Callable[[Visit], None]:
+    def answer(visit: Visit) -> None:
+        visit.send(head)
+        visit.trickle(rest)
+
+    return answer
+
+
+@pytest.mark.parametrize("answer", [
+    trickled(b"", HEAD + b"X: " + b"y" * 10_000),
+    trickled(HEAD, b"X: y\r\n" * 10_000),
+    trickled(HEAD + b"\r\n", PICTURE + bytes(10_000)),
+    trickled(HEAD + b"Content-Length: 99999\r\n\r\n", PICTURE + bytes(99_999)),
+    trickled(CHUNKED, b"1" * 10_000),
+    trickled(CHUNKED + b"3;", b"a" * 10_000),
+    trickled(CHUNKED, b"1\r\n\x89\r\n" * 1000),
+    endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    lambda visit: visit.site.closing.wait(20),
+    lambda visit: (visit.redirect("/p.png"), visit.site.closing.wait(20)) if visit.path != "/q" else None,
+], ids=["status line", "headers", "body", "body with length", "chunk size", "chunk extension", "chunks", "continue",
+        "silence", "after redirects"])  # fmt: skip
+def test_the_deadline_holds_against_a_trickle(answer: Callable[[Visit], None]) -> None:
+    begun = time.monotonic()
+    problem = refusal(answer, timeout_seconds=0.3)
+    assert time.monotonic() - begun < 2
+    assert isinstance(problem, UrlUnreachable)
+    assert "0.3 s" in problem.detail or "redirects" in problem.detail
+
+
+def test_the_deadline_holds_against_a_handshake_that_never_ends() -> None:
+    begun = time.monotonic()
+    with site(lambda visit: None) as served, socket.create_server((HOST, 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(UrlUnreachable, match=r"within 0\.3 s"):
+            fetcher(served, timeout_seconds=0.3, ports=(port,)).fetch(f"https://{NAME}:{port}/")
+    assert time.monotonic() - begun < 2
+
+
+def test_the_deadline_holds_against_a_resolver_that_hangs() -> None:
+    def hanging(host: str, port: int, timeout: float) -> Sequence[Any]:
+        assert 0 < timeout <= 0.3
+        raise TimeoutError
+
+    with site(lambda visit: None) as served, pytest.raises(UrlUnreachable, match=r"within 0\.3 s"):
+        Fetcher(UrlRules("public", ports=(served.port,), timeout_seconds=0.3), 1, hanging).fetch(
+            f"https://{NAME}:{served.port}/"
+        )
