@@ -87,14 +87,22 @@ def size_against_latency(points: Sequence[tuple[str, float, float]], *, relative
     """Draw models as points: ``(name, megabytes, milliseconds)``, or shares of a base; lower left is better."""
     figure, axes = _figure(5.6, 3.6)
     axes.scatter([point[1] for point in points], [point[2] for point in points], s=45, color=_ACCENT)
-    for name, megabytes, milliseconds in points:
-        axes.annotate(name, (megabytes, milliseconds), textcoords="offset points", xytext=(6, 4), fontsize=9)
-    largest = max(point[1] for point in points)
+    largest, slowest = max(point[1] for point in points), max(point[2] for point in points)
+    free = 0.0
+    for name, megabytes, milliseconds in sorted(points, key=lambda point: point[2]):
+        # Each name stands at its point's height, or as far above the name below it as a line of text needs.
+        height = max(milliseconds, free)
+        free = height + 0.07 * slowest
+        line = {"arrowstyle": "-", "color": _PALE}
+        axes.annotate(
+            name, (megabytes, milliseconds), (megabytes * 1.1 + 0.02 * largest, height), fontsize=9, va="center",
+            arrowprops=line,
+        )  # fmt: skip
     if not relative and largest > 8 * min(point[1] for point in points):
         axes.set_xscale("log")
     else:
         axes.set_xlim(0, largest * 1.35)
-    axes.set_ylim(0, max(point[2] for point in points) * 1.2)
+    axes.set_ylim(0, max(slowest, free) * 1.2)
     if relative:
         axes.set(xlabel="size, float32 = 1", ylabel="time of one picture, float32 = 1")
     else:
