@@ -40,7 +40,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for report in terminalreporter.stats.get(outcome, []):
             suite = _suite(report.nodeid)
             counts[suite][outcome] += 1
-            notes.extend(str(value) for name, value in report.user_properties if name == "note")
+            # A module that could not be collected, or skips itself, has a report without properties.
+            notes.extend(str(value) for name, value in getattr(report, "user_properties", ()) if name == "note")
             if outcome == "skipped":
                 reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
                 reasons[f"{suite}: {reason.removeprefix('Skipped: ')}"].append(report.nodeid.split("::", 1)[-1])

@@ -72,7 +72,8 @@ GREY: dict[str, Any] = {
 VALUES: list[Any] = [
     None, True, False, 0, 1, 1.0, -1, 0.5, 2.5, 3, 1000, 1e9, "", "x", "1/255", "1/0", "1/1", "1.0.0", "Hair", "a/../b",
     "../x", "/etc", "a\\b", "a" * 64, "b" * 40, "http://example.com", "https://example.com", [], ["a"], ["a", "b"],
-    ["a", "a"], ["a", "b", "c"], [0], [1], [0, 0, 0], [1, 1, 1], [1, 2, 300], [-1, 0, 1], [0.5, 0.5, 0.5], [None], {}, {"a": 1},
+    ["a", "a"], ["a", "b", "c"], [0], [1], [0, 0, 0], [1, 1, 1], [1, 2, 300], [-1, 0, 1], [0.5, 0.5, 0.5], [None], {},
+    {"a": 1},
     "NCHW", "NHWC", "float16", "uint8", "float64", "RGB", "L", "nearest", "crop", "pad", "stretch", "srgb",
     "logit", "logits", "probability", "probabilities", "curly",
 ]  # fmt: skip
