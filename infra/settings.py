@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from infra.settings_base import Section, text
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 # API Gateway gives an integration 29 s; the function must end before, so that its own answer is the one that arrives.
@@ -29,30 +30,15 @@ class SettingsError(ValueError):
     """Settings that cannot be deployed. The message has a line for each, with the key's path."""
 
 
-def _text(pattern: str, allowed: str) -> AfterValidator:
-    """Return a validator that says what is allowed in words, where pydantic's own would show the pattern."""
-
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(f"must be {allowed} (it is {value!r})")
-        return value
-
-    return AfterValidator(check)
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class ModelSettings(_Settings):
+class ModelSettings(Section):
     """Which model is served: a folder of ``models/``."""
 
     name: Annotated[
-        str, _text(r"[a-z0-9][a-z0-9._-]{0,62}", "the name of a folder in models/: small letters, digits, . _ -")
+        str, text(r"[a-z0-9][a-z0-9._-]{0,62}", "the name of a folder in models/: small letters, digits, . _ -")
     ] = "hair-type"
 
 
-class ImageSettings(_Settings):
+class ImageSettings(Section):
     """Where the container image comes from: built from this repository, or pushed to ECR by a pipeline."""
 
     source: Literal["asset", "ecr"] = "asset"
@@ -72,7 +58,7 @@ class ImageSettings(_Settings):
         return self
 
 
-class FunctionSettings(_Settings):
+class FunctionSettings(Section):
     """The Lambda function. ``memory_mib`` also buys CPU: 1769 MiB is one vCPU."""
 
     memory_mib: Annotated[int, Field(ge=256, le=10240)] = 1769
@@ -85,7 +71,7 @@ class FunctionSettings(_Settings):
     tracing: bool = True
 
 
-class UrlSettings(_Settings):
+class UrlSettings(Section):
     """Pictures by URL: not at all, from hosts on a list, or from the public internet."""
 
     policy: Literal["off", "allow-list", "public"] = "off"
@@ -113,20 +99,20 @@ class UrlSettings(_Settings):
         return self
 
 
-class S3Settings(_Settings):
+class S3Settings(Section):
     """Pictures in S3 that may be read: ``bucket`` or ``bucket/prefix/``, the slash at its end included."""
 
     locations: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/([^*,/]+/)+)?$")], ...] = ()
 
 
-class UploadSettings(_Settings):
+class UploadSettings(Section):
     """``POST /v1/uploads``: pictures bigger than a request, by way of a bucket that is emptied after a day."""
 
     enabled: bool = False
     valid_seconds: Annotated[int, Field(ge=60, le=3600)] = 300
 
 
-class InputSettings(_Settings):
+class InputSettings(Section):
     """Limits on one picture. API Gateway and Lambda let about 4.5 MB of picture through in a request."""
 
     max_image_bytes: Annotated[int, Field(ge=1024, le=100 * MIB)] = 10 * MIB
@@ -137,7 +123,7 @@ class InputSettings(_Settings):
     uploads: UploadSettings = UploadSettings()
 
 
-class UsagePlanSettings(_Settings):
+class UsagePlanSettings(Section):
     """What one API key may do: requests a second, a burst above it, and requests a day."""
 
     rate_limit: Annotated[float, Field(gt=0)] = 10.0
@@ -145,10 +131,10 @@ class UsagePlanSettings(_Settings):
     quota_per_day: Annotated[int, Field(ge=1)] | None = None
 
 
-class ApiSettings(_Settings):
+class ApiSettings(Section):
     """The REST API. ``rate_limit`` and ``burst_limit`` hold for all callers together."""
 
-    stage: Annotated[str, _text(r"[A-Za-z0-9_]{1,64}", "letters, digits and _, at most 64")] = "live"
+    stage: Annotated[str, text(r"[A-Za-z0-9_]{1,64}", "letters, digits and _, at most 64")] = "live"
     key_required: bool = True
     # API Gateway writes no log before its account has a role for it, one for each region. The stack makes and leaves
     # one; false where the account has it already (a landing zone's, say).
@@ -167,11 +153,11 @@ class ApiSettings(_Settings):
         return self
 
 
-class AlarmSettings(_Settings):
+class AlarmSettings(Section):
     """When somebody is told. Rates are shares of requests: 0.05 is 5 %."""
 
     enabled: bool = True
-    subscriptions: tuple[Annotated[str, _text(r"[^@\s]+@[^@\s]+", "an e-mail address")], ...] = ()
+    subscriptions: tuple[Annotated[str, text(r"[^@\s]+@[^@\s]+", "an e-mail address")], ...] = ()
     period_seconds: Literal[10, 30, 60, 300] = 60
     evaluation_periods: Annotated[int, Field(ge=1, le=60)] = 5
     function_error_rate: Annotated[float, Field(gt=0, le=1)] = 0.02
@@ -183,21 +169,21 @@ class AlarmSettings(_Settings):
     undecodable_rate: Annotated[float, Field(gt=0, le=1)] = 0.25
 
 
-class Settings(_Settings):
+class Settings(Section):
     """One environment."""
 
     environment: Annotated[
-        str, _text(r"[a-z][a-z0-9-]{0,19}", "a small letter, then small letters, digits and -, at most 20")
+        str, text(r"[a-z][a-z0-9-]{0,19}", "a small letter, then small letters, digits and -, at most 20")
     ]
-    account: Annotated[str, _text(r"\d{12}", "the account's 12 digits, as text")] | None = None
-    region: Annotated[str, _text(r"[a-z]{2}(-[a-z]+)+-\d", "a region such as eu-central-1")] | None = None
+    account: Annotated[str, text(r"\d{12}", "the account's 12 digits, as text")] | None = None
+    region: Annotated[str, text(r"[a-z]{2}(-[a-z]+)+-\d", "a region such as eu-central-1")] | None = None
     model: ModelSettings = ModelSettings()
     image: ImageSettings = ImageSettings()
     function: FunctionSettings = FunctionSettings()
     inputs: InputSettings = InputSettings()
     api: ApiSettings = ApiSettings()
     alarms: AlarmSettings = AlarmSettings()
-    tags: dict[str, str] = {}
+    tags: dict[str, str] = Field(default_factory=dict)
 
     @property
     def local(self) -> bool:
@@ -222,8 +208,8 @@ class Settings(_Settings):
         return self
 
 
-def _overlaps_own(text: str) -> bool:
-    network = ipaddress.ip_network(text)
+def _overlaps_own(item: str) -> bool:
+    network = ipaddress.ip_network(item)
     return any(own.version == network.version and own.overlaps(network) for own in OWN_NETWORKS)
 
 
