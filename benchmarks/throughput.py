@@ -95,11 +95,13 @@ def _servers(python: Path, data: bytes) -> list[tuple[str, list[str], str, bytes
         + data
         + f"\r\n--{boundary}--\r\n".encode()
     )
+    # LitServe takes forms and JSON, no plain bodies.
+    encoded = json.dumps({"image": base64.b64encode(data).decode()}).encode()
     tools = python.parent
     uvicorn = [str(tools / "uvicorn"), "fastapi_server:app", "--workers", "2", "--port", "PORT", "--log-level", "error"]
     bento = [str(tools / "bentoml"), "serve", "bentoml_service:Classifier", "--port", "PORT", "--host", "127.0.0.1"]
     return [
-        ("LitServe", [str(python), "litserve_server.py", "PORT"], "/predict", data, "image/jpeg"),
+        ("LitServe", [str(python), "litserve_server.py", "PORT"], "/predict", encoded, "application/json"),
         ("BentoML", bento, "/predict", form, f"multipart/form-data; boundary={boundary}"),
         ("FastAPI and uvicorn", uvicorn, "/predict", data, "image/jpeg"),
     ]

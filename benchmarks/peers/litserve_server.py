@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import litserve as ls
 import onnxruntime as ort
 from preprocess import prepare
-from starlette.requests import Request
 
 
 class Api(ls.LitAPI):
@@ -17,8 +17,8 @@ class Api(ls.LitAPI):
         self.session = ort.InferenceSession(os.environ["PEER_MODEL"], providers=["CPUExecutionProvider"])
         self.input_name = self.session.get_inputs()[0].name
 
-    async def decode_request(self, request: Request) -> bytes:
-        return await request.body()
+    def decode_request(self, request: dict[str, str]) -> bytes:
+        return base64.b64decode(request["image"])
 
     def predict(self, data: bytes) -> float:
         return float(self.session.run(None, {self.input_name: prepare(data)})[0][0][0])

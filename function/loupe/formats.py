@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Media type -> module and class of Pillow's decoder, imported when a picture of that kind comes.
 DECODERS = {
@@ -67,18 +71,28 @@ def declared_size(data: bytes, media_type: str) -> tuple[int, int] | None:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    for code, place in _header_segments(data):
+        if code in _FRAMES:
+            if place + 7 > len(data):
+                return None
+            height, width = struct.unpack_from(">HH", data, place + 3)
+            return width, height
+    return None
+
+
+def _header_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Code and place of each segment up to the first scan's; ends at what is no marker, as some decoders do not."""
     place = 2
     for _ in range(_MAX_SEGMENTS):
         marker = _MARKER.match(data, place)
-        if marker is None or marker.end() + 7 > len(data):
-            return None
-        if marker[1][0] in _FRAMES:
-            height, width = struct.unpack_from(">HH", data, marker.end() + 3)
-            return width, height
-        place = marker.end()
-        if marker[1][0] not in _BARE:
+        if marker is None:
+            return
+        code, place = marker[1][0], marker.end()
+        yield code, place
+        if code == _START_OF_SCAN:
+            return
+        if code not in _BARE:
             place += int.from_bytes(data[place : place + 2], "big")
-    return None
 
 
 def has_more_scans(data: bytes, limit: int) -> bool:
@@ -87,7 +101,10 @@ def has_more_scans(data: bytes, limit: int) -> bool:
     Each scan of a progressive JPEG passes over the whole picture but may be 20 bytes long, so a small file can keep a
     decoder busy for minutes (libjpeg-turbo, 'Two Issues with the JPEG Standard', 2015).
     """
-    # The count that includes thumbnails, further pictures and what follows the end is quick, and mostly enough.
+    # Most photos have one scan, and their header says so; looking for more takes a pass over the file. That counts
+    # thumbnails', further pictures' and what follows the end, but is quick and nearly always enough.
+    if _has_one_scan(data):
+        return limit < 1
     if data.count(b"\xff\xda") <= limit:
         return False
     place, scans = 2, 0
@@ -102,3 +119,15 @@ def has_more_scans(data: bytes, limit: int) -> bool:
         if scans > limit:
             return True
     return True
+
+
+def _has_one_scan(data: bytes) -> bool:
+    """Whether the first scan holds all components of a sequential frame: libjpeg then takes no other (B.2.1, B.2.3)."""
+    components = 0
+    for code, place in _header_segments(data):
+        if code in _FRAMES:
+            # Huffman-coded sequential: baseline and extended. The others may spread a component over scans.
+            components = int.from_bytes(data[place + 7 : place + 8]) if code in (0xC0, 0xC1) else 0
+        elif code == _START_OF_SCAN:
+            return components > 0 and int.from_bytes(data[place + 2 : place + 3]) == components
+    return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 
 from loupe.card import CardError
@@ -14,7 +13,7 @@ from loupe.errors import ModelFailed
 if TYPE_CHECKING:
     from loupe.card import Card
 
-Array = npt.NDArray[Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 _ORT_TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)", "uint8": "tensor(uint8)"}
 _RUNTIME_ERRORS = ort.capi.onnxruntime_pybind11_state
 

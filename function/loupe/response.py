@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -86,6 +85,8 @@ def as_problem(problem: Problem, request_id: str) -> Answer:
 
 def cacheable(body: str, headers: Mapping[str, str], if_none_match: str) -> Answer:
     """Return a body that may be kept as ``headers`` say, or 304 if the caller has it already (RFC 9110, 13.1.2)."""
+    import hashlib  # brings libcrypto, which only documents need
+
     tag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
     headers = {**headers, "ETag": tag}
     known = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}

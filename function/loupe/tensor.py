@@ -6,13 +6,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 if TYPE_CHECKING:
     from loupe.card import InputSpec
 
-Tensor = npt.NDArray[Any]
+Tensor = np.ndarray[Any, np.dtype[Any]]
 
 
 def fit(image: Image.Image, spec: InputSpec) -> Image.Image:

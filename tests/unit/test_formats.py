@@ -66,6 +66,23 @@ def test_scans_are_counted_up_to_the_end_of_the_picture() -> None:
     assert has_more_scans(b"\xff\xd8" + b"\xff\xfe\0\4\xff\xda" * 100_000, 100)
 
 
+def test_a_sequential_frame_may_be_scanned_a_component_at_a_time() -> None:
+    """Only a first scan of all components says that there is no other."""
+    data = bytearray(pictures.jpeg())
+    first = data.index(b"\xff\xda")
+    more = b"\xff\xda\0\x08\1\1\0\0\x3f\0" * 9
+    assert data[first + 4] == 3
+    assert not has_more_scans(bytes(data[:-2]) + more, 5)
+    data[first + 4] = 1
+    assert has_more_scans(bytes(data[:-2]) + more, 5)
+
+
+def test_a_frame_of_another_coding_may_be_scanned_often() -> None:
+    data = pictures.jpeg()
+    arithmetic = data.replace(b"\xff\xc0", b"\xff\xc9", 1)
+    assert has_more_scans(arithmetic[:-2] + b"\xff\xda\0\x08\1\1\0\0\x3f\0" * 9, 5)
+
+
 LOADED = """
 import json, sys
 import loupe.image
