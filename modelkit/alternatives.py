@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +66,13 @@ def _alternatives(card: Card) -> Iterator[Alternative]:
 def _inputs(spec: InputSpec) -> Iterator[tuple[tuple[str, ...], InputSpec]]:
     colors = [spec.color] if spec.color == "L" else ["RGB", "BGR"]
     for filter_, fit, color, numbers in product(_FILTERS, _FITS, colors, _normalisations(spec)):
-        resize = replace(spec.resize, filter=filter_, fit=fit)
+        resize = spec.resize._replace(filter=filter_, fit=fit)
         if fit != "crop":
-            resize = replace(resize, shortest=None)
-        other = replace(spec, color=color, resize=resize, **numbers[1])
+            resize = resize._replace(shortest=None)
+        other = spec._replace(color=color, resize=resize, **numbers[1])
         yield _input_changes(spec, other, numbers[0]), other
     if spec.jpeg_draft:
-        yield ("input.jpeg_draft 0",), replace(spec, jpeg_draft=0)
+        yield ("input.jpeg_draft 0",), spec._replace(jpeg_draft=0)
 
 
 def _normalisations(spec: InputSpec) -> list[tuple[str, dict[str, Any]]]:
@@ -117,4 +117,4 @@ def _outputs(output: OutputSpec) -> Iterator[tuple[tuple[str, ...], OutputSpec]]
         if labels != output.labels:
             changes.append(f"output.labels {list(labels)!r}")
         temperature = output.temperature if kind == output.kind else 1.0
-        yield tuple(changes), replace(output, kind=kind, labels=labels, temperature=temperature)
+        yield tuple(changes), output._replace(kind=kind, labels=labels, temperature=temperature)

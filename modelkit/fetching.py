@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import urllib.error
 import urllib.request
-from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
 from modelkit.errors import ModelkitError
@@ -96,7 +95,7 @@ def _fetch_file(card: Card, file: ModelFile, progress: Progress, schemes: tuple[
 
 
 def _mismatch(card: Card, file: ModelFile, partial: Path) -> str | None:
-    return mismatch(card, replace(file, path=str(partial.relative_to(card.directory))))
+    return mismatch(card, file._replace(path=str(partial.relative_to(card.directory))))
 
 
 def _download(url: str, partial: Path, file: ModelFile, progress: Progress) -> None:

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from loupe.json_fields import Fields
 
@@ -43,8 +41,7 @@ class CardError(ValueError):
     """A card that cannot be served. The message is a sentence that names the card, the key and the mend."""
 
 
-@dataclass(frozen=True)
-class ModelFile:
+class ModelFile(NamedTuple):
     """A file of the model: ``path`` relative to the card's folder, ``sha256`` in hex, size in bytes."""
 
     path: str
@@ -54,8 +51,7 @@ class ModelFile:
     git_blob_sha1: str | None = None
 
 
-@dataclass(frozen=True)
-class Resize:
+class Resize(NamedTuple):
     """How an upright picture is brought to the input's size.
 
     ``fit`` is ``stretch`` (both sides, aspect ratio lost), ``crop`` (shortest side to ``shortest`` pixels, then the
@@ -68,8 +64,7 @@ class Resize:
     pad_color: tuple[int, int, int] = (0, 0, 0)
 
 
-@dataclass(frozen=True)
-class InputSpec:
+class InputSpec(NamedTuple):
     """The input tensor: ``(pixel * scale - mean) / std`` for each channel, in the tensor's channel order.
 
     ``jpeg_draft`` and ``icc`` say how a file becomes pixels (see `loupe.image`): training and serving must agree on it,
@@ -117,8 +112,7 @@ class InputSpec:
         return (max(least[0], round(width * ratio)), max(least[1], round(height * ratio)))
 
 
-@dataclass(frozen=True)
-class OutputSpec:
+class OutputSpec(NamedTuple):
     """How the output is read. For the binary kinds the one number is about ``labels[1]``."""
 
     name: str
@@ -132,8 +126,7 @@ class OutputSpec:
         return 1 if self.kind in BINARY_KINDS else len(self.labels)
 
 
-@dataclass(frozen=True)
-class GoldenCase:
+class GoldenCase(NamedTuple):
     """A picture whose answer is fixed: ``probability`` is that of ``label``, right within ``tolerance``."""
 
     image: str
@@ -142,8 +135,7 @@ class GoldenCase:
     tolerance: float
 
 
-@dataclass(frozen=True)
-class Card:
+class Card(NamedTuple):
     """A parsed card. ``raw`` is the JSON as it stands, for what serving does not read (evaluation, provenance)."""
 
     directory: Path
@@ -158,7 +150,7 @@ class Card:
     golden: tuple[GoldenCase, ...]
     raw: Mapping[str, Any]
 
-    @cached_property
+    @property
     def graph_path(self) -> Path:
         return self.directory / self.graph
 

@@ -6,9 +6,7 @@ Event formats: API Gateway REST proxy (payload 1.0), HTTP API and function URL (
 from __future__ import annotations
 
 import binascii
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs
 
 import pybase64
@@ -19,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True)
-class HttpRequest:
+class HttpRequest(NamedTuple):
     """An HTTP request. Header names are in lower case; ``query`` has every value that was sent for a name."""
 
     method: str
@@ -35,7 +32,7 @@ class HttpRequest:
         """The media type in lower case without parameters, or '' if none was sent."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
-    @cached_property
+    @property
     def body(self) -> bytes:
         """The body's bytes; `RequestInvalid` if the event says base64 and it is none."""
         if not self.is_base64:

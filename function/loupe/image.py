@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import struct
 import warnings
-from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from PIL import Image
 
@@ -52,8 +51,7 @@ warnings.simplefilter("error", Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin")
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """Upper bounds on one picture, checked before it is decoded.
 
     Attributes

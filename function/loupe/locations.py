@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from loupe.errors import S3NotAllowed
@@ -14,16 +13,14 @@ if TYPE_CHECKING:
 UPLOAD_PREFIX = "uploads/"
 
 
-@dataclass(frozen=True)
-class S3Location:
+class S3Location(NamedTuple):
     """Objects that may be read: a bucket, or the part of it whose keys begin with ``prefix`` (ends with a slash)."""
 
     bucket: str
     prefix: str = ""
 
 
-@dataclass(frozen=True)
-class S3Rules:
+class S3Rules(NamedTuple):
     """Which objects may be read, and where uploads go ('' where the endpoint takes none).
 
     ``upload_origins`` are the web origins at which a browser reaches the upload bucket.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loupe.errors import ModelFailed
 
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 _SLACK = 1e-3
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """``scores`` are (label, probability) pairs of all labels, highest first."""
 
     label: str

@@ -5,8 +5,7 @@ from __future__ import annotations
 import binascii
 import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pybase64
 
@@ -33,22 +32,19 @@ _UNSPECIFIC = frozenset({"", "application/octet-stream", "binary/octet-stream", 
 _NOT_IN_KEYS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-@dataclass(frozen=True)
-class Inline:
+class Inline(NamedTuple):
     """The picture came with the request."""
 
     data: bytes
 
 
-@dataclass(frozen=True)
-class Url:
+class Url(NamedTuple):
     """The picture is to be fetched."""
 
     url: str
 
 
-@dataclass(frozen=True)
-class S3Object:
+class S3Object(NamedTuple):
     """The picture lies in a bucket."""
 
     bucket: str
@@ -59,16 +55,14 @@ class S3Object:
 Source = Inline | Url | S3Object
 
 
-@dataclass(frozen=True)
-class ClassifyRequest:
+class ClassifyRequest(NamedTuple):
     """One picture to classify; ``top`` is how many scores are wanted, None for all."""
 
     source: Source
     top: int | None = DEFAULT_TOP
 
 
-@dataclass(frozen=True)
-class BatchRequest:
+class BatchRequest(NamedTuple):
     """Several pictures; an item that cannot be understood is its problem, in its place."""
 
     items: tuple[Source | Problem, ...]
@@ -128,9 +122,10 @@ def batch_from_http(request: HttpRequest, limits: Limits, max_items: int) -> Bat
         Only for the batch as a whole: what is wrong with an item stands in its place.
     """
     asked = _top_of_query(request.query)
-    if not request.body:
+    body = request.body
+    if not body:
         raise RequestInvalid('The body is empty. Send JSON: {"items": [...]}.')
-    return batch_from_payload(_json_object(request.body), limits, max_items, asked)
+    return batch_from_payload(_json_object(body), limits, max_items, asked)
 
 
 def batch_from_payload(
@@ -151,7 +146,8 @@ def batch_from_payload(
 
 def expect_nothing(request: HttpRequest) -> None:
     """Refuse a body that asks for something where nothing can be asked."""
-    if request.body.strip() and _json_object(request.body):
+    body = request.body
+    if body.strip() and _json_object(body):
         raise RequestInvalid("This call takes no body, or an empty object.")
 
 

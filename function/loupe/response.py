@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loupe.errors import PROBLEM_CONTENT_TYPE
 
@@ -26,14 +26,15 @@ _HEADERS = {
 }
 _DIGITS = 6
 
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
-@dataclass(frozen=True)
-class Answer:
+
+class Answer(NamedTuple):
     """Status, body and own headers of an HTTP response; `proxy` adds what all have."""
 
     status: int
     body: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NO_HEADERS
 
 
 def result(prediction: Prediction, top: int | None, card: Card, request_id: str) -> dict[str, Any]:

@@ -5,13 +5,12 @@ It stands on the cold path, so it holds no schema; `loupe.contract` adds those.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from loupe.errors import MethodNotAllowed, NotFound
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """``keyed`` routes need the API key where a deployment wants one; the others are open to everybody."""
 
     method: str

@@ -1,12 +1,11 @@
-"""The function's settings: the ``LOUPE_*`` environment, parsed once into a frozen dataclass."""
+"""The function's settings: the ``LOUPE_*`` environment, parsed once into a frozen tuple with names."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from loupe.card import NAME_PATTERN
 from loupe.image import Limits
@@ -32,8 +31,7 @@ class SettingsError(ValueError):
     """A bad value. The message names the variable, the value and what is allowed."""
 
 
-@dataclass(frozen=True)
-class UrlRules:
+class UrlRules(NamedTuple):
     """Which URLs may be fetched; see `loupe.url`."""
 
     policy: UrlPolicy = "off"
@@ -45,8 +43,7 @@ class UrlRules:
     max_redirects: int = 3
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """All that the function is told from outside."""
 
     environment: str
@@ -83,6 +80,7 @@ class Settings:
         upload_bucket = read.bucket("LOUPE_UPLOAD_BUCKET")
         s3_endpoint = read.text("AWS_ENDPOINT_URL_S3", read.text("AWS_ENDPOINT_URL", ""))
         memory = read.integer("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MIB_PER_VCPU, 1)
+        limits = Limits()
         return cls(
             environment=read.text("LOUPE_ENVIRONMENT", "local"),
             model=model,
@@ -103,8 +101,8 @@ class Settings:
                 upload_origins=bucket_origins(upload_bucket, read.text("AWS_REGION", ""), s3_endpoint),
             ),
             limits=Limits(
-                max_bytes=read.integer("LOUPE_MAX_IMAGE_BYTES", Limits.max_bytes, 1),
-                max_pixels=read.integer("LOUPE_MAX_IMAGE_PIXELS", Limits.max_pixels, 1),
+                max_bytes=read.integer("LOUPE_MAX_IMAGE_BYTES", limits.max_bytes, 1),
+                max_pixels=read.integer("LOUPE_MAX_IMAGE_PIXELS", limits.max_pixels, 1),
             ),
             max_batch=read.integer("LOUPE_MAX_BATCH", 32, 1, MAX_BATCH_LIMIT),
             cors_origins=read.origins("LOUPE_CORS_ORIGINS"),

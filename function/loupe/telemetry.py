@@ -6,15 +6,13 @@ alarms are tested against them. No picture bytes, no keys, and of a URL only its
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+import time
 from collections import Counter
-from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-from aws_lambda_powertools.logging import Logger
-from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 
 from loupe.errors import Problem
 from loupe.prediction import Prediction
@@ -33,20 +31,21 @@ STAGE_METRICS = {
     "tensor": "TensorLatency",
     "model": "ModelLatency",
 }
+_LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
+# One blob takes 100 values of a metric at most (embedded metric format specification).
+_MOST_VALUES = 100
 
 
-@dataclass
 class Observation:
     """What became of one request; filled in while it is served. ``items`` are a batch's outcomes."""
 
-    request_id: str
-    trigger: str
-    route: str = ""
-    source: Source | None = None
-    prediction: Prediction | None = None
-    problem: Problem | None = None
-    items: list[Prediction | Problem] = field(default_factory=list)
-    stages: Stages = field(default_factory=Stages)
+    def __init__(self, request_id: str, trigger: str, route: str = "") -> None:
+        self.request_id, self.trigger, self.route = request_id, trigger, route
+        self.source: Source | None = None
+        self.prediction: Prediction | None = None
+        self.problem: Problem | None = None
+        self.items: list[Prediction | Problem] = []
+        self.stages = Stages()
 
     @property
     def predictions(self) -> list[Prediction]:
@@ -60,11 +59,12 @@ class Observation:
 
 
 class Telemetry:
-    """Logger and metrics of one execution environment."""
+    """Log and metrics of one execution environment: JSON lines on stdout, which Lambda gives to CloudWatch Logs."""
 
     def __init__(self, environment: str, model: str, log_level: str) -> None:
         self._dimensions = {"Environment": environment, "Model": model}
-        self._logger = Logger(service="loupe", level=log_level, environment=environment, model=model)
+        self._about = {"service": "loupe", "environment": environment, "model": model}
+        self._least = _LEVELS[log_level]
         self._cold = True
 
     def report(self, seen: Observation) -> None:
@@ -93,45 +93,75 @@ class Telemetry:
             fields["status"] = seen.problem.status
             fields["detail"] = seen.problem.detail
         # Our own faults go to the log with their trace; being too late or S3 being slow is no fault of the code.
-        fault = next((problem for problem in seen.problems if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR), None)
+        fault = next((problem for problem in seen.problems if problem.status == 500), None)
         if fault is not None:
-            self._logger.error("request", extra=fields, exc_info=fault)
+            self._log("ERROR", {**fields, **_trace(fault)})
         else:
-            self._logger.info("request", extra=fields)
+            self._log("INFO", fields)
         if seen.route in ("classify", "batch"):
             self._emit(seen, cold=cold)
 
+    def _log(self, level: str, fields: Mapping[str, Any]) -> None:
+        if _LEVELS[level] < self._least:
+            return
+        now = time.time()
+        clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+        line = {"level": level, "message": "request", "timestamp": f"{clock}.{int(now * 1000) % 1000:03}Z"}
+        # Root=1-67891233-abcdef012345678912345678;Parent=...;Sampled=1 (X-Ray developer guide, 'Tracing header')
+        if trace := os.environ.get("_X_AMZN_TRACE_ID"):
+            line["xray_trace_id"] = trace.partition(";")[0].removeprefix("Root=")
+        _write({**line, **self._about, **fields})
+
     def _emit(self, seen: Observation, *, cold: bool) -> None:
         # A batch counts each of its items as a request, so that rates by code or label stay rates of pictures.
-        values: dict[str, tuple[Sequence[float], MetricUnit]] = {
-            "Requests": ([max(1, len(seen.items))], MetricUnit.Count),
-            ("BatchLatency" if seen.route == "batch" else "TotalLatency"): (
-                [seen.stages.total()],
-                MetricUnit.Milliseconds,
-            ),
+        total = "BatchLatency" if seen.route == "batch" else "TotalLatency"
+        values: dict[str, tuple[Sequence[float], str]] = {
+            "Requests": ([max(1, len(seen.items))], "Count"),
+            total: ([seen.stages.total()], "Milliseconds"),
         }
         if cold:
-            values["ColdStart"] = ([1], MetricUnit.Count)
+            values["ColdStart"] = ([1], "Count")
         if seen.route == "classify":
             for stage, metric in STAGE_METRICS.items():
                 if stage in seen.stages.milliseconds:
-                    values[metric] = ([seen.stages.milliseconds[stage]], MetricUnit.Milliseconds)
+                    values[metric] = ([seen.stages.milliseconds[stage]], "Milliseconds")
         if seen.predictions:
-            # One blob takes 100 values of a metric at most (EMF specification); of larger batches the first speak.
+            # Of larger batches the first speak.
             confidences = [prediction.probability for prediction in seen.predictions]
-            values["Confidence"] = (confidences[:100], MetricUnit.NoUnit)
+            values["Confidence"] = (confidences[:_MOST_VALUES], "None")
         self._blob(values, {})
         for label, count in Counter(prediction.label for prediction in seen.predictions).items():
-            self._blob({"Predictions": ([count], MetricUnit.Count)}, {"Label": label})
+            self._blob({"Predictions": ([count], "Count")}, {"Label": label})
         for code, count in Counter(problem.code for problem in seen.problems).items():
-            self._blob({"Problems": ([count], MetricUnit.Count)}, {"Code": code})
+            self._blob({"Problems": ([count], "Count")}, {"Code": code})
 
-    def _blob(self, values: Mapping[str, tuple[Sequence[float], MetricUnit]], dimensions: dict[str, str]) -> None:
-        emf = AmazonCloudWatchEMFProvider(namespace=NAMESPACE, default_dimensions={**self._dimensions, **dimensions})
-        for name, (numbers, unit) in values.items():
-            for number in numbers:
-                emf.add_metric(name=name, unit=unit, value=round(number, 4))
-        emf.flush_metrics()
+    def _blob(self, values: Mapping[str, tuple[Sequence[float], str]], dimensions: Mapping[str, str]) -> None:
+        """Write one blob of the embedded metric format (CloudWatch user guide, 'Embedded metric format')."""
+        dimensions = {**self._dimensions, **dimensions}
+        directive = {
+            "Namespace": NAMESPACE,
+            "Dimensions": [list(dimensions)],
+            "Metrics": [{"Name": name, "Unit": unit} for name, (_, unit) in values.items()],
+        }
+        _write(
+            {
+                "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
+                **dimensions,
+                **{name: [round(float(number), 4) for number in numbers] for name, (numbers, _) in values.items()},
+            }
+        )
+
+
+def _write(line: Mapping[str, Any]) -> None:
+    # In one piece, so that lines of several threads do not mix.
+    sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+def _trace(fault: BaseException) -> dict[str, str]:
+    import traceback
+
+    return {"exception_name": type(fault).__name__, "exception": "".join(traceback.format_exception(fault))}
 
 
 def _host(url: str) -> str:

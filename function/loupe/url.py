@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from loupe.addresses import Address, Resolver, is_local_name, is_name, is_public, literal, resolve
@@ -38,8 +37,7 @@ _MAGIC = 12
 _URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~\\"
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """A URL that passed the rules, with the addresses that it was checked against."""
 
     scheme: str

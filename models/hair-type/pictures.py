@@ -6,7 +6,7 @@ training and serving. No torch here, so that the project's tests can hold the tw
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,7 +59,7 @@ def photos(folder: Path) -> list[Photo]:
 
 def canvas(data: bytes, side: int = SPEC.width) -> npt.NDArray[np.uint8]:
     """Decode and resize as the endpoint does, to ``(side, side, 3)``; larger than served leaves room to crop in."""
-    spec = replace(SPEC, width=side, height=side)
+    spec = SPEC._replace(width=side, height=side)
     return np.asarray(fit(decode(data, LIMITS, spec), spec))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -135,7 +134,7 @@ def evaluate(
     targets = np.array([item.target for item in held_out])
 
     def logits(jpeg_draft: float) -> np.ndarray:
-        spec = replace(SPEC, jpeg_draft=jpeg_draft)
+        spec = SPEC._replace(jpeg_draft=jpeg_draft)
         return np.concatenate([run(served(content, spec)[None]).ravel() for content in contents])
 
     raw, in_full = logits(SPEC.jpeg_draft), logits(0)
@@ -193,7 +192,7 @@ def golden_cases(folder: Path, temperature: float, *, strict: bool) -> list[dict
         content = (folder / "golden" / name).read_bytes()
         found = []
         for jpeg_draft in (SPEC.jpeg_draft, 0):
-            item = served(content, replace(SPEC, jpeg_draft=jpeg_draft))
+            item = served(content, SPEC._replace(jpeg_draft=jpeg_draft))
             straight = float(probability(run(item[None]), temperature).item())
             found.append(straight if scene.label == "straight" else 1 - straight)
         if strict and min(found) < GOLDEN_MARGIN:

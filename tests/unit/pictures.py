@@ -26,6 +26,12 @@ def scene(size: tuple[int, int] = (96, 64)) -> Image.Image:
     return image
 
 
+def noise(width: int, height: int) -> Image.Image:
+    """A picture whose JPEG is as large as a photo's."""
+    small = np.random.default_rng(7).integers(0, 256, (height // 4, width // 4, 3), np.uint8)
+    return Image.fromarray(small).resize((width, height), Image.Resampling.BILINEAR)
+
+
 def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
     """File content; ``kind`` is Pillow's name of the format."""
     out = io.BytesIO()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -314,31 +312,3 @@ def test_routes_are_found_with_and_without_a_slash_at_the_end() -> None:
 def test_two_pictures_after_each_other_do_not_mix(app) -> None:
     labels = [body_of(call(app, rest(body=data)))["label"] for data in (PICTURE, png(solid(BLUE)), PICTURE)]
     assert labels == ["red", "blue", "red"]
-
-
-COLD = """
-import sys
-sys.path.insert(0, sys.argv[1])
-import handler
-from types import SimpleNamespace
-context = SimpleNamespace(aws_request_id="r")
-print(handler.handler({"image": sys.argv[2]}, context)["label"])
-print(*sorted(sys.modules))
-"""
-
-
-def test_a_picture_needs_nothing_that_only_other_requests_need(tiny_directory) -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", COLD, str(FUNCTION), base64_of(PICTURE)],
-        env={"LOUPE_MODELS_DIR": str(tiny_directory.parent), "LOUPE_MODEL": tiny_directory.name},
-        capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
-    lines = run.stdout.splitlines()
-    assert "red" in lines
-    loaded = set(lines[-1].split())
-    assert "loupe.app" in loaded
-    unwanted = {"boto3", "botocore.session", "botocore.client", "http.client", "urllib3", "requests", "ssl", "asyncio",
-                "multipart", "python_multipart", "email", "pydantic", "jsonschema", "concurrent.futures.thread",
-                "loupe.form", "loupe.url", "loupe.s3", "loupe.uploads", "loupe.batch", "loupe.contract",
-                "loupe.webpage", "PIL.PngImagePlugin", "PIL.WebPImagePlugin"}  # fmt: skip
-    assert loaded & unwanted == set()

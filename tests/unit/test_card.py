@@ -181,14 +181,14 @@ def test_what_is_no_json_is_told(tmp_path: Path, content: bytes) -> None:
 
 def test_the_schema_and_the_reader_have_the_same_keys_and_words() -> None:
     properties = SCHEMA["properties"]
-    given, expected = properties["input"]["properties"], set(InputSpec.__dataclass_fields__)
+    given, expected = properties["input"]["properties"], set(InputSpec._fields)
     assert set(given) == expected
     words = {"layout": cards.LAYOUTS, "dtype": cards.DTYPES, "color": cards.COLORS, "icc": cards.ICC}
     for key, allowed in words.items():
         assert tuple(given[key]["enum"]) == allowed
-        assert given[key]["default"] == InputSpec.__dataclass_fields__[key].default
+        assert given[key]["default"] == InputSpec._field_defaults[key]
     resize = given["resize"]["properties"]
-    assert set(resize) == set(Resize.__dataclass_fields__)
+    assert set(resize) == set(Resize._fields)
     assert tuple(resize["filter"]["enum"]) == cards.FILTERS
     assert tuple(resize["fit"]["enum"]) == cards.FITS
     assert tuple(properties["output"]["properties"]["kind"]["enum"]) == cards.KINDS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 import subprocess
 import sys
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 FUNCTION = Path(__file__).resolve().parents[2] / "function"
 PLAIN = InputSpec("input", 20, 20)
-MANAGED = dataclasses.replace(PLAIN, icc="srgb")
+MANAGED = PLAIN._replace(icc="srgb")
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
@@ -79,7 +78,7 @@ def test_grey_pictures_have_grey_profiles() -> None:
     assert color(data, PLAIN) == (128, 128, 128)
     # Half the light is 188 in sRGB (IEC 61966-2-1).
     assert color(data) == pytest.approx((188, 188, 188), abs=2)
-    grey_model = dataclasses.replace(MANAGED, color="L", mean=(0.0,), std=(1.0,))
+    grey_model = MANAGED._replace(color="L", mean=(0.0,), std=(1.0,))
     assert color(data, grey_model) == pytest.approx((188,), abs=2)
 
 
@@ -95,7 +94,7 @@ def test_palettes_are_resolved_before() -> None:
 
 def test_grey_models_see_the_converted_colours() -> None:
     data = pictures.png(pictures.solid(pictures.RED), icc_profile=swapped())
-    grey_model = dataclasses.replace(MANAGED, color="L", mean=(0.0,), std=(1.0,))
+    grey_model = MANAGED._replace(color="L", mean=(0.0,), std=(1.0,))
     assert color(data, grey_model) == pytest.approx((29,), abs=3)
 
 

@@ -6,7 +6,6 @@ import hashlib
 import importlib.util
 import json
 import sys
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
@@ -94,7 +93,7 @@ def test_a_batch_answers_as_single_pictures_do(session: onnxruntime.InferenceSes
 @GOLDEN
 @pytest.mark.parametrize("scaled", [True, False], ids=["scaled decoding", "full decoding"])
 def test_golden_pictures(session: onnxruntime.InferenceSession, case: GoldenCase, scaled: bool) -> None:
-    spec = CARD.input if scaled else replace(CARD.input, jpeg_draft=0)
+    spec = CARD.input if scaled else CARD.input._replace(jpeg_draft=0)
     found = probability(session, tensor(case, spec), case.label)
     assert found == pytest.approx(case.probability, abs=case.tolerance)
     assert found >= 0.75
@@ -128,7 +127,7 @@ def test_golden_pictures_tell_wrong_preprocessing(
     session: onnxruntime.InferenceSession, change: dict[str, Any]
 ) -> None:
     """A golden gate that passes whatever the pixels are is no gate."""
-    wrong = replace(CARD.input, **change)
+    wrong = CARD.input._replace(**change)
     off = [abs(probability(session, tensor(case, wrong), case.label) - case.probability) for case in CARD.golden]
     assert any(error > case.tolerance for error, case in zip(off, CARD.golden, strict=True))
 
@@ -147,7 +146,7 @@ def test_the_drawing_script_draws_the_golden_pictures(draw: ModuleType, case: Go
 
 def test_the_rotated_picture_is_decoded_upright(draw: ModuleType) -> None:
     (case,) = (case for case in CARD.golden if "rotated" in case.image)
-    image = decode((FOLDER / case.image).read_bytes(), Limits(), replace(CARD.input, jpeg_draft=0))
+    image = decode((FOLDER / case.image).read_bytes(), Limits(), CARD.input._replace(jpeg_draft=0))
     scene = draw.GOLDEN[Path(case.image).name]
     assert image.size == (scene.width, scene.height)
     upright = ImageOps.exif_transpose(Image.open(BytesIO((FOLDER / case.image).read_bytes()))).convert("RGB")

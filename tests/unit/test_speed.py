@@ -1,0 +1,131 @@
+"""What a request costs, held by counts that noise does not move, and by one ratio with much slack.
+
+`make bench` measures; this only fails when something was really lost.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from events import Context, base64_of, rest
+from fakes import make_app
+from loupe.classifier import Classifier
+from loupe.tensor import to_tensor
+from pictures import RED, jpeg, noise, solid
+from PIL import Image, JpegImagePlugin
+
+ROOT = Path(__file__).resolve().parents[2]
+HAIR_TYPE = ROOT / "models" / "hair-type"
+COLD = """
+import json, sys
+floor = sys.argv[1] == "floor"
+if floor:
+    import base64, io, numpy, onnxruntime, PIL.Image, PIL.JpegImagePlugin
+else:
+    sys.path.insert(0, sys.argv[1])
+    import handler
+    from types import SimpleNamespace
+    answer = handler.handler({"image": sys.argv[2]}, SimpleNamespace(aws_request_id="r"))
+    assert answer["label"] == "red", answer
+print(json.dumps(sorted(sys.modules)))
+"""
+# Of the standard library, what the serving path may load beside what numpy, Pillow and ONNX Runtime do.
+ALLOWED = {"fnmatch", "glob", "grp", "ipaddress", "ntpath", "pathlib", "pwd", "urllib", "zipimport"}
+
+
+def _modules(*arguments: str, **variables: str) -> set[str]:
+    run = subprocess.run(
+        [sys.executable, "-c", COLD, *arguments], env=variables, capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(json.loads(run.stdout.splitlines()[-1]))
+
+
+@pytest.fixture(scope="module")
+def cold(tiny_directory: Path) -> set[str]:
+    variables = {"LOUPE_MODELS_DIR": str(tiny_directory.parent), "LOUPE_MODEL": tiny_directory.name}
+    return _modules(str(ROOT / "function"), base64_of(jpeg(solid(RED))), **variables)
+
+
+def test_a_picture_needs_nothing_that_only_other_requests_need(cold: set[str]) -> None:
+    assert "loupe.app" in cold
+    unwanted = {"loupe.form", "loupe.url", "loupe.connection", "loupe.addresses", "loupe.s3", "loupe.uploads",
+                "loupe.batch", "loupe.contract", "loupe.webpage", "loupe.icc", "python_multipart",
+                "PIL.PngImagePlugin", "PIL.WebPImagePlugin", "PIL.ImageCms"}  # fmt: skip
+    assert cold & unwanted == set()
+
+
+def test_a_cold_start_imports_hardly_more_than_the_three_libraries(cold: set[str]) -> None:
+    """Each module is read from a lazily loaded image, and its top level is run while a caller waits."""
+    more = {name.partition(".")[0] for name in cold - _modules("floor")} - {"loupe", "handler", "pybase64"}
+    assert more <= ALLOWED
+
+
+def test_a_warm_request_takes_few_calls(classifier: Classifier, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of Python functions and of C's; an instruction count that needs no other tool. It was 712 when this was set."""
+    app, event = make_app(classifier), rest(body=jpeg(noise(640, 480)))
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    app.http(event, Context())
+    sys.setprofile(count)
+    try:
+        answer = app.http(event, Context())
+    finally:
+        sys.setprofile(None)
+    capsys.readouterr()
+    assert answer["statusCode"] == 200
+    assert calls < 900
+
+
+def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A sixteenth of 12 million pixels, still twice the model's 200 x 200 each way: that is most of the speed."""
+    app = make_app(Classifier.load(HAIR_TYPE))
+    decoded: list[tuple[int, int]] = []
+    load = JpegImagePlugin.JpegImageFile.load_prepare
+
+    def spy(image: JpegImagePlugin.JpegImageFile) -> object:
+        decoded.append(image.size)
+        return load(image)
+
+    monkeypatch.setattr(JpegImagePlugin.JpegImageFile, "load_prepare", spy)
+    assert app.http(rest(body=jpeg(solid(RED, (4000, 3000)))), Context())["statusCode"] == 200
+    capsys.readouterr()
+    assert decoded == [(1000, 750)]
+
+
+def test_the_handler_costs_little_more_than_decoding_resizing_and_running(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The fastest of many in turn, by processor time: 1.1 when nothing is lost, so 1.6 is a loss and no noise."""
+    classifier = Classifier.load(HAIR_TYPE)
+    app, data = make_app(classifier), jpeg(noise(1155, 866))
+    event, spec = rest(body=data), classifier.card.input
+
+    def handler() -> None:
+        assert app.http(event, Context())["statusCode"] == 200
+
+    def floor() -> None:
+        from io import BytesIO
+
+        image = Image.open(BytesIO(data), formats=("JPEG",))
+        image.draft("RGB", tuple(round(side * spec.jpeg_draft) for side in spec.resized(*image.size)))
+        classifier.model.run(to_tensor(image, spec)[None])
+
+    best = {handler: float("inf"), floor: float("inf")}
+    for _ in range(40):
+        for call, least in best.items():
+            begun = time.thread_time()
+            call()
+            best[call] = min(least, time.thread_time() - begun)
+        capsys.readouterr()
+    assert best[handler] < 1.6 * best[floor]
