@@ -42,7 +42,7 @@ def main(
         "warm": lambda: warm.run(shipped, course, 100 // share),
         "cold": lambda: cold.run(folder, shipped, course, max(3, 20 // share)),
         "opened": trace,
-        "batch": lambda: batches.run(shipped, max(5, 30 // share)),
+        "batch": lambda: batches.run(folder, shipped, course, max(5, 30 // share)),
         "throughput": lambda: throughput.run(folder, shipped, course, 8 / share, max(1, 3 // share)),
     }
     if only and only not in parts:

@@ -1,48 +1,61 @@
-"""A batch of 32 in one request against 32 requests, at the handler, on all cores."""
+"""A batch of 32 in one request against 32 requests after each other, through the runtime emulator."""
 
 from __future__ import annotations
 
 import base64
 import json
+import os
+import uuid
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import subjects
+from benchmarks.cold import all_subjects
 from benchmarks.timing import Row, alternate, median, ratio
-from benchmarks.warm import quiet
 from benchmarks.workload import photo
+from localcloud.environment import ExecutionEnvironment
 
 TARGET = 1.5
 SIZE = 32
+# MiB that buy as many vCPUs as there are cores to use.
+MEMORY = {1: "1769", 2: "3538"}
 
 
-def run(shipped: Path, rounds: int) -> list[Row]:
-    """Small photos, as 32 of them have to fit in a request."""
-    pictures = [photo(400, 300, seed=seed) for seed in range(SIZE)]
-    events = [subjects.http_event(data) for data in pictures]
-    items = [{"image": base64.b64encode(data).decode()} for data in pictures]
-    event = {
-        **events[0],
-        "path": "/v1/classify/batch",
-        "headers": {"Content-Type": "application/json"},
-        "body": json.dumps({"items": items}),
-        "isBase64Encoded": False,
-    }
-    with quiet():
-        handler = subjects.ours(shipped)
-        answer = handler(event, subjects.CONTEXT)
-        if answer["statusCode"] != 200 or '"error"' in answer["body"]:
-            raise RuntimeError(answer["body"][:300])
-        samples = alternate(
-            {
-                "batch": lambda: handler(event, subjects.CONTEXT),
-                "singles": lambda: [handler(each, subjects.CONTEXT) for each in events],
-            },
-            rounds,
-        )
+def run(folder: Path, shipped: Path, course: Path, rounds: int) -> list[Row]:
+    """Small photos, as 32 of them have to fit in a request; with one core and with two."""
+    subject = all_subjects(folder, shipped, course)["ours"]
+    pictures = [{"image": base64.b64encode(photo(400, 300, seed=seed)).decode()} for seed in range(SIZE)]
+    batch, singles = json.dumps({"items": pictures}).encode(), [json.dumps(each).encode() for each in pictures]
+    allowed = os.sched_getaffinity(0)
+    rows = []
+    for cores, memory in MEMORY.items():
+        if len(allowed) < cores:
+            continue
+        os.sched_setaffinity(0, set(sorted(allowed)[-cores:]))
+        try:
+            with_memory = replace(subject, variables=subject.variables | {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory})
+            environment = with_memory.start(folder / "rie.log")
+            try:
+                rows.append(_row(environment, cores, memory, batch, singles, rounds))
+            finally:
+                environment.end()
+        finally:
+            os.sched_setaffinity(0, allowed)
+    return rows
+
+
+def _row(
+    environment: ExecutionEnvironment, cores: int, memory: str, batch: bytes, singles: list[bytes], rounds: int
+) -> Row:
+    def invoke(payload: bytes) -> bytes:
+        outcome = environment.invoke(payload, str(uuid.uuid4()))
+        if outcome.function_error or b'"label"' not in outcome.payload or b'"error"' in outcome.payload:
+            raise RuntimeError(outcome.payload[:300])
+        return outcome.payload
+
+    samples = alternate({"batch": lambda: invoke(batch), "singles": lambda: [invoke(each) for each in singles]}, rounds)
     value, interval = ratio(samples["singles"], samples["batch"])
     detail = f"{median(samples['singles']):.0f} ms / {median(samples['batch']):.0f} ms"
-    return [
-        Row(
-            "Batch", f"{SIZE} pictures in one request against {SIZE} requests", value, TARGET, "least", detail, interval
-        )
-    ]
+    what = f"{SIZE} pictures in one request against {SIZE} requests"
+    return Row(
+        f"Batch on {cores} core{'s' * (cores > 1)} ({memory} MB)", what, value, TARGET, "least", detail, interval
+    )

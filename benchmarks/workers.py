@@ -1,0 +1,113 @@
+"""Subjects in processes of their own, on one core, each called while the others wait.
+
+In one process they would share the allocator's state and the threads that default sessions leave
+spinning. Whoever waits is stopped, as Lambda freezes an environment between requests.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmarks import subjects
+from benchmarks.timing import Samples
+
+Kind = Literal["ours", "course", "floor"]
+# Each turn begins with a call that is not counted: the others' work has emptied the processor's caches.
+CALLS_A_TURN = 3
+
+
+class Worker:
+    """One subject, serving one model, in a process on this core."""
+
+    def __init__(self, kind: Kind, model: Path, core: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, kind, model, core), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._answer()
+        self._signal(signal.SIGSTOP)
+
+    def time(self, data: bytes, calls: int) -> list[float]:
+        """Call with this JPEG once, then ``calls`` times more; return the milliseconds of those."""
+        self._signal(signal.SIGCONT)
+        self._connection.send((data, calls))
+        times = self._answer()
+        self._signal(signal.SIGSTOP)
+        return times
+
+    def end(self) -> None:
+        """End the process."""
+        self._connection.close()
+        self._process.kill()
+        self._process.join()
+
+    def _answer(self) -> list[float]:
+        answer = self._connection.recv()
+        if isinstance(answer, str):
+            raise RuntimeError(answer)
+        return list(answer)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.pid is not None:
+            os.kill(self._process.pid, number)
+
+
+@contextlib.contextmanager
+def workers(wanted: Mapping[str, tuple[Kind, Path]], core: int) -> Iterator[dict[str, Worker]]:
+    """Start a worker for each; end them all."""
+    started: dict[str, Worker] = {}
+    try:
+        for name, (kind, model) in wanted.items():
+            started[name] = Worker(kind, model, core)
+        yield started
+    finally:
+        for worker in started.values():
+            worker.end()
+
+
+def in_turn(running: Mapping[str, Worker], data: bytes, rounds: int) -> Samples:
+    """Time every worker in each round; return milliseconds by name."""
+    samples: Samples = {name: [] for name in running}
+    for _ in range(rounds):
+        for name, worker in running.items():
+            samples[name] += worker.time(data, CALLS_A_TURN)
+    return samples
+
+
+def _serve(connection: Connection, kind: Kind, model: Path, core: int) -> None:
+    os.sched_setaffinity(0, {core})
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        subject = getattr(subjects, kind)(model)
+        connection.send([])
+        while True:
+            try:
+                data, calls = connection.recv()
+            except (EOFError, KeyboardInterrupt):
+                return
+            call = _call(subject, kind, data)
+            call()
+            times = []
+            for _ in range(calls):
+                begun = time.perf_counter()
+                answer = call()
+                times.append((time.perf_counter() - begun) * 1e3)
+            wrong = kind == "ours" and answer["statusCode"] != 200
+            connection.send(f"the handler did not classify: {answer}" if wrong else times)
+
+
+def _call(subject: Callable[..., Any], kind: Kind, data: bytes) -> Callable[[], Any]:
+    if kind == "floor":
+        return lambda: subject(data)
+    # What each is sent on AWS: an event by API Gateway, and the course's own payload.
+    event = subjects.http_event(data) if kind == "ours" else {"image": base64.b64encode(data).decode()}
+    return lambda: subject(event, subjects.CONTEXT)
