@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks import subjects
 from benchmarks.timing import Row, Samples, median, ratio
 from benchmarks.workload import MEGAPIXELS, photo
+from infra.allocator import ALLOCATOR
 from localcloud.environment import ExecutionEnvironment, Launch, machine_variables
 
 EMULATOR = subjects.ROOT / ".local" / "tools" / "aws-lambda-rie"
@@ -36,10 +37,12 @@ def all_subjects(folder: Path, shipped: Path, course: Path) -> dict[str, Subject
     peer, floor = subjects.peer_root(folder), subjects.floor_root(folder)
     graph, course_graph = str(shipped / "model.onnx"), str(course / "model.onnx")
     return {
-        "ours": Subject(subjects.our_root(folder / "images"), "handler.handler", {"LOUPE_MODEL": "hair-type"}),
+        "ours": Subject(
+            subjects.our_root(folder / "images"), "handler.handler", ALLOCATOR | {"LOUPE_MODEL": "hair-type"}
+        ),
         "peer": Subject(peer, "course_handler.handler", {"PEER_MODEL": course_graph}),
         "peer, same model": Subject(peer, "course_handler.handler", {"PEER_MODEL": graph}),
-        "floor": Subject(floor, "floor_handler.handler", {"PEER_MODEL": graph}),
+        "floor": Subject(floor, "floor_handler.handler", ALLOCATOR | {"PEER_MODEL": graph}),
     }
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import compileall
+import contextlib
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,18 +42,25 @@ def http_event(data: bytes) -> dict[str, Any]:
     }
 
 
-def _load(path: Path, name: str, variables: Mapping[str, str]) -> Handler:
+@contextlib.contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Add these environment variables for a while."""
     previous = dict(os.environ)
     os.environ.update(variables)
     try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(previous)
+
+
+def _load(path: Path, name: str, variables: Mapping[str, str]) -> Handler:
+    with environment(variables):
         specification = importlib.util.spec_from_file_location(name, path)
         if specification is None or specification.loader is None:
             raise ImportError(path)
         module = importlib.util.module_from_spec(specification)
         specification.loader.exec_module(module)
-    finally:
-        os.environ.clear()
-        os.environ.update(previous)
     handler: Handler = module.handler
     return handler
 

@@ -12,6 +12,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.allocator import ALLOCATOR
 from infra.components.acknowledge import acknowledge
 from infra.components.upload_bucket import UploadBucket, grant_read
 from infra.settings import PROJECT_ROOT, FunctionSettings, ImageSettings, InputSettings
@@ -80,7 +81,8 @@ class ClassifierFunction(Construct):
             role=self.role,
             log_group=self.log_group,
             tracing=lambda_.Tracing.ACTIVE if function.tracing else lambda_.Tracing.DISABLED,
-            environment=variables(
+            environment=ALLOCATOR
+            | variables(
                 environment=environment, model=model, function=function, inputs=inputs, cors_origins=cors_origins
             ),
             # Versions stay where the rest stays: the alias can be turned back to an earlier one.
