@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from infra.settings_base import Section, text
+from infra.settings_scaling import ScalingSettings
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 # API Gateway gives an integration 29 s; the function must end before, so that its own answer is the one that arrives.
@@ -183,6 +184,7 @@ class Settings(Section):
     inputs: InputSettings = InputSettings()
     api: ApiSettings = ApiSettings()
     alarms: AlarmSettings = AlarmSettings()
+    scaling: ScalingSettings = ScalingSettings()
     tags: dict[str, str] = Field(default_factory=dict)
 
     @property
@@ -203,9 +205,18 @@ class Settings(Section):
             )
         if self.alarms.period_seconds < 60 and not self.local:
             raise ValueError("alarms.period_seconds below 60 never sees AWS/Lambda metrics, which come once a minute")
+        self._check_scaling()
         if self.image.source == "asset" and self.local:
             raise ValueError("image.source must be 'ecr' in the local cloud, which builds no images")
         return self
+
+    def _check_scaling(self) -> None:
+        reserved = self.function.reserved_concurrency
+        above = None if reserved is None else self.scaling.above(reserved)
+        if above:
+            raise ValueError(f"{above} is above function.reserved_concurrency ({reserved}), of which it is a part")
+        if self.scaling.provisioned is not None and self.local:
+            raise ValueError("scaling.provisioned is not carried by the local cloud; leave it out there")
 
 
 def _overlaps_own(item: str) -> bool:

@@ -34,6 +34,8 @@ class ClassifierFunction(Construct):
         Name of the environment: the function is called ``loupe-<environment>``.
     model
         Folder of ``models/`` that the image carries and serves.
+    provisioned
+        Execution environments that the alias keeps ready, or None: what it has before any scaling.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class ClassifierFunction(Construct):
         function: FunctionSettings,
         inputs: InputSettings,
         cors_origins: Sequence[str],
+        provisioned: int | None,
         removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
@@ -94,7 +97,9 @@ class ClassifierFunction(Construct):
             uploads = UploadBucket(self, "Uploads", role=self.role, origins=cors_origins, removal_policy=removal_policy)
             self.function.add_environment("LOUPE_UPLOAD_BUCKET", uploads.bucket.bucket_name)
             self.function.add_environment("LOUPE_UPLOAD_SECONDS", str(inputs.uploads.valid_seconds))
-        self.alias = self.function.add_alias(ALIAS, description="What the API calls")
+        self.alias = self.function.add_alias(
+            ALIAS, description="What the API calls", provisioned_concurrent_executions=provisioned
+        )
         self._acknowledge(tracing=function.tracing)
 
     def _code(self, image: ImageSettings, model: str, platform: ecr_assets.Platform) -> lambda_.DockerImageCode:

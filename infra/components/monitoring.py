@@ -30,6 +30,7 @@ class Monitoring(Construct):
         function: lambda_.IFunction,
         timeout: cdk.Duration,
         reserved_concurrency: int | None,
+        provisioned: lambda_.Alias | None,
         api: apigateway.RestApi,
         settings: AlarmSettings,
         removal_policy: cdk.RemovalPolicy,
@@ -44,6 +45,8 @@ class Monitoring(Construct):
         self.alarms: list[cloudwatch.Alarm] = []
         if settings.enabled:
             self._add_function_alarms(timeout, reserved_concurrency)
+            if provisioned is not None:
+                self._add_spillover_alarm(provisioned)
             self._add_api_alarms()
             self._add_picture_alarm()
         self._add_dashboard()
@@ -117,6 +120,16 @@ class Monitoring(Construct):
                 reserved_concurrency * settings.concurrency_share_of_reserve,
                 "Nearly all of the reserved concurrency is in use; throttling is next. Raise the reserve.",
             )
+
+    def _add_spillover_alarm(self, alias: lambda_.Alias) -> None:
+        # By alias, which has the provisioned concurrency: a call by version number would be none of its business.
+        self._alarm(
+            "ProvisionedSpillover",
+            alias.metric("ProvisionedConcurrencySpilloverInvocations", statistic="Sum", period=self._period),
+            1,
+            "Provisioned concurrency is used up and requests meet cold starts. Raise scaling.provisioned.max, or lower "
+            "its target_utilization.",
+        )
 
     def _add_api_alarms(self) -> None:
         settings, stage, period = self._settings, self._api.deployment_stage, self._period

@@ -11,6 +11,7 @@ from infra.cards import ModelCard
 from infra.components.api import ClassifierApi
 from infra.components.classifier_function import ClassifierFunction, retention
 from infra.components.monitoring import Monitoring
+from infra.components.scaling import scale
 from infra.contract import read_contract
 from infra.settings import PROJECT_ROOT, Settings
 
@@ -24,6 +25,7 @@ class InferenceStack(cdk.Stack):
         # (A stack whose creation failed leaves nothing, or its next attempt would find the names taken.)
         keep = settings.environment == "prod"
         removal_policy = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keep else cdk.RemovalPolicy.DESTROY
+        provisioned = settings.scaling.provisioned
         classifier = ClassifierFunction(
             self,
             "Classifier",
@@ -33,8 +35,10 @@ class InferenceStack(cdk.Stack):
             function=settings.function,
             inputs=settings.inputs,
             cors_origins=settings.api.cors_origins,
+            provisioned=provisioned.min if provisioned else None,
             removal_policy=removal_policy,
         )
+        scale(classifier.alias, settings.scaling)
         api = ClassifierApi(
             self,
             "Api",
@@ -55,6 +59,7 @@ class InferenceStack(cdk.Stack):
             function=classifier.function,
             timeout=classifier.timeout,
             reserved_concurrency=settings.function.reserved_concurrency,
+            provisioned=classifier.alias if provisioned else None,
             api=api.api,
             settings=settings.alarms,
             removal_policy=removal_policy,
