@@ -1,0 +1,139 @@
+"""AWS list prices, each with its unit and source: the one table that the planner and the benchmarks read.
+
+US East (N. Virginia), US dollars, on demand, before taxes, discounts and the Lambda free tier. Other regions differ by
+up to about 40 %; the price pages say how much. It imports nothing of the CDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Literal, TypeAlias
+
+Architecture: TypeAlias = Literal["x86_64", "arm64"]
+
+REGION = "us-east-1"
+AS_OF = "2026-09"
+_OFFER = "https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws"
+_LAMBDA = f"{_OFFER}/AWSLambda/current/us-east-1/index.json"
+_TRANSFER = f"{_OFFER}/AWSDataTransfer/current/index.json"
+_SAGEMAKER = f"{_OFFER}/AmazonSageMaker/current/us-east-1/index.json"
+_REST_API = "https://aws.amazon.com/api-gateway/pricing/"
+_LOGS = "https://aws.amazon.com/cloudwatch/pricing/"
+_WAF = "https://aws.amazon.com/waf/pricing/"
+
+SECONDS_A_MONTH = 730 * 3600
+MIB_A_GB = 1024  # Lambda's GB is 1,024 MB of its memory setting.
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a unit costs, by monthly volume.
+
+    Attributes
+    ----------
+    tiers
+        Upper end of a tier in units a month and the price of a unit in it, from the lowest tier up; the last is
+        endless.
+    """
+
+    name: str
+    unit: str
+    tiers: tuple[tuple[float, float], ...]
+    source: str
+
+    @property
+    def first(self) -> float:
+        """Price of a unit in the lowest tier that costs anything."""
+        return next(price for _, price in self.tiers if price)
+
+    def cost(self, quantity: float) -> float:
+        """Return US dollars for a month's quantity, each part of it at its own tier's price."""
+        if quantity < 0:
+            raise ValueError(f"{self.name}: a quantity must not be negative (it is {quantity})")
+        total, begin = 0.0, 0.0
+        for end, price in self.tiers:
+            total += max(0.0, min(quantity, end) - begin) * price
+            begin = end
+        return total
+
+
+def _flat(name: str, unit: str, price: float, source: str) -> Price:
+    return Price(name, unit, ((inf, price),), source)
+
+
+LAMBDA_REQUESTS = _flat("Lambda requests", "request", 0.20e-6, _LAMBDA)
+# Tiers by the account's sum for one architecture.
+LAMBDA_DURATION: Mapping[Architecture, Price] = {
+    "x86_64": Price(
+        "Lambda duration, x86",
+        "GB-second",
+        ((6e9, 0.0000166667), (15e9, 0.0000150000), (inf, 0.0000133334)),
+        _LAMBDA,
+    ),
+    "arm64": Price(
+        "Lambda duration, arm",
+        "GB-second",
+        ((7.5e9, 0.0000133334), (18.75e9, 0.0000120001), (inf, 0.0000106667)),
+        _LAMBDA,
+    ),
+}
+# Paid for every environment that is kept ready, used or not.
+PROVISIONED_CONCURRENCY: Mapping[Architecture, Price] = {
+    "x86_64": _flat("Provisioned concurrency, x86", "GB-second", 0.0000041667, _LAMBDA),
+    "arm64": _flat("Provisioned concurrency, arm", "GB-second", 0.0000033334, _LAMBDA),
+}
+# In place of LAMBDA_DURATION for what runs in a provisioned environment.
+PROVISIONED_DURATION: Mapping[Architecture, Price] = {
+    "x86_64": _flat("Provisioned duration, x86", "GB-second", 0.0000097222, _LAMBDA),
+    "arm64": _flat("Provisioned duration, arm", "GB-second", 0.0000077778, _LAMBDA),
+}
+REST_API_REQUESTS = Price(
+    "API Gateway REST requests",
+    "request",
+    ((333e6, 3.50e-6), (1_000e6, 2.80e-6), (20_000e6, 2.38e-6), (inf, 1.51e-6)),
+    _REST_API,
+)
+# Lambda's own logs have had tiers since 2025; the access log is charged at the first of them.
+LAMBDA_LOGS = Price(
+    "CloudWatch Logs, of Lambda",
+    "GB",
+    ((10 * 1024, 0.50), (30 * 1024, 0.25), (50 * 1024, 0.10), (inf, 0.05)),
+    _LOGS,
+)
+ACCESS_LOGS = _flat("CloudWatch Logs, access log", "GB", 0.50, _LOGS)
+# The first 100 GB a month are free for an account, all services and regions together.
+DATA_OUT = Price(
+    "Data transfer out to the internet",
+    "GB",
+    ((100, 0.0), (10 * 1024, 0.09), (50 * 1024, 0.085), (150 * 1024, 0.07), (inf, 0.05)),
+    _TRANSFER,
+)
+WAF_WEB_ACL = _flat("WAF web ACL", "month", 5.00, _WAF)
+WAF_RULES = _flat("WAF rules", "rule and month", 1.00, _WAF)
+WAF_REQUESTS = _flat("WAF requests", "request", 0.60e-6, _WAF)
+# Sold in steps of 1 GB of memory, each at the same price for a GB and second (3 GB: $0.00006 a second).
+SAGEMAKER_SERVERLESS = _flat("SageMaker Serverless Inference", "GB-second", 0.0000200, _SAGEMAKER)
+SAGEMAKER_DATA = _flat("SageMaker endpoint data, in and out", "GB", 0.016, _SAGEMAKER)
+
+TABLE: tuple[Price, ...] = (
+    LAMBDA_REQUESTS,
+    *LAMBDA_DURATION.values(),
+    *PROVISIONED_CONCURRENCY.values(),
+    *PROVISIONED_DURATION.values(),
+    REST_API_REQUESTS,
+    LAMBDA_LOGS,
+    ACCESS_LOGS,
+    DATA_OUT,
+    WAF_WEB_ACL,
+    WAF_RULES,
+    WAF_REQUESTS,
+    SAGEMAKER_SERVERLESS,
+    SAGEMAKER_DATA,
+)
+
+
+def gb(memory_mib: float) -> float:
+    """Return a memory setting in the GB that Lambda charges for."""
+    return memory_mib / MIB_A_GB
