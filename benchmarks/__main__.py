@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from benchmarks import batches, cold, opened, report, throughput, warm
+from benchmarks import batches, cold, content, costs, largest, opened, report, stages, throughput, warm
 from benchmarks.subjects import ROOT
-from benchmarks.timing import Row
+from benchmarks.timing import Found, Row, Section
 from benchmarks.workload import course_model
 
 console = Console(highlight=False)
@@ -20,8 +20,8 @@ console = Console(highlight=False)
 
 def main(
     quick: Annotated[bool, typer.Option(help="A fifth of the rounds: to try a change, not to publish.")] = False,
-    only: Annotated[str, typer.Option(help="One part: warm, cold, opened, throughput or batch. Writes nothing.")] = "",
-    docs: Annotated[Path, typer.Option(help="Where benchmarks.md and its plot are written.")] = ROOT / "docs",
+    only: Annotated[str, typer.Option(help="One part, by its name. Writes nothing.")] = "",
+    docs: Annotated[Path, typer.Option(help="Where benchmarks.md and its plots are written.")] = ROOT / "docs",
 ) -> None:
     """Measure this project beside its peers in one run and write docs/benchmarks.md.
 
@@ -31,37 +31,42 @@ def main(
     folder.mkdir(parents=True, exist_ok=True)
     shipped, course = ROOT / "models" / "hair-type", course_model(folder)
     share = 5 if quick else 1
-    files: dict[str, Counter[str]] = {}
-
-    def trace() -> list[Row]:
-        rows, found = opened.run(folder, shipped, course)
-        files.update(found)
-        return rows
-
-    parts = {
+    parts: dict[str, Callable[[], Found]] = {
         "warm": lambda: warm.run(shipped, course, 100 // share),
+        "stages": lambda: stages.run(folder, shipped, course, 60 // share),
         "cold": lambda: cold.run(folder, shipped, course, max(3, 20 // share)),
-        "opened": trace,
+        "opened": lambda: opened.run(folder, shipped, course),
+        "content": lambda: content.run(folder),
+        "largest": lambda: largest.run(folder, shipped, course),
         "batch": lambda: batches.run(folder, shipped, course, max(5, 30 // share)),
         "throughput": lambda: throughput.run(folder, shipped, course, 8 / share, max(1, 3 // share)),
+        "cost": lambda: costs.run(folder, shipped, course, 60 // share),
     }
     if only and only not in parts:
         raise typer.BadParameter(f"must be one of {', '.join(parts)}", param_hint="--only")
-    begun, rows = time.monotonic(), []
+    begun, rows, sections = time.monotonic(), list[Row](), list[Section]()
     for name, measure in parts.items():
         if only in ("", name):
             with console.status(f"{name} ..."):
                 part_begun = time.monotonic()
                 found = measure()
             console.print(f"[bold]{name}[/bold] {time.monotonic() - part_begun:.0f} s")
-            for row in found:
-                mark = {True: "[green]met[/green]", False: "[red]not met[/red]", None: ""}[row.passed]
-                value = "" if row.ratio is None else f"{row.ratio:.2f} {row.unit}"
-                console.print(f"  {row.group}: {row.what}: {value} ({row.detail}) {mark}")
-            rows += found
+            _show(found, whole=bool(only))
+            rows += found.rows
+            sections += found.sections
     if not only:
-        page = report.write(docs, rows, files, (time.monotonic() - begun) / 60, quick=quick)
+        page = report.write(docs, rows, sections, (time.monotonic() - begun) / 60, quick=quick)
         console.print(f"{page.relative_to(ROOT) if page.is_relative_to(ROOT) else page} written")
+
+
+def _show(found: Found, *, whole: bool) -> None:
+    for row in found.rows:
+        mark = {True: "[green]met[/green]", False: "[red]not met[/red]", None: ""}[row.passed]
+        value = "" if row.ratio is None else f"{row.ratio:.2f} {row.unit}"
+        console.print(f"  {row.group}: {row.what}: {value} ({row.detail}) {mark}")
+    if whole:
+        for section in found.sections:
+            console.print(f"\n{section.title}", *section.lines, sep="\n")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import subjects
-from benchmarks.timing import Row, Samples, median, ratio
+from benchmarks.timing import Found, Row, Samples, median, ratio
 from benchmarks.workload import MEGAPIXELS, photo
 from infra.allocator import ALLOCATOR
 from localcloud.environment import ExecutionEnvironment, Launch, machine_variables
@@ -46,7 +46,7 @@ def all_subjects(folder: Path, shipped: Path, course: Path) -> dict[str, Subject
     }
 
 
-def run(folder: Path, shipped: Path, course: Path, rounds: int) -> list[Row]:
+def run(folder: Path, shipped: Path, course: Path, rounds: int) -> Found:
     """Start each subject ``rounds`` times in turn; then ask each once for a 12 MP picture."""
     candidates = all_subjects(folder, shipped, course)
     small = json.dumps({"image": base64.b64encode(photo(640, 480)).decode()}).encode()
@@ -65,7 +65,7 @@ def run(folder: Path, shipped: Path, course: Path, rounds: int) -> list[Row]:
         detail = f"{ms['ours']:.0f} ms / {ms[below]:.0f} ms"
         what = {"floor": "against the floor", "peer": "against peer (a) with the course's model"}.get(below, below)
         rows.append(Row(group, what, value, target, "most" if target else "none", detail, interval))
-    return rows + _memory(folder, candidates)
+    return Found(rows + _memory(folder, candidates))
 
 
 def _first_answer(subject: Subject, payload: bytes, log: Path) -> float:

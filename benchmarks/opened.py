@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,11 +12,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from benchmarks import subjects
+from benchmarks import content, subjects
 from benchmarks.cold import Subject, all_subjects
-from benchmarks.timing import Row
+from benchmarks.timing import Found, Row, Section
 from benchmarks.workload import photo
 
+GROUP = "Bytes of files opened up to the first answer"
 TARGET = 0.5
 _OPENED = re.compile(r'open(?:at)?\((?:AT_FDCWD, )?"([^"]+)".*= \d+$')
 _SCRIPT = (
@@ -26,34 +28,62 @@ _SCRIPT = (
 )
 
 
-def run(folder: Path, shipped: Path, course: Path) -> tuple[list[Row], dict[str, Counter[str]]]:
-    """Trace both handlers; the second value has bytes by file for each."""
+def run(folder: Path, shipped: Path, course: Path) -> Found:
+    """Trace both handlers and the floor, each with the dependencies that its image has."""
     if shutil.which("strace") is None:
-        return [Row("Bytes opened", "not measured: strace is not installed", None, TARGET, "most", "")], {}
-    candidates = all_subjects(folder, shipped, course)
+        return Found([Row(GROUP, "not measured: strace is not installed", None, TARGET, "most", "")])
+    candidates, dependencies = all_subjects(folder, shipped, course), content.install(folder)
+    layers = {"ours": dependencies.ours, "peer": dependencies.peer, "floor": dependencies.ours}
     payload = folder / "payload.json"
     payload.write_text(json.dumps({"image": base64.b64encode(photo(640, 480)).decode()}))
-    found = {name: _trace(candidates[name], payload, folder) for name in ("ours", "peer")}
-    total = {name: sum(files.values()) for name, files in found.items()}
-    row = Row(
-        "Bytes of files opened up to the first answer",
-        "against peer (a) with the course's model",
-        total["ours"] / total["peer"],
-        TARGET,
-        "most",
-        f"{total['ours'] / 1e6:.1f} MB / {total['peer'] / 1e6:.1f} MB",
-    )
-    return [row], found
+    found = {name: _trace(candidates[name], layer, payload, folder) for name, layer in layers.items()}
+    whole = {name: sum(files.values()) for name, files in found.items()}
+    own = {
+        name: sum(size for path, size in files.items() if _in(path, folder, shipped)) for name, files in found.items()
+    }
+
+    def row(what: str, total: dict[str, int], name: str, target: float | None) -> Row:
+        detail = f"{total[name] / 1e6:.1f} MB / {total['peer'] / 1e6:.1f} MB"
+        return Row(GROUP, what, total[name] / total["peer"], target, "most" if target else "none", detail)
+
+    rows = [
+        row("against peer (a) with the course's model", whole, "ours", TARGET),
+        row("the floor (numpy, Pillow, ONNX Runtime, one run) against the same", whole, "floor", None),
+        row("the same without the base image's files, which AWS caches for everybody", own, "ours", None),
+        row("the floor without the base image's files", own, "floor", None),
+    ]
+    titles = {"ours": "ours", "peer": "peer (a)"}
+    return Found(rows, [_section(title, found[name]) for name, title in titles.items()])
 
 
-def _trace(subject: Subject, payload: Path, folder: Path) -> Counter[str]:
+def _section(title: str, files: Counter[str]) -> Section:
+    lines = ["| MB | file |", "|---|---|"]
+    lines += [f"| {size / 1e6:.2f} | {_short(path)} |" for path, size in files.most_common(12)]
+    lines.append(f"| {sum(files.values()) / 1e6:.2f} | all {len(files)} |")
+    return Section(f"Files opened up to the first answer: {title}", lines)
+
+
+def _in(path: str, *folders: Path) -> bool:
+    return any(Path(path).is_relative_to(folder.resolve()) for folder in folders)
+
+
+def _short(path: str) -> str:
+    """A path without the machine's own folders."""
+    for mark in ("content-ours/", "content-peer/", "site-packages/", "/lib/python3", "/usr/lib/", "/lib/"):
+        if mark in path:
+            return ("lib/python3" if mark == "/lib/python3" else "") + path.split(mark, 1)[1]
+    return Path(path).name
+
+
+def _trace(subject: Subject, layer: Path, payload: Path, folder: Path) -> Counter[str]:
     log = folder / "strace.log"
     module = subject.command.partition(".")[0]
+    variables = subjects.lambda_variables(subject.root, **subject.variables)
     subprocess.run(
         ["strace", "-f", "-qq", "-e", "trace=open,openat", "-o", str(log), sys.executable, "-c", _SCRIPT, module,
          str(payload)],
         cwd=subject.root, check=True, capture_output=True,
-        env=subjects.lambda_variables(subject.root, **subject.variables),
+        env=variables | {"PYTHONPATH": f"{subject.root}{os.pathsep}{layer}"},
     )  # fmt: skip
     files: Counter[str] = Counter()
     for line in log.read_text(errors="replace").splitlines():

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks import subjects
 from benchmarks.cold import all_subjects
-from benchmarks.timing import Row, median
+from benchmarks.timing import Found, Row, median
 from benchmarks.workload import photo
 from localcloud.ports import free_port
 
@@ -53,14 +53,14 @@ def peers_python(folder: Path) -> Path:
     return python
 
 
-def run(folder: Path, shipped: Path, course: Path, seconds: float, rounds: int) -> list[Row]:
+def run(folder: Path, shipped: Path, course: Path, seconds: float, rounds: int) -> Found:
     """Measure each in turn, ``rounds`` times ``seconds`` long; only one runs at a time."""
     data = photo(1155, 866)
     group = f"Requests a second on {os.cpu_count()} cores, 1 MP JPEG, {CLIENTS} clients"
     try:
         python = peers_python(folder)
     except PeersMissingError as error:
-        return [Row(group, f"not measured: {error}", None, 1.0, "least", "")]
+        return Found([Row(group, f"not measured: {error}", None, 1.0, "least", "")])
     rates: dict[str, list[float]] = {}
     fleet = all_subjects(folder, shipped, course)["ours"]
     for _ in range(rounds):
@@ -78,11 +78,12 @@ def run(folder: Path, shipped: Path, course: Path, seconds: float, rounds: int) 
                 post = [partial(_post, port, path, body, kind)] * CLIENTS
                 rates.setdefault(name, []).append(_rate(post, seconds))
     ours = median(rates["ours"])
-    return [
+    rows = [
         Row(group, f"against {name}", ours / median(values), 1.0, "least", f"{ours:.0f}/s / {median(values):.0f}/s")
         for name, values in rates.items()
         if name != "ours"
     ]
+    return Found(rows)
 
 
 def _servers(python: Path, data: bytes) -> list[tuple[str, list[str], str, bytes, str]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -41,6 +42,23 @@ class Row:
         if self.ratio is None or self.target is None or self.sense == "none":
             return None
         return self.ratio >= self.target if self.sense == "least" else self.ratio <= self.target
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a part adds to the report beside its rows: lines of Markdown under a heading, and a plot."""
+
+    title: str
+    lines: list[str]
+    plot: Callable[[Path], None] | None = None
+    plot_name: str = ""
+
+
+class Found(NamedTuple):
+    """What a part of the benchmark brings home."""
+
+    rows: Sequence[Row]
+    sections: Sequence[Section] = ()
 
 
 def alternate(subjects: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3) -> Samples:

@@ -1,0 +1,152 @@
+"""Measured duration to price by memory size, with the processor held to the share that each size buys."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import plots
+from benchmarks.cold import Subject, all_subjects
+from benchmarks.quota import MIB_FOR_A_CPU, NoQuotaError, cpu_share
+from benchmarks.timing import Found, Row, Section
+from benchmarks.workload import MEGAPIXELS, photo
+from infra import prices
+from infra.settings import FunctionSettings
+from localcloud.environment import ExecutionEnvironment
+
+MEMORY_MIB = (512, 1024, 1536, 1769, 2048, 3008)
+GROUP = "Cost by memory size"
+MILLION = 1_000_000
+# SageMaker Serverless Inference is sold in whole GB from 1 to 6.
+SAGEMAKER_MIB = 1024
+
+
+@dataclass(frozen=True)
+class Size:
+    """What was measured with one memory size: milliseconds, and the peak resident set in MiB."""
+
+    memory_mib: int
+    cold_ms: float
+    median_ms: float
+    p95_ms: float
+    large_ms: float
+    peak_mib: int
+
+    @property
+    def dollars(self) -> float:
+        """Lambda's price for a million requests with a 1 MP JPEG; whole milliseconds are charged."""
+        seconds = math.ceil(self.median_ms) / 1e3
+        duration = prices.LAMBDA_DURATION["x86_64"].cost(MILLION * seconds * prices.gb(self.memory_mib))
+        return duration + prices.LAMBDA_REQUESTS.cost(MILLION)
+
+    def sagemaker_dollars(self, payload: int) -> float:
+        """SageMaker Serverless Inference's for the same duration, with its smallest size that has this memory."""
+        gb = math.ceil(self.memory_mib / SAGEMAKER_MIB)
+        seconds = math.ceil(self.median_ms) / 1e3
+        data = prices.SAGEMAKER_DATA.cost(MILLION * payload / 2**30)
+        return prices.SAGEMAKER_SERVERLESS.cost(MILLION * seconds * gb) + data
+
+
+def run(folder: Path, shipped: Path, course: Path, rounds: int) -> Found:
+    """Measure each size that this machine has the cores for."""
+    subject = all_subjects(folder, shipped, course)["ours"]
+    pictures = {size: photo(*pixels) for size, pixels in MEGAPIXELS.items()}
+    payloads = {
+        size: json.dumps({"image": base64.b64encode(data).decode()}).encode() for size, data in pictures.items()
+    }
+    cores = len(os.sched_getaffinity(0))
+    try:
+        sizes = [
+            _measure(subject, folder, memory, payloads, rounds)
+            for memory in MEMORY_MIB
+            if memory / MIB_FOR_A_CPU <= cores
+        ]
+    except NoQuotaError as error:
+        return Found([Row(GROUP, f"not measured: {error}", None, None, "none", "")])
+    best = balanced(sizes)
+    api = prices.REST_API_REQUESTS.cost(MILLION)
+    setting = FunctionSettings().memory_mib
+    row = Row(
+        GROUP,
+        f"size that balances duration and price, {best.memory_mib} MB, against the default, {setting} MB",
+        best.memory_mib / setting,
+        None,
+        "none",
+        f"US$ {best.dollars:.2f} for a million requests, API Gateway US$ {api:.2f}",
+    )
+    lines = _table(sizes, len(pictures[1]), api)
+    section = Section(
+        GROUP,
+        lines,
+        lambda target: plots.costs(
+            target, [s.memory_mib for s in sizes], [s.median_ms for s in sizes], [s.dollars for s in sizes], api
+        ),
+        "cost.svg",
+    )
+    return Found([row], [section])
+
+
+def balanced(sizes: list[Size]) -> Size:
+    """Return the size with the least sum of duration and price, each relative to the largest of all sizes.
+
+    This is the strategy ``balanced`` with weight 0.5 of AWS Lambda Power Tuning.
+    """
+    slowest, dearest = max(size.median_ms for size in sizes), max(size.dollars for size in sizes)
+    return min(sizes, key=lambda size: size.median_ms / slowest + size.dollars / dearest)
+
+
+def _measure(subject: Subject, folder: Path, memory: int, payloads: dict[int, bytes], rounds: int) -> Size:
+    sized = replace(subject, variables=subject.variables | {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory)})
+    with cpu_share(memory / MIB_FOR_A_CPU):
+        environment = sized.start(folder / "rie.log")
+        try:
+            _, cold = _invoke(environment, payloads[1])
+            # The first requests empty what the quota had saved up.
+            warm = [_invoke(environment, payloads[1])[0] for _ in range(rounds + 5)][5:]
+            large = [_invoke(environment, payloads[12])[0] for _ in range(max(3, rounds // 4))]
+            peak = environment.invoke(payloads[1], str(uuid.uuid4())).memory_mib
+        finally:
+            environment.end()
+    return Size(memory, cold, float(np.median(warm)), float(np.percentile(warm, 95)), float(np.median(large)), peak)
+
+
+def _invoke(environment: ExecutionEnvironment, payload: bytes) -> tuple[float, float]:
+    """Return the duration and, of a first request, that of INIT, in ms."""
+    outcome = environment.invoke(payload, str(uuid.uuid4()))
+    if outcome.function_error or b'"label"' not in outcome.payload:
+        raise RuntimeError(outcome.payload[:300])
+    return outcome.duration_ms, outcome.init_ms or 0.0
+
+
+def _table(sizes: list[Size], payload: int, api: float) -> list[str]:
+    columns = "memory, MB|vCPU|INIT, ms|median, ms|p95, ms|12 MP, ms|peak, MiB|Lambda|+ API Gateway|SageMaker"
+    lines = [
+        "Duration as the emulator bills it, with a 1 MP JPEG; the processor's share, memory / 1769, is the kernel's",
+        "CPU quota with a period of 20 ms: this machine's cores stand for Lambda's. Up to one vCPU the function uses",
+        f"one thread. Prices: `infra/prices.py` ({prices.REGION}, {prices.AS_OF}), US$ for a million requests; INIT",
+        "comes on top, once for each cold start. SageMaker Serverless Inference: list price of the next whole GB for",
+        "the same duration, and of the data sent; its processor's share is not documented and was not measured.",
+        "",
+        f"| {columns.replace('|', ' | ')} |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    best = balanced(sizes)
+    for size in sizes:
+        mark = "**" if size is best else ""
+        lines.append(
+            f"| {mark}{size.memory_mib}{mark} | {size.memory_mib / MIB_FOR_A_CPU:.2f} | {size.cold_ms:.0f} "
+            f"| {size.median_ms:.1f} | {size.p95_ms:.1f} | {size.large_ms:.0f} | {size.peak_mib} "
+            f"| {size.dollars:.2f} | {size.dollars + api:.2f} | {size.sagemaker_dollars(payload):.2f} |"
+        )
+    return [
+        *lines,
+        "",
+        f"In bold: least sum of relative duration and relative price, which gives {best.memory_mib} MB.",
+    ]

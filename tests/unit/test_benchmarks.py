@@ -1,0 +1,77 @@
+"""What the benchmarks compute from what they measure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import report
+from benchmarks.content import dependency_step
+from benchmarks.costs import Size, balanced
+from benchmarks.stages import _stages
+from benchmarks.timing import Row, Section, ratio
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("measured", "sense", "passed"),
+    [(1.9, "least", True), (1.89, "least", False), (1.9, "most", True), (1.91, "most", False), (5.0, "none", None)],
+)
+def test_a_row_is_held_against_its_target(measured: float, sense: str, passed: bool | None) -> None:
+    assert Row("group", "what", measured, 1.9, sense, "").passed is passed  # type: ignore[arg-type]
+
+
+def test_a_row_that_was_not_measured_passes_nothing() -> None:
+    assert Row("group", "not measured: no strace", None, 0.5, "most", "").passed is None
+
+
+def test_the_ratio_of_medians_is_within_its_interval() -> None:
+    value, (low, high) = ratio([10.0, 11.0, 12.0, 100.0], [5.0, 5.5, 6.0])
+    assert value == pytest.approx(11.5 / 5.5)
+    assert low <= value <= high
+
+
+def test_the_dockerfiles_own_step_is_measured() -> None:
+    step = dependency_step((ROOT / "function" / "Dockerfile").read_text())
+    assert step.startswith("python -m pip install")
+    assert "--require-hashes" in step
+    assert step.endswith("chmod -R a+rX,go-w .")
+    assert "\\" not in step
+
+
+def size(memory: int, median: float) -> Size:
+    return Size(memory, cold_ms=200, median_ms=median, p95_ms=median, large_ms=30, peak_mib=80)
+
+
+def test_price_of_a_million_requests() -> None:
+    # 0.0000166667 x 1 GB x 0.008 s x 1,000,000 + 0.20; a started millisecond counts
+    assert size(1024, 7.2).dollars == pytest.approx(0.1333336 + 0.20)
+    # 0.00002 x 2 GB x 0.008 s x 1,000,000 + 0.016 x 1,000,000 KiB in GiB
+    assert size(1025, 7.2).sagemaker_dollars(1024) == pytest.approx(0.32 + 0.016 * 1e6 / 2**20)
+
+
+def test_the_size_that_balances_duration_and_price() -> None:
+    # Below one vCPU duration falls as memory grows, at about the same price; above it only the price grows.
+    sizes = [size(512, 26), size(1024, 13), size(1769, 7.5), size(3008, 7.2)]
+    assert balanced(sizes).memory_mib == 1769
+
+
+def test_stages_add_up_to_what_is_billed() -> None:
+    stages = _stages("source;dur=0.1, decode;dur=2.0, tensor;dur=1.0, model;dur=1.5, total;dur=5.0", 6.5)
+    assert stages == pytest.approx(
+        {"source": 0.1, "decode": 2.0, "tensor": 1.0, "model": 1.5, "rest": 0.4, "runtime": 1.5}
+    )
+
+
+def test_the_report_names_what_is_not_met(tmp_path: Path) -> None:
+    rows = [
+        Row("Warm", "against the peer", 3.0, 1.9, "least", "30 ms / 10 ms", (2.8, 3.2)),
+        Row("Opened", "against the peer", 0.6, 0.5, "most", "131 MB / 213 MB"),
+    ]
+    page = report.write(tmp_path, rows, [Section("Stages", ["| a |", "|---|"])], 1.2, quick=False).read_text()
+    assert "| Warm: against the peer | ≥ 1.9 x | 3.00 x (2.80 to 3.20) | yes | 30 ms / 10 ms |" in page
+    assert "| Opened: against the peer | ≤ 0.5 x | 0.60 x | **no** | 131 MB / 213 MB |" in page
+    assert "## Stages" in page
+    assert (tmp_path / "images" / "benchmarks.svg").read_text().startswith("<?xml")
