@@ -42,7 +42,9 @@ def all_subjects(folder: Path, shipped: Path, course: Path) -> dict[str, Subject
         ),
         "peer": Subject(peer, "course_handler.handler", {"PEER_MODEL": course_graph}),
         "peer, same model": Subject(peer, "course_handler.handler", {"PEER_MODEL": graph}),
-        "floor": Subject(floor, "floor_handler.handler", ALLOCATOR | {"PEER_MODEL": graph}),
+        "floor": Subject(
+            floor, "floor_handler.handler", ALLOCATOR | {"PEER_MODEL": graph, "ORT_DISABLE_TELEMETRY": "1"}
+        ),
     }
 
 

@@ -3,3 +3,7 @@
 Everything that serving does, this package does through ``loupe``, the serving core itself: what is verified here is
 what answers there.
 """
+
+from __future__ import annotations
+
+import loupe as loupe  # before any module here imports ONNX Runtime: this turns its telemetry off

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _ORT_TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)", "uint8": "tensor(uint8)"}
-_RUNTIME_ERRORS = ort.capi.onnxruntime_pybind11_state
+# ONNX Runtime has one class for each status and no base class of its own for them.
+_RUNTIME_ERRORS = tuple(
+    kind
+    for kind in vars(ort.capi.onnxruntime_pybind11_state).values()
+    if isinstance(kind, type) and issubclass(kind, Exception)
+)
 
 
 def session_options(threads: int) -> ort.SessionOptions:
@@ -62,9 +67,7 @@ class Model:
             session = ort.InferenceSession(
                 str(card.graph_path), session_options(threads), providers=["CPUExecutionProvider"]
             )
-        except (_RUNTIME_ERRORS.Fail, _RUNTIME_ERRORS.InvalidProtobuf, _RUNTIME_ERRORS.InvalidGraph,
-                _RUNTIME_ERRORS.RuntimeException, _RUNTIME_ERRORS.NotImplemented,
-                _RUNTIME_ERRORS.InvalidArgument, _RUNTIME_ERRORS.NoSuchFile) as error:  # fmt: skip
+        except _RUNTIME_ERRORS as error:
             raise CardError(f"{card.name}: {card.graph} cannot be loaded by ONNX Runtime: {error}") from error
         check_graph(card, session)
         model = cls(card, session)

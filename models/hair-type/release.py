@@ -7,6 +7,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+import loupe  # noqa: F401 - before ONNX Runtime: this turns its telemetry off
 import numpy as np
 import onnxruntime
 from draw import GOLDEN

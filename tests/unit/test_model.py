@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 import pictures
 import pytest
 from loupe.card import CardError, load_card
@@ -82,6 +83,18 @@ def test_other_element_types(tmp_path: Path, dtype: int, name: str) -> None:
 def test_channels_last(tmp_path: Path) -> None:
     directory = write_model(tmp_path / "m", graph(("batch", SIDE, SIDE, 3)), input={"layout": "NHWC"})
     assert Classifier.load(directory).classify(pictures.jpeg(pictures.solid(pictures.BLUE))).label == "blue"
+
+
+def test_every_status_of_onnx_runtime_is_told_as_a_card_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that may not be read give this status, among stranger ones."""
+    directory = write_model(tmp_path / "m", graph())
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ort.capi.onnxruntime_pybind11_state.ModelRequiresCompilation("Permission denied")
+
+    monkeypatch.setattr(ort, "InferenceSession", refuse)
+    with pytest.raises(CardError, match="cannot be loaded by ONNX Runtime: Permission denied"):
+        Classifier.load(directory)
 
 
 @pytest.mark.parametrize(("data", "changes", "sentence"), [
