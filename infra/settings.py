@@ -10,10 +10,11 @@ import ipaddress
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from infra.settings_auth import AuthSettings
 from infra.settings_base import Section, text
 from infra.settings_scaling import ScalingSettings
 
@@ -124,31 +125,19 @@ class InputSettings(Section):
     uploads: UploadSettings = UploadSettings()
 
 
-class UsagePlanSettings(Section):
-    """What one API key may do: requests a second, a burst above it, and requests a day."""
-
-    rate_limit: Annotated[float, Field(gt=0)] = 10.0
-    burst_limit: Annotated[int, Field(ge=1)] = 20
-    quota_per_day: Annotated[int, Field(ge=1)] | None = None
-
-
 class ApiSettings(Section):
     """The REST API. ``rate_limit`` and ``burst_limit`` hold for all callers together."""
 
     stage: Annotated[str, text(r"[A-Za-z0-9_]{1,64}", "letters, digits and _, at most 64")] = "live"
-    key_required: bool = True
     # API Gateway writes no log before its account has a role for it, one for each region. The stack makes and leaves
     # one; false where the account has it already (a landing zone's, say).
     account_log_role: bool = True
     rate_limit: Annotated[float, Field(gt=0, le=10_000)] = 50.0
     burst_limit: Annotated[int, Field(ge=1, le=5_000)] = 100
     cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:\d+)?)$")], ...] = ()
-    usage_plan: UsagePlanSettings = UsagePlanSettings()
 
     @model_validator(mode="after")
-    def _plan_below_stage(self) -> Self:
-        if self.key_required and self.usage_plan.rate_limit > self.rate_limit:
-            raise ValueError("usage_plan.rate_limit is above rate_limit, which would never let it through")
+    def _origins(self) -> Self:
         if "*" in self.cors_origins and len(self.cors_origins) > 1:
             raise ValueError("cors_origins has * and others; * alone allows them all")
         return self
@@ -183,6 +172,7 @@ class Settings(Section):
     function: FunctionSettings = FunctionSettings()
     inputs: InputSettings = InputSettings()
     api: ApiSettings = ApiSettings()
+    auth: AuthSettings = AuthSettings()
     alarms: AlarmSettings = AlarmSettings()
     scaling: ScalingSettings = ScalingSettings()
     tags: dict[str, str] = Field(default_factory=dict)
@@ -206,6 +196,8 @@ class Settings(Section):
         if self.alarms.period_seconds < 60 and not self.local:
             raise ValueError("alarms.period_seconds below 60 never sees AWS/Lambda metrics, which come once a minute")
         self._check_scaling()
+        if refused := self.auth.refused(self.environment, self.api.rate_limit):
+            raise ValueError(refused)
         if self.image.source == "asset" and self.local:
             raise ValueError("image.source must be 'ecr' in the local cloud, which builds no images")
         return self
@@ -288,8 +280,17 @@ def _sentence(name: str, error: Any) -> str:
 def _known_keys(location: tuple[Any, ...]) -> list[str]:
     model: type[BaseModel] = Settings
     for part in location:
-        field = model.model_fields.get(str(part))
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            return []
-        model = field.annotation
+        # What is no field is a name that the settings' writer chose, or a place in a list.
+        if field := model.model_fields.get(str(part)):
+            section = _section(field.annotation)
+            if section is None:
+                return []
+            model = section
     return sorted(set(model.model_fields) - {"environment"})
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """Find the section in an annotation such as ``dict[str, Section]`` or ``Section | None``."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation if issubclass(annotation, BaseModel) else None
+    return next(filter(None, map(_section, get_args(annotation))), None)

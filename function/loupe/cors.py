@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
     from loupe.envelope import HttpRequest
 
-ALLOW_HEADERS = "Content-Type, X-Api-Key"
+# Of each way to say who calls: a key, a token, an AWS signature.
+ALLOW_HEADERS = "Content-Type, X-Api-Key, Authorization, X-Amz-Date, X-Amz-Security-Token, X-Amz-Content-Sha256"
 EXPOSE_HEADERS = "X-Request-Id, Server-Timing, Retry-After"
 _MAX_AGE_SECONDS = 600
 

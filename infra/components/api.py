@@ -1,4 +1,4 @@
-"""The REST API: routes to the function's alias, API keys and usage plan, access log, problems in one shape."""
+"""The REST API: routes to the function's alias, access log, problems in one shape. Who may call is `auth`'s to say."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
+from infra.components.auth import Callers
 from infra.contract import Contract, Route
 from infra.settings import ApiSettings
 
@@ -28,8 +29,6 @@ class ClassifierApi(Construct):
     ----------
     url
         With the stage and a slash at its end.
-    key_id
-        Of the API key, or None where none is required.
     """
 
     def __init__(
@@ -40,6 +39,7 @@ class ClassifierApi(Construct):
         environment: str,
         target: lambda_.IFunction,
         settings: ApiSettings,
+        callers: Callers,
         timeout: cdk.Duration,
         tracing: bool,
         log_retention: logs.RetentionDays,
@@ -63,7 +63,7 @@ class ClassifierApi(Construct):
                 metrics_enabled=True,
                 tracing_enabled=tracing,
                 access_log_destination=apigateway.LogGroupLogDestination(access_log),
-                access_log_format=_access_log_format(),
+                access_log_format=_access_log_format(callers.log_fields()),
             ),
         )
         resource = self.api.node.default_child
@@ -76,10 +76,10 @@ class ClassifierApi(Construct):
             raise ValueError("the function's timeout must be below API Gateway's 29 s")
         self._validator = self.api.add_request_validator("Bodies", validate_request_body=True)
         for route in contract.routes:
-            self._add(route, integration, settings, self._model(route, contract))
+            self._add(route, integration, settings, callers, self._model(route, contract))
         for name, problem in contract.problems.items():
             self._add_response(name, problem["status"], json.dumps(problem), _cors_headers(settings.cors_origins))
-        self.key_id = self._add_usage_plan(environment, settings) if settings.key_required else None
+        callers.admit(self.api, stage=settings.stage)
         self.url = self.api.url
         self._acknowledge(account_log_role=settings.account_log_role)
 
@@ -99,33 +99,25 @@ class ClassifierApi(Construct):
         route: Route,
         integration: apigateway.Integration,
         settings: ApiSettings,
+        callers: Callers,
         model: apigateway.IModel | None,
     ) -> None:
         resource = self.api.root.resource_for_path(route.path)
-        keyed = settings.key_required and not route.open
-        # HEAD goes with GET (RFC 9110); a preflight (Fetch standard) carries no key.
+        options = callers.options(open=route.open)
+        # HEAD goes with GET (RFC 9110); a preflight (Fetch standard) carries no credentials.
         method = resource.add_method(
             route.method,
             integration,
-            api_key_required=keyed,
             request_models=None if model is None else {"application/json": model},
             request_validator=None if model is None else self._validator,
+            **options,
         )
-        methods = [method]
+        callers.add(method, open=route.open)
         if route.method == "GET":
-            methods.append(resource.add_method("HEAD", integration, api_key_required=keyed))
-        preflight = None
+            callers.add(resource.add_method("HEAD", integration, **options), open=route.open)
         if settings.cors_origins:
-            preflight = resource.add_method("OPTIONS", integration, api_key_required=False)
-        if route.open:
-            reason = "Open on purpose: it tells nothing but that the endpoint is up, and monitors have no credentials."
-        else:
-            reason = "Callers are told apart by API key and usage plan (api.key_required); there are no user sessions."
-        for rule in ("AwsSolutions-APIG4", "AwsSolutions-COG4"):
-            for method in methods:
-                acknowledge(method, rule, reason)
-            if preflight is not None:
-                acknowledge(preflight, rule, "A browser's preflight carries no credentials, by the Fetch standard.")
+            preflight = resource.add_method("OPTIONS", integration, **callers.options(open=True))
+            callers.add(preflight, open=True, preflight=True)
 
     def _acknowledge(self, *, account_log_role: bool) -> None:
         if account_log_role:
@@ -171,21 +163,6 @@ class ClassifierApi(Construct):
             templates={"application/json": template},
         )
 
-    def _add_usage_plan(self, environment: str, settings: ApiSettings) -> str:
-        limits = settings.usage_plan
-        key = self.api.add_api_key("Key", description=f"Loupe {environment}: the first client")
-        plan = self.api.add_usage_plan(
-            "UsagePlan",
-            name=f"loupe-{environment}",
-            throttle=apigateway.ThrottleSettings(rate_limit=limits.rate_limit, burst_limit=limits.burst_limit),
-            quota=apigateway.QuotaSettings(limit=limits.quota_per_day, period=apigateway.Period.DAY)
-            if limits.quota_per_day
-            else None,
-        )
-        plan.add_api_key(key)
-        plan.add_api_stage(stage=self.api.deployment_stage)
-        return key.key_id
-
 
 def _cors_headers(origins: Sequence[str]) -> dict[str, str]:
     """Headers by which a page elsewhere may read the gateway's own problems.
@@ -203,8 +180,8 @@ def _cors_headers(origins: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _access_log_format() -> apigateway.AccessLogFormat:
-    """JSON, a line a request; no query (it may hold what is private) and no key but its id."""
+def _access_log_format(caller: Mapping[str, str]) -> apigateway.AccessLogFormat:
+    """JSON, a line a request; no query (it may hold what is private) and nothing secret of the caller."""
     context = apigateway.AccessLogField
     fields = {
         "request_id": context.context_request_id(),
@@ -217,7 +194,7 @@ def _access_log_format() -> apigateway.AccessLogFormat:
         "bytes": context.context_response_length(),
         "latency_ms": context.context_response_latency(),
         "function_latency_ms": context.context_integration_latency(),
-        "api_key_id": context.context_identity_api_key_id(),
+        **caller,
         "user_agent": context.context_identity_user_agent(),
     }
     return apigateway.AccessLogFormat.custom(json.dumps(fields))

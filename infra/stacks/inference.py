@@ -9,6 +9,7 @@ from constructs import Construct
 
 from infra.cards import ModelCard
 from infra.components.api import ClassifierApi
+from infra.components.auth import Callers
 from infra.components.classifier_function import ClassifierFunction, retention
 from infra.components.monitoring import Monitoring
 from infra.components.scaling import scale
@@ -39,12 +40,20 @@ class InferenceStack(cdk.Stack):
             removal_policy=removal_policy,
         )
         scale(classifier.alias, settings.scaling)
+        callers = Callers(
+            self,
+            "Callers",
+            environment=settings.environment,
+            settings=settings.auth,
+            removal_policy=removal_policy,
+        )
         api = ClassifierApi(
             self,
             "Api",
             environment=settings.environment,
             target=classifier.alias,
             settings=settings.api,
+            callers=callers,
             timeout=classifier.timeout,
             tracing=settings.function.tracing,
             log_retention=retention(settings.function.log_retention_days),
@@ -68,10 +77,5 @@ class InferenceStack(cdk.Stack):
         cdk.CfnOutput(self, "FunctionName", value=classifier.function.function_name)
         cdk.CfnOutput(self, "FunctionAlias", value=classifier.alias.function_arn, description="What the API calls")
         cdk.CfnOutput(self, "AlarmTopicArn", value=monitoring.topic.topic_arn)
-        if api.key_id is not None:
-            cdk.CfnOutput(
-                self,
-                "ApiKeyId",
-                value=api.key_id,
-                description="aws apigateway get-api-key --include-value --api-key <this> shows the key",
-            )
+        for name, (value, description) in callers.outputs.items():
+            cdk.CfnOutput(self, name, value=value, description=description)

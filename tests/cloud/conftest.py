@@ -58,8 +58,8 @@ def deployed(picture_port: int, tmp_path_factory: pytest.TempPathFactory) -> Ite
             "cors_origins": [ORIGIN],
             "rate_limit": 5000,
             "burst_limit": 5000,
-            "usage_plan": {"rate_limit": 20, "burst_limit": 40},
         },
+        "auth": {"clients": {"default": {"rate": 20, "burst": 40}}},
         "alarms": {"period_seconds": 10, "evaluation_periods": 1},
     }
     try:

@@ -17,6 +17,7 @@ def test_destroy_leaves_nothing(deployed: Deployed) -> None:
     assert gateway.get_rest_apis()["items"] == []
     assert gateway.get_api_keys()["items"] == []
     assert gateway.get_usage_plans()["items"] == []
+    assert deployed.client("secretsmanager").list_secrets()["SecretList"] == []
     assert deployed.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
     assert deployed.client("sns").list_topics()["Topics"] == []
     assert deployed.client("logs").describe_log_groups()["logGroups"] == []

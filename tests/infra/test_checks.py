@@ -18,7 +18,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from infra.app import build
-from infra.components import api, classifier_function
+from infra.components import api, auth, classifier_function, user_pool
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 # The function's version is named after a hash of its code; the deployment after one of the API.
@@ -37,21 +37,22 @@ def test_wrong_settings_end_the_synth_with_a_sentence_and_no_trace() -> None:
 
 def test_every_acknowledgement_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without the acknowledgements the nag finds just what they name: none stands there for nothing."""
-    assert _findings(tmp_path / "with") == set()
+    assert findings(tmp_path / "with") == set()
     acknowledged = set()
 
     def record(construct: Any, rule: str, reason: str) -> None:
         assert len(reason) > 40
         acknowledged.add((rule, (construct.node.default_child or construct).node.path))
 
-    for module in (api, classifier_function):
+    for module in (api, auth, classifier_function, user_pool):
         monkeypatch.setattr(module, "acknowledge", record)
-    assert _findings(tmp_path / "without") == acknowledged
+    assert findings(tmp_path / "without") == acknowledged
 
 
-def _findings(folder: Path) -> set[tuple[str, str]]:
+def findings(folder: Path, patch: dict[str, Any] | None = None) -> set[tuple[str, str]]:
     """Rule and construct path of each finding of the nag in prod."""
-    app = cdk.App(context={**context(), "env": "prod"}, outdir=str(folder), analytics_reporting=False)
+    values = {**context(), "env": "prod", **({"settings": json.dumps(patch)} if patch else {})}
+    app = cdk.App(context=values, outdir=str(folder), analytics_reporting=False)
     build(app)
     with contextlib.suppress(RuntimeError):
         app.synth()

@@ -122,16 +122,6 @@ def test_routes_and_who_may_call_them(synthesized: Synthesized) -> None:
     assert not [method for method, _ in methods if method == "OPTIONS"]
 
 
-def test_without_keys_there_is_no_key_and_no_plan(tmp_path) -> None:
-    open_api = synthesize(tmp_path, "dev", {"api": {"key_required": False}})
-    assert not open_api.resources("AWS::ApiGateway::ApiKey")
-    assert not open_api.resources("AWS::ApiGateway::UsagePlan")
-    assert "ApiKeyId" not in open_api.template["Outputs"]
-    assert not any(
-        each["Properties"].get("ApiKeyRequired") for each in open_api.resources("AWS::ApiGateway::Method").values()
-    )
-
-
 def test_the_upload_bucket_is_private_encrypted_and_emptied(prod: Synthesized) -> None:
     bucket = prod.only("AWS::S3::Bucket")
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}

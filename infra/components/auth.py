@@ -1,0 +1,191 @@
+"""Who may call: API keys with usage plans, AWS identities, tokens of a user pool. What a mode asks of each method."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cognito as cognito
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from infra.components.acknowledge import acknowledge
+from infra.components.user_pool import MachineUserPool
+from infra.settings_auth import AuthSettings, ClientSettings
+
+_NONE = apigateway.AuthorizationType.NONE
+_PERIODS = {
+    "day": apigateway.Period.DAY,
+    "week": apigateway.Period.WEEK,
+    "month": apigateway.Period.MONTH,
+}
+_OPEN = "Open on purpose: it tells nothing but that the endpoint is up, and monitors have no credentials."
+_PREFLIGHT = "A browser's preflight carries no credentials, by the Fetch standard."
+# The nag's rules that methods have an authorizer, and that it is a user pool; by mode, why a method has not.
+_RULES: tuple[str, ...] = ("APIG4", "COG4")
+_REASONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "api-key": (
+        "Callers are told apart by API key and usage plan (auth.mode 'api-key'); there are no user sessions.",
+        _RULES,
+    ),
+    "iam": ("Callers sign with AWS identities (auth.mode 'iam'), which IAM policies let in or not.", ("COG4",)),
+    "cognito": ("", ()),
+    "none": (
+        "Everybody may call (auth.mode 'none'), which the settings refuse unless they say that it is wanted.",
+        _RULES,
+    ),
+}
+
+
+class Callers(Construct):
+    """What a method asks of its caller, by mode, and what there must be for it: keys and plans, a pool, a policy.
+
+    Attributes
+    ----------
+    outputs
+        Of the stack: value and description by name.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        environment: str,
+        settings: AuthSettings,
+        removal_policy: cdk.RemovalPolicy,
+    ) -> None:
+        super().__init__(scope, id)
+        self._environment, self._settings, self._removal_policy = environment, settings, removal_policy
+        self._open: list[apigateway.Method] = []
+        self.outputs: dict[str, tuple[str, str]] = {}
+        self._asked: dict[str, Any] = {"authorization_type": _NONE, "api_key_required": settings.mode == "api-key"}
+        if settings.mode == "iam":
+            self._asked["authorization_type"] = apigateway.AuthorizationType.IAM
+        elif settings.mode == "cognito":
+            self._asked |= self._user_pool()
+
+    def options(self, *, open: bool) -> dict[str, Any]:
+        """Options of a method. An open one asks for nothing."""
+        return {"authorization_type": _NONE, "api_key_required": False} if open else self._asked
+
+    def add(self, method: apigateway.Method, *, open: bool, preflight: bool = False) -> None:
+        """Take note of a method that was made with these options."""
+        if open or preflight:
+            self._open.append(method)
+            reason, rules = (_PREFLIGHT if preflight else _OPEN), _RULES
+        else:
+            reason, rules = _REASONS[self._settings.mode]
+        for rule in rules:
+            acknowledge(method, f"AwsSolutions-{rule}", reason)
+
+    def admit(self, api: apigateway.RestApi, *, stage: str) -> None:
+        """Make what belongs to a whole API, once its methods are there."""
+        if self._settings.mode == "api-key":
+            for number, (name, client) in enumerate(self._settings.clients.items()):
+                key_id = self._add_client(api, name, client)
+                self.outputs["ApiKeyId" if number == 0 else f"ApiKeyId{_title(name)}"] = (
+                    key_id,
+                    f"Client {name}: aws apigateway get-api-key --include-value --api-key <this> shows the key",
+                )
+        if self._settings.iam.callers:
+            self._let_in(api, stage, self._settings.iam.callers)
+
+    def log_fields(self) -> Mapping[str, str]:
+        """Fields of the access log that tell who called; never a key or a token."""
+        context = apigateway.AccessLogField
+        if self._settings.mode == "iam":
+            return {"caller": context.context_identity_user_arn()}
+        if self._settings.mode == "cognito":
+            return {"caller": context.context_authorizer_claims("client_id")}
+        return {"api_key_id": context.context_identity_api_key_id()}
+
+    def _add_client(self, api: apigateway.RestApi, name: str, client: ClientSettings) -> str:
+        title = _title(name)
+        version = "" if client.key_version == 1 else str(client.key_version)
+        if client.secret is None:
+            secret = secretsmanager.Secret(
+                self,
+                f"Secret{title}{version}",
+                description=f"Loupe {self._environment}: API key of client {name}",
+                generate_secret_string=secretsmanager.SecretStringGenerator(
+                    password_length=40,
+                    exclude_punctuation=True,
+                    exclude_characters=string.punctuation,
+                    include_space=False,
+                ),
+                removal_policy=self._removal_policy,
+            )
+            acknowledge(
+                secret,
+                "AwsSolutions-SMG4",
+                "A key is renewed together with the client that holds it, by auth.clients.*.key_version or a second "
+                "client; a rotation that its client does not know of would lock the client out.",
+            )
+            value = secret.secret_value
+        else:
+            value = cdk.SecretValue.secrets_manager(client.secret)
+        # A dynamic reference: CloudFormation reads the secret, and the template holds its name.
+        key = apigateway.ApiKey(
+            self,
+            f"Key{title}{version}",
+            value=value.unsafe_unwrap(),
+            description=f"Loupe {self._environment}: client {name}",
+        )
+        plan = apigateway.UsagePlan(
+            self,
+            f"Plan{title}",
+            name=f"loupe-{self._environment}-{name}",
+            throttle=apigateway.ThrottleSettings(rate_limit=client.rate, burst_limit=client.burst),
+            quota=apigateway.QuotaSettings(limit=client.quota.requests, period=_PERIODS[client.quota.period])
+            if client.quota
+            else None,
+            api_stages=[apigateway.UsagePlanPerApiStage(api=api, stage=api.deployment_stage)],
+        )
+        plan.add_api_key(key)
+        return key.key_id
+
+    def _user_pool(self) -> dict[str, Any]:
+        settings = self._settings.cognito
+        if settings.user_pool_arn is None:
+            made = MachineUserPool(
+                self,
+                "UserPool",
+                environment=self._environment,
+                settings=settings,
+                removal_policy=self._removal_policy,
+            )
+            self.outputs |= made.outputs
+            pool: cognito.IUserPool = made.pool
+        else:
+            pool = cognito.UserPool.from_user_pool_arn(self, "UserPool", settings.user_pool_arn)
+        authorizer = apigateway.CognitoUserPoolsAuthorizer(self, "Authorizer", cognito_user_pools=[pool])
+        return {
+            "authorization_type": apigateway.AuthorizationType.COGNITO,
+            "authorizer": authorizer,
+            "authorization_scopes": list(settings.scopes),
+        }
+
+    def _let_in(self, api: apigateway.RestApi, stage: str, callers: Sequence[str]) -> None:
+        """Let in identities of other accounts; an API with a policy serves nothing open that the policy leaves out.
+
+        Those of this account need no mention: there, their own policy is enough (API Gateway developer guide, 'How
+        API Gateway resource policies affect authorization workflow').
+        """
+        # By the stage's name, not by reference: the stage itself depends on the API that holds the policy.
+        open_methods = [f"execute-api:/{stage}/{method.http_method}{method.resource.path}" for method in self._open]
+        for principals, resources in (
+            ([iam.AnyPrincipal()], open_methods),
+            ([iam.ArnPrincipal(caller) for caller in callers], ["execute-api:/*"]),
+        ):
+            api.add_to_resource_policy(
+                iam.PolicyStatement(actions=["execute-api:Invoke"], principals=principals, resources=resources)
+            )
+
+
+def _title(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("-"))

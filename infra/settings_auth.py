@@ -1,0 +1,132 @@
+"""Who may call: API keys with usage plans, AWS identities, a Cognito user pool, any OpenID issuer, or everybody."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from infra.settings_base import Section, text
+
+Mode = Literal["api-key", "iam", "cognito", "jwt", "none"]
+# Where an endpoint that asks for nothing is somebody's own machine or experiment.
+PRIVATE_ENVIRONMENTS = ("local", "dev")
+_NAME_OR_ARN = r"(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:)?[A-Za-z0-9/_+=.@-]{1,512}"
+# Each part begins with a letter, so that no two names are the same without their hyphens.
+ClientName = Annotated[
+    str, text(r"(?=.{1,32}$)[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*", "words of small letters and digits, joined by -")
+]
+Scope = Annotated[str, text(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}", 'a scope: visible characters but " and \\')]
+
+
+class QuotaSettings(Section):
+    """How many requests a key may make in a day, a week or a month."""
+
+    requests: Annotated[int, Field(ge=1)]
+    period: Literal["day", "week", "month"] = "day"
+
+
+class ClientSettings(Section):
+    """One client: its API key, and what the key may do: requests a second, a burst above it, a quota."""
+
+    rate: Annotated[float, Field(gt=0)] = 10.0
+    burst: Annotated[int, Field(ge=1)] = 20
+    quota: QuotaSettings | None = None
+    # Name or ARN of a secret whose value is the key. Without it the stack makes one, with a random value.
+    secret: Annotated[str, text(_NAME_OR_ARN, "the name or ARN of a secret in Secrets Manager")] | None = None
+    # One more makes a new key: CloudFormation reads a secret only when it makes the resource that names it.
+    key_version: Annotated[int, Field(ge=1)] = 1
+
+
+class CognitoSettings(Section):
+    """A user pool: given by its ARN, or made with a client for machines (client credentials)."""
+
+    user_pool_arn: (
+        Annotated[
+            str,
+            text(
+                r"arn:aws[a-z-]*:cognito-idp:[a-z0-9-]+:\d{12}:userpool/[A-Za-z0-9-]+_[A-Za-z0-9]+",
+                "the ARN of a user pool",
+            ),
+        ]
+        | None
+    ) = None
+    # Any one of them lets a caller in. Of a pool that is made, they are made, too: `identifier/name`.
+    scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=50)] = ("loupe/classify",)
+    # Where the tokens of a pool that is made come from: https://<prefix>.auth.<region>.amazoncognito.com.
+    domain_prefix: (
+        Annotated[
+            str, text(r"(?!.*(aws|amazon|cognito))[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "small letters, digits and -")
+        ]
+        | None
+    ) = None
+    token_minutes: Annotated[int, Field(ge=5, le=1440)] = 60
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.user_pool_arn is not None:
+            extra = sorted({"domain_prefix", "token_minutes"} & self.model_fields_set)
+            if extra:
+                raise ValueError(f"{extra[0]} is of a pool that is made; user_pool_arn names one that has its own")
+        elif len({scope.partition("/")[0] for scope in self.scopes}) > 1 or not all(map(_two_parts, self.scopes)):
+            raise ValueError("scopes of a pool that is made are identifier/name, with the same identifier in all")
+        return self
+
+
+def _two_parts(scope: str) -> bool:
+    identifier, _, name = scope.partition("/")
+    return bool(identifier and name and "/" not in name)
+
+
+class IamSettings(Section):
+    """AWS identities. Those of the account itself need no mention here: their own policies let them in."""
+
+    # Of other accounts: written into the API's resource policy.
+    callers: tuple[
+        Annotated[
+            str,
+            text(
+                r"arn:aws[a-z-]*:iam::\d{12}:(root|(user|role)/[A-Za-z0-9+=,.@_/-]+)",
+                "the ARN of a user, of a role, or arn:aws:iam::<account>:root",
+            ),
+        ],
+        ...,
+    ] = ()
+
+
+class AuthSettings(Section):
+    """Who may call. Health, the page for people and openapi.json are open in every mode."""
+
+    mode: Mode = "api-key"
+    # Mode 'none' elsewhere than in `local` and `dev`: whoever finds the address calls it, and you pay.
+    i_know_this_is_public: bool = False
+    clients: Annotated[dict[ClientName, ClientSettings], Field(min_length=1, max_length=100)] = Field(
+        default_factory=lambda: {"default": ClientSettings()}
+    )
+    iam: IamSettings = IamSettings()
+    cognito: CognitoSettings = CognitoSettings()
+
+    @model_validator(mode="after")
+    def _one_mode(self) -> Self:
+        for key, mode in (
+            ("clients", "api-key"),
+            ("iam", "iam"),
+            ("cognito", "cognito"),
+            ("i_know_this_is_public", "none"),
+        ):
+            if key in self.model_fields_set and self.mode != mode and getattr(self, key):
+                raise ValueError(f"{key} belongs to mode {mode!r}, and mode is {self.mode!r}")
+        return self
+
+    def refused(self, environment: str, stage_rate: float) -> str | None:
+        """Say what of it cannot be together with the rest of an environment's settings."""
+        if self.mode == "none" and environment not in PRIVATE_ENVIRONMENTS and not self.i_know_this_is_public:
+            return (
+                f"auth.mode 'none' lets everybody call {environment}: set auth.i_know_this_is_public to true if that "
+                "is wanted, or choose 'api-key', 'iam', 'cognito' or 'jwt'"
+            )
+        if self.mode == "api-key":
+            for name, client in self.clients.items():
+                if client.rate > stage_rate:
+                    return f"auth.clients.{name}.rate is above api.rate_limit, which would never let it through"
+        return None

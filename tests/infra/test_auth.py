@@ -1,0 +1,237 @@
+"""Who may call, mode by mode: what each method asks for, and what there is to give it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from conftest import Synthesized, context, synthesize
+
+from infra.components import api, auth, classifier_function, user_pool
+from infra.settings import SettingsError, load_settings
+
+CLIENTS = {
+    "app": {"rate": 5, "burst": 10, "quota": {"requests": 1000, "period": "week"}},
+    "night-batch": {"secret": "team/loupe-key", "key_version": 3},
+}
+POOL = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123"
+CALLER = "arn:aws:iam::210987654321:role/caller"
+MODES: dict[str, dict[str, Any]] = {
+    "api-key": {"clients": CLIENTS},
+    "iam": {"iam": {"callers": [CALLER]}},
+    "cognito": {},
+    "none": {"i_know_this_is_public": True},
+}
+OPEN = {"/v1/health", "", "/openapi.json"}
+
+
+@pytest.fixture(scope="session")
+def modes(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Production in a mode, with a page elsewhere that may call it."""
+    made: dict[str, Synthesized] = {}
+
+    def mode(name: str) -> Synthesized:
+        if name not in made:
+            patch = {"auth": {"mode": name, **MODES[name]}, "api": {"cors_origins": ["https://a.example"]}}
+            made[name] = synthesize(tmp_path_factory.mktemp("auth"), "prod", patch)
+        return made[name]
+
+    return mode
+
+
+def _methods(synthesized: Synthesized) -> dict[tuple[str, str], dict[str, Any]]:
+    parents = {name: each["Properties"] for name, each in synthesized.resources("AWS::ApiGateway::Resource").items()}
+
+    def path(resource_id: Any) -> str:
+        name = resource_id.get("Ref", "")
+        return f"{path(parents[name]['ParentId'])}/{parents[name]['PathPart']}" if name in parents else ""
+
+    return {
+        (each["Properties"]["HttpMethod"], path(each["Properties"]["ResourceId"])): each["Properties"]
+        for each in synthesized.resources("AWS::ApiGateway::Method").values()
+    }
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_health_and_preflights_are_open_and_the_rest_asks_for_what_the_mode_says(modes, mode: str) -> None:
+    wanted = {"iam": "AWS_IAM", "cognito": "COGNITO_USER_POOLS", "jwt": "CUSTOM"}.get(mode, "NONE")
+    methods = _methods(modes(mode))
+    asking = {each for each in methods if each[0] != "OPTIONS" and each[1] not in OPEN}
+    assert {("POST", "/v1/classify"), ("POST", "/v1/classify/batch"), ("POST", "/v1/uploads")} <= asking
+    assert {("GET", "/v1/health"), ("HEAD", "/v1/health"), ("OPTIONS", "/v1/classify")} <= set(methods) - asking
+    for name, method in methods.items():
+        assert method["AuthorizationType"] == (wanted if name in asking else "NONE"), name
+        assert method["ApiKeyRequired"] is (mode == "api-key" and name in asking), name
+        assert ("AuthorizerId" in method) is (mode in {"cognito", "jwt"} and name in asking), name
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_nag_finds_just_what_is_acknowledged(mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    from test_checks import findings
+
+    acknowledged = set()
+
+    def record(construct: Any, rule: str, reason: str) -> None:
+        assert len(reason) > 40
+        acknowledged.add((rule, (construct.node.default_child or construct).node.path))
+
+    for module in (api, auth, classifier_function, user_pool):
+        monkeypatch.setattr(module, "acknowledge", record)
+    assert findings(tmp_path, {"auth": {"mode": mode, **MODES[mode]}}) == acknowledged
+
+
+def test_each_client_has_a_key_and_a_plan(modes) -> None:
+    keyed: Synthesized = modes("api-key")
+    keys, plans = keyed.resources("AWS::ApiGateway::ApiKey"), keyed.resources("AWS::ApiGateway::UsagePlan")
+    by_name = {each["Properties"]["UsagePlanName"]: (name, each["Properties"]) for name, each in plans.items()}
+    assert set(by_name) == {"loupe-prod-app", "loupe-prod-night-batch"}
+    app, night = by_name["loupe-prod-app"][1], by_name["loupe-prod-night-batch"][1]
+    assert app["Throttle"] == {"RateLimit": 5, "BurstLimit": 10}
+    assert app["Quota"] == {"Limit": 1000, "Period": "WEEK"}
+    assert night["Throttle"] == {"RateLimit": 10, "BurstLimit": 20}
+    assert "Quota" not in night
+    (stage,) = keyed.resources("AWS::ApiGateway::Stage")
+    assert [each["Stage"] for plan in (app, night) for each in plan["ApiStages"]] == [{"Ref": stage}] * 2
+    pairs = {
+        (each["Properties"]["KeyId"]["Ref"], each["Properties"]["UsagePlanId"]["Ref"])
+        for each in keyed.resources("AWS::ApiGateway::UsagePlanKey").values()
+    }
+    described = {name: each["Properties"]["Description"].rpartition(" ")[2] for name, each in keys.items()}
+    assert {(described[key], plan) for key, plan in pairs} == {
+        ("app", by_name["loupe-prod-app"][0]),
+        ("night-batch", by_name["loupe-prod-night-batch"][0]),
+    }
+    outputs = {name: each["Value"]["Ref"] for name, each in keyed.template["Outputs"].items() if "ApiKeyId" in name}
+    assert {name: described[key] for name, key in outputs.items()} == {
+        "ApiKeyId": "app", "ApiKeyIdNightBatch": "night-batch"
+    }  # fmt: skip
+
+
+def test_key_values_come_from_secrets_and_are_never_in_the_template(modes, synthesized: Synthesized) -> None:
+    keyed: Synthesized = modes("api-key")
+    ((secret, made),) = keyed.resources("AWS::SecretsManager::Secret").items()
+    values = {
+        each["Properties"]["Description"].rpartition(" ")[2]: each["Properties"]["Value"]
+        for each in keyed.resources("AWS::ApiGateway::ApiKey").values()
+    }
+    assert values["night-batch"] == "{{resolve:secretsmanager:team/loupe-key:SecretString:::}}"
+    assert values["app"] == {"Fn::Join": ["", ["{{resolve:secretsmanager:", {"Ref": secret}, ":SecretString:::}}"]]}
+    assert "SecretString" not in made["Properties"]
+    assert made["Properties"]["GenerateSecretString"]["PasswordLength"] == 40
+    # A key that a removed client might want back.
+    assert made["DeletionPolicy"] == "RetainExceptOnCreate"
+    for key in synthesized.resources("AWS::ApiGateway::ApiKey").values():
+        assert "{{resolve:secretsmanager:" in json.dumps(key["Properties"]["Value"])
+
+
+def test_a_new_key_version_is_a_new_key(tmp_path) -> None:
+    names = []
+    for version in (1, 2):
+        patch = {"auth": {"clients": {"app": {"key_version": version}}}}
+        made = synthesize(tmp_path / str(version), "dev", patch)
+        names.append((*made.resources("AWS::ApiGateway::ApiKey"), *made.resources("AWS::SecretsManager::Secret")))
+        plans = set(made.resources("AWS::ApiGateway::UsagePlan"))
+    assert not set(names[0]) & set(names[1])
+    assert len(plans) == 1
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "api-key"])
+def test_without_keys_there_is_no_key_and_no_plan(modes, mode: str) -> None:
+    for kind in ("ApiGateway::ApiKey", "ApiGateway::UsagePlan", "SecretsManager::Secret"):
+        assert not modes(mode).resources(f"AWS::{kind}")
+    assert "ApiKeyId" not in modes(mode).template["Outputs"]
+
+
+def test_callers_of_other_accounts_are_let_in_by_the_apis_policy_and_what_is_open_stays_so(modes, tmp_path) -> None:
+    everybody, callers = modes("iam").only("AWS::ApiGateway::RestApi")["Policy"]["Statement"]
+    assert callers["Principal"] == {"AWS": CALLER}
+    assert callers["Resource"] == "execute-api:/*"
+    assert everybody["Principal"] == {"AWS": "*"}
+    reached = set(everybody["Resource"])
+    assert {
+        f"execute-api:/live/{each}" for each in ("GET/", "GET/v1/health", "HEAD/openapi.json", "OPTIONS/v1/classify")
+    } <= reached
+    assert not [each for each in reached if "POST" in each]
+    own_account = synthesize(tmp_path, "dev", {"auth": {"mode": "iam"}})
+    assert "Policy" not in own_account.only("AWS::ApiGateway::RestApi")
+
+
+def test_a_user_pool_is_made_with_a_client_for_machines(modes) -> None:
+    made: Synthesized = modes("cognito")
+    (pool,) = made.resources("AWS::Cognito::UserPool")
+    assert made.only("AWS::Cognito::UserPool")["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
+    server = made.only("AWS::Cognito::UserPoolResourceServer")
+    assert (server["Identifier"], [each["ScopeName"] for each in server["Scopes"]]) == ("loupe", ["classify"])
+    client = made.only("AWS::Cognito::UserPoolClient")
+    assert client["AllowedOAuthFlows"] == ["client_credentials"]
+    assert client["GenerateSecret"] is True
+    authorizer = made.only("AWS::ApiGateway::Authorizer")
+    assert authorizer["Type"] == "COGNITO_USER_POOLS"
+    assert authorizer["ProviderARNs"] == [{"Fn::GetAtt": [pool, "Arn"]}]
+    assert _methods(made)["POST", "/v1/classify"]["AuthorizationScopes"] == ["loupe/classify"]
+    assert {"UserPoolId", "UserPoolClientId", "TokenUrl"} <= set(made.template["Outputs"])
+
+
+def test_a_user_pool_that_is_given_is_used(tmp_path) -> None:
+    settings = {"mode": "cognito", "cognito": {"user_pool_arn": POOL, "scopes": ["pictures:read", "admin"]}}
+    given = synthesize(tmp_path, "dev", {"auth": settings})
+    assert not given.resources("AWS::Cognito::UserPool")
+    assert given.only("AWS::ApiGateway::Authorizer")["ProviderARNs"] == [POOL]
+    assert _methods(given)["GET", "/v1/models"]["AuthorizationScopes"] == ["pictures:read", "admin"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "field", "value"),
+    [
+        ("api-key", "api_key_id", "$context.identity.apiKeyId"),
+        ("iam", "caller", "$context.identity.userArn"),
+        ("cognito", "caller", "$context.authorizer.claims.client_id"),
+    ],
+)
+def test_the_access_log_says_who_called(modes, mode: str, field: str, value: str) -> None:
+    log = json.loads(modes(mode).only("AWS::ApiGateway::Stage")["AccessLogSetting"]["Format"])
+    assert log[field] == value
+    assert "$context.identity.apiKey" not in log.values()
+
+
+WRONG = [
+    ({"mode": "open"}, "auth.mode: should be 'api-key', 'iam', 'cognito'"),
+    ({"mode": "none"}, "auth.mode 'none' lets everybody call prod: set auth.i_know_this_is_public"),
+    ({"i_know_this_is_public": True}, "i_know_this_is_public belongs to mode 'none', and mode is 'api-key'"),
+    ({"mode": "iam", "clients": {"app": {}}}, "clients belongs to mode 'api-key', and mode is 'iam'"),
+    ({"iam": {"callers": [CALLER]}}, "iam belongs to mode 'iam'"),
+    ({"cognito": {"user_pool_arn": POOL}}, "cognito belongs to mode 'cognito'"),
+    ({"clients": {}}, "auth.clients: "),
+    ({"clients": {"App": {}}}, "must be words of small letters and digits, joined by -"),
+    ({"clients": {"app": {"rate": 0}}}, "auth.clients.app.rate: should be greater than 0"),
+    ({"clients": {"app": {"rate": 101}}}, "auth.clients.app.rate is above api.rate_limit"),
+    ({"clients": {"app": {"speed": 1}}}, "Known here: burst, key_version, quota, rate, secret."),
+    ({"clients": {"app": {"quota": {"requests": 1, "period": "hour"}}}}, "should be 'day', 'week' or 'month'"),
+    ({"clients": {"app": {"quota": {"every": "day"}}}}, "Known here: period, requests."),
+    ({"clients": {"app": {"secret": "a key with spaces"}}}, "must be the name or ARN of a secret in Secrets Manager"),
+    ({"mode": "iam", "iam": {"callers": ["everybody"]}}, "auth.iam.callers.0: must be the ARN of a user"),
+    ({"mode": "cognito", "cognito": {"user_pool_arn": "x"}}, "must be the ARN of a user pool"),
+    ({"mode": "cognito", "cognito": {"scopes": ["classify"]}}, "scopes of a pool that is made are identifier/name"),
+    ({"mode": "cognito", "cognito": {"scopes": ["a/b", "c/d"]}}, "with the same identifier in all"),
+    (
+        {"mode": "cognito", "cognito": {"user_pool_arn": POOL, "domain_prefix": "mine"}},
+        "domain_prefix is of a pool that is made",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "sentence"), WRONG, ids=[sentence[:50] for _, sentence in WRONG])
+def test_what_cannot_be_is_refused_in_a_sentence(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SettingsError, match=r"environments\.prod") as refused:
+        load_settings(context(), "prod", {"auth": settings})
+    assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize("environment", ["prod", "staging", "live"])
+def test_the_public_endpoint_has_to_be_wanted(environment: str) -> None:
+    environments = {"environments": {environment: {"auth": {"mode": "none"}}}}
+    with pytest.raises(SettingsError, match="i_know_this_is_public"):
+        load_settings(environments, environment)
+    wanted = load_settings(environments, environment, {"auth": {"i_know_this_is_public": True}})
+    assert wanted.auth.mode == "none"
