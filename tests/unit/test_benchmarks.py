@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from events import Context
+from fakes import make_app
+from loupe.classifier import Classifier
 
 from benchmarks import report
 from benchmarks.content import dependency_step
 from benchmarks.costs import Size, balanced
 from benchmarks.stages import _stages
 from benchmarks.timing import Row, Section, ratio
+from infra.settings import FunctionSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -75,3 +80,10 @@ def test_the_report_names_what_is_not_met(tmp_path: Path) -> None:
     assert "| Opened: against the peer | ≤ 0.5 x | 0.60 x | **no** | 131 MB / 213 MB |" in page
     assert "## Stages" in page
     assert (tmp_path / "images" / "benchmarks.svg").read_text().startswith("<?xml")
+
+
+def test_the_input_for_power_tuning_is_what_the_function_takes() -> None:
+    tuning = json.loads((ROOT / "docs" / "power-tuning.json").read_text())
+    assert FunctionSettings().memory_mib in tuning["powerValues"]
+    answer = make_app(Classifier.load(ROOT / "models" / "hair-type")).direct(tuning["payload"], Context())
+    assert answer["label"] == "curly"
