@@ -6,6 +6,7 @@ The table in docs/api.md is these bounds times 25 million.
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import memory
@@ -71,3 +72,11 @@ def test_memory_for_each_pixel(case: str) -> None:
     data = make()
     grown = memory.growth(lambda: decode(data, Limits(), spec))
     assert grown <= most * PIXELS + FIXED
+
+
+def test_the_documented_table_is_these_bounds() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    table = page.partition("| a picture | bytes for each pixel |")[2].partition("\n\n")[0]
+    documented = [row.strip("| ").split(" | ") for row in table.splitlines()[2:]]
+    most_pixels = Limits().max_pixels
+    assert documented == [[name, str(most), f"{most * most_pixels / 1e6:.0f}"] for name, (_, _, most) in CASES.items()]
