@@ -19,7 +19,6 @@ def scale(alias: lambda_.Alias, settings: ScalingSettings) -> None:
     if provisioned is None or (provisioned.min == provisioned.max and not settings.schedules):
         return
     target = alias.add_auto_scaling(min_capacity=provisioned.min, max_capacity=provisioned.max)
-    # LambdaProvisionedConcurrencyUtilization: the highest share in use of a minute.
     target.scale_on_utilization(utilization_target=provisioned.target_utilization)
     for each in settings.schedules:
         target.scale_on_schedule(

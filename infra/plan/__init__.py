@@ -1,0 +1,1 @@
+"""The planner: from a measured duration and a load to environments, throttles, costs and settings."""

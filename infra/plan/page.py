@@ -1,0 +1,29 @@
+"""Plans on a page: between markers that hold the command's options, so that a page says what the tool says now."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+
+_BLOCK = re.compile(
+    r"(<!-- python -m infra\.plan (?P<options>[^>]*?) -->\n)(?P<body>.*?)(<!-- end of the plan -->)", re.DOTALL
+)
+
+
+def rewrite(page: str) -> str:
+    """Return the page with what each plan on it prints now."""
+
+    def block(match: re.Match[str]) -> str:
+        return f"{match[1]}{_run(shlex.split(match['options']))}{match[4]}"
+
+    return _BLOCK.sub(block, page)
+
+
+def _run(options: list[str]) -> str:
+    # As a person would: the page shows the command, and so nothing but the command may make what it shows.
+    run = subprocess.run(
+        [sys.executable, "-m", "infra.plan", *options], capture_output=True, text=True, check=True, timeout=60
+    )
+    return run.stdout
