@@ -89,8 +89,8 @@ def _costs(plans: Sequence[Plan], columns: tuple[str, ...]) -> Table:
         name = f"provisioned: {line.price.name}" + (", spilled" if index == 3 else "")
         rows.append((name, *(_dollars(plan.costs.provisioned[index].dollars) for plan in plans)))
     rows.append(("**total, provisioned**", *(f"**{_dollars(plan.costs.totals[1])}**" for plan in plans)))
-    rows.append(("utilization of what is provisioned", *(f"{plan.costs.utilization:.1%}" for plan in plans)))
-    rows.append(("provisioned is cheaper above", *(f"{plan.costs.break_even:.0%}" for plan in plans)))
+    rows.append(("utilization of what is provisioned", *(_percent(plan.costs.utilization, 1) for plan in plans)))
+    rows.append(("provisioned is cheaper above", *(_percent(plan.costs.break_even, 0) for plan in plans)))
     return Table("US dollars a month", columns, tuple(rows))
 
 
@@ -117,8 +117,8 @@ def notes(plans: Sequence[Plan]) -> list[str]:
             f"{load.cold_start_ms:g} ms."
         ),
         (
-            f"At the peak at most {load.overflow:.2%} of the requests are refused; at most {load.spill:.0%} find no "
-            "provisioned environment free."
+            f"At the peak at most {_percent(load.overflow)} of the requests are refused; "
+            f"at most {_percent(load.spill)} find no provisioned environment free."
         ),
         f"List prices of {prices.REGION}, {prices.AS_OF}. Not counted: {'; '.join(LEFT_OUT)}.",
     ]
@@ -222,4 +222,8 @@ def _target(value: float | None) -> str:
 
 
 def _share(value: float) -> str:
-    return "< 0.0001 %" if value < 1e-6 else f"{value:.4%}".replace("%", " %")
+    return "< 0.0001 %" if value < 1e-6 else _percent(value, 4)
+
+
+def _percent(value: float, digits: int | None = None) -> str:
+    return f"{value * 100:g} %" if digits is None else f"{value * 100:.{digits}f} %"
