@@ -32,7 +32,7 @@ def main(
     shipped, course = ROOT / "models" / "hair-type", course_model(folder)
     share = 5 if quick else 1
     parts: dict[str, Callable[[], Found]] = {
-        "warm": lambda: warm.run(shipped, course, 100 // share),
+        "warm": lambda: warm.run(shipped, course, 150 // share),
         "stages": lambda: stages.run(folder, shipped, course, 60 // share),
         "cold": lambda: cold.run(folder, shipped, course, max(3, 20 // share)),
         "opened": lambda: opened.run(folder, shipped, course),
@@ -40,7 +40,7 @@ def main(
         "largest": lambda: largest.run(folder, shipped, course),
         "batch": lambda: batches.run(folder, shipped, course, max(5, 30 // share)),
         "throughput": lambda: throughput.run(folder, shipped, course, 8 / share, max(1, 3 // share)),
-        "cost": lambda: costs.run(folder, shipped, course, 60 // share),
+        "cost": lambda: costs.run(folder, shipped, course, 200 // share),
     }
     if only and only not in parts:
         raise typer.BadParameter(f"must be one of {', '.join(parts)}", param_hint="--only")

@@ -62,7 +62,7 @@ def costs(
     figure, axis = plt.subplots(figsize=(9, 3.4))
     axis.plot(memory, durations, color=MET, marker="o")
     axis.set_xlabel("memory, MB")
-    axis.set_ylabel("median duration, ms (1 MP)", color=MET)
+    axis.set_ylabel("billed duration, ms (1 MP)", color=MET)
     axis.set_ylim(0, None)
     price = axis.twinx()
     price.plot(memory, dollars, color=NOT_MET, marker="s")

@@ -46,15 +46,15 @@ def test_the_dockerfiles_own_step_is_measured() -> None:
     assert "\\" not in step
 
 
-def size(memory: int, median: float) -> Size:
-    return Size(memory, cold_ms=200, median_ms=median, p95_ms=median, large_ms=30, peak_mib=80)
+def size(memory: int, billed: float) -> Size:
+    return Size(memory, cold_ms=200, billed_ms=billed, median_ms=7, p95_ms=9, large_ms=30, peak_mib=80)
 
 
 def test_price_of_a_million_requests() -> None:
-    # 0.0000166667 x 1 GB x 0.008 s x 1,000,000 + 0.20; a started millisecond counts
-    assert size(1024, 7.2).dollars == pytest.approx(0.1333336 + 0.20)
+    # 0.0000166667 x 1 GB x 0.008 s x 1,000,000 + 0.20
+    assert size(1024, 8.0).dollars == pytest.approx(0.1333336 + 0.20)
     # 0.00002 x 2 GB x 0.008 s x 1,000,000 + 0.016 x 1,000,000 KiB in GiB
-    assert size(1025, 7.2).sagemaker_dollars(1024) == pytest.approx(0.32 + 0.016 * 1e6 / 2**20)
+    assert size(1025, 8.0).sagemaker_dollars(1024) == pytest.approx(0.32 + 0.016 * 1e6 / 2**20)
 
 
 def test_the_size_that_balances_duration_and_price() -> None:
