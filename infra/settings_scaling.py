@@ -38,20 +38,22 @@ class ProvisionedSettings(Section):
 
 
 class ScheduleSettings(Section):
-    """From this time on, other bounds. 0 and 0 switch provisioned concurrency off until the next schedule."""
+    """From this time on, other bounds.
+
+    Never 0: auto scaling would delete the alias's configuration, and the next deployment, which updates it, would fail
+    for want of it (aws-cdk issue 29992).
+    """
 
     name: Annotated[str, text(r"[a-z][a-z0-9-]{0,39}", "a small letter, then small letters, digits and -, at most 40")]
     cron: Annotated[str, AfterValidator(check_cron)]
     time_zone: Annotated[str, AfterValidator(_time_zone)] = "Etc/UTC"
-    min: Annotated[int, Field(ge=0)]
-    max: Annotated[int, Field(ge=0)]
+    min: Annotated[int, Field(ge=1)]
+    max: Annotated[int, Field(ge=1)]
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.min > self.max:
             raise ValueError(f"min ({self.min}) is above max ({self.max})")
-        if self.min == 0 < self.max:
-            raise ValueError("min must be 1 or more where max is: with none provisioned there is no load to follow")
         return self
 
 

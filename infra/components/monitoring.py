@@ -49,7 +49,7 @@ class Monitoring(Construct):
                 self._add_spillover_alarm(provisioned)
             self._add_api_alarms()
             self._add_picture_alarm()
-        self._add_dashboard()
+        self._add_dashboard(provisioned)
 
     def _topic(self, removal_policy: cdk.RemovalPolicy) -> sns.Topic:
         key = kms.Key(
@@ -106,17 +106,9 @@ class Monitoring(Construct):
             "The slowest requests come near the timeout. See the dashboard's stages; more memory is more CPU.",
         )
         if reserved_concurrency is not None:
-            # Published for the function, not for its alias (Lambda developer guide, 'Types of metrics').
-            concurrent = cloudwatch.Metric(
-                namespace="AWS/Lambda",
-                metric_name="ConcurrentExecutions",
-                dimensions_map={"FunctionName": self._prefix},
-                statistic="Maximum",
-                period=period,
-            )
             self._alarm(
                 "FunctionConcurrency",
-                concurrent,
+                self._concurrency(),
                 reserved_concurrency * settings.concurrency_share_of_reserve,
                 "Nearly all of the reserved concurrency is in use; throttling is next. Raise the reserve.",
             )
@@ -155,6 +147,16 @@ class Monitoring(Construct):
             "Many pictures cannot be decoded: a client sends broken files, or the API lost a binary media type.",
         )
 
+    def _concurrency(self) -> cloudwatch.Metric:
+        """Return environments in use: of the function, as the reserve is the function's and not its alias's."""
+        return cloudwatch.Metric(
+            namespace="AWS/Lambda",
+            metric_name="ConcurrentExecutions",
+            dimensions_map={"FunctionName": self._prefix},
+            statistic="Maximum",
+            period=self._period,
+        )
+
     def _rate(self, part: cloudwatch.IMetric, whole: cloudwatch.IMetric) -> cloudwatch.MathExpression:
         return cloudwatch.MathExpression(
             expression="IF(whole > 0, part / whole, 0)",
@@ -180,7 +182,7 @@ class Monitoring(Construct):
         alarm.add_ok_action(actions.SnsAction(self.topic))
         self.alarms.append(alarm)
 
-    def _add_dashboard(self) -> None:
+    def _add_dashboard(self, provisioned: lambda_.Alias | None) -> None:
         function, stage, period = self._function, self._api.deployment_stage, self._period
         graph = cloudwatch.GraphWidget
         stages = [self._own.metric(name, "p50") for name in metrics.STAGE_LATENCIES]
@@ -210,5 +212,27 @@ class Monitoring(Construct):
                     ]),
                     graph(title="Cold starts", left=[self._own.metric(metrics.COLD_STARTS)]),
                 ],
+                # What `python -m infra.plan` asks for, and whether its answer holds.
+                [
+                    graph(title="Duration of the function", left=[
+                        function.metric_duration(period=period, statistic="Average"),
+                        function.metric_duration(period=period, statistic="p95"),
+                    ]),
+                    graph(title="Environments in use", left=[self._concurrency()]),
+                    *([] if provisioned is None else [self._provisioned_graph(provisioned)]),
+                ],
             ],
         )  # fmt: skip
+
+    def _provisioned_graph(self, alias: lambda_.Alias) -> cloudwatch.GraphWidget:
+        def metric(name: str, statistic: str) -> cloudwatch.Metric:
+            return alias.metric(name, statistic=statistic, period=self._period)
+
+        return cloudwatch.GraphWidget(
+            title="Provisioned concurrency",
+            left=[
+                metric("ProvisionedConcurrencyUtilization", "Average"),
+                metric("ProvisionedConcurrencyUtilization", "Maximum"),
+            ],
+            right=[metric("ProvisionedConcurrencySpilloverInvocations", "Sum")],
+        )

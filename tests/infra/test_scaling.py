@@ -14,7 +14,7 @@ from infra.settings import SettingsError, load_settings
 OFFICE = {
     "name": "office-hours", "cron": "cron(0 7 ? * MON-FRI *)", "time_zone": "Europe/Berlin", "min": 5, "max": 20,
 }  # fmt: skip
-NIGHT = {"name": "night", "cron": "cron(0 20 ? * MON-FRI *)", "time_zone": "Europe/Berlin", "min": 0, "max": 0}
+NIGHT = {"name": "night", "cron": "cron(0 20 ? * MON-FRI *)", "time_zone": "Europe/Berlin", "min": 1, "max": 1}
 PROVISIONED = {"min": 2, "max": 20, "target_utilization": 0.6}
 TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
 POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
@@ -88,6 +88,20 @@ def test_an_alarm_rings_when_requests_spill_over_for_several_periods(scaled: Syn
     }
 
 
+def test_the_dashboard_shows_how_much_is_in_use_and_what_spills_over(scaled: Synthesized) -> None:
+    body = json.dumps(scaled.only("AWS::CloudWatch::Dashboard"))
+    for name in ("ProvisionedConcurrencyUtilization", "ProvisionedConcurrencySpilloverInvocations"):
+        assert name in body
+
+
+def test_the_dashboard_shows_what_the_planner_asks_for(synthesized: Synthesized) -> None:
+    body = json.dumps(synthesized.only("AWS::CloudWatch::Dashboard"))
+    assert "Duration of the function" in body
+    assert '\\"stat\\":\\"p95' in body
+    assert "ConcurrentExecutions" in body
+    assert "Provisioned" not in body
+
+
 def test_nothing_of_it_unless_it_is_asked_for(synthesized: Synthesized) -> None:
     assert "ProvisionedConcurrencyConfig" not in synthesized.only("AWS::Lambda::Alias")
     assert not synthesized.resources(TARGET)
@@ -121,7 +135,7 @@ REFUSED = [
     ),
     (_schedule(max=51), "environments.x: scaling.schedules.0.max is above function.reserved_concurrency (50)"),
     (_schedule(min=21), "environments.x.scaling.schedules.0: min (21) is above max (20)"),
-    (_schedule(min=0), "scaling.schedules.0: min must be 1 or more where max is"),
+    (_schedule(min=0), "scaling.schedules.0.min: should be greater than or equal to 1 (it is 0)"),
     (_schedule(name="Office"), "scaling.schedules.0.name: must be a small letter, then small letters, digits and -"),
     (_schedule(time_zone="Berlin"), "scaling.schedules.0.time_zone: must be a time zone of the IANA database, such as"),
     (_schedule(cron="0 7 * * *"), "scaling.schedules.0.cron: must be cron(...) with six fields (minutes, hours, "),
