@@ -17,7 +17,6 @@ LEFT_UNRESERVED = 100
 SYNC_PAYLOAD_KB = 6 * 1024
 # API Gateway developer guide, 'Amazon API Gateway quotas'. 2,500 and 1,250 in some regions.
 API_RATE, API_BURST = 10_000, 5_000
-API_PAYLOAD_KB = 10 * 1024
 # A body of pictures reaches Lambda as base64: 4 bytes for 3.
 BASE64 = 4 / 3
 # Room above the peak before the stage throttles; below these, a key's own default limits would be above the stage's.
@@ -196,7 +195,7 @@ def _warnings(load: Load, sizing: Sizing) -> Iterator[str]:
     if load.picture_kb * BASE64 > SYNC_PAYLOAD_KB:
         yield (
             f"A picture of {load.picture_kb:g} KB is {load.picture_kb * BASE64 / 1024:.1f} MB as base64, above the "
-            "6 MB of a synchronous call: such pictures go by POST /v1/uploads."
+            "6 MB of a synchronous call (API Gateway takes 10 MB): such pictures go by POST /v1/uploads."
         )
 
 
