@@ -158,10 +158,11 @@ def _table(sizes: list[Size], payload: int, api: float) -> list[str]:
     best = balanced(sizes)
     for size in sizes:
         mark = "**" if size is best else ""
+        sagemaker = size.sagemaker_dollars(payload)
         lines.append(
             f"| {mark}{size.memory_mib}{mark} | {size.memory_mib / MIB_FOR_A_CPU:.2f} | {size.cold_ms:.0f} "
             f"| {size.billed_ms:.1f} | {size.median_ms:.1f} | {size.p95_ms:.1f} | {size.large_ms:.0f} "
-            f"| {size.peak_mib} | {size.dollars:.2f} | {size.dollars + api:.2f} | {size.sagemaker_dollars(payload):.2f} |"
+            f"| {size.peak_mib} | {size.dollars:.2f} | {size.dollars + api:.2f} | {sagemaker:.2f} |"
         )
     return [
         *lines,
