@@ -45,7 +45,7 @@ destroy: setup ## Delete ENV from AWS (AWS credentials)
 
 lint: setup ## ruff, mypy --strict, hadolint
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
-	@.venv/bin/hadolint function/Dockerfile tests/container/standin/Dockerfile
+	@.venv/bin/hadolint function/Dockerfile authorizer/Dockerfile tests/container/standin/Dockerfile
 
 format: setup ## Let ruff format and mend
 	@$(PY) -m ruff check --fix --exit-zero -q . ; $(PY) -m ruff format -q .
@@ -55,6 +55,8 @@ lock: setup ## Write the requirements.txt files, with hashes, from the requireme
 		requirements.in -o requirements.txt
 	@uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header \
 		-c requirements.txt function/requirements.in -o function/requirements.txt
+	@uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header \
+		-c requirements.txt authorizer/requirements.in -o authorizer/requirements.txt
 
 openapi: setup ## Write docs/openapi.json and the tables of docs/api.md from their source
 	@$(PY) -m loupe.contract docs/openapi.json docs/api.md

@@ -18,6 +18,13 @@ ClientName = Annotated[
 ]
 Scope = Annotated[str, text(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}", 'a scope: visible characters but " and \\')]
 
+Word = Annotated[str, text(r"[\x21-\x7e]{1,256}", "a word of visible characters")]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+# Plain HTTP is for a test's issuer on the machine of the local cloud.
+Url = Annotated[
+    str, text(r"(https://[A-Za-z0-9.-]+(:\d+)?|http://(127\.0\.0\.1|localhost):\d+)(/[!-~]*)?", "an https address")
+]
+
 
 class QuotaSettings(Section):
     """How many requests a key may make in a day, a week or a month."""
@@ -94,6 +101,41 @@ class IamSettings(Section):
     ] = ()
 
 
+class AuthorizerImage(Section):
+    """The authorizer's image where a pipeline pushed it to ECR; otherwise it is built from this repository."""
+
+    repository: Annotated[str, Field(min_length=1)]
+    tag: Annotated[str, Field(min_length=1)]
+
+
+class JwtSettings(Section):
+    """Tokens of any OpenID issuer, checked by a small function in front of the API."""
+
+    # Just as tokens have it in `iss`, a slash at the end included.
+    issuer: Url
+    # Any one of them; a token names for whom it was issued, and one for somebody else is refused.
+    audience: Annotated[tuple[Word, ...], Field(min_length=1, max_length=20)]
+    # All of them, in `scope` or `scp`.
+    scopes: Annotated[tuple[Scope, ...], Field(max_length=20)] = ()
+    # Claims that must have a value, or hold it in a list: {"tenant": "acme"}.
+    claims: dict[str, str] = Field(default_factory=dict)
+    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("RS256", "ES256")
+    # Where the keys are. Without it the issuer's discovery document (/.well-known/openid-configuration) says so.
+    jwks_uri: Url | None = None
+    # How long the function takes the issuer's keys for the present ones, and how often an unknown key may make it ask.
+    cache_seconds: Annotated[int, Field(ge=60, le=86_400)] = 600
+    refetch_seconds: Annotated[int, Field(ge=5, le=3_600)] = 30
+    # How far the issuer's clock may be off.
+    leeway_seconds: Annotated[int, Field(ge=0, le=300)] = 30
+    # How long API Gateway keeps a verdict, even if the token ends meanwhile; 0 asks every time.
+    result_seconds: Annotated[int, Field(ge=0, le=3_600)] = 60
+    image: AuthorizerImage | None = None
+
+    @property
+    def plain_http(self) -> bool:
+        return any(url is not None and url.startswith("http:") for url in (self.issuer, self.jwks_uri))
+
+
 class AuthSettings(Section):
     """Who may call. Health, the page for people and openapi.json are open in every mode."""
 
@@ -105,6 +147,7 @@ class AuthSettings(Section):
     )
     iam: IamSettings = IamSettings()
     cognito: CognitoSettings = CognitoSettings()
+    jwt: JwtSettings | None = None
 
     @model_validator(mode="after")
     def _one_mode(self) -> Self:
@@ -112,10 +155,13 @@ class AuthSettings(Section):
             ("clients", "api-key"),
             ("iam", "iam"),
             ("cognito", "cognito"),
+            ("jwt", "jwt"),
             ("i_know_this_is_public", "none"),
         ):
             if key in self.model_fields_set and self.mode != mode and getattr(self, key):
                 raise ValueError(f"{key} belongs to mode {mode!r}, and mode is {self.mode!r}")
+        if self.mode == "jwt" and self.jwt is None:
+            raise ValueError("mode 'jwt' needs jwt.issuer and jwt.audience")
         return self
 
     def refused(self, environment: str, stage_rate: float) -> str | None:
@@ -125,6 +171,8 @@ class AuthSettings(Section):
                 f"auth.mode 'none' lets everybody call {environment}: set auth.i_know_this_is_public to true if that "
                 "is wanted, or choose 'api-key', 'iam', 'cognito' or 'jwt'"
             )
+        if self.jwt is not None and self.jwt.plain_http and environment != "local":
+            return "auth.jwt.issuer and jwks_uri must be https: who can change keys on their way can sign tokens"
         if self.mode == "api-key":
             for name, client in self.clients.items():
                 if client.rate > stage_rate:

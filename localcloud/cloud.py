@@ -60,7 +60,7 @@ def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> di
     """
     emulator_binary = runtime_emulator()
     command_line()
-    model = effective(settings).model.name
+    wanted = effective(settings)
     state.prepare()
     with _only_one(state), ExitStack() as undo:
         running = _still_running(state)
@@ -68,9 +68,13 @@ def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> di
         account = Account(f"http://127.0.0.1:{running.port if running else emulator.check_port(port)}", REGION)
         deployer = Deployer(state, account)
         with steps("image staged"):
-            image = stage.stage(PROJECT, [model], state.images)
-        # The image is named by its content: what has changed is deployed, and nothing else.
-        synth = deployer.synth(compose(settings, {"image": {"tag": image.tag}}))
+            # An image is named by its content: what has changed is deployed, and nothing else.
+            tags = {emulator.REPOSITORY: stage.stage(PROJECT, [wanted.model.name], state.images).tag}
+            present: dict[str, Any] = {"image": {"tag": tags[emulator.REPOSITORY]}}
+            if wanted.auth.mode == "jwt":
+                tag = tags[emulator.AUTHORIZER_REPOSITORY] = stage.stage_authorizer(PROJECT, state.images).tag
+                present["auth"] = {"jwt": {"image": {"repository": emulator.AUTHORIZER_REPOSITORY, "tag": tag}}}
+        synth = deployer.synth(compose(settings, present))
         undo.callback(synth.kill)
         if running is None:
             with steps("MiniStack and the function fleet started"):
@@ -80,10 +84,10 @@ def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> di
             with steps("account bootstrapped"):
                 bootstrap = deployer.bootstrap()
                 undo.callback(bootstrap.kill)
-                emulator.push_image(account, image.tag)
+                emulator.push_images(account, tags)
                 bootstrap.wait()
         else:
-            emulator.push_image(account, image.tag)
+            emulator.push_images(account, tags)
         with steps("stack synthesized"):
             synth.wait()
         with steps("stack deployed"):
@@ -97,7 +101,7 @@ def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> di
         state.write_endpoint(endpoint)
         undo.pop_all()
         if fresh:
-            stage.remove_others(state.images, image.tag)
+            stage.remove_others(state.images, tags.values())
         return endpoint
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from localcloud.aws import Account
 
 READY_SECONDS = 60.0
-REPOSITORY = "loupe"
+REPOSITORY, AUTHORIZER_REPOSITORY = "loupe", "loupe-authorizer"
 
 
 def launch(state: State, account: Account, port: int, emulator: Path) -> Running:
@@ -105,15 +105,16 @@ def check_port(port: int) -> int:
     return port
 
 
-def push_image(account: Account, tag: str) -> None:
-    """Register the staged image where the stack looks for it, as a push would."""
+def push_images(account: Account, tags: Mapping[str, str]) -> None:
+    """Register the staged images, a tag for each repository, where the stack looks for them, as a push would."""
     ecr = account.client("ecr")
-    with contextlib.suppress(ecr.exceptions.RepositoryAlreadyExistsException):
-        ecr.create_repository(repositoryName=REPOSITORY)
     media = "application/vnd.docker.distribution.manifest.v2+json"
-    manifest = {"schemaVersion": 2, "mediaType": media, "annotations": {"loupe.image": tag}}
-    with contextlib.suppress(ecr.exceptions.ImageAlreadyExistsException):
-        ecr.put_image(repositoryName=REPOSITORY, imageTag=tag, imageManifest=json.dumps(manifest))
+    for repository, tag in tags.items():
+        with contextlib.suppress(ecr.exceptions.RepositoryAlreadyExistsException):
+            ecr.create_repository(repositoryName=repository)
+        manifest = {"schemaVersion": 2, "mediaType": media, "annotations": {"loupe.image": tag}}
+        with contextlib.suppress(ecr.exceptions.ImageAlreadyExistsException):
+            ecr.put_image(repositoryName=repository, imageTag=tag, imageManifest=json.dumps(manifest))
 
 
 def fleet_status(running: Running) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""An image without a container engine: the files that function/Dockerfile copies into LAMBDA_TASK_ROOT, in a folder."""
+"""An image without a container engine: the files that its Dockerfile copies into LAMBDA_TASK_ROOT, in a folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from localcloud.errors import CloudError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
 TAG_LENGTH = 16
@@ -42,6 +42,22 @@ def stage(project: Path, models: Iterable[str], images: Path) -> Image:
     files = dict(_function_files(project / "function"))
     for name in models:
         files.update(_model_files(project / "models" / name, name))
+    return _staged(command, files, images)
+
+
+def stage_authorizer(project: Path, images: Path) -> Image:
+    """The same for the image of the JWT authorizer.
+
+    Raises
+    ------
+    CloudError
+        If its Dockerfile's command is missing.
+    """
+    folder = project / "authorizer"
+    return _staged(_command(folder / "Dockerfile"), {path.name: path for path in folder.glob("*.py")}, images)
+
+
+def _staged(command: str, files: Mapping[str, Path], images: Path) -> Image:
     digest = hashlib.sha256(command.encode())
     for target, source in sorted(files.items()):
         digest.update(f"\0{target}\0{source.stat().st_size}\0".encode())
@@ -74,10 +90,10 @@ def staged_image(images: Path, tag: str) -> Image:
     return Image(tag, folder, command)
 
 
-def remove_others(images: Path, tag: str) -> None:
-    """Keep one staged image, once no deployed function can name another."""
+def remove_others(images: Path, tags: Collection[str]) -> None:
+    """Keep these staged images, once no deployed function can name another."""
     for path in images.iterdir():
-        if path.name.partition(".")[0] != tag:
+        if path.name.partition(".")[0] not in tags:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:

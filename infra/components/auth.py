@@ -34,6 +34,10 @@ _REASONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "iam": ("Callers sign with AWS identities (auth.mode 'iam'), which IAM policies let in or not.", ("COG4",)),
     "cognito": ("", ()),
+    "jwt": (
+        "Callers show tokens of an OpenID issuer (auth.mode 'jwt'), which the authorizer checks; it is no user pool.",
+        ("COG4",),
+    ),
     "none": (
         "Everybody may call (auth.mode 'none'), which the settings refuse unless they say that it is wanted.",
         _RULES,
@@ -43,6 +47,11 @@ _REASONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 class Callers(Construct):
     """What a method asks of its caller, by mode, and what there must be for it: keys and plans, a pool, a policy.
+
+    Parameters
+    ----------
+    authorizer
+        Of mode ``jwt``.
 
     Attributes
     ----------
@@ -57,6 +66,7 @@ class Callers(Construct):
         *,
         environment: str,
         settings: AuthSettings,
+        authorizer: apigateway.IAuthorizer | None,
         removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
@@ -68,6 +78,8 @@ class Callers(Construct):
             self._asked["authorization_type"] = apigateway.AuthorizationType.IAM
         elif settings.mode == "cognito":
             self._asked |= self._user_pool()
+        elif authorizer is not None:
+            self._asked |= {"authorization_type": apigateway.AuthorizationType.CUSTOM, "authorizer": authorizer}
 
     def options(self, *, open: bool) -> dict[str, Any]:
         """Options of a method. An open one asks for nothing."""
@@ -102,6 +114,8 @@ class Callers(Construct):
             return {"caller": context.context_identity_user_arn()}
         if self._settings.mode == "cognito":
             return {"caller": context.context_authorizer_claims("client_id")}
+        if self._settings.mode == "jwt":
+            return {"caller": context.context_authorizer_principal_id()}
         return {"api_key_id": context.context_identity_api_key_id()}
 
     def _add_client(self, api: apigateway.RestApi, name: str, client: ClientSettings) -> str:

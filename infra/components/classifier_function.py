@@ -19,7 +19,7 @@ from infra.settings import PROJECT_ROOT, FunctionSettings, ImageSettings, InputS
 
 HANDLER = "handler.handler"
 ALIAS = "live"
-_PLATFORMS = {
+PLATFORMS = {
     "x86_64": (lambda_.Architecture.X86_64, ecr_assets.Platform.LINUX_AMD64),
     "arm64": (lambda_.Architecture.ARM_64, ecr_assets.Platform.LINUX_ARM64),
 }
@@ -54,7 +54,7 @@ class ClassifierFunction(Construct):
     ) -> None:
         super().__init__(scope, id)
         name = f"loupe-{environment}"
-        architecture, platform = _PLATFORMS[function.architecture]
+        architecture, platform = PLATFORMS[function.architecture]
         self.timeout = cdk.Duration.seconds(function.timeout_seconds)
         self.log_group = logs.LogGroup(
             self,

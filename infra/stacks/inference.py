@@ -11,6 +11,7 @@ from infra.cards import ModelCard
 from infra.components.api import ClassifierApi
 from infra.components.auth import Callers
 from infra.components.classifier_function import ClassifierFunction, retention
+from infra.components.jwt_authorizer import JwtAuthorizer
 from infra.components.monitoring import Monitoring
 from infra.components.scaling import scale
 from infra.contract import read_contract
@@ -40,11 +41,24 @@ class InferenceStack(cdk.Stack):
             removal_policy=removal_policy,
         )
         scale(classifier.alias, settings.scaling)
+        authorizer = (
+            JwtAuthorizer(
+                self,
+                "Authorizer",
+                environment=settings.environment,
+                settings=settings.auth.jwt,
+                function=settings.function,
+                removal_policy=removal_policy,
+            ).authorizer
+            if settings.auth.jwt
+            else None
+        )
         callers = Callers(
             self,
             "Callers",
             environment=settings.environment,
             settings=settings.auth,
+            authorizer=authorizer,
             removal_policy=removal_policy,
         )
         api = ClassifierApi(

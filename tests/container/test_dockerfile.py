@@ -11,7 +11,7 @@ from localcloud.state import PROJECT
 from tests.container.base import Base
 from tests.container.engine import Engine
 
-FILES = ("function/Dockerfile", "tests/container/standin/Dockerfile")
+FILES = ("function/Dockerfile", "authorizer/Dockerfile", "tests/container/standin/Dockerfile")
 
 
 def test_hadolint_finds_nothing() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import re
 from typing import Any
 
 import pytest
-from conftest import Synthesized, context, synthesize
+from conftest import ROOT, Synthesized, context, synthesize
 
-from infra.components import api, auth, classifier_function, user_pool
+from infra.components import api, auth, classifier_function, jwt_authorizer, user_pool
 from infra.settings import SettingsError, load_settings
 
 CLIENTS = {
@@ -21,6 +23,14 @@ MODES: dict[str, dict[str, Any]] = {
     "api-key": {"clients": CLIENTS},
     "iam": {"iam": {"callers": [CALLER]}},
     "cognito": {},
+    "jwt": {
+        "jwt": {
+            "issuer": "https://id.example.com/",
+            "audience": ["https://pictures.example"],
+            "scopes": ["classify"],
+            "claims": {"tenant": "acme"},
+        }
+    },
     "none": {"i_know_this_is_public": True},
 }
 OPEN = {"/v1/health", "", "/openapi.json"}
@@ -76,7 +86,7 @@ def test_the_nag_finds_just_what_is_acknowledged(mode: str, monkeypatch: pytest.
         assert len(reason) > 40
         acknowledged.add((rule, (construct.node.default_child or construct).node.path))
 
-    for module in (api, auth, classifier_function, user_pool):
+    for module in (api, auth, classifier_function, jwt_authorizer, user_pool):
         monkeypatch.setattr(module, "acknowledge", record)
     assert findings(tmp_path, {"auth": {"mode": mode, **MODES[mode]}}) == acknowledged
 
@@ -181,12 +191,75 @@ def test_a_user_pool_that_is_given_is_used(tmp_path) -> None:
     assert _methods(given)["GET", "/v1/models"]["AuthorizationScopes"] == ["pictures:read", "admin"]
 
 
+def test_an_authorizer_checks_the_tokens_of_the_issuer(modes) -> None:
+    made: Synthesized = modes("jwt")
+    (name,) = (
+        name
+        for name, each in made.resources("AWS::Lambda::Function").items()
+        if each["Properties"]["FunctionName"] == "loupe-prod-authorizer"
+    )
+    authorizer = made.only("AWS::ApiGateway::Authorizer")
+    assert (authorizer["Type"], authorizer["AuthorizerResultTtlInSeconds"]) == ("TOKEN", 60)
+    assert authorizer["IdentitySource"] == "method.request.header.Authorization"
+    assert name in json.dumps(authorizer["AuthorizerUri"])
+    looks = re.compile(authorizer["IdentityValidationExpression"])
+    assert looks.match("Bearer eyJhbGciOi.eyJpc3MiOi.c2lnbmF0dXJl-_")
+    assert not [each for each in ("eyJ.eyJ.c2", "Basic eyJ.eyJ.c2", "Bearer x", "Bearer a.b.", "") if looks.match(each)]
+    allowed = [
+        each["Properties"]
+        for each in made.resources("AWS::Lambda::Permission").values()
+        if each["Properties"]["FunctionName"] == {"Fn::GetAtt": [name, "Arn"]}
+    ]
+    assert [each["Principal"] for each in allowed] == ["apigateway.amazonaws.com"]
+    assert "/authorizers/" in json.dumps(allowed[0]["SourceArn"])
+    statements = [
+        statement
+        for policy_name, policy in made.resources("AWS::IAM::Policy").items()
+        if policy_name.startswith("Authorizer")
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+    ]
+    actions = {action for each in statements for action in each["Action"]}
+    assert actions == {
+        "logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"
+    }  # fmt: skip
+    (manifest,) = made.folder.glob("*.assets.json")
+    images = [
+        sorted(path.name for path in (made.folder / image["source"]["directory"]).iterdir() if path.is_file())
+        for image in json.loads(manifest.read_text())["dockerImages"].values()
+    ]
+    assert [".dockerignore", "Dockerfile", "authorize.py", "issuer.py", "requirements.txt"] in images
+
+
+def test_the_authorizer_understands_its_variables(modes, monkeypatch: pytest.MonkeyPatch) -> None:
+    (variables,) = (
+        each["Properties"]["Environment"]["Variables"]
+        for each in modes("jwt").resources("AWS::Lambda::Function").values()
+        if each["Properties"]["FunctionName"] == "loupe-prod-authorizer"
+    )
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(ROOT / "authorizer")
+    rules, issuer = importlib.import_module("authorize").configured(variables)
+    assert (rules.issuer, rules.audience) == ("https://id.example.com/", ("https://pictures.example",))
+    assert (rules.scopes, rules.claims) == ({"classify"}, {"tenant": "acme"})
+    assert (rules.algorithms, rules.leeway_seconds) == (("RS256", "ES256"), 30)
+    assert issuer.url == rules.issuer
+
+
+def test_an_authorizer_that_a_pipeline_pushed_is_used(tmp_path) -> None:
+    pushed = synthesize(tmp_path, "local", {"auth": _jwt(image={"repository": "gate", "tag": "v7"})})
+    assert "gate:v7" in json.dumps(
+        [each["Properties"]["Code"] for each in pushed.resources("AWS::Lambda::Function").values()]
+    )
+
+
 @pytest.mark.parametrize(
     ("mode", "field", "value"),
     [
         ("api-key", "api_key_id", "$context.identity.apiKeyId"),
         ("iam", "caller", "$context.identity.userArn"),
         ("cognito", "caller", "$context.authorizer.claims.client_id"),
+        ("jwt", "caller", "$context.authorizer.principalId"),
     ],
 )
 def test_the_access_log_says_who_called(modes, mode: str, field: str, value: str) -> None:
@@ -195,12 +268,29 @@ def test_the_access_log_says_who_called(modes, mode: str, field: str, value: str
     assert "$context.identity.apiKey" not in log.values()
 
 
+JWT: dict[str, Any] = {"mode": "jwt", **MODES["jwt"]}
+
+
+def _jwt(**changed: Any) -> dict[str, Any]:
+    return {**JWT, "jwt": {**JWT["jwt"], **changed}}
+
+
 WRONG = [
     ({"mode": "open"}, "auth.mode: should be 'api-key', 'iam', 'cognito'"),
     ({"mode": "none"}, "auth.mode 'none' lets everybody call prod: set auth.i_know_this_is_public"),
     ({"i_know_this_is_public": True}, "i_know_this_is_public belongs to mode 'none', and mode is 'api-key'"),
     ({"mode": "iam", "clients": {"app": {}}}, "clients belongs to mode 'api-key', and mode is 'iam'"),
     ({"iam": {"callers": [CALLER]}}, "iam belongs to mode 'iam'"),
+    ({"mode": "jwt"}, "mode 'jwt' needs jwt.issuer and jwt.audience"),
+    ({**JWT, "mode": "api-key"}, "jwt belongs to mode 'jwt'"),
+    (_jwt(issuer="http://id.example.com"), "auth.jwt.issuer: must be an https address"),
+    (_jwt(issuer="https://user:password@id.example.com"), "auth.jwt.issuer: must be an https address"),
+    (_jwt(issuer="http://127.0.0.1:80"), "auth.jwt.issuer and jwks_uri must be https"),
+    (_jwt(jwks_uri="http://localhost:80/keys"), "auth.jwt.issuer and jwks_uri must be https"),
+    (_jwt(audience=[]), "auth.jwt.audience: "),
+    (_jwt(algorithms=["HS256"]), "auth.jwt.algorithms.0: should be 'RS256', 'RS384'"),
+    (_jwt(algorithms=["none"]), "auth.jwt.algorithms.0: should be 'RS256', 'RS384'"),
+    (_jwt(secret="x"), "auth.jwt.secret: there is no such key. Known here: algorithms, audience"),
     ({"cognito": {"user_pool_arn": POOL}}, "cognito belongs to mode 'cognito'"),
     ({"clients": {}}, "auth.clients: "),
     ({"clients": {"App": {}}}, "must be words of small letters and digits, joined by -"),

@@ -18,7 +18,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from infra.app import build
-from infra.components import api, auth, classifier_function, user_pool
+from infra.components import api, auth, classifier_function, jwt_authorizer, user_pool
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 # The function's version is named after a hash of its code; the deployment after one of the API.
@@ -44,7 +44,7 @@ def test_every_acknowledgement_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_pa
         assert len(reason) > 40
         acknowledged.add((rule, (construct.node.default_child or construct).node.path))
 
-    for module in (api, auth, classifier_function, user_pool):
+    for module in (api, auth, classifier_function, jwt_authorizer, user_pool):
         monkeypatch.setattr(module, "acknowledge", record)
     assert findings(tmp_path / "without") == acknowledged
 

@@ -48,7 +48,10 @@ def start(emulator: Path, image: Image, tmp_path_factory: pytest.TempPathFactory
     started: list[ExecutionEnvironment] = []
 
     def start(
-        task_root: Path = image.folder, timeout_seconds: int = 15, variables: dict[str, str] | None = None
+        task_root: Path = image.folder,
+        timeout_seconds: int = 15,
+        variables: dict[str, str] | None = None,
+        command: str = image.command,
     ) -> ExecutionEnvironment:
         folder = tmp_path_factory.mktemp("environment")
         function = FunctionVersion(
@@ -64,8 +67,8 @@ def start(emulator: Path, image: Image, tmp_path_factory: pytest.TempPathFactory
             log_group="/aws/lambda/loupe-test",
         )
         site = Site("http://127.0.0.1:9", "us-east-1", folder)
-        environment = process_variables(function, site, task_root, image.command, "stream", CREDENTIALS)
-        launch = Launch(emulator, task_root, image.command, environment, timeout_seconds, folder / "emulator.log")
+        environment = process_variables(function, site, task_root, command, "stream", CREDENTIALS)
+        launch = Launch(emulator, task_root, command, environment, timeout_seconds, folder / "emulator.log")
         started.append(ExecutionEnvironment(launch))
         return started[-1]
 

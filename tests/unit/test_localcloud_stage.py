@@ -66,7 +66,7 @@ def test_its_name_changes_with_its_content_only(project: Path, tmp_path: Path) -
     (project / "models/m/model.onnx").write_text("other weights")
     second = stage.stage(project, ["m"], tmp_path / "image")
     assert second.tag != first.tag
-    stage.remove_others(tmp_path / "image", second.tag)
+    stage.remove_others(tmp_path / "image", [second.tag])
     assert {path.name for path in (tmp_path / "image").iterdir()} == {second.tag, f"{second.tag}.json"}
 
 

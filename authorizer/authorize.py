@@ -1,0 +1,228 @@
+"""The authorizer's entry point: the token of an Authorization header becomes a policy for the whole API, or a 401.
+
+Nothing of a token is logged; why one was refused is said in a word.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+from issuer import Issuer, IssuerError
+
+# API Gateway takes headers of 10 240 bytes in all.
+MAX_TOKEN = 10_240
+_NOT_PLAIN = re.compile(r'[^\x20-\x7e]|["\\]')
+_ASYMMETRIC = re.compile(r"(RS|PS|ES)(256|384|512)|EdDSA")
+
+
+class UnauthorizedError(Exception):
+    """API Gateway answers 401 to a failure with just this message."""
+
+    def __init__(self) -> None:
+        super().__init__("Unauthorized")
+
+
+class RefusedError(Exception):
+    """A token that does not prove who calls. The message says why, and holds nothing of the token."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a token must be.
+
+    Attributes
+    ----------
+    scopes
+        All of them are needed.
+    claims
+        Claims that must have a value, or hold it in a list.
+    """
+
+    issuer: str
+    audience: tuple[str, ...]
+    algorithms: tuple[str, ...]
+    scopes: frozenset[str] = frozenset()
+    claims: Mapping[str, str] = field(default_factory=dict)
+    leeway_seconds: float = 0.0
+
+
+def verified(token: str, rules: Rules, issuer: Issuer) -> dict[str, Any]:
+    """Return a token's claims, its signature, times, issuer and audience checked.
+
+    Raises
+    ------
+    RefusedError
+        If it is not good.
+    IssuerError
+        If there are no keys to check it with.
+    """
+    if len(token) > MAX_TOKEN:
+        raise RefusedError("too long")
+    try:
+        header = jwt.get_unverified_header(token)
+        algorithm, kid = header.get("alg"), header.get("kid")
+        # The list is ours, never the token's: `none` and HMAC with a public key as its secret end here.
+        if algorithm not in rules.algorithms:
+            raise RefusedError("algorithm not allowed")
+        if not isinstance(kid, str) or not kid:
+            raise RefusedError("no key id")
+        key = issuer.key(kid)
+        if key is None:
+            raise RefusedError("unknown key")
+        if key.algorithm not in (None, algorithm):
+            raise RefusedError("not the key's algorithm")
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key.material,
+            algorithms=[algorithm],
+            audience=rules.audience,
+            issuer=rules.issuer,
+            leeway=rules.leeway_seconds,
+            options={"require": ["exp", "iss", "aud"]},
+        )
+    except (jwt.PyJWTError, ValueError, TypeError) as error:
+        raise RefusedError(type(error).__name__) from None
+    return claims
+
+
+def allowed(claims: Mapping[str, Any], rules: Rules) -> bool:
+    """Whether who calls may do so: it has the scopes and the claims that are asked for."""
+    granted = {scope for name in ("scope", "scp") for scope in _words(claims.get(name))}
+    return rules.scopes <= granted and all(
+        value == claims.get(name) or value in _listed(claims.get(name)) for name, value in rules.claims.items()
+    )
+
+
+def policy(claims: Mapping[str, Any], method_arn: str, *, allow: bool) -> dict[str, Any]:
+    """Return API Gateway's authorizer response; for the whole stage, because it is kept for other methods, too.
+
+    Raises
+    ------
+    RefusedError
+        If the token names nobody.
+    """
+    subject, client = (_plain(claims.get(name)) for name in ("sub", "client_id"))
+    client = client or _plain(claims.get("azp"))
+    principal = subject or client
+    if not principal:
+        raise RefusedError("names nobody")
+    api, stage = method_arn.split("/")[:2]
+    scope = " ".join(sorted({each for name in ("scope", "scp") for each in _words(claims.get(name))}))
+    context = {"sub": subject, "client_id": client, "scope": _plain(scope)}
+    return {
+        "principalId": principal,
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Action": "execute-api:Invoke",
+                    "Effect": "Allow" if allow else "Deny",
+                    "Resource": f"{api}/{stage}/*",
+                }
+            ],
+        },
+        "context": {name: value for name, value in context.items() if value},
+    }
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """Authorize one request of API Gateway (a TOKEN authorizer's event).
+
+    Raises
+    ------
+    UnauthorizedError
+        For a token that is not good: 401.
+    IssuerError
+        If the issuer's keys cannot be had: 500.
+    """
+    try:
+        scheme, _, token = str(event.get("authorizationToken", "")).partition(" ")
+        if scheme.lower() != "bearer":
+            raise RefusedError("not a bearer token")
+        claims = verified(token.strip(), RULES, ISSUER)
+        allow = allowed(claims, RULES)
+        answer = policy(claims, event["methodArn"], allow=allow)
+    except RefusedError as refusal:
+        _log("INFO", f"unauthorized: {refusal}")
+        raise UnauthorizedError from None
+    except IssuerError as error:
+        _log("ERROR", str(error))
+        raise
+    if not allow:
+        _log("INFO", "forbidden: a scope or claim is missing")
+    return answer
+
+
+def configured(variables: Mapping[str, str]) -> tuple[Rules, Issuer]:
+    """Read the environment.
+
+    Raises
+    ------
+    ValueError
+        With a sentence that names the variable.
+    """
+
+    def words(name: str) -> tuple[str, ...]:
+        return tuple(variables.get(f"LOUPE_JWT_{name}", "").split())
+
+    def number(name: str, default: str) -> float:
+        try:
+            value = float(variables.get(f"LOUPE_JWT_{name}", default))
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 86_400:
+            raise ValueError(f"LOUPE_JWT_{name} must be a number of seconds, at most a day.")
+        return value
+
+    try:
+        claims = dict(json.loads(variables.get("LOUPE_JWT_CLAIMS", "{}")))
+    except (ValueError, TypeError):
+        raise ValueError("LOUPE_JWT_CLAIMS must be a JSON object.") from None
+    rules = Rules(
+        issuer=variables.get("LOUPE_JWT_ISSUER", ""),
+        audience=words("AUDIENCE"),
+        algorithms=words("ALGORITHMS") or ("RS256", "ES256"),
+        scopes=frozenset(words("SCOPES")),
+        claims=claims,
+        leeway_seconds=number("LEEWAY_SECONDS", "30"),
+    )
+    if not rules.issuer or not rules.audience:
+        raise ValueError("LOUPE_JWT_ISSUER and LOUPE_JWT_AUDIENCE must be set.")
+    if not all(map(_ASYMMETRIC.fullmatch, rules.algorithms)):
+        raise ValueError("LOUPE_JWT_ALGORITHMS must be of RS256, PS256, ES256, their 384 and 512, and EdDSA.")
+    issuer = Issuer(
+        rules.issuer,
+        jwks_uri=variables.get("LOUPE_JWT_JWKS_URI", ""),
+        cache_seconds=number("CACHE_SECONDS", "600"),
+        refetch_seconds=number("REFETCH_SECONDS", "30"),
+        allow_http=variables.get("LOUPE_JWT_ALLOW_HTTP") == "true",
+    )
+    return rules, issuer
+
+
+def _words(value: Any) -> list[str]:
+    """Scopes as a text with blanks between (RFC 8693) or as a list."""
+    return value.split() if isinstance(value, str) else [each for each in _listed(value) if isinstance(each, str)]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _plain(value: Any) -> str:
+    """A text as it may stand in a log line and in a header."""
+    return _NOT_PLAIN.sub("_", value)[:256] if isinstance(value, str) else ""
+
+
+def _log(level: str, message: str) -> None:
+    sys.stdout.write(json.dumps({"level": level, "message": message}) + "\n")
+
+
+RULES, ISSUER = configured(os.environ)
