@@ -1,0 +1,183 @@
+"""The authorizer's parts: how long keys serve, how often they are asked for, and tokens that are anything at all."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import json
+import time
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+from issuer import RETRY_SECONDS, STALE_SECONDS, Issuer, IssuerError
+
+ISSUER = "https://id.example"
+KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+def jwk(kid: str) -> dict[str, Any]:
+    return {**jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True), "kid": kid}
+
+
+class Source:
+    """What the issuer answers, in a time of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.asked, self.kids, self.down = 1000.0, 0, ["one"], False
+        monkeypatch.setattr(Issuer, "_fetch", lambda _, url: self.fetch(url))
+        self.issuer = Issuer(
+            ISSUER, jwks_uri=f"{ISSUER}/keys", cache_seconds=600, refetch_seconds=30, clock=lambda: self.now
+        )
+
+    def fetch(self, url: str) -> bytes:
+        self.asked += 1
+        if self.down:
+            raise TimeoutError("timed out")
+        return json.dumps({"keys": [jwk(kid) for kid in self.kids]}).encode()
+
+    def found(self, kid: str = "one") -> bool:
+        return self.issuer.key(kid) is not None
+
+
+@pytest.fixture
+def source(monkeypatch: pytest.MonkeyPatch) -> Source:
+    return Source(monkeypatch)
+
+
+def test_keys_are_kept_for_their_time_and_fetched_once_after_it(source: Source) -> None:
+    for now in (1000, 1300, 1599):
+        source.now = now
+        assert source.found()
+    assert source.asked == 1
+    source.now = 1600
+    assert source.found()
+    assert source.asked == 2
+
+
+def test_an_unknown_key_asks_once_in_thirty_seconds(source: Source) -> None:
+    assert source.found()
+    source.kids = ["one", "two"]
+    asked = []
+    for now in (1001, 1029, 1030, 1031, 1059):
+        source.now = now
+        asked.append((source.found("three"), source.asked))
+    assert asked == [(False, 1), (False, 1), (False, 2), (False, 2), (False, 2)]
+    assert source.found("two")
+
+
+def test_a_key_that_the_issuer_took_back_goes_when_its_time_is_over(source: Source) -> None:
+    assert source.found()
+    source.kids = ["two"]
+    source.now += 599
+    assert source.found()
+    source.now += 1
+    assert not source.found()
+
+
+def test_old_keys_outlive_an_outage_of_an_hour_and_no_longer(source: Source) -> None:
+    assert source.found()
+    source.down = True
+    source.now = 1000 + 600 + STALE_SECONDS - 1
+    assert source.found()
+    # An outage is not an invitation to ask at every request.
+    before = source.asked
+    assert source.found()
+    assert source.asked == before
+    source.now += 40
+    with pytest.raises(IssuerError, match=r"^https://id\.example/keys cannot be fetched: timed out$"):
+        source.found()
+    source.down = False
+    source.now += RETRY_SECONDS
+    assert source.found()
+
+
+def test_without_any_keys_it_asks_again_soon_but_not_at_once(source: Source) -> None:
+    source.down = True
+    for _ in range(3):
+        with pytest.raises(IssuerError, match="timed out"):
+            source.found()
+    assert source.asked == 1
+    source.down = False
+    source.now += RETRY_SECONDS
+    assert source.found()
+
+
+@pytest.fixture(scope="module")
+def authorize() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOUPE_JWT_ISSUER", ISSUER)
+        patch.setenv("LOUPE_JWT_AUDIENCE", "pictures prints")
+        module = importlib.import_module("authorize")
+        patch.setattr(Issuer, "_fetch", lambda *_: json.dumps({"keys": [jwk("one")]}).encode())
+        patch.setattr(module, "ISSUER", Issuer(ISSUER, jwks_uri=f"{ISSUER}/k", cache_seconds=1e9, refetch_seconds=1e9))
+        yield module
+
+
+def outcome(authorize: Any, authorization: Any) -> str:
+    event = {"authorizationToken": authorization, "methodArn": "arn:aws:execute-api:r:1:api/live/GET/v1/models"}
+    try:
+        return str(authorize.handler(event, None)["policyDocument"]["Statement"][0]["Effect"])
+    except authorize.UnauthorizedError as error:
+        return str(error)
+
+
+def encoded(part: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.text())
+def test_any_text_at_all_is_unauthorized(authorize: Any, text: str) -> None:
+    for authorization in (text, f"Bearer {text}", f"Bearer {text}.{text}.{text}"):
+        assert outcome(authorize, authorization) == "Unauthorized"
+
+
+@given(
+    st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit", "b64", "cty", "jwk", "x5u"]), JSON),
+    st.dictionaries(st.sampled_from(["iss", "aud", "exp", "nbf", "iat", "sub", "scope", "scp"]), JSON),
+    st.sampled_from(["ES256", "RS256", "none", "HS256"]),
+)
+def test_any_token_that_nobody_signed_is_unauthorized(
+    authorize: Any, header: dict[str, Any], claims: dict[str, Any], algorithm: str
+) -> None:
+    for head in (header, {**header, "alg": algorithm, "kid": "one"}):
+        assert outcome(authorize, f"Bearer {encoded(head)}.{encoded(claims)}.c2ln") == "Unauthorized"
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["iss", "aud", "exp", "nbf", "iat", "jti", "sub", "scope", "scp", "azp", "client_id"]),
+        JSON, min_size=1,
+    )
+)  # fmt: skip
+def test_a_signed_token_with_any_claims_is_judged_and_never_a_failure(authorize: Any, changed: dict[str, Any]) -> None:
+    good = {"iss": ISSUER, "aud": ["prints"], "sub": "alice", "exp": int(time.time()) + 300}
+    head, claims = encoded({"alg": "ES256", "kid": "one"}), encoded({**good, **changed})
+    signed = f"{head}.{claims}"
+    signature = jwt.algorithms.ECAlgorithm(jwt.algorithms.ECAlgorithm.SHA256).sign(signed.encode(), KEY)
+    token = f"{signed}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+    assert outcome(authorize, f"Bearer {token}") in {"Allow", "Unauthorized"}
+    if not set(changed) & {"iss", "aud", "exp", "nbf", "iat", "jti", "sub"}:
+        assert outcome(authorize, f"Bearer {token}") == "Allow"
+
+
+def test_what_a_token_says_of_its_bearer_is_made_plain(authorize: Any) -> None:
+    claims = {"sub": 'alice"}\n{"level": "ERROR\\', "azp": "app", "scope": "a b"}
+    answer = authorize.policy(claims, "arn:aws:execute-api:r:1:api/live/GET/", allow=False)
+    assert answer["principalId"] == "alice_}_{_level_: _ERROR_"
+    assert answer["context"] == {"sub": answer["principalId"], "client_id": "app", "scope": "a b"}
+    assert answer["policyDocument"]["Statement"][0] == {
+        "Action": "execute-api:Invoke",
+        "Effect": "Deny",
+        "Resource": "arn:aws:execute-api:r:1:api/live/*",
+    }
