@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 
 import aws_cdk as cdk
-from cdk_nag import AwsSolutionsChecks
+from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
 from infra.cards import read_card
 from infra.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+from infra.settings_protection import RulePack
 from infra.stacks.inference import InferenceStack
+
+RULE_PACKS: Mapping[RulePack, Callable[[cdk.App], cdk.IPolicyValidationPlugin]] = {
+    "AwsSolutions": AwsSolutionsChecks,
+    "NIST.800.53.R5": NIST80053R5Checks,
+}
 
 
 def build(app: cdk.App) -> Settings:
@@ -27,12 +34,13 @@ def build(app: cdk.App) -> Settings:
         card=card,
         env=cdk.Environment(account=settings.account, region=settings.region),
         # The bootstrap roles mean nothing to an emulator that enforces IAM.
+        termination_protection=settings.protection.termination_protection,
         synthesizer=cdk.CliCredentialsStackSynthesizer() if settings.local else None,
         description=f"Loupe: {card.name} {card.version} as an HTTPS endpoint ({settings.environment})",
     )
     for key, value in {"Project": "loupe", "Environment": settings.environment, **settings.tags}.items():
         cdk.Tags.of(app).add(key, value)
-    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    cdk.Validations.of(app).add_plugins(*(RULE_PACKS[name](app) for name in settings.protection.rule_packs))
     return settings
 
 

@@ -1,7 +1,8 @@
 """One environment's settings: typed, validated, every default written down here.
 
-They stand in ``cdk.json`` under ``context.environments.<name>``; ``-c env=<name>`` chooses one, and
-``-c settings='{"model": {"name": "course"}}'`` is a JSON merge patch (RFC 7386) over it.
+They stand in ``cdk.json`` under ``context.environments.<name>``; ``-c env=<name>`` chooses one. An environment may say
+``"extends": "prod"``: it is a JSON merge patch (RFC 7386) over that one. So is, over either,
+``-c settings='{"model": {"name": "course"}}'``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from infra.settings_auth import AuthSettings
 from infra.settings_base import Section, text
+from infra.settings_protection import ProtectionSettings
 from infra.settings_scaling import ScalingSettings
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -175,6 +177,7 @@ class Settings(Section):
     auth: AuthSettings = AuthSettings()
     alarms: AlarmSettings = AlarmSettings()
     scaling: ScalingSettings = ScalingSettings()
+    protection: ProtectionSettings = ProtectionSettings()
     tags: dict[str, str] = Field(default_factory=dict)
 
     @property
@@ -198,6 +201,9 @@ class Settings(Section):
         self._check_scaling()
         if refused := self.auth.refused(self.environment, self.api.rate_limit):
             raise ValueError(refused)
+        untagged = [key for key in self.protection.required_tags if not self.tags.get(key)]
+        if untagged:
+            raise ValueError(f"tags has no {untagged[0]!r}, which protection.required_tags asks for")
         if self.image.source == "asset" and self.local:
             raise ValueError("image.source must be 'ecr' in the local cloud, which builds no images")
         return self
@@ -237,7 +243,7 @@ def load_settings(context: Mapping[str, Any], name: str, patch: str | Mapping[st
     if not isinstance(environments, dict) or name not in environments:
         known = ", ".join(sorted(environments)) if isinstance(environments, dict) else "none"
         raise SettingsError(f"cdk.json has no environment {name!r}. Choose one with -c env=...: {known}.")
-    values: Any = environments[name]
+    values: Any = _extended(environments, name, ())
     if patch:
         try:
             values = merge_patch(values, json.loads(patch) if isinstance(patch, str) else dict(patch))
@@ -252,6 +258,22 @@ def load_settings(context: Mapping[str, Any], name: str, patch: str | Mapping[st
         return Settings.model_validate_json(json.dumps({**values, "environment": name}))
     except ValidationError as error:
         raise SettingsError("\n".join(_sentence(name, each) for each in error.errors(include_url=False))) from None
+
+
+def _extended(environments: Mapping[str, Any], name: str, heirs: tuple[str, ...]) -> Any:
+    """An environment's values over those of the one that it extends."""
+    values = environments[name]
+    if not isinstance(values, dict) or "extends" not in values:
+        return values
+    base, heirs = values["extends"], (*heirs, name)
+    if not isinstance(base, str) or base not in environments:
+        known = ", ".join(sorted(set(environments) - {name}))
+        raise SettingsError(f"environments.{name}.extends: must be another environment: {known} (it is {base!r}).")
+    if base in heirs:
+        raise SettingsError(f"environments.{name}.extends: {' extends '.join((*heirs, base))}, which never ends.")
+    return merge_patch(
+        _extended(environments, base, heirs), {key: value for key, value in values.items() if key != "extends"}
+    )
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import aws_cdk as cdk
 from constructs import IConstruct
 
-_PACK = "AwsSolutions::"
-
 
 def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
-    """Acknowledge one rule of the AwsSolutions pack (``AwsSolutions-APIG2``) for a construct's own resource."""
-    cdk.Validations.of(construct.node.default_child or construct).acknowledge(
-        cdk.Acknowledgment(id=_PACK + rule, reason=reason)
-    )
+    """Acknowledge one rule (``AwsSolutions-APIG2``, ``NIST.800.53.R5-LambdaDLQ``) for a construct's own resource."""
+    _attach(construct.node.default_child or construct, rule, reason)
+
+
+def _attach(resource: IConstruct, rule: str, reason: str) -> None:
+    pack = rule.partition("-")[0]
+    cdk.Validations.of(resource).acknowledge(cdk.Acknowledgment(id=f"{pack}::{rule}", reason=reason))

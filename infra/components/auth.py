@@ -10,6 +10,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
@@ -24,6 +25,10 @@ _PERIODS = {
     "month": apigateway.Period.MONTH,
 }
 _OPEN = "Open on purpose: it tells nothing but that the endpoint is up, and monitors have no credentials."
+_NO_ROTATION = (
+    "A key is renewed together with the client that holds it, by auth.clients.*.key_version or a second client; a "
+    "rotation that its client does not know of would lock the client out."
+)
 _PREFLIGHT = "A browser's preflight carries no credentials, by the Fetch standard."
 # The nag's rules that methods have an authorizer, and that it is a user pool; by mode, why a method has not.
 _RULES: tuple[str, ...] = ("APIG4", "COG4")
@@ -67,10 +72,12 @@ class Callers(Construct):
         environment: str,
         settings: AuthSettings,
         authorizer: apigateway.IAuthorizer | None,
+        encryption_key: kms.IKey | None,
         removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
-        self._environment, self._settings, self._removal_policy = environment, settings, removal_policy
+        self._environment, self._settings = environment, settings
+        self._encryption_key, self._removal_policy = encryption_key, removal_policy
         self._open: list[apigateway.Method] = []
         self.outputs: dict[str, tuple[str, str]] = {}
         self._asked: dict[str, Any] = {"authorization_type": _NONE, "api_key_required": settings.mode == "api-key"}
@@ -126,6 +133,7 @@ class Callers(Construct):
                 self,
                 f"Secret{title}{version}",
                 description=f"Loupe {self._environment}: API key of client {name}",
+                encryption_key=self._encryption_key,
                 generate_secret_string=secretsmanager.SecretStringGenerator(
                     password_length=40,
                     exclude_punctuation=True,
@@ -134,12 +142,8 @@ class Callers(Construct):
                 ),
                 removal_policy=self._removal_policy,
             )
-            acknowledge(
-                secret,
-                "AwsSolutions-SMG4",
-                "A key is renewed together with the client that holds it, by auth.clients.*.key_version or a second "
-                "client; a rotation that its client does not know of would lock the client out.",
-            )
+            for rule in ("AwsSolutions-SMG4", "NIST.800.53.R5-SecretsManagerRotationEnabled"):
+                acknowledge(secret, rule, _NO_ROTATION)
             value = secret.secret_value
         else:
             value = cdk.SecretValue.secrets_manager(client.secret)

@@ -8,6 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -50,6 +51,7 @@ class ClassifierFunction(Construct):
         inputs: InputSettings,
         cors_origins: Sequence[str],
         provisioned: int | None,
+        encryption_key: kms.IKey | None,
         removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
@@ -60,6 +62,7 @@ class ClassifierFunction(Construct):
             self,
             "Logs",
             log_group_name=f"/aws/lambda/{name}",
+            encryption_key=encryption_key,
             retention=retention(function.log_retention_days),
             removal_policy=removal_policy,
         )
@@ -94,13 +97,20 @@ class ClassifierFunction(Construct):
         for location in inputs.s3.locations:
             grant_read(self.role, location)
         if inputs.uploads.enabled:
-            uploads = UploadBucket(self, "Uploads", role=self.role, origins=cors_origins, removal_policy=removal_policy)
+            uploads = UploadBucket(
+                self,
+                "Uploads",
+                role=self.role,
+                origins=cors_origins,
+                encryption_key=encryption_key,
+                removal_policy=removal_policy,
+            )
             self.function.add_environment("LOUPE_UPLOAD_BUCKET", uploads.bucket.bucket_name)
             self.function.add_environment("LOUPE_UPLOAD_SECONDS", str(inputs.uploads.valid_seconds))
         self.alias = self.function.add_alias(
             ALIAS, description="What the API calls", provisioned_concurrent_executions=provisioned
         )
-        self._acknowledge(tracing=function.tracing)
+        acknowledge_function(self.function, self.role, tracing=function.tracing)
 
     def _code(self, image: ImageSettings, model: str, platform: ecr_assets.Platform) -> lambda_.DockerImageCode:
         if image.source == "ecr":
@@ -116,14 +126,33 @@ class ClassifierFunction(Construct):
             exclude=sorted(f"models/{path.name}" for path in (PROJECT_ROOT / "models").iterdir() if path.name != model),
         )
 
-    def _acknowledge(self, *, tracing: bool) -> None:
-        if tracing:
-            acknowledge(
-                self.role.node.find_child("DefaultPolicy"),
-                "AwsSolutions-IAM5[Resource::*]",
-                "X-Ray's PutTraceSegments and PutTelemetryRecords take no resource (Service Authorization Reference, "
-                "AWS X-Ray); the CDK grants just these two.",
-            )
+
+def acknowledge_function(function: lambda_.Function, role: iam.Role, *, tracing: bool) -> None:
+    """Acknowledge what is so on purpose of a function that answers requests, and of its role."""
+    acknowledge(
+        function,
+        "NIST.800.53.R5-LambdaDLQ",
+        "It is invoked synchronously: the caller gets the failure, and nothing would ever reach such a queue.",
+    )
+    acknowledge(
+        function,
+        "NIST.800.53.R5-LambdaInsideVPC",
+        "It needs nothing in a VPC; what it may reach over the internet its own settings and address checks decide.",
+    )
+    policy = role.node.try_find_child("DefaultPolicy")
+    if policy is not None:
+        acknowledge(
+            policy,
+            "NIST.800.53.R5-IAMNoInlinePolicy",
+            "The policy is this role's alone, names its own resources, and goes with it; nobody else could use it.",
+        )
+    if policy is not None and tracing:
+        acknowledge(
+            policy,
+            "AwsSolutions-IAM5[Resource::*]",
+            "X-Ray's PutTraceSegments and PutTelemetryRecords take no resource (Service Authorization Reference, "
+            "AWS X-Ray); the CDK grants just these two.",
+        )
 
 
 def variables(

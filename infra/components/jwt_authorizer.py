@@ -9,12 +9,12 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.components.acknowledge import acknowledge
-from infra.components.classifier_function import PLATFORMS, retention
+from infra.components.classifier_function import PLATFORMS, acknowledge_function, retention
 from infra.settings import PROJECT_ROOT, FunctionSettings
 from infra.settings_auth import AuthorizerImage, JwtSettings
 
@@ -44,6 +44,7 @@ class JwtAuthorizer(Construct):
         environment: str,
         settings: JwtSettings,
         function: FunctionSettings,
+        encryption_key: kms.IKey | None,
         removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
@@ -52,6 +53,7 @@ class JwtAuthorizer(Construct):
             self,
             "Logs",
             log_group_name=f"/aws/lambda/{name}",
+            encryption_key=encryption_key,
             retention=retention(function.log_retention_days),
             removal_policy=removal_policy,
         )
@@ -72,6 +74,8 @@ class JwtAuthorizer(Construct):
             architecture=architecture,
             memory_size=MEMORY_MIB,
             timeout=cdk.Duration.seconds(TIMEOUT_SECONDS),
+            # It is asked as often as the classifier at most, and takes no more of the account's concurrency.
+            reserved_concurrent_executions=function.reserved_concurrency,
             role=role,
             log_group=log_group,
             tracing=lambda_.Tracing.ACTIVE if function.tracing else lambda_.Tracing.DISABLED,
@@ -85,13 +89,7 @@ class JwtAuthorizer(Construct):
             validation_regex=BEARER,
             results_cache_ttl=cdk.Duration.seconds(settings.result_seconds),
         )
-        if function.tracing:
-            acknowledge(
-                role.node.find_child("DefaultPolicy"),
-                "AwsSolutions-IAM5[Resource::*]",
-                "X-Ray's PutTraceSegments and PutTelemetryRecords take no resource (Service Authorization Reference, "
-                "AWS X-Ray); the CDK grants just these two.",
-            )
+        acknowledge_function(self.function, role, tracing=function.tracing)
 
     def _code(self, image: AuthorizerImage | None, platform: ecr_assets.Platform) -> lambda_.DockerImageCode:
         if image is None:

@@ -14,6 +14,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from infra.components import metrics
+from infra.components.data_key import let_alarms_publish
 from infra.settings import AlarmSettings
 
 
@@ -33,6 +34,7 @@ class Monitoring(Construct):
         provisioned: lambda_.Alias | None,
         api: apigateway.RestApi,
         settings: AlarmSettings,
+        encryption_key: kms.IKey | None,
         removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
@@ -41,7 +43,7 @@ class Monitoring(Construct):
         self._function, self._api = function, api
         self._own = metrics.FunctionMetrics(environment=environment, model=model, period=self._period)
         self._prefix = f"loupe-{environment}"
-        self.topic = self._topic(removal_policy)
+        self.topic = self._topic(encryption_key or self._topic_key(removal_policy))
         self.alarms: list[cloudwatch.Alarm] = []
         if settings.enabled:
             self._add_function_alarms(timeout, reserved_concurrency)
@@ -51,7 +53,7 @@ class Monitoring(Construct):
             self._add_picture_alarm()
         self._add_dashboard(provisioned)
 
-    def _topic(self, removal_policy: cdk.RemovalPolicy) -> sns.Topic:
+    def _topic_key(self, removal_policy: cdk.RemovalPolicy) -> kms.Key:
         key = kms.Key(
             self,
             "Key",
@@ -59,15 +61,10 @@ class Monitoring(Construct):
             enable_key_rotation=True,
             removal_policy=removal_policy,
         )
-        # The AWS-managed key for SNS lets no alarm publish: CloudWatch needs these two on a key of one's own.
-        key.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
-                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
-                resources=["*"],
-                conditions={"StringEquals": {"aws:SourceAccount": cdk.Aws.ACCOUNT_ID}},
-            )
-        )
+        let_alarms_publish(key)
+        return key
+
+    def _topic(self, key: kms.IKey) -> sns.Topic:
         topic = sns.Topic(self, "Alarms", display_name=f"{self._prefix} alarms", master_key=key, enforce_ssl=True)
         # enforce_ssl brings a topic policy, and a topic that has one loses the default policy, by which the account's
         # alarms could publish: said again here, or every alarm would ring unheard.

@@ -6,12 +6,20 @@ from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
 
 PREFIX = "uploads/"
+_NOT_FOR_A_DAY = {
+    "LoggingEnabled": "Objects live for a day and are read once by the function, whose log names each request.",
+    "ReplicationEnabled": "An upload is a request's body, gone within a day; its sender has the picture and sends it "
+    "again.",
+    "VersioningEnabled": "Each upload gets a key of its own, never written again; versions would keep what is to be "
+    "forgotten within a day.",
+}
 
 
 class UploadBucket(Construct):
@@ -26,7 +34,14 @@ class UploadBucket(Construct):
     """
 
     def __init__(
-        self, scope: Construct, id: str, *, role: iam.IRole, origins: Sequence[str], removal_policy: cdk.RemovalPolicy
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        role: iam.IRole,
+        origins: Sequence[str],
+        encryption_key: kms.IKey | None,
+        removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
         stack = cdk.Stack.of(self)
@@ -34,7 +49,10 @@ class UploadBucket(Construct):
         self.bucket = s3.Bucket(
             self,
             "Bucket",
-            encryption=s3.BucketEncryption.S3_MANAGED,
+            encryption=s3.BucketEncryption.S3_MANAGED if encryption_key is None else s3.BucketEncryption.KMS,
+            encryption_key=encryption_key,
+            # One key for the bucket in place of one for each object: a request less, to KMS, for each upload and read.
+            bucket_key_enabled=None if encryption_key is None else True,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             enforce_ssl=True,
             minimum_tls_version=1.2,
@@ -58,6 +76,9 @@ class UploadBucket(Construct):
         _grant(role, "s3:GetObject", objects)
         # What a presigned POST may do, its signer must be allowed to.
         _grant(role, "s3:PutObject", objects)
+        if encryption_key is not None:
+            for action in ("kms:Decrypt", "kms:GenerateDataKey"):
+                _grant(role, action, encryption_key.key_arn)
         name = stack.resolve(self.bucket.bucket_arn)["Fn::GetAtt"][0]
         acknowledge(
             role.node.find_child("DefaultPolicy"),
@@ -70,6 +91,8 @@ class UploadBucket(Construct):
             "Objects live for a day and are read once by the function, whose log names each request; server access "
             "logs would outlive what they tell about.",
         )
+        for rule, reason in _NOT_FOR_A_DAY.items():
+            acknowledge(self.bucket, f"NIST.800.53.R5-S3Bucket{rule}", reason)
 
 
 def grant_read(role: iam.IRole, location: str) -> None:

@@ -11,6 +11,7 @@ from infra.cards import ModelCard
 from infra.components.api import ClassifierApi
 from infra.components.auth import Callers
 from infra.components.classifier_function import ClassifierFunction, retention
+from infra.components.data_key import data_key
 from infra.components.jwt_authorizer import JwtAuthorizer
 from infra.components.monitoring import Monitoring
 from infra.components.scaling import scale
@@ -23,10 +24,15 @@ class InferenceStack(cdk.Stack):
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings, card: ModelCard, **kwargs: Any) -> None:
         super().__init__(scope, id, **kwargs)
-        # What production wrote, its logs and keys, outlives the stack.
         # (A stack whose creation failed leaves nothing, or its next attempt would find the names taken.)
-        keep = settings.environment == "prod"
+        keep = settings.protection.keep_data
         removal_policy = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keep else cdk.RemovalPolicy.DESTROY
+        encryption_key = data_key(
+            self,
+            environment=settings.environment,
+            setting=settings.protection.kms_key,
+            removal_policy=removal_policy,
+        )
         provisioned = settings.scaling.provisioned
         classifier = ClassifierFunction(
             self,
@@ -38,6 +44,7 @@ class InferenceStack(cdk.Stack):
             inputs=settings.inputs,
             cors_origins=settings.api.cors_origins,
             provisioned=provisioned.min if provisioned else None,
+            encryption_key=encryption_key,
             removal_policy=removal_policy,
         )
         scale(classifier.alias, settings.scaling)
@@ -48,6 +55,7 @@ class InferenceStack(cdk.Stack):
                 environment=settings.environment,
                 settings=settings.auth.jwt,
                 function=settings.function,
+                encryption_key=encryption_key,
                 removal_policy=removal_policy,
             ).authorizer
             if settings.auth.jwt
@@ -59,6 +67,7 @@ class InferenceStack(cdk.Stack):
             environment=settings.environment,
             settings=settings.auth,
             authorizer=authorizer,
+            encryption_key=encryption_key,
             removal_policy=removal_policy,
         )
         api = ClassifierApi(
@@ -71,6 +80,7 @@ class InferenceStack(cdk.Stack):
             timeout=classifier.timeout,
             tracing=settings.function.tracing,
             log_retention=retention(settings.function.log_retention_days),
+            encryption_key=encryption_key,
             removal_policy=removal_policy,
             contract=read_contract(PROJECT_ROOT / "docs" / "openapi.json"),
         )
@@ -85,6 +95,7 @@ class InferenceStack(cdk.Stack):
             provisioned=classifier.alias if provisioned else None,
             api=api.api,
             settings=settings.alarms,
+            encryption_key=encryption_key,
             removal_policy=removal_policy,
         )
         cdk.CfnOutput(self, "Url", value=api.url, description="Where the routes begin")

@@ -14,7 +14,7 @@ from aws_cdk.assertions import Template
 from infra.app import build
 
 ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENTS = ("local", "dev", "prod")
+ENVIRONMENTS = ("local", "dev", "staging", "prod")
 
 
 def context() -> dict[str, Any]:

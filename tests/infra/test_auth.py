@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, Synthesized, context, synthesize
 
-from infra.components import api, auth, classifier_function, jwt_authorizer, user_pool
+from infra.components import acknowledge
 from infra.settings import SettingsError, load_settings
 
 CLIENTS = {
@@ -82,12 +82,11 @@ def test_the_nag_finds_just_what_is_acknowledged(mode: str, monkeypatch: pytest.
 
     acknowledged = set()
 
-    def record(construct: Any, rule: str, reason: str) -> None:
+    def record(resource: Any, rule: str, reason: str) -> None:
         assert len(reason) > 40
-        acknowledged.add((rule, (construct.node.default_child or construct).node.path))
+        acknowledged.add((rule, resource.node.path))
 
-    for module in (api, auth, classifier_function, jwt_authorizer, user_pool):
-        monkeypatch.setattr(module, "acknowledge", record)
+    monkeypatch.setattr(acknowledge, "_attach", record)
     assert findings(tmp_path, {"auth": {"mode": mode, **MODES[mode]}}) == acknowledged
 
 

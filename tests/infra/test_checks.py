@@ -18,7 +18,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from infra.app import build
-from infra.components import api, auth, classifier_function, jwt_authorizer, user_pool
+from infra.components import acknowledge
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 # The function's version is named after a hash of its code; the deployment after one of the API.
@@ -40,12 +40,11 @@ def test_every_acknowledgement_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert findings(tmp_path / "with") == set()
     acknowledged = set()
 
-    def record(construct: Any, rule: str, reason: str) -> None:
+    def record(resource: Any, rule: str, reason: str) -> None:
         assert len(reason) > 40
-        acknowledged.add((rule, (construct.node.default_child or construct).node.path))
+        acknowledged.add((rule, resource.node.path))
 
-    for module in (api, auth, classifier_function, jwt_authorizer, user_pool):
-        monkeypatch.setattr(module, "acknowledge", record)
+    monkeypatch.setattr(acknowledge, "_attach", record)
     assert findings(tmp_path / "without") == acknowledged
 
 

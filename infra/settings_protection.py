@@ -1,0 +1,28 @@
+"""Settings of what must not be lost, read or done by mistake: keys, data, deletion, tags, rule packs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from infra.settings_base import Section, text
+
+RulePack = Literal["AwsSolutions", "NIST.800.53.R5"]
+KEY_ARN = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+"
+
+
+class ProtectionSettings(Section):
+    """Off is right for experiments, which are deleted without a trace; `prod` in cdk.json has all of it."""
+
+    # Logs, uploads and generated API keys are always encrypted: with keys that AWS owns, with a key that the stack
+    # makes and rotates ("customer"), or with the key of this ARN, whose policy is yours (docs/security.md).
+    kms_key: Annotated[str, text(rf"aws|customer|{KEY_ARN}", "'aws', 'customer' or the ARN of a KMS key")] = "aws"
+    # Logs, uploads, keys and secrets stay when the stack is deleted, or a resource leaves it.
+    keep_data: bool = False
+    # 'cdk destroy' is refused until this is off again.
+    termination_protection: bool = False
+    # What every resource must be tagged with: deployments without them are refused.
+    required_tags: tuple[Annotated[str, Field(min_length=1, max_length=128)], ...] = ()
+    # Rules that a synth checks, by cdk-nag. Each finding is an error.
+    rule_packs: Annotated[tuple[RulePack, ...], Field(min_length=1)] = ("AwsSolutions",)
