@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,8 @@ from loupe.model import Model, session_options
 from loupe.stages import Stages
 from onnx import TensorProto
 from tinymodel import SIDE, graph, write_model
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def load(directory: Path, data: bytes | None = None, **changes: Any) -> Model:
@@ -153,3 +158,25 @@ def test_one_session_serves_several_threads(tmp_path: Path) -> None:
         results = list(pool.map(model.run, batches * 4))
     for batch, rows in zip(batches * 4, results, strict=True):
         assert np.allclose(rows, by_hand(batch), atol=1e-5)
+
+
+LOOK = """
+import os, sys
+
+class Look:
+    def find_spec(self, name, *_):
+        if name == "onnxruntime":
+            print(os.environ.get("ORT_DISABLE_TELEMETRY"))
+
+sys.meta_path.insert(0, Look())
+__import__(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("module", ["loupe.model", "modelkit.latency", "modelkit.optimizing", "benchmarks.subjects"])
+def test_onnx_runtime_is_told_to_report_to_nobody_before_it_is_imported(module: str) -> None:
+    variables = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    run = subprocess.run(
+        [sys.executable, "-c", LOOK, module], env=variables, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["1"]

@@ -1,0 +1,187 @@
+"""Every permission in a template as a table: ``python -m infra.policies`` writes prod's into docs/security.md."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "security.md"
+BEGIN, END = "<!-- policies: begin -->", "<!-- policies: end -->"
+# The documents that say who may do what, by resource type and property.
+_DOCUMENTS = {
+    "AWS::IAM::Role": "AssumeRolePolicyDocument",
+    "AWS::IAM::Policy": "PolicyDocument",
+    "AWS::S3::BucketPolicy": "PolicyDocument",
+    "AWS::SNS::TopicPolicy": "PolicyDocument",
+    "AWS::SecretsManager::ResourcePolicy": "ResourcePolicy",
+    "AWS::KMS::Key": "KeyPolicy",
+    "AWS::ApiGateway::RestApi": "Policy",
+}
+# Why an Allow may name all actions or all resources: by the policy's type and a pattern of what it says.
+REASONS: tuple[tuple[str, str, str], ...] = (
+    (
+        "AWS::KMS::Key",
+        r"AWS: arn:<Partition>:iam::<AccountId>:root kms:\* \*",
+        "lets IAM policies of the account decide about the key (KMS developer guide, 'Default key policy')",
+    ),
+    (
+        "AWS::KMS::Key",
+        r"AWS: arn:<Partition>:iam::<AccountId>:root kms:CreateGrant, [^*]*kms:GenerateDataKey\*, kms:ReEncrypt\* \*",
+        "the CDK's grant for secrets, through Secrets Manager only; `*` is this key, and each family's forms",
+    ),
+    ("AWS::KMS::Key", r"Service: [^*]* \*", "in a key's policy, `*` is this key"),
+    ("AWS::IAM::Policy", r"xray:PutTelemetryRecords, xray:PutTraceSegments \*", "X-Ray's two actions take no resource"),
+    ("AWS::IAM::Policy", r"s3:GetObject, s3:PutObject <[^>]*Uploads[^>]*>/uploads/\*", "each upload has a random key"),
+)
+_HASH = re.compile(r"[0-9A-F]{8}$")
+
+
+@dataclass(frozen=True)
+class Permission:
+    """One statement of one policy.
+
+    Attributes
+    ----------
+    where
+        Logical name of the policy's resource, without the CDK's hash.
+    reason
+        Why it has a wildcard, or an empty text where it has none. None: it has one, and nobody said why.
+    """
+
+    kind: str
+    where: str
+    effect: str
+    who: str
+    actions: str
+    resources: str
+    condition: str
+    reason: str | None
+
+
+def permissions(template: Mapping[str, Any]) -> list[Permission]:
+    """Read every statement of a template's policies, and what may invoke its functions."""
+    found = []
+    for name, resource in sorted(template["Resources"].items()):
+        properties = resource.get("Properties", {})
+        document = properties.get(_DOCUMENTS.get(resource["Type"], ""), {})
+        kind, where = resource["Type"], _plain(name)
+        found += [_permission(kind, where, statement) for statement in _list(document.get("Statement", []))]
+        found += [
+            Permission(kind, where, "Allow", "", "(managed policy)", _text(managed), "", "")
+            for managed in properties.get("ManagedPolicyArns", [])
+        ]
+        if resource["Type"] == "AWS::Lambda::Permission":
+            statement = {
+                "Effect": "Allow",
+                "Principal": {"Service": properties["Principal"]},
+                "Action": properties["Action"],
+                "Resource": properties["FunctionName"],
+                "Condition": {"ArnLike": {"aws:SourceArn": properties.get("SourceArn", "any")}},
+            }
+            found.append(_permission(kind, where, statement))
+    return found
+
+
+def table(found: list[Permission]) -> str:
+    """Return the permissions as a Markdown table; what lets the API's methods invoke a function is one row."""
+    rows: dict[Permission, list[str]] = {}
+    for each in found:
+        invoking = each.kind == "AWS::Lambda::Permission"
+        rows.setdefault(replace(each, where="(invocation)", condition="") if invoking else each, []).append(
+            each.condition
+        )
+    lines = [
+        "| policy | effect | who | actions | resources | condition | wildcard, because |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for each, conditions in rows.items():
+        condition = "; ".join(dict.fromkeys(conditions))
+        cells = (each.where, each.effect, each.who, each.actions, each.resources, condition, each.reason or "")
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    # As code, where Markdown and HTML would take the signs for their own.
+    return f"`{text}`" if any(sign in text for sign in "<*") and "`" not in text else text
+
+
+def written(page: str, found: list[Permission]) -> str:
+    """Return the page with this table between its marks."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{table(found)}\n\n{END}{after}"
+
+
+def _permission(kind: str, where: str, statement: Mapping[str, Any]) -> Permission:
+    actions = ", ".join(sorted(map(_text, _list(statement["Action"]))))
+    resources = ", ".join(sorted(map(_text, _list(statement.get("Resource", "")))))
+    principal = statement.get("Principal", "")
+    who = (
+        "; ".join(f"{key}: {', '.join(sorted(map(_text, _list(value))))}" for key, value in principal.items())
+        if isinstance(principal, dict)
+        else _text(principal)
+    )
+    condition = "; ".join(
+        f"{operator} {key} {', '.join(map(_text, _list(value)))}"
+        for operator, tests in statement.get("Condition", {}).items()
+        for key, value in tests.items()
+    )
+    reason: str | None = ""
+    if statement["Effect"] == "Allow" and ("*" in actions or "*" in resources):
+        said = f"{who} {actions} {resources}".strip()
+        reason = next((why for type_, pattern, why in REASONS if type_ == kind and re.fullmatch(pattern, said)), None)
+    return Permission(kind, where, statement["Effect"], who, actions, resources, condition, reason)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _plain(name: str) -> str:
+    return _HASH.sub("", name)
+
+
+def _text(value: Any) -> str:
+    """An intrinsic function as something to read: ``<Name.Arn>``."""
+    if isinstance(value, dict):
+        ((function, argument),) = value.items()
+        if function == "Ref":
+            return f"<{_plain(str(argument)).removeprefix('AWS::')}>"
+        if function == "Fn::GetAtt":
+            return f"<{_plain(argument[0])}>" if argument[1] == "Arn" else f"<{_plain(argument[0])}.{argument[1]}>"
+        if function == "Fn::Join":
+            return str(argument[0]).join(map(_text, argument[1]))
+        return json.dumps(value)
+    return str(value)
+
+
+def _iter_template(folder: Path, environment: str) -> Iterator[Mapping[str, Any]]:
+    import aws_cdk as cdk
+
+    from infra.app import build
+    from infra.settings import PROJECT_ROOT
+
+    context = json.loads((PROJECT_ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
+    app = cdk.App(context={**context, "env": environment}, outdir=str(folder), analytics_reporting=False)
+    build(app)
+    for stack in app.synth().stacks:
+        yield stack.template
+
+
+def main() -> int:
+    """Write the page; return the exit code."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = [each for template in _iter_template(Path(folder), "prod") for each in permissions(template)]
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""Nobody may do more than is written down: no wildcard without a reason, and the page shows what the template has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, Synthesized, synthesize
+
+from infra.policies import BEGIN, END, PAGE, permissions, written
+
+MODES: dict[str, dict[str, Any]] = {
+    "iam": {"mode": "iam"},
+    "cognito": {"mode": "cognito", "cognito": {"domain_prefix": "loupe-example"}},
+    "jwt": {"mode": "jwt", "jwt": {"issuer": "https://issuer.example", "audience": ["loupe"]}},
+}
+
+
+def assert_no_unreasoned_wildcard(built: Synthesized) -> None:
+    found = permissions(built.template)
+    assert len(found) > 10
+    assert [each for each in found if each.reason is None] == []
+
+
+def test_no_policy_has_a_wildcard_without_a_reason(synthesized: Synthesized) -> None:
+    assert_no_unreasoned_wildcard(synthesized)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_nor_has_one_in_another_way_to_call(mode: str, tmp_path: Path) -> None:
+    assert_no_unreasoned_wildcard(synthesize(tmp_path, "prod", {"auth": MODES[mode]}))
+
+
+def test_identities_have_no_wildcard_action_at_all(prod: Synthesized) -> None:
+    actions = [each.actions for each in permissions(prod.template) if each.kind == "AWS::IAM::Policy"]
+    assert actions
+    assert not [each for each in actions if "*" in each]
+
+
+@pytest.mark.parametrize(
+    ("kind", "statement"),
+    [
+        ("AWS::IAM::Policy", {"Action": "s3:*", "Resource": "arn:aws:s3:::pictures/uploads/x"}),
+        ("AWS::IAM::Policy", {"Action": "s3:GetObject", "Resource": "*"}),
+        ("AWS::IAM::Policy", {"Action": ["xray:PutTraceSegments", "sqs:SendMessage"], "Resource": "*"}),
+        ("AWS::KMS::Key", {"Principal": {"AWS": "*"}, "Action": "kms:Decrypt", "Resource": "*"}),
+    ],
+)
+def test_a_wildcard_that_nobody_gave_a_reason_for_is_found(kind: str, statement: dict[str, Any]) -> None:
+    document = {"Statement": {"Effect": "Allow", **statement}}
+    properties = {"KeyPolicy" if kind == "AWS::KMS::Key" else "PolicyDocument": document}
+    (found,) = permissions({"Resources": {"Some0123ABCD": {"Type": kind, "Properties": properties}}})
+    assert found.where == "Some"
+    assert found.reason is None
+
+
+def test_the_only_managed_policy_is_that_of_the_accounts_log_role(prod: Synthesized) -> None:
+    (managed,) = (each.resources for each in permissions(prod.template) if each.actions == "(managed policy)")
+    assert managed.endswith(":policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs")
+
+
+def test_the_page_lists_the_permissions_as_generated(prod: Synthesized) -> None:
+    """If this fails: python -m infra.policies."""
+    page = PAGE.read_text(encoding="utf-8")
+    assert page.count(BEGIN) == page.count(END) == 1
+    assert written(page, permissions(prod.template)) == page
+
+
+def test_every_test_that_the_page_names_exists() -> None:
+    known = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    named = set(re.findall(r"`(test_\w+)`", PAGE.read_text(encoding="utf-8")))
+    assert len(named) > 20
+    assert named - known == set()

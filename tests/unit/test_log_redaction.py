@@ -1,0 +1,104 @@
+"""No picture, key, token, file name or signed address gets into a log line, a metric or an answer, whatever happens."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from events import Context, base64_of, form_body, http, json_body, rest
+from fakes import Broken, FakeS3, make_app
+from loupe.classifier import Classifier
+from loupe.errors import UrlUnreachable
+from pictures import jpeg, noise
+
+PICTURE = jpeg(noise(64, 64))
+BROKEN = PICTURE[: len(PICTURE) // 2]
+HEADERS = {
+    "X-Api-Key": "hush-api-key",
+    "Authorization": "Bearer hush-token",
+    "Cookie": "session=hush-cookie",
+    "X-Forwarded-For": "203.0.113.77",
+}
+SIGNED = "https://pictures.example/a/b.jpg?X-Amz-Signature=hush-signature&X-Amz-Credential=hush-credential"
+WITH_PASSWORD = "https://hush-user:hush-password@pictures.example/a.jpg"
+REQUESTS: dict[str, dict[str, Any]] = {
+    "bytes": {"body": PICTURE, "headers": {"Content-Type": "image/jpeg"}},
+    "half a picture": {"body": BROKEN, "headers": {"Content-Type": "image/jpeg"}},
+    "no picture": {"body": b"hush-text " * 50, "headers": {"Content-Type": "image/jpeg"}},
+    "base64": json_body({"image": base64_of(PICTURE)}),
+    "bad base64": json_body({"image": "hush-text!" + base64_of(PICTURE)}),
+    "form": form_body(("image", PICTURE, "hush-name.jpg", "image/jpeg")),
+    "form with text": form_body(
+        ("image", b"hush-text", "hush-name.jpg", "image/jpeg"), ("top", b"hush-top", None, None)
+    ),
+    "broken form": {"body": b"--XyZ\r\nhush-part", "headers": {"Content-Type": "multipart/form-data; boundary=XyZ"}},
+    "no JSON": {"body": '{"image": "hush-text', "headers": {"Content-Type": "application/json"}},
+    "an unknown type": {"body": b"hush-text", "headers": {"Content-Type": "text/hush-type"}},
+    "signed URL": json_body({"url": SIGNED}),
+    "URL that cannot be reached": json_body({"url": SIGNED.replace("pictures", "down")}),
+    "URL with a password": json_body({"url": WITH_PASSWORD}),
+    "S3": json_body({"s3": {"bucket": "hush-bucket", "key": "hush-key.jpg", "versionId": "hush-version"}}),
+    "batch": {
+        **json_body({"items": [{"image": base64_of(PICTURE)}, {"url": SIGNED}, {"image": base64_of(BROKEN)}]}),
+        "path": "/v1/classify/batch",
+    },
+    "query": {
+        "body": PICTURE,
+        "headers": {"Content-Type": "image/jpeg"},
+        "query": {"token": "hush-query"},
+    },
+}  # fmt: skip
+
+
+def secrets() -> list[str]:
+    # Any run of the picture's bytes, as text would show it: base64 from the start, hexadecimal, Python's own.
+    return [base64.b64encode(PICTURE[:30]).decode(), PICTURE[40:60].hex(), repr(PICTURE[60:90])[2:-1], "203.0.113.77"]
+
+
+def assert_silent(capfd: pytest.CaptureFixture[str], answer: Any) -> None:
+    told = capfd.readouterr()
+    assert '"request_id"' in told.out  # there is a line, and it tells nothing
+    text = told.out + told.err + json.dumps(answer)
+    assert "hush-" not in text, text[max(0, text.index("hush-") - 80) :][:160]
+    assert not [secret for secret in secrets() if secret in text]
+
+
+@pytest.mark.parametrize("make", [rest, http])
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_request_leaves_nothing_private(
+    name: str, make: Any, classifier: Classifier, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pages: dict[str, Any] = {SIGNED: PICTURE, SIGNED.replace("pictures", "down"): UrlUnreachable("It is down.")}
+    app = make_app(classifier, pages=pages, s3=FakeS3({}))
+    asked = REQUESTS[name]
+    event = make(**{**asked, "headers": {**HEADERS, **asked["headers"]}})
+    assert_silent(capfd, app.http(event, Context()))
+
+
+@pytest.mark.parametrize("source", ["image", "url", "s3"])
+def test_a_direct_invocation_leaves_nothing_private(
+    source: str, classifier: Classifier, capfd: pytest.CaptureFixture[str]
+) -> None:
+    values: dict[str, Any] = {
+        "image": base64_of(BROKEN), "url": WITH_PASSWORD, "s3": {"bucket": "hush-bucket", "key": "hush-key"},
+    }  # fmt: skip
+    assert_silent(capfd, make_app(classifier).direct({source: values[source]}, Context()))
+
+
+def test_a_crash_shows_its_trace_and_no_request(classifier: Classifier, capfd: pytest.CaptureFixture[str]) -> None:
+    app = make_app(classifier, sources=Broken(RuntimeError("what nobody foresaw")))
+    event = rest(**{**json_body({"url": SIGNED}), "headers": {**HEADERS, "Content-Type": "application/json"}})
+    answer = app.http(event, Context())
+    out = capfd.readouterr().out
+    assert answer["statusCode"] == 500
+    assert "what nobody foresaw" in out  # in the log, for us
+    assert "what nobody foresaw" not in json.dumps(answer)
+    assert "hush-" not in out + json.dumps(answer)
+
+
+def test_the_secrets_are_looked_for_as_they_would_show() -> None:
+    """The check itself would find them."""
+    text = base64_of(PICTURE) + PICTURE.hex() + repr(PICTURE) + json.dumps(HEADERS)
+    assert all(secret in text for secret in secrets())
