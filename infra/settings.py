@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from infra.settings_auth import AuthSettings
 from infra.settings_base import Section, text
+from infra.settings_firewall import FirewallSettings
 from infra.settings_protection import ProtectionSettings
 from infra.settings_scaling import ScalingSettings
 
@@ -175,6 +176,7 @@ class Settings(Section):
     inputs: InputSettings = InputSettings()
     api: ApiSettings = ApiSettings()
     auth: AuthSettings = AuthSettings()
+    firewall: FirewallSettings = FirewallSettings()
     alarms: AlarmSettings = AlarmSettings()
     scaling: ScalingSettings = ScalingSettings()
     protection: ProtectionSettings = ProtectionSettings()
@@ -201,6 +203,10 @@ class Settings(Section):
         self._check_scaling()
         if refused := self.auth.refused(self.environment, self.api.rate_limit):
             raise ValueError(refused)
+        if self.firewall.enabled and self.local:
+            raise ValueError("firewall.enabled is not carried by the local cloud; leave it out there")
+        if self.firewall.requests_per_key is not None and self.auth.mode != "api-key":
+            raise ValueError("firewall.requests_per_key belongs to auth.mode 'api-key': in others there are no keys")
         untagged = [key for key in self.protection.required_tags if not self.tags.get(key)]
         if untagged:
             raise ValueError(f"tags has no {untagged[0]!r}, which protection.required_tags asks for")

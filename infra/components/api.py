@@ -28,7 +28,6 @@ _STAGE_REASONS = {
     "ExecutionLoggingEnabled": "The access log and the function's own tell of every request. Execution logs go to a "
     "group that API Gateway makes, without retention or key, and at their full level hold bodies and keys.",
     "SSLEnabled": "A client certificate shows the gateway to HTTP backends; this one invokes a function, by IAM.",
-    "AssociatedWithWAF": "The firewall is built apart from the stage (firewall.enabled) and off by this setting.",
 }
 
 
@@ -159,12 +158,6 @@ class ClassifierApi(Construct):
             "AwsSolutions-APIG6",
             "Execution logs need a role for the whole account and repeat headers, keys among them. The access log and "
             "the function's log tell the same by request id.",
-        )
-        acknowledge(
-            stage,
-            "AwsSolutions-APIG3",
-            "Stage and usage plan throttle, and reserved concurrency caps the cost; rules that inspect bodies see only "
-            "the first 16 KB of a picture.",
         )
 
     def _add_response(self, name: str, status: int, template: str, headers: Mapping[str, str]) -> None:

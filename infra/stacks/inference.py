@@ -8,15 +8,20 @@ import aws_cdk as cdk
 from constructs import Construct
 
 from infra.cards import ModelCard
+from infra.components.acknowledge import acknowledge
 from infra.components.api import ClassifierApi
 from infra.components.auth import Callers
 from infra.components.classifier_function import ClassifierFunction, retention
 from infra.components.data_key import data_key
+from infra.components.firewall import Firewall
 from infra.components.jwt_authorizer import JwtAuthorizer
 from infra.components.monitoring import Monitoring
 from infra.components.scaling import scale
 from infra.contract import read_contract
 from infra.settings import PROJECT_ROOT, Settings
+
+# Where a body is a picture, or several as base64.
+PICTURE_PATHS = ("/v1/classify", "/v1/classify/batch")
 
 
 class InferenceStack(cdk.Stack):
@@ -84,6 +89,25 @@ class InferenceStack(cdk.Stack):
             removal_policy=removal_policy,
             contract=read_contract(PROJECT_ROOT / "docs" / "openapi.json"),
         )
+        if settings.firewall.enabled:
+            Firewall(
+                self,
+                "Firewall",
+                environment=settings.environment,
+                settings=settings.firewall,
+                stage=api.api.deployment_stage,
+                picture_paths=PICTURE_PATHS,
+                keyed=settings.auth.mode == "api-key",
+                encryption_key=encryption_key,
+                log_retention=retention(settings.function.log_retention_days),
+                removal_policy=removal_policy,
+            )
+        else:
+            acknowledge(
+                api.api.deployment_stage,
+                "AwsSolutions-APIG3",
+                "firewall.enabled is off: stage and usage plans throttle, and reserved concurrency caps the cost.",
+            )
         monitoring = Monitoring(
             self,
             "Monitoring",

@@ -1,0 +1,246 @@
+"""AWS WAF in front of the API's stage: AWS's rules, rates, countries and networks, so that pictures still pass."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_wafv2 as wafv2
+from constructs import Construct
+
+from infra.settings_firewall import FirewallSettings
+
+# Rules that look at bodies, by the managed group that has them, and the labels with which they mark what they match
+# ("Baseline rule groups" in the WAF developer guide). To them a picture is too large, and by chance an attack.
+BODY_RULES = {
+    "AWSManagedRulesKnownBadInputsRuleSet": {
+        rule: f"awswaf:managed:aws:known-bad-inputs:{rule.removesuffix('_BODY')}_Body"
+        for rule in ("JavaDeserializationRCE_BODY", "Log4JRCE_BODY", "ReactJSRCE_BODY")
+    },
+    "AWSManagedRulesCommonRuleSet": {
+        rule: f"awswaf:managed:aws:core-rule-set:{rule.removesuffix('_BODY')}_Body"
+        for rule in (
+            "SizeRestrictions_BODY", "EC2MetaDataSSRF_BODY", "GenericLFI_BODY", "GenericRFI_BODY",
+            "CrossSiteScripting_BODY",
+        )
+    },
+}  # fmt: skip
+_REPUTATION = "AWSManagedRulesAmazonIpReputationList"
+_KEY_HEADER = "x-api-key"
+_NOT_LOGGED = (_KEY_HEADER, "authorization", "cookie")
+_AS_IT_IS = wafv2.CfnWebACL.TextTransformationProperty(priority=0, type="NONE")
+
+
+class Firewall(Construct):
+    """Web ACL, its association with a stage, and its log of what was blocked.
+
+    Parameters
+    ----------
+    picture_paths
+        Ends of the paths whose bodies are pictures: there the managed rules for bodies only count.
+    keyed
+        Whether callers send API keys: only then can there be a rate for each.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        environment: str,
+        settings: FirewallSettings,
+        stage: apigateway.Stage,
+        picture_paths: Sequence[str],
+        keyed: bool,
+        encryption_key: kms.IKey | None,
+        log_retention: logs.RetentionDays,
+        removal_policy: cdk.RemovalPolicy,
+    ) -> None:
+        super().__init__(scope, id)
+        self._environment, self._settings = environment, settings
+        self._rules: list[wafv2.CfnWebACL.RuleProperty] = []
+        self._add_networks()
+        self._add_countries()
+        self._add_managed(_REPUTATION, {})
+        self._add_rates(keyed=keyed)
+        for group, rules in BODY_RULES.items():
+            self._add_managed(group, rules)
+        self._add_bodies_elsewhere(picture_paths)
+        self.web_acl = wafv2.CfnWebACL(
+            self,
+            "WebAcl",
+            name=f"loupe-{environment}",
+            description="In front of the API: pictures pass, attacks and floods do not",
+            scope="REGIONAL",
+            default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
+            rules=self._rules,
+            visibility_config=self._visible("All"),
+        )
+        wafv2.CfnWebACLAssociation(self, "Association", resource_arn=stage.stage_arn, web_acl_arn=self.web_acl.attr_arn)
+        self._log(encryption_key, log_retention, removal_policy)
+
+    def _add_networks(self) -> None:
+        block, allow = wafv2.CfnWebACL.RuleActionProperty(block={}), wafv2.CfnWebACL.RuleActionProperty(allow={})
+        for name, networks, action in (
+            ("BlockedNetworks", self._settings.blocked_networks, block),
+            ("TrustedNetworks", self._settings.trusted_networks, allow),
+        ):
+            for version in (4, 6):
+                addresses = [each for each in networks if ipaddress.ip_network(each).version == version]
+                if addresses:
+                    addresses_of = wafv2.CfnIPSet(
+                        self,
+                        f"{name}{version}",
+                        name=f"loupe-{self._environment}-{name}{version}",
+                        scope="REGIONAL",
+                        ip_address_version=f"IPV{version}",
+                        addresses=addresses,
+                    )
+                    reference = wafv2.CfnWebACL.IPSetReferenceStatementProperty(arn=addresses_of.attr_arn)
+                    self._add(f"{name}{version}", action=action, ip_set_reference_statement=reference)
+
+    def _add_countries(self) -> None:
+        def among(countries: Sequence[str]) -> wafv2.CfnWebACL.GeoMatchStatementProperty:
+            return wafv2.CfnWebACL.GeoMatchStatementProperty(country_codes=list(countries))
+
+        if self._settings.blocked_countries:
+            self._add("Countries", geo_match_statement=among(self._settings.blocked_countries))
+        elif self._settings.allowed_countries:
+            inside = wafv2.CfnWebACL.StatementProperty(geo_match_statement=among(self._settings.allowed_countries))
+            self._add("Countries", not_statement=wafv2.CfnWebACL.NotStatementProperty(statement=inside))
+
+    def _add_rates(self, *, keyed: bool) -> None:
+        settings = self._settings
+        self._add(
+            "RateByAddress",
+            rate_based_statement=wafv2.CfnWebACL.RateBasedStatementProperty(
+                limit=settings.requests_per_address,
+                evaluation_window_sec=settings.window_seconds,
+                aggregate_key_type="IP",
+            ),
+        )
+        if keyed:
+            header = wafv2.CfnWebACL.RateLimitHeaderProperty(name=_KEY_HEADER, text_transformations=[_AS_IT_IS])
+            self._add(
+                "RateByKey",
+                rate_based_statement=wafv2.CfnWebACL.RateBasedStatementProperty(
+                    limit=settings.requests_per_key or settings.requests_per_address,
+                    evaluation_window_sec=settings.window_seconds,
+                    aggregate_key_type="CUSTOM_KEYS",
+                    custom_keys=[wafv2.CfnWebACL.RateBasedStatementCustomKeyProperty(header=header)],
+                ),
+            )
+
+    def _add_managed(self, group: str, counted: dict[str, str]) -> None:
+        count = wafv2.CfnWebACL.RuleActionProperty(count={})
+        statement = wafv2.CfnWebACL.ManagedRuleGroupStatementProperty(
+            vendor_name="AWS",
+            name=group,
+            rule_action_overrides=[
+                wafv2.CfnWebACL.RuleActionOverrideProperty(name=rule, action_to_use=count) for rule in counted
+            ]
+            or None,
+        )
+        name = group.removeprefix("AWSManagedRules").removesuffix("RuleSet")
+        self._rules.append(
+            wafv2.CfnWebACL.RuleProperty(
+                name=name,
+                priority=len(self._rules),
+                override_action=wafv2.CfnWebACL.OverrideActionProperty(none={}),
+                statement=wafv2.CfnWebACL.StatementProperty(managed_rule_group_statement=statement),
+                visibility_config=self._visible(name),
+            )
+        )
+
+    def _add_bodies_elsewhere(self, picture_paths: Sequence[str]) -> None:
+        """Block what the counted rules have marked, where bodies are no pictures."""
+        statement = wafv2.CfnWebACL.StatementProperty
+        marked = [
+            statement(label_match_statement=wafv2.CfnWebACL.LabelMatchStatementProperty(scope="LABEL", key=label))
+            for rules in BODY_RULES.values()
+            for label in rules.values()
+        ]
+        # The end of the path: WAF sees the stage before it, and behind a domain of one's own it does not.
+        pictures = [
+            statement(
+                byte_match_statement=wafv2.CfnWebACL.ByteMatchStatementProperty(
+                    field_to_match=wafv2.CfnWebACL.FieldToMatchProperty(uri_path={}),
+                    positional_constraint="ENDS_WITH",
+                    search_string=path,
+                    text_transformations=[_AS_IT_IS],
+                )
+            )
+            for path in picture_paths
+        ]
+        to_pictures = statement(or_statement=wafv2.CfnWebACL.OrStatementProperty(statements=pictures))
+        elsewhere = statement(not_statement=wafv2.CfnWebACL.NotStatementProperty(statement=to_pictures))
+        of_a_body = statement(or_statement=wafv2.CfnWebACL.OrStatementProperty(statements=marked))
+        self._add(
+            "BodiesElsewhere",
+            and_statement=wafv2.CfnWebACL.AndStatementProperty(statements=[of_a_body, elsewhere]),
+        )
+
+    def _add(self, name: str, *, action: wafv2.CfnWebACL.RuleActionProperty | None = None, **statement: Any) -> None:
+        self._rules.append(
+            wafv2.CfnWebACL.RuleProperty(
+                name=name,
+                priority=len(self._rules),
+                action=action or wafv2.CfnWebACL.RuleActionProperty(block={}),
+                statement=wafv2.CfnWebACL.StatementProperty(**statement),
+                visibility_config=self._visible(name),
+            )
+        )
+
+    def _visible(self, name: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:
+        return wafv2.CfnWebACL.VisibilityConfigProperty(
+            cloud_watch_metrics_enabled=True,
+            metric_name=f"loupe-{self._environment}-{name}",
+            # Samples are requests with their headers, keys among them, for anybody who may look at the console.
+            sampled_requests_enabled=False,
+        )
+
+    def _log(
+        self, encryption_key: kms.IKey | None, retention: logs.RetentionDays, removal_policy: cdk.RemovalPolicy
+    ) -> None:
+        stack = cdk.Stack.of(self)
+        # WAF writes only to groups of this prefix.
+        name = f"aws-waf-logs-loupe-{self._environment}"
+        group = logs.LogGroup(
+            self,
+            "Log",
+            log_group_name=name,
+            encryption_key=encryption_key,
+            retention=retention,
+            removal_policy=removal_policy,
+        )
+        blocked = {"ActionCondition": {"Action": "BLOCK"}}
+        configuration = wafv2.CfnLoggingConfiguration(
+            self,
+            "Logging",
+            resource_arn=self.web_acl.attr_arn,
+            # Without the ":*" that the group's own ARN ends with.
+            log_destination_configs=[
+                stack.format_arn(
+                    service="logs",
+                    resource="log-group",
+                    resource_name=name,
+                    arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+                )
+            ],
+            redacted_fields=[
+                wafv2.CfnLoggingConfiguration.FieldToMatchProperty(single_header={"Name": header})
+                for header in _NOT_LOGGED
+            ]
+            + [wafv2.CfnLoggingConfiguration.FieldToMatchProperty(query_string={})],
+            # What passed is in the API's access log.
+            logging_filter={
+                "DefaultBehavior": "DROP",
+                "Filters": [{"Behavior": "KEEP", "Requirement": "MEETS_ANY", "Conditions": [blocked]}],
+            },
+        )
+        configuration.node.add_dependency(group)

@@ -1,0 +1,273 @@
+"""The firewall lets pictures pass and nothing else that it should not: its rules, walked as WAF walks them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, Synthesized, context, synthesize
+
+from infra.settings import SettingsError, load_settings
+from infra.stacks.inference import PICTURE_PATHS
+
+MB = 1_000_000
+# "AWS managed rule groups list" and "Setting the capacity" of the WAF developer guide: capacity units by group,
+# and of the statements that stand here.
+CAPACITY = {
+    "AWSManagedRulesCommonRuleSet": 700,
+    "AWSManagedRulesKnownBadInputsRuleSet": 200,
+    "AWSManagedRulesAmazonIpReputationList": 25,
+}
+PREFIX = {
+    "AWSManagedRulesCommonRuleSet": "awswaf:managed:aws:core-rule-set:",
+    "AWSManagedRulesKnownBadInputsRuleSet": "awswaf:managed:aws:known-bad-inputs:",
+}
+
+
+@dataclass
+class Request:
+    """What a rule may look at."""
+
+    path: str = "/live/v1/classify"
+    body: bytes = b""
+    country: str = "DE"
+    address: str = "203.0.113.5"
+    recent: int = 0
+    key: str | None = "some-key"
+    labels: set[str] = field(default_factory=set)
+
+
+def managed(group: str, request: Request) -> list[tuple[str, str]]:
+    """Rules of a managed group that match, with their labels; of each kind, the ones that meet pictures and attacks."""
+    if group == "AWSManagedRulesCommonRuleSet":
+        found = {
+            "SizeRestrictions_BODY": (len(request.body) > 8 * 1024, "SizeRestrictions_Body"),
+            "CrossSiteScripting_BODY": (b"<script>" in request.body[: 16 * 1024], "CrossSiteScripting_Body"),
+            "EC2MetaDataSSRF_BODY": (b"169.254.169.254" in request.body[: 16 * 1024], "EC2MetaDataSSRF_Body"),
+            "RestrictedExtensions_URIPATH": (request.path.endswith(".bak"), "RestrictedExtensions_URIPath"),
+        }
+    elif group == "AWSManagedRulesKnownBadInputsRuleSet":
+        found = {
+            "Log4JRCE_BODY": (b"${jndi:" in request.body[: 16 * 1024], "Log4JRCE_Body"),
+            "ExploitablePaths_URIPATH": (request.path.endswith("/.git/config"), "ExploitablePaths_URIPath"),
+        }
+    else:
+        return []
+    return [(rule, PREFIX[group] + label) for rule, (matches, label) in found.items() if matches]
+
+
+def verdict(properties: dict[str, Any], request: Request) -> str:
+    """``Allow``, or the name of the rule that blocks."""
+    request = replace(request, labels=set())
+    for rule in sorted(properties["Rules"], key=lambda each: each["Priority"]):
+        statement = rule["Statement"]
+        if "ManagedRuleGroupStatement" in statement:
+            assert rule["OverrideAction"] == {"None": {}}
+            group = statement["ManagedRuleGroupStatement"]
+            overrides = {each["Name"]: each["ActionToUse"] for each in group.get("RuleActionOverrides", [])}
+            for name, label in managed(group["Name"], request):
+                request.labels.add(label)
+                if overrides.get(name, {"Block": {}}) == {"Block": {}}:
+                    return f"{rule['Name']}/{name}"
+        elif matches(statement, request):
+            (action,) = rule["Action"]
+            return "Allow" if action == "Allow" else rule["Name"]
+    assert properties["DefaultAction"] == {"Allow": {}}
+    return "Allow"
+
+
+def matches(statement: dict[str, Any], request: Request) -> bool:
+    ((kind, content),) = statement.items()
+    if kind == "AndStatement":
+        return all(matches(each, request) for each in content["Statements"])
+    if kind == "OrStatement":
+        return any(matches(each, request) for each in content["Statements"])
+    if kind == "NotStatement":
+        return not matches(content["Statement"], request)
+    if kind == "LabelMatchStatement":
+        return content["Key"] in request.labels
+    if kind == "GeoMatchStatement":
+        return request.country in content["CountryCodes"]
+    if kind == "ByteMatchStatement":
+        assert content["FieldToMatch"] == {"UriPath": {}}
+        assert content["PositionalConstraint"] == "ENDS_WITH"
+        return request.path.endswith(content["SearchString"])
+    if kind == "RateBasedStatement":
+        counted = content["AggregateKeyType"] == "IP" or request.key is not None
+        return counted and request.recent > content["Limit"]
+    raise AssertionError(f"the test does not know {kind}")
+
+
+@pytest.fixture(scope="module")
+def web_acl(prod: Synthesized) -> dict[str, Any]:
+    return prod.only("AWS::WAFv2::WebACL")
+
+
+@pytest.mark.parametrize("stage", ["/live", ""])
+@pytest.mark.parametrize("path", PICTURE_PATHS)
+def test_a_picture_of_3_mb_passes_whatever_its_bytes_look_like(web_acl: dict[str, Any], stage: str, path: str) -> None:
+    for start in (b"\xff\xd8", b"<script>", b"${jndi:ldap", b'{"url": "http://169.254.169.254"}'):
+        picture = Request(path=stage + path, body=start.ljust(3 * MB, b"\0"))
+        assert verdict(web_acl, picture) == "Allow"
+
+
+def test_without_the_overrides_every_picture_would_be_blocked(web_acl: dict[str, Any]) -> None:
+    """What AWS's rules are by themselves, and why they are not taken as they are."""
+    bare = copy.deepcopy(web_acl)
+    for rule in bare["Rules"]:
+        rule["Statement"].get("ManagedRuleGroupStatement", {}).pop("RuleActionOverrides", None)
+    assert verdict(bare, Request(body=b"\xff\xd8".ljust(9 * 1024, b"\0"))) == "Common/SizeRestrictions_BODY"
+
+
+@pytest.mark.parametrize(
+    ("request_", "rule"),
+    [
+        (Request(path="/live/v1/uploads", body=b"\0" * 3 * MB), "BodiesElsewhere"),
+        (Request(path="/live/v1/uploads", body=b'{"a": "<script>"}'), "BodiesElsewhere"),
+        (Request(path="/live/v1/health", body=b"${jndi:ldap://x}"), "BodiesElsewhere"),
+        (Request(path="/live/v1/uploads", body=b"{}"), "Allow"),
+        (Request(path="/live/v1/health"), "Allow"),
+        (Request(path="/live/.git/config"), "KnownBadInputs/ExploitablePaths_URIPATH"),
+        (Request(path="/live/v1/classify.bak", body=b"\xff\xd8"), "Common/RestrictedExtensions_URIPATH"),
+        (Request(recent=3_000), "Allow"),
+        (Request(recent=3_001), "RateByAddress"),
+    ],
+)
+def test_what_is_no_picture_is_judged_by_all_rules(web_acl: dict[str, Any], request_: Request, rule: str) -> None:
+    assert verdict(web_acl, request_) == rule
+
+
+def test_a_key_has_a_rate_of_its_own(tmp_path: Path) -> None:
+    built = synthesize(tmp_path, "prod", {"firewall": {"requests_per_address": 9_000, "requests_per_key": 50}})
+    acl = built.only("AWS::WAFv2::WebACL")
+    assert verdict(acl, Request(recent=51)) == "RateByKey"
+    assert verdict(acl, Request(recent=51, key=None)) == "Allow"
+    (rate,) = (each["Statement"]["RateBasedStatement"] for each in acl["Rules"] if each["Name"] == "RateByKey")
+    assert [key["Header"]["Name"] for key in rate["CustomKeys"]] == ["x-api-key"]
+    assert rate["EvaluationWindowSec"] == 300
+
+
+def test_without_keys_there_is_no_rate_for_each(tmp_path: Path) -> None:
+    built = synthesize(tmp_path, "prod", {"auth": {"mode": "iam"}})
+    assert "RateByKey" not in [each["Name"] for each in built.only("AWS::WAFv2::WebACL")["Rules"]]
+
+
+def test_countries_and_networks(tmp_path: Path) -> None:
+    built = synthesize(
+        tmp_path,
+        "prod",
+        {"firewall": {
+            "allowed_countries": ["DE", "FR"], "trusted_networks": ["198.51.100.0/24", "2001:db8::/32"],
+            "blocked_networks": ["192.0.2.7/32"],
+        }},
+    )  # fmt: skip
+    acl = built.only("AWS::WAFv2::WebACL")
+    names = [each["Name"] for each in sorted(acl["Rules"], key=lambda each: each["Priority"])]
+    assert names[:4] == ["BlockedNetworks4", "TrustedNetworks4", "TrustedNetworks6", "Countries"]
+    actions = {each["Name"]: each.get("Action") for each in acl["Rules"]}
+    assert actions["BlockedNetworks4"] == {"Block": {}}
+    assert actions["TrustedNetworks6"] == {"Allow": {}}
+    sets = {
+        each["Properties"]["Name"]: (each["Properties"]["IPAddressVersion"], each["Properties"]["Addresses"])
+        for each in built.resources("AWS::WAFv2::IPSet").values()
+    }
+    assert sets == {
+        "loupe-prod-BlockedNetworks4": ("IPV4", ["192.0.2.7/32"]),
+        "loupe-prod-TrustedNetworks4": ("IPV4", ["198.51.100.0/24"]),
+        "loupe-prod-TrustedNetworks6": ("IPV6", ["2001:db8::/32"]),
+    }
+    without_sets = {
+        "DefaultAction": acl["DefaultAction"],
+        "Rules": [r for r in acl["Rules"] if "Networks" not in r["Name"]],
+    }
+    assert verdict(without_sets, Request(country="FR")) == "Allow"
+    assert verdict(without_sets, Request(country="US")) == "Countries"
+
+
+def test_blocked_countries(tmp_path: Path) -> None:
+    built = synthesize(tmp_path, "prod", {"firewall": {"blocked_countries": ["XX"]}})
+    acl = built.only("AWS::WAFv2::WebACL")
+    assert verdict(acl, Request(country="XX")) == "Countries"
+    assert verdict(acl, Request(country="DE")) == "Allow"
+
+
+def test_it_stands_before_the_stage(prod: Synthesized) -> None:
+    association = prod.only("AWS::WAFv2::WebACLAssociation")
+    (stage,) = prod.resources("AWS::ApiGateway::Stage")
+    assert {"Ref": stage} in association["ResourceArn"]["Fn::Join"][1]
+    (acl,) = prod.resources("AWS::WAFv2::WebACL")
+    assert association["WebACLArn"] == {"Fn::GetAtt": [acl, "Arn"]}
+
+
+def test_its_capacity_stays_within_what_is_not_paid_extra(web_acl: dict[str, Any]) -> None:
+    assert sum(units(each["Statement"]) for each in web_acl["Rules"]) <= 1_500
+
+
+def units(statement: dict[str, Any]) -> int:
+    ((kind, content),) = statement.items()
+    if kind == "ManagedRuleGroupStatement":
+        return CAPACITY[content["Name"]]
+    if kind in ("AndStatement", "OrStatement"):
+        return sum(map(units, content["Statements"]))
+    if kind == "NotStatement":
+        return units(content["Statement"])
+    return {"RateBasedStatement": 2 + 30 * len(content.get("CustomKeys", [])), "ByteMatchStatement": 2}.get(kind, 1)
+
+
+def test_keys_tokens_and_queries_stay_out_of_its_log(prod: Synthesized) -> None:
+    logging = prod.only("AWS::WAFv2::LoggingConfiguration")
+    redacted = logging["RedactedFields"]
+    assert {each["SingleHeader"]["Name"] for each in redacted if "SingleHeader" in each} == {
+        "x-api-key", "authorization", "cookie",
+    }  # fmt: skip
+    assert {"QueryString": {}} in redacted
+    assert logging["LoggingFilter"]["DefaultBehavior"] == "DROP"
+    (destination,) = logging["LogDestinationConfigs"]
+    assert destination["Fn::Join"][1][-1] == ":log-group:aws-waf-logs-loupe-prod"
+    groups = [each["Properties"] for each in prod.resources("AWS::Logs::LogGroup").values()]
+    (group,) = (each for each in groups if each.get("LogGroupName") == "aws-waf-logs-loupe-prod")
+    assert group["RetentionInDays"] == 180
+    for each in web_acl_rules(prod):
+        assert each["VisibilityConfig"]["CloudWatchMetricsEnabled"] is True
+        assert each["VisibilityConfig"]["SampledRequestsEnabled"] is False
+
+
+def web_acl_rules(built: Synthesized) -> list[dict[str, Any]]:
+    return built.only("AWS::WAFv2::WebACL")["Rules"]
+
+
+def test_the_paths_of_pictures_are_those_of_the_contract() -> None:
+    contract = json.loads((ROOT / "docs" / "openapi.json").read_text())
+    for path in PICTURE_PATHS:
+        assert "post" in contract["paths"][path]
+
+
+def test_dev_has_none(tmp_path: Path) -> None:
+    assert synthesize(tmp_path, "dev").resources("AWS::WAFv2::WebACL") == {}
+
+
+@pytest.mark.parametrize(
+    ("environment", "patch", "sentence"),
+    [
+        ("local", {"enabled": True}, "firewall.enabled is not carried by the local cloud"),
+        ("dev", {"requests_per_address": 100}, "requests_per_address belongs to a firewall that is enabled"),
+        ("prod", {"requests_per_address": 9}, "firewall.requests_per_address: .*greater than or equal to 10"),
+        ("prod", {"window_seconds": 90}, "firewall.window_seconds: .*60, 120, 300 or 600"),
+        ("prod", {"allowed_countries": ["DE"], "blocked_countries": ["FR"]}, "exclude each other"),
+        ("prod", {"allowed_countries": ["Germany"]}, r"allowed_countries.0: must be a country's two letters"),
+        ("prod", {"blocked_networks": ["10.0.0.1/8"]}, r"blocked_networks.0: must be a network.*has host bits set"),
+        ("prod", {"trusted_networks": ["0.0.0.0/0"]}, r"trusted_networks.0: 0.0.0.0/0 is every address"),
+    ],
+)
+def test_wrong_firewalls_are_refused_with_a_sentence(environment: str, patch: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        load_settings(context(), environment, {"firewall": patch})
+
+
+def test_a_rate_for_keys_needs_keys() -> None:
+    with pytest.raises(SettingsError, match=r"firewall\.requests_per_key belongs to auth.mode 'api-key'"):
+        load_settings(context(), "prod", {"auth": {"mode": "iam"}, "firewall": {"requests_per_key": 100}})
