@@ -14,7 +14,7 @@ CDK := node_modules/.bin/cdk -c env=$(ENV)
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  ENV=dev|prod|local chooses the environment of synth, diff, deploy and destroy; IMAGE=path is for demo."
+	@echo "  ENV=dev|staging|prod|local chooses the environment of synth, diff, deploy and destroy; IMAGE=path is for demo."
 
 setup: ## Set up everything in .venv, node_modules and .local (the other commands do it themselves)
 	@python=$$(./scripts/find-python.sh) && "$$python" scripts/bootstrap.py

@@ -33,8 +33,8 @@ def build(app: cdk.App) -> Settings:
         settings=settings,
         card=card,
         env=cdk.Environment(account=settings.account, region=settings.region),
-        # The bootstrap roles mean nothing to an emulator that enforces IAM.
         termination_protection=settings.protection.termination_protection,
+        # The bootstrap roles mean nothing to an emulator that enforces IAM.
         synthesizer=cdk.CliCredentialsStackSynthesizer() if settings.local else None,
         description=f"Loupe: {card.name} {card.version} as an HTTPS endpoint ({settings.environment})",
     )

@@ -17,6 +17,7 @@ BEGIN, END = "<!-- policies: begin -->", "<!-- policies: end -->"
 _DOCUMENTS = {
     "AWS::IAM::Role": "AssumeRolePolicyDocument",
     "AWS::IAM::Policy": "PolicyDocument",
+    "AWS::IAM::ManagedPolicy": "PolicyDocument",
     "AWS::S3::BucketPolicy": "PolicyDocument",
     "AWS::SNS::TopicPolicy": "PolicyDocument",
     "AWS::SecretsManager::ResourcePolicy": "ResourcePolicy",
@@ -37,6 +38,11 @@ REASONS: tuple[tuple[str, str, str], ...] = (
     ),
     ("AWS::KMS::Key", r"Service: [^*]* \*", "in a key's policy, `*` is this key"),
     ("AWS::IAM::Policy", r"xray:PutTelemetryRecords, xray:PutTraceSegments \*", "X-Ray's two actions take no resource"),
+    (
+        "AWS::IAM::Policy",
+        r"s3:GetObject, s3:GetObjectVersion (arn:<Partition>:s3:::[a-z0-9.-]+/([^*, ]+/)*\*(, )?)+",
+        "inputs.s3.locations names these buckets or prefixes",
+    ),
     ("AWS::IAM::Policy", r"s3:GetObject, s3:PutObject <[^>]*Uploads[^>]*>/uploads/\*", "each upload has a random key"),
 )
 _HASH = re.compile(r"[0-9A-F]{8}$")
@@ -69,9 +75,11 @@ def permissions(template: Mapping[str, Any]) -> list[Permission]:
     found = []
     for name, resource in sorted(template["Resources"].items()):
         properties = resource.get("Properties", {})
-        document = properties.get(_DOCUMENTS.get(resource["Type"], ""), {})
         kind, where = resource["Type"], _plain(name)
-        found += [_permission(kind, where, statement) for statement in _list(document.get("Statement", []))]
+        documents = [properties.get(_DOCUMENTS.get(kind, ""), {})]
+        documents += [inline["PolicyDocument"] for inline in properties.get("Policies", []) if kind == "AWS::IAM::Role"]
+        for document in documents:
+            found += [_permission(kind, where, statement) for statement in _list(document.get("Statement", []))]
         found += [
             Permission(kind, where, "Allow", "", "(managed policy)", _text(managed), "", "")
             for managed in properties.get("ManagedPolicyArns", [])

@@ -33,6 +33,31 @@ def test_nor_has_one_in_another_way_to_call(mode: str, tmp_path: Path) -> None:
     assert_no_unreasoned_wildcard(synthesize(tmp_path, "prod", {"auth": MODES[mode]}))
 
 
+def test_nor_has_a_role_that_may_read_pictures_in_s3(tmp_path: Path) -> None:
+    patch = {"inputs": {"s3": {"locations": ["pictures", "archive/2026/a/"]}}}
+    built = synthesize(tmp_path, "prod", patch)
+    assert_no_unreasoned_wildcard(built)
+    assert any("arn:<Partition>:s3:::archive/2026/a/*" in each.resources for each in permissions(built.template))
+
+
+def test_every_statement_of_a_template_is_read(synthesized: Synthesized) -> None:
+    """Whatever kind of resource it stands in: a kind that is not known here would pass unread."""
+
+    def statements(value: Any) -> int:
+        if isinstance(value, list):
+            return sum(map(statements, value))
+        if not isinstance(value, dict):
+            return 0
+        # (A firewall's rules have statements, too, but of no effect.)
+        return ("Effect" in value) + sum(map(statements, value.values()))
+
+    read = [
+        each for each in permissions(synthesized.template)
+        if each.kind != "AWS::Lambda::Permission" and each.actions != "(managed policy)"
+    ]  # fmt: skip
+    assert len(read) == statements(synthesized.template["Resources"]) > 5
+
+
 def test_identities_have_no_wildcard_action_at_all(prod: Synthesized) -> None:
     actions = [each.actions for each in permissions(prod.template) if each.kind == "AWS::IAM::Policy"]
     assert actions
@@ -45,6 +70,8 @@ def test_identities_have_no_wildcard_action_at_all(prod: Synthesized) -> None:
         ("AWS::IAM::Policy", {"Action": "s3:*", "Resource": "arn:aws:s3:::pictures/uploads/x"}),
         ("AWS::IAM::Policy", {"Action": "s3:GetObject", "Resource": "*"}),
         ("AWS::IAM::Policy", {"Action": ["xray:PutTraceSegments", "sqs:SendMessage"], "Resource": "*"}),
+        ("AWS::IAM::Policy", {"Action": ["s3:GetObject", "s3:GetObjectVersion"], "Resource": "arn:aws:s3:::*"}),
+        ("AWS::IAM::ManagedPolicy", {"Action": "logs:*", "Resource": "arn:aws:logs:::x"}),
         ("AWS::KMS::Key", {"Principal": {"AWS": "*"}, "Action": "kms:Decrypt", "Resource": "*"}),
     ],
 )
@@ -53,6 +80,13 @@ def test_a_wildcard_that_nobody_gave_a_reason_for_is_found(kind: str, statement:
     properties = {"KeyPolicy" if kind == "AWS::KMS::Key" else "PolicyDocument": document}
     (found,) = permissions({"Resources": {"Some0123ABCD": {"Type": kind, "Properties": properties}}})
     assert found.where == "Some"
+    assert found.reason is None
+
+
+def test_a_wildcard_in_a_roles_own_policy_is_found() -> None:
+    statement = {"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}
+    role = {"Policies": [{"PolicyName": "all", "PolicyDocument": {"Statement": [statement]}}]}
+    (found,) = permissions({"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": role}}})
     assert found.reason is None
 
 
