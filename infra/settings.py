@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from infra.settings_auth import AuthSettings
 from infra.settings_base import Section, text
 from infra.settings_firewall import FirewallSettings
+from infra.settings_network import NetworkSettings
 from infra.settings_protection import ProtectionSettings
 from infra.settings_scaling import ScalingSettings
 
@@ -176,6 +177,7 @@ class Settings(Section):
     inputs: InputSettings = InputSettings()
     api: ApiSettings = ApiSettings()
     auth: AuthSettings = AuthSettings()
+    network: NetworkSettings = NetworkSettings()
     firewall: FirewallSettings = FirewallSettings()
     alarms: AlarmSettings = AlarmSettings()
     scaling: ScalingSettings = ScalingSettings()
@@ -202,6 +204,8 @@ class Settings(Section):
             raise ValueError("alarms.period_seconds below 60 never sees AWS/Lambda metrics, which come once a minute")
         self._check_scaling()
         if refused := self.auth.refused(self.environment, self.api.rate_limit):
+            raise ValueError(refused)
+        if refused := self.network.refused(self.region, local=self.local):
             raise ValueError(refused)
         if self.firewall.enabled and self.local:
             raise ValueError("firewall.enabled is not carried by the local cloud; leave it out there")

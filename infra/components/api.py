@@ -12,10 +12,12 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.components import network
 from infra.components.acknowledge import acknowledge
 from infra.components.auth import Callers
 from infra.contract import Contract, Route
 from infra.settings import ApiSettings
+from infra.settings_network import NetworkSettings
 
 # A regional default endpoint takes TLS 1.0 unless told otherwise; this takes 1.2 and 1.3 (API Gateway developer guide,
 # 'Security policies for REST APIs'). With STRICT the name in the TLS handshake must be the host that is asked for.
@@ -49,6 +51,7 @@ class ClassifierApi(Construct):
         target: lambda_.IFunction,
         settings: ApiSettings,
         callers: Callers,
+        way: NetworkSettings,
         timeout: cdk.Duration,
         tracing: bool,
         log_retention: logs.RetentionDays,
@@ -69,7 +72,6 @@ class ClassifierApi(Construct):
             "Api",
             rest_api_name=f"loupe-{environment}",
             description="Classifies pictures",
-            endpoint_types=[apigateway.EndpointType.REGIONAL],
             binary_media_types=list(contract.binary_media_types),
             cloud_watch_role=settings.account_log_role,
             deploy_options=apigateway.StageOptions(
@@ -81,10 +83,13 @@ class ClassifierApi(Construct):
                 access_log_destination=apigateway.LogGroupLogDestination(access_log),
                 access_log_format=_access_log_format(callers.log_fields()),
             ),
+            **network.api_options(self, way),
         )
         resource = self.api.node.default_child
         assert isinstance(resource, apigateway.CfnRestApi)  # noqa: S101
-        resource.security_policy, resource.endpoint_access_mode = SECURITY_POLICY, ENDPOINT_ACCESS_MODE
+        # A private endpoint has TLS 1.2 in any case, and strict access would refuse its endpoints' own names.
+        if way.private_endpoint is None:
+            resource.security_policy, resource.endpoint_access_mode = SECURITY_POLICY, ENDPOINT_ACCESS_MODE
         integration = apigateway.LambdaIntegration(
             target, proxy=True, timeout=cdk.Duration.seconds(29), allow_test_invoke=False
         )
@@ -95,7 +100,8 @@ class ClassifierApi(Construct):
             self._add(route, integration, settings, callers, self._model(route, contract))
         for name, problem in contract.problems.items():
             self._add_response(name, problem["status"], json.dumps(problem), _cors_headers(settings.cors_origins))
-        callers.admit(self.api, stage=settings.stage)
+        callers.admit(self.api, stage=settings.stage, restricted=way.restricted)
+        network.refuse_others(self.api, way)
         self.url = self.api.url
         self._acknowledge(account_log_role=settings.account_log_role)
 

@@ -102,8 +102,14 @@ class Callers(Construct):
         for rule in rules:
             acknowledge(method, f"AwsSolutions-{rule}", reason)
 
-    def admit(self, api: apigateway.RestApi, *, stage: str) -> None:
-        """Make what belongs to a whole API, once its methods are there."""
+    def admit(self, api: apigateway.RestApi, *, stage: str, restricted: bool) -> None:
+        """Make what belongs to a whole API, once its methods are there.
+
+        Parameters
+        ----------
+        restricted
+            Whether the API has a resource policy for another reason: then it has to let in, too.
+        """
         if self._settings.mode == "api-key":
             for number, (name, client) in enumerate(self._settings.clients.items()):
                 key_id = self._add_client(api, name, client)
@@ -111,8 +117,11 @@ class Callers(Construct):
                     key_id,
                     f"Client {name}: aws apigateway get-api-key --include-value --api-key <this> shows the key",
                 )
-        if self._settings.iam.callers:
-            self._let_in(api, stage, self._settings.iam.callers)
+        if self._settings.mode == "iam":
+            if restricted or self._settings.iam.callers:
+                self._let_in(api, stage, self._settings.iam.callers)
+        elif restricted:
+            api.add_to_resource_policy(_invoke([iam.AnyPrincipal()], ["execute-api:/*"]))
 
     def log_fields(self) -> Mapping[str, str]:
         """Fields of the access log that tell who called; never a key or a token."""
@@ -189,20 +198,21 @@ class Callers(Construct):
         }
 
     def _let_in(self, api: apigateway.RestApi, stage: str, callers: Sequence[str]) -> None:
-        """Let in identities of other accounts; an API with a policy serves nothing open that the policy leaves out.
+        """Let in identities of other accounts, and everybody to what is open: with a policy, nothing else is open.
 
-        Those of this account need no mention: there, their own policy is enough (API Gateway developer guide, 'How
-        API Gateway resource policies affect authorization workflow').
+        Identities of this account need no mention, their own policies are enough; but whom a statement names, it lets
+        in without one, so that everybody is named for the open methods only (API Gateway developer guide, 'How API
+        Gateway resource policies affect authorization workflow').
         """
         # By the stage's name, not by reference: the stage itself depends on the API that holds the policy.
         open_methods = [f"execute-api:/{stage}/{method.http_method}{method.resource.path}" for method in self._open]
-        for principals, resources in (
-            ([iam.AnyPrincipal()], open_methods),
-            ([iam.ArnPrincipal(caller) for caller in callers], ["execute-api:/*"]),
-        ):
-            api.add_to_resource_policy(
-                iam.PolicyStatement(actions=["execute-api:Invoke"], principals=principals, resources=resources)
-            )
+        api.add_to_resource_policy(_invoke([iam.AnyPrincipal()], open_methods))
+        if callers:
+            api.add_to_resource_policy(_invoke([iam.ArnPrincipal(caller) for caller in callers], ["execute-api:/*"]))
+
+
+def _invoke(principals: Sequence[iam.IPrincipal], resources: Sequence[str]) -> iam.PolicyStatement:
+    return iam.PolicyStatement(actions=["execute-api:Invoke"], principals=list(principals), resources=list(resources))
 
 
 def _title(name: str) -> str:

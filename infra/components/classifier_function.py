@@ -50,6 +50,7 @@ class ClassifierFunction(Construct):
         function: FunctionSettings,
         inputs: InputSettings,
         cors_origins: Sequence[str],
+        domain: str | None,
         provisioned: int | None,
         encryption_key: kms.IKey | None,
         removal_policy: cdk.RemovalPolicy,
@@ -101,7 +102,7 @@ class ClassifierFunction(Construct):
                 self,
                 "Uploads",
                 role=self.role,
-                origins=cors_origins,
+                origins=(*cors_origins, f"https://{domain}") if cors_origins and domain else cors_origins,
                 encryption_key=encryption_key,
                 removal_policy=removal_policy,
             )

@@ -16,6 +16,7 @@ from infra.components.data_key import data_key
 from infra.components.firewall import Firewall
 from infra.components.jwt_authorizer import JwtAuthorizer
 from infra.components.monitoring import Monitoring
+from infra.components.network import Domain
 from infra.components.scaling import scale
 from infra.contract import read_contract
 from infra.settings import PROJECT_ROOT, Settings
@@ -48,6 +49,7 @@ class InferenceStack(cdk.Stack):
             function=settings.function,
             inputs=settings.inputs,
             cors_origins=settings.api.cors_origins,
+            domain=settings.network.domain.name if settings.network.domain else None,
             provisioned=provisioned.min if provisioned else None,
             encryption_key=encryption_key,
             removal_policy=removal_policy,
@@ -82,6 +84,7 @@ class InferenceStack(cdk.Stack):
             target=classifier.alias,
             settings=settings.api,
             callers=callers,
+            way=settings.network,
             timeout=classifier.timeout,
             tracing=settings.function.tracing,
             log_retention=retention(settings.function.log_retention_days),
@@ -122,7 +125,12 @@ class InferenceStack(cdk.Stack):
             encryption_key=encryption_key,
             removal_policy=removal_policy,
         )
-        cdk.CfnOutput(self, "Url", value=api.url, description="Where the routes begin")
+        url = api.url
+        if settings.network.domain is not None:
+            domain = Domain(self, "Domain", settings=settings.network.domain, stage=api.api.deployment_stage)
+            url = domain.url
+            cdk.CfnOutput(self, "DomainTarget", value=domain.target, description="What the domain's record points to")
+        cdk.CfnOutput(self, "Url", value=url, description="Where the routes begin")
         cdk.CfnOutput(self, "FunctionName", value=classifier.function.function_name)
         cdk.CfnOutput(self, "FunctionAlias", value=classifier.alias.function_arn, description="What the API calls")
         cdk.CfnOutput(self, "AlarmTopicArn", value=monitoring.topic.topic_arn)

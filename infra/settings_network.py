@@ -1,0 +1,112 @@
+"""Settings of the ways to the API: addresses that may come, a private endpoint, a domain of one's own."""
+
+from __future__ import annotations
+
+import ipaddress
+from itertools import combinations
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from infra.settings_base import Section, text
+
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+DomainName = Annotated[str, text(rf"({_LABEL}\.)+{_LABEL}", "a domain name in small letters, such as api.example.com")]
+
+
+def _cidr(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError as error:
+        raise ValueError(f"must be a network such as 198.51.100.0/24 or 2001:db8::/32: {error}") from None
+
+
+class MutualTlsSettings(Section):
+    """Callers show a certificate that one of the authorities in a file on S3 has signed."""
+
+    truststore: Annotated[
+        str, text(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+\.pem", "a PEM file on S3: s3://bucket/key.pem")
+    ]
+    # Of the object: without it a new file is only taken when this stack changes.
+    version: Annotated[str, Field(min_length=1)] | None = None
+
+    @property
+    def bucket(self) -> str:
+        return self.truststore.removeprefix("s3://").partition("/")[0]
+
+    @property
+    def key(self) -> str:
+        return self.truststore.removeprefix("s3://").partition("/")[2]
+
+
+class DomainSettings(Section):
+    """A name of one's own. Its certificate has to be there; records are made where the zone is named."""
+
+    name: DomainName
+    certificate_arn: Annotated[
+        str, text(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[A-Za-z0-9-]+", "the ARN of a certificate in ACM")
+    ]
+    hosted_zone_id: Annotated[str, text(r"[A-Z0-9]{1,32}", "a hosted zone's ID, such as Z0123456789ABC")] | None = None
+    hosted_zone_name: DomainName | None = None
+    mutual_tls: MutualTlsSettings | None = None
+    # The address under execute-api stays, too: a second door, without client certificates.
+    keep_default_endpoint: bool = False
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.hosted_zone_id is None) != (self.hosted_zone_name is None):
+            raise ValueError("hosted_zone_id and hosted_zone_name belong together: give both, or none for your own DNS")
+        zone = self.hosted_zone_name
+        if zone is not None and self.name != zone and not self.name.endswith(f".{zone}"):
+            raise ValueError(f"name {self.name} is not in the zone {zone}")
+        if self.mutual_tls is not None and self.keep_default_endpoint:
+            raise ValueError("keep_default_endpoint would be a way around mutual_tls; leave it out")
+        return self
+
+    @property
+    def certificate_region(self) -> str:
+        return self.certificate_arn.split(":")[3]
+
+
+class PrivateEndpointSettings(Section):
+    """Only from within VPCs, through interface endpoints for ``execute-api`` that are there."""
+
+    vpc_endpoint_ids: Annotated[
+        tuple[Annotated[str, text(r"vpce-[0-9a-f]{8,17}", "an endpoint's ID, such as vpce-0123456789abcdef0")], ...],
+        Field(min_length=1),
+    ]
+
+
+class NetworkSettings(Section):
+    """By default the API is on the internet, at its own address under execute-api."""
+
+    # With a private endpoint: addresses within the VPC.
+    allowed_cidrs: tuple[Annotated[str, AfterValidator(_cidr)], ...] = ()
+    private_endpoint: PrivateEndpointSettings | None = None
+    domain: DomainSettings | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.private_endpoint is not None and self.domain is not None:
+            raise ValueError("private_endpoint and domain exclude each other: the domain would be one on the internet")
+        networks = [ipaddress.ip_network(each) for each in self.allowed_cidrs]
+        for one, other in combinations(networks, 2):
+            if one.version == other.version and one.overlaps(other):
+                raise ValueError(f"allowed_cidrs has {one} and {other}, which overlap; the larger one is enough")
+        return self
+
+    @property
+    def restricted(self) -> bool:
+        """Whether the API's resource policy says who may come, by address or endpoint."""
+        return bool(self.allowed_cidrs or self.private_endpoint)
+
+    def refused(self, region: str | None, *, local: bool) -> str | None:
+        """Say what of it cannot be together with the rest of an environment's settings."""
+        if local and self.model_fields_set:
+            return f"network.{min(self.model_fields_set)} is not carried by the local cloud; leave it out there"
+        if self.domain is not None and region is not None and self.domain.certificate_region != region:
+            return (
+                f"network.domain.certificate_arn is in {self.domain.certificate_region}, and the environment in "
+                f"{region}: API Gateway takes certificates of its own region"
+            )
+        return None

@@ -1,0 +1,143 @@
+"""The ways to the API: addresses, a private endpoint, a domain of one's own, client certificates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Synthesized, context, synthesize
+
+from infra.settings import SettingsError, load_settings
+
+CERTIFICATE = "arn:aws:acm:eu-central-1:111122223333:certificate/0d1c2b3a-0000-4000-8000-000000000000"
+ZONE = {"hosted_zone_id": "Z0123456789ABC", "hosted_zone_name": "example.com"}
+DOMAIN = {"name": "pictures.example.com", "certificate_arn": CERTIFICATE}
+TLS = {"truststore": "s3://certificates/authorities.pem", "version": "v1"}
+ENDPOINT = "vpce-0123456789abcdef0"
+CIDRS = ["198.51.100.0/24", "2001:db8::/32"]
+
+
+def built(folder: Path, network: dict[str, Any], **patch: Any) -> Synthesized:
+    return synthesize(folder, "prod", {"network": network, **patch})
+
+
+def policy(stack: Synthesized) -> list[dict[str, Any]]:
+    return stack.only("AWS::ApiGateway::RestApi")["Policy"]["Statement"]
+
+
+def test_by_default_there_is_no_policy_and_no_domain(prod: Synthesized) -> None:
+    api = prod.only("AWS::ApiGateway::RestApi")
+    assert "Policy" not in api
+    assert api["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
+    assert "DisableExecuteApiEndpoint" not in api
+    assert prod.resources("AWS::ApiGateway::DomainName") == {}
+
+
+def test_who_comes_from_elsewhere_is_denied_and_the_rest_meets_auth(tmp_path: Path) -> None:
+    allow, deny = policy(built(tmp_path, {"allowed_cidrs": CIDRS}))
+    assert (allow["Effect"], allow["Principal"], allow["Resource"]) == ("Allow", {"AWS": "*"}, "execute-api:/*")
+    assert "Condition" not in allow
+    assert (deny["Effect"], deny["Principal"], deny["Resource"]) == ("Deny", {"AWS": "*"}, "execute-api:/*")
+    assert deny["Condition"] == {"NotIpAddress": {"aws:SourceIp": CIDRS}}
+
+
+def test_with_iam_only_the_open_routes_are_open_to_everybody(tmp_path: Path) -> None:
+    """A statement that named everybody for all routes would let in any AWS identity, of any account."""
+    stack = built(tmp_path, {"allowed_cidrs": CIDRS}, auth={"mode": "iam"})
+    everybody, deny = policy(stack)
+    assert everybody["Principal"] == {"AWS": "*"}
+    assert min(everybody["Resource"]).startswith("execute-api:/live/GET/")
+    assert not [each for each in everybody["Resource"] if "classify" in each or each.endswith("*")]
+    assert deny["Effect"] == "Deny"
+
+
+def test_a_private_api_is_reached_by_its_endpoints_only(tmp_path: Path) -> None:
+    stack = built(tmp_path, {"private_endpoint": {"vpc_endpoint_ids": [ENDPOINT]}, "allowed_cidrs": ["10.1.0.0/16"]})
+    api = stack.only("AWS::ApiGateway::RestApi")
+    assert api["EndpointConfiguration"] == {"Types": ["PRIVATE"], "VpcEndpointIds": [ENDPOINT]}
+    conditions = [each["Condition"] for each in policy(stack) if each["Effect"] == "Deny"]
+    assert conditions == [
+        {"StringNotEquals": {"aws:SourceVpce": [ENDPOINT]}},
+        {"NotIpAddress": {"aws:VpcSourceIp": ["10.1.0.0/16"]}},
+    ]
+
+
+def test_a_domain_is_the_only_address_and_has_its_records(tmp_path: Path) -> None:
+    stack = built(tmp_path, {"domain": {**DOMAIN, **ZONE}})
+    domain = stack.only("AWS::ApiGateway::DomainName")
+    assert domain["DomainName"] == "pictures.example.com"
+    assert domain["RegionalCertificateArn"] == CERTIFICATE
+    assert domain["SecurityPolicy"] == "TLS_1_2"
+    assert domain["EndpointConfiguration"]["Types"] == ["REGIONAL"]
+    assert "MutualTlsAuthentication" not in domain
+    assert stack.only("AWS::ApiGateway::RestApi")["DisableExecuteApiEndpoint"] is True
+    (stage,) = stack.resources("AWS::ApiGateway::Stage")
+    assert stack.only("AWS::ApiGateway::BasePathMapping")["Stage"] == {"Ref": stage}
+    records = [each["Properties"] for each in stack.resources("AWS::Route53::RecordSet").values()]
+    assert {(each["Name"], each["Type"], each["HostedZoneId"]) for each in records} == {
+        ("pictures.example.com.", "A", ZONE["hosted_zone_id"]),
+        ("pictures.example.com.", "AAAA", ZONE["hosted_zone_id"]),
+    }
+    assert stack.template["Outputs"]["Url"]["Value"] == "https://pictures.example.com/"
+
+
+def test_without_a_zone_the_target_of_a_record_is_told(tmp_path: Path) -> None:
+    stack = built(tmp_path, {"domain": {**DOMAIN, "keep_default_endpoint": True}})
+    assert stack.resources("AWS::Route53::RecordSet") == {}
+    (domain,) = stack.resources("AWS::ApiGateway::DomainName")
+    assert stack.template["Outputs"]["DomainTarget"]["Value"] == {"Fn::GetAtt": [domain, "RegionalDomainName"]}
+    assert "DisableExecuteApiEndpoint" not in stack.only("AWS::ApiGateway::RestApi")
+
+
+def test_client_certificates_leave_no_way_around_them(tmp_path: Path) -> None:
+    stack = built(tmp_path, {"domain": {**DOMAIN, "mutual_tls": TLS}})
+    assert stack.only("AWS::ApiGateway::DomainName")["MutualTlsAuthentication"] == {
+        "TruststoreUri": "s3://certificates/authorities.pem", "TruststoreVersion": "v1",
+    }  # fmt: skip
+    assert stack.only("AWS::ApiGateway::RestApi")["DisableExecuteApiEndpoint"] is True
+
+
+def test_the_page_on_the_domain_may_upload(tmp_path: Path) -> None:
+    stack = built(tmp_path, {"domain": DOMAIN}, api={"cors_origins": ["https://shop.example"]})
+    (rule,) = stack.only("AWS::S3::Bucket")["CorsConfiguration"]["CorsRules"]
+    assert {"https://shop.example", "https://pictures.example.com"} <= {str(each) for each in rule["AllowedOrigins"]}
+
+
+@pytest.mark.parametrize(
+    ("network", "sentence"),
+    [
+        ({"private_endpoint": {"vpc_endpoint_ids": [ENDPOINT]}, "domain": DOMAIN}, "exclude each other"),
+        ({"private_endpoint": {"vpc_endpoint_ids": []}}, r"vpc_endpoint_ids: .*at least 1 item"),
+        ({"private_endpoint": {"vpc_endpoint_ids": ["vpc-1"]}}, r"vpc_endpoint_ids.0: must be an endpoint's ID"),
+        ({"allowed_cidrs": ["198.51.100.7/24"]}, r"allowed_cidrs.0: must be a network.*has host bits set"),
+        ({"allowed_cidrs": ["10.0.0.0/8", "10.1.0.0/16"]}, "which overlap; the larger one is enough"),
+        ({"domain": {"name": "pictures.example.com"}}, r"network.domain.certificate_arn: "),
+        ({"domain": {**DOMAIN, "name": "Pictures"}}, r"network.domain.name: must be a domain name in small letters"),
+        ({"domain": {**DOMAIN, "certificate_arn": "arn:x"}}, r"certificate_arn: must be the ARN of a certificate"),
+        ({"domain": {**DOMAIN, "hosted_zone_id": "Z1"}}, "hosted_zone_id and hosted_zone_name belong together"),
+        ({"domain": {**DOMAIN, **ZONE, "hosted_zone_name": "other.com"}}, "is not in the zone other.com"),
+        ({"domain": {**DOMAIN, **ZONE, "hosted_zone_name": "ample.com"}}, "is not in the zone ample.com"),
+        (
+            {"domain": {**DOMAIN, "mutual_tls": {"truststore": "https://x/y.pem"}}},
+            r"truststore: must be a PEM file on S3",
+        ),
+        ({"domain": {**DOMAIN, "mutual_tls": TLS, "keep_default_endpoint": True}}, "a way around mutual_tls"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_sentence(network: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        load_settings(context(), "prod", {"network": network})
+
+
+def test_a_certificate_of_another_region_is_refused() -> None:
+    patch = {"region": "eu-west-1", "network": {"domain": DOMAIN}}
+    with pytest.raises(SettingsError, match="certificate_arn is in eu-central-1, and the environment in eu-west-1"):
+        load_settings(context(), "prod", patch)
+
+
+@pytest.mark.parametrize("key", ["allowed_cidrs", "domain"])
+def test_the_local_cloud_refuses_what_it_does_not_carry(key: str) -> None:
+    values: dict[str, Any] = {"allowed_cidrs": CIDRS, "domain": DOMAIN}
+    with pytest.raises(SettingsError, match=rf"network\.{key} is not carried by the local cloud"):
+        load_settings(context(), "local", {"network": {key: values[key]}})
