@@ -1,7 +1,8 @@
 """What is told about a request: one structured log line and CloudWatch metrics in the embedded metric format (EMF).
 
 The entry point observes with this; the core does not know it. Metric names and dimensions stand here alone, and the
-alarms are tested against them. No picture bytes, no keys, and of a URL only its host are logged.
+alarms are tested against them. No picture bytes, no keys, and of a URL only its host are logged;
+what an exception says goes through ``loupe.redaction``.
 """
 
 from __future__ import annotations
@@ -161,7 +162,9 @@ def _write(line: Mapping[str, Any]) -> None:
 def _trace(fault: BaseException) -> dict[str, str]:
     import traceback
 
-    return {"exception_name": type(fault).__name__, "exception": "".join(traceback.format_exception(fault))}
+    from loupe.redaction import redacted
+
+    return {"exception_name": type(fault).__name__, "exception": redacted("".join(traceback.format_exception(fault)))}
 
 
 def _host(url: str) -> str:

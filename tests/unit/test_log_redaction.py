@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import traceback
 from typing import Any
 
 import pytest
 from events import Context, base64_of, form_body, http, json_body, rest
 from fakes import Broken, FakeS3, make_app
+from hypothesis import given
+from hypothesis import strategies as st
 from loupe.classifier import Classifier
 from loupe.errors import UrlUnreachable
+from loupe.redaction import MAX_CHARACTERS, redacted
 from pictures import jpeg, noise
 
 PICTURE = jpeg(noise(64, 64))
@@ -96,6 +100,62 @@ def test_a_crash_shows_its_trace_and_no_request(classifier: Classifier, capfd: p
     assert "what nobody foresaw" in out  # in the log, for us
     assert "what nobody foresaw" not in json.dumps(answer)
     assert "hush-" not in out + json.dumps(answer)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"cannot get {SIGNED}",
+        f"cannot get {WITH_PASSWORD}: refused",
+        "cannot get s3://hush-user@bucket/hush-key",
+        "URL can't contain control characters. '/b.jpg?X-Amz-Signature=hush-signature hush-rest' (found at least ' ')",
+        repr(HEADERS),
+        "\n".join(f"{name}: {value}" for name, value in HEADERS.items() if not name.startswith("X-F")),
+        "Authorization: AWS4-HMAC-SHA256 Credential=hush-id/20261101, Signature=hush-signature",
+        "session_token=hush-token, password = 'hush-word'",
+        f"no picture: {PICTURE!r}",
+        f"no picture: {bytearray(PICTURE)!r}",
+        f"no picture: {base64_of(PICTURE)}",
+        f"no picture: {PICTURE.hex()}",
+        "no picture: " + repr(b"hush-text'" + PICTURE)[:40],  # cut off
+    ],
+)
+@pytest.mark.parametrize("cause", [False, True])
+def test_what_an_exception_says_is_logged_without_what_the_request_held(
+    message: str, cause: bool, classifier: Classifier, capfd: pytest.CaptureFixture[str]
+) -> None:
+    error = RuntimeError("outer" if cause else message)
+    error.__cause__ = ValueError(message) if cause else None
+    app = make_app(classifier, sources=Broken(error))
+    answer = app.http(rest(**json_body({"url": SIGNED})), Context())
+    out = capfd.readouterr().out
+    assert "Traceback (most recent call last)" in out
+    assert "RuntimeError" in out
+    found = out.replace("203.0.113.77", "")
+    assert "hush-" not in found, found[max(0, found.index("hush-") - 80) :][:160]
+    assert not [secret for secret in secrets() if secret in found.replace("\\\\", "\\")]
+    assert message not in json.dumps(answer)
+
+
+def test_a_trace_without_secrets_is_logged_as_it_is() -> None:
+    try:
+        json.loads("{")
+    except ValueError as error:
+        text = "".join(traceback.format_exception(error))
+    assert redacted(text) == text
+
+
+@pytest.mark.parametrize("part", ["?a", "b'\\x00", "://", "token=", "x y ", "a@", "Bearer "])
+def test_a_very_long_text_is_cut(part: str) -> None:
+    """A pattern that tries again and again would not end here."""
+    assert len(redacted(part * 100_000)) < MAX_CHARACTERS + 100
+
+
+@given(st.binary(min_size=30, max_size=300), st.sampled_from(["repr", "base64", "hex"]), st.text(max_size=30))
+def test_bytes_are_found_whatever_they_are(content: bytes, form: str, around: str) -> None:
+    data = content * 3
+    shown = {"repr": repr(data), "base64": base64.b64encode(data).decode(), "hex": data.hex()}[form]
+    assert shown not in redacted(f"{around} {shown} {around}")
 
 
 def test_the_secrets_are_looked_for_as_they_would_show() -> None:
