@@ -211,9 +211,8 @@ class Settings(Section):
             raise ValueError("firewall.enabled is not carried by the local cloud; leave it out there")
         if self.firewall.requests_per_key is not None and self.auth.mode != "api-key":
             raise ValueError("firewall.requests_per_key belongs to auth.mode 'api-key': in others there are no keys")
-        untagged = [key for key in self.protection.required_tags if not self.tags.get(key)]
-        if untagged:
-            raise ValueError(f"tags has no {untagged[0]!r}, which protection.required_tags asks for")
+        if refused := self.protection.refused(self.region, self.tags, self.function.reserved_concurrency):
+            raise ValueError(refused)
         if self.image.source == "asset" and self.local:
             raise ValueError("image.source must be 'ecr' in the local cloud, which builds no images")
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -26,3 +27,25 @@ class ProtectionSettings(Section):
     required_tags: tuple[Annotated[str, Field(min_length=1, max_length=128)], ...] = ()
     # Rules that a synth checks, by cdk-nag. Each finding is an error.
     rule_packs: Annotated[tuple[RulePack, ...], Field(min_length=1)] = ("AwsSolutions",)
+
+    def refused(self, region: str | None, tags: Mapping[str, str], reserved_concurrency: int | None) -> str | None:
+        """Say why these cannot stand beside the environment's other settings, or None."""
+        for key in self.required_tags:
+            if not tags.get(key):
+                return f"tags has no {key!r}, which protection.required_tags asks for"
+        for key in tags:
+            if key.lower().startswith("aws:"):
+                return f"tags has {key!r}: names that begin with aws: are AWS's own; choose another"
+        if self.kms_key.startswith("arn:"):
+            home = self.kms_key.split(":")[3]
+            if region not in (None, home):
+                return f"protection.kms_key is a key of {home}, which nothing in {region} can use; name one of {region}"
+        if "NIST.800.53.R5" in self.rule_packs:
+            if self.kms_key == "aws":
+                return (
+                    "protection.rule_packs has NIST.800.53.R5, which asks for a KMS key of your own: "
+                    "set protection.kms_key to 'customer' or an ARN"
+                )
+            if reserved_concurrency is None:
+                return "protection.rule_packs has NIST.800.53.R5, which asks you to set function.reserved_concurrency"
+        return None

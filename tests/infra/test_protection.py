@@ -141,6 +141,13 @@ def test_every_taggable_resource_of_prod_says_whose_it_is(prod: Synthesized) -> 
     [
         ({"tags": {"Owner": None}}, "tags has no 'Owner', which protection.required_tags asks for"),
         ({"tags": {"Owner": ""}}, "tags has no 'Owner'"),
+        ({"tags": {"AWS:mine": "x"}}, "tags has 'AWS:mine': names that begin with aws: are AWS's own"),
+        (
+            {"region": "us-east-1", "protection": {"kms_key": KEY}},
+            "protection.kms_key is a key of eu-central-1, which nothing in us-east-1 can use",
+        ),
+        ({"protection": {"kms_key": "aws"}}, "set protection.kms_key to 'customer' or an ARN"),
+        ({"function": {"reserved_concurrency": None}}, "set function.reserved_concurrency"),
         ({"protection": {"kms_key": "mine"}}, r"protection.kms_key: must be 'aws', 'customer' or the ARN of a KMS key"),
         ({"protection": {"rule_packs": []}}, r"protection.rule_packs: "),
         ({"protection": {"rule_packs": ["HIPAA"]}}, r"protection.rule_packs.0: .*'AwsSolutions' or 'NIST.800.53.R5'"),
