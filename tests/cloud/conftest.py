@@ -61,6 +61,7 @@ def deployed(picture_port: int, tmp_path_factory: pytest.TempPathFactory) -> Ite
         },
         "auth": {"clients": {"default": {"rate": 20, "burst": 40}}},
         "alarms": {"period_seconds": 10, "evaluation_periods": 1},
+        "protection": {"kms_key": "customer"},
     }
     try:
         runtime_emulator()
