@@ -24,7 +24,7 @@ _DOCUMENTS = {
     "AWS::KMS::Key": "KeyPolicy",
     "AWS::ApiGateway::RestApi": "Policy",
 }
-# Why an Allow may name all actions or all resources: by the policy's type and a pattern of what it says.
+# Why an Allow may name all actions, all resources or everybody: by the policy's type and a pattern of what it says.
 REASONS: tuple[tuple[str, str, str], ...] = (
     (
         "AWS::KMS::Key",
@@ -37,6 +37,21 @@ REASONS: tuple[tuple[str, str, str], ...] = (
         "the CDK's grant for secrets, through Secrets Manager only; `*` is this key, and each family's forms",
     ),
     ("AWS::KMS::Key", r"Service: [^*]* \*", "in a key's policy, `*` is this key"),
+    (
+        "AWS::ApiGateway::RestApi",
+        r"AWS: \* execute-api:Invoke execute-api:/\*",
+        "all routes of this API: the Deny beside it says who may come, and `auth` who of them may call",
+    ),
+    (
+        "AWS::ApiGateway::RestApi",
+        r"AWS: arn:[^*]* execute-api:Invoke execute-api:/\*",
+        "all routes of this API, for the identities that auth.iam.callers names",
+    ),
+    (
+        "AWS::ApiGateway::RestApi",
+        r"AWS: \* execute-api:Invoke (execute-api:/\w+/(GET|HEAD|OPTIONS)/[^*, ]*(, )?)+",
+        "health, page, contract and preflights are open to everybody",
+    ),
     ("AWS::IAM::Policy", r"xray:PutTelemetryRecords, xray:PutTraceSegments \*", "X-Ray's two actions take no resource"),
     (
         "AWS::IAM::Policy",
@@ -142,7 +157,7 @@ def _permission(kind: str, where: str, statement: Mapping[str, Any]) -> Permissi
         for key, value in tests.items()
     )
     reason: str | None = ""
-    if statement["Effect"] == "Allow" and ("*" in actions or "*" in resources):
+    if statement["Effect"] == "Allow" and "*" in f"{who}{actions}{resources}":
         said = f"{who} {actions} {resources}".strip()
         reason = next((why for type_, pattern, why in REASONS if type_ == kind and re.fullmatch(pattern, said)), None)
     return Permission(kind, where, statement["Effect"], who, actions, resources, condition, reason)

@@ -211,7 +211,9 @@ class Settings(Section):
             raise ValueError("firewall.enabled is not carried by the local cloud; leave it out there")
         if self.firewall.requests_per_key is not None and self.auth.mode != "api-key":
             raise ValueError("firewall.requests_per_key belongs to auth.mode 'api-key': in others there are no keys")
-        if refused := self.protection.refused(self.region, self.tags, self.function.reserved_concurrency):
+        if refused := self.protection.refused(
+            self.region, self.tags, self.function.reserved_concurrency, firewall=self.firewall.enabled
+        ):
             raise ValueError(refused)
         if self.image.source == "asset" and self.local:
             raise ValueError("image.source must be 'ecr' in the local cloud, which builds no images")

@@ -28,7 +28,9 @@ class ProtectionSettings(Section):
     # Rules that a synth checks, by cdk-nag. Each finding is an error.
     rule_packs: Annotated[tuple[RulePack, ...], Field(min_length=1)] = ("AwsSolutions",)
 
-    def refused(self, region: str | None, tags: Mapping[str, str], reserved_concurrency: int | None) -> str | None:
+    def refused(
+        self, region: str | None, tags: Mapping[str, str], reserved_concurrency: int | None, *, firewall: bool
+    ) -> str | None:
         """Say why these cannot stand beside the environment's other settings, or None."""
         for key in self.required_tags:
             if not tags.get(key):
@@ -48,4 +50,6 @@ class ProtectionSettings(Section):
                 )
             if reserved_concurrency is None:
                 return "protection.rule_packs has NIST.800.53.R5, which asks you to set function.reserved_concurrency"
+            if not firewall:
+                return "protection.rule_packs has NIST.800.53.R5, which asks you to set firewall.enabled"
         return None

@@ -11,10 +11,17 @@ from conftest import ROOT, Synthesized, synthesize
 
 from infra.policies import BEGIN, END, PAGE, permissions, written
 
-MODES: dict[str, dict[str, Any]] = {
-    "iam": {"mode": "iam"},
-    "cognito": {"mode": "cognito", "cognito": {"domain_prefix": "loupe-example"}},
-    "jwt": {"mode": "jwt", "jwt": {"issuer": "https://issuer.example", "audience": ["loupe"]}},
+NETWORKS = {"allowed_cidrs": ["203.0.113.0/24"]}
+PRIVATE = {"private_endpoint": {"vpc_endpoint_ids": ["vpce-0123456789abcdef0"]}}
+CALLERS = {"mode": "iam", "iam": {"callers": ["arn:aws:iam::210987654321:role/caller"]}}
+JWT = {"mode": "jwt", "jwt": {"issuer": "https://issuer.example", "audience": ["loupe"]}}
+# Production in other ways: together they have every resource that a setting can bring.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "iam": {"auth": CALLERS, "network": NETWORKS, "api": {"cors_origins": ["https://a.example"]}},
+    "cognito": {"auth": {"mode": "cognito", "cognito": {"domain_prefix": "loupe-example"}}},
+    "jwt": {"auth": JWT, "scaling": {"provisioned": {"min": 1, "max": 5}}},
+    "private": {"network": {**PRIVATE, **NETWORKS}},
+    "s3": {"inputs": {"s3": {"locations": ["pictures", "archive/2026/a/"]}}},
 }
 
 
@@ -28,19 +35,7 @@ def test_no_policy_has_a_wildcard_without_a_reason(synthesized: Synthesized) -> 
     assert_no_unreasoned_wildcard(synthesized)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_nor_has_one_in_another_way_to_call(mode: str, tmp_path: Path) -> None:
-    assert_no_unreasoned_wildcard(synthesize(tmp_path, "prod", {"auth": MODES[mode]}))
-
-
-def test_nor_has_a_role_that_may_read_pictures_in_s3(tmp_path: Path) -> None:
-    patch = {"inputs": {"s3": {"locations": ["pictures", "archive/2026/a/"]}}}
-    built = synthesize(tmp_path, "prod", patch)
-    assert_no_unreasoned_wildcard(built)
-    assert any("arn:<Partition>:s3:::archive/2026/a/*" in each.resources for each in permissions(built.template))
-
-
-def test_every_statement_of_a_template_is_read(synthesized: Synthesized) -> None:
+def assert_every_statement_is_read(template: dict[str, Any]) -> None:
     """Whatever kind of resource it stands in: a kind that is not known here would pass unread."""
 
     def statements(value: Any) -> int:
@@ -52,10 +47,37 @@ def test_every_statement_of_a_template_is_read(synthesized: Synthesized) -> None
         return ("Effect" in value) + sum(map(statements, value.values()))
 
     read = [
-        each for each in permissions(synthesized.template)
+        each for each in permissions(template)
         if each.kind != "AWS::Lambda::Permission" and each.actions != "(managed policy)"
     ]  # fmt: skip
-    assert len(read) == statements(synthesized.template["Resources"]) > 5
+    assert len(read) == statements(template["Resources"]) > 5
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_holds_for_prod_holds_for_what_other_settings_bring(variant: str, tmp_path: Path) -> None:
+    """Policies, logs, keys and what stays: also of what no environment of cdk.json has."""
+    built = synthesize(tmp_path, "prod", VARIANTS[variant])
+    assert_no_unreasoned_wildcard(built)
+    assert_every_statement_is_read(built.template)
+    (key,) = built.resources("AWS::KMS::Key")
+    for group in built.resources("AWS::Logs::LogGroup").values():
+        assert group["Properties"]["RetentionInDays"] == 180
+        assert group["Properties"]["KmsKeyId"] == {"Fn::GetAtt": [key, "Arn"]}
+        assert group["DeletionPolicy"] == "RetainExceptOnCreate"
+    for pool in built.resources("AWS::Cognito::UserPool").values():
+        assert pool["DeletionPolicy"] == "RetainExceptOnCreate"
+
+
+def test_reads_of_named_buckets_go_no_further(tmp_path: Path) -> None:
+    (read,) = (
+        each for each in permissions(synthesize(tmp_path, "prod", VARIANTS["s3"]).template)
+        if "s3:GetObjectVersion" in each.actions
+    )  # fmt: skip
+    assert read.resources == "arn:<Partition>:s3:::archive/2026/a/*, arn:<Partition>:s3:::pictures/*"
+
+
+def test_every_statement_of_a_template_is_read(synthesized: Synthesized) -> None:
+    assert_every_statement_is_read(synthesized.template)
 
 
 def test_identities_have_no_wildcard_action_at_all(prod: Synthesized) -> None:
@@ -72,6 +94,10 @@ def test_identities_have_no_wildcard_action_at_all(prod: Synthesized) -> None:
         ("AWS::IAM::Policy", {"Action": ["xray:PutTraceSegments", "sqs:SendMessage"], "Resource": "*"}),
         ("AWS::IAM::Policy", {"Action": ["s3:GetObject", "s3:GetObjectVersion"], "Resource": "arn:aws:s3:::*"}),
         ("AWS::IAM::ManagedPolicy", {"Action": "logs:*", "Resource": "arn:aws:logs:::x"}),
+        (
+            "AWS::S3::BucketPolicy",
+            {"Principal": {"AWS": "*"}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::a/b"},
+        ),
         ("AWS::KMS::Key", {"Principal": {"AWS": "*"}, "Action": "kms:Decrypt", "Resource": "*"}),
     ],
 )

@@ -147,6 +147,7 @@ def test_every_taggable_resource_of_prod_says_whose_it_is(prod: Synthesized) -> 
             "protection.kms_key is a key of eu-central-1, which nothing in us-east-1 can use",
         ),
         ({"protection": {"kms_key": "aws"}}, "set protection.kms_key to 'customer' or an ARN"),
+        ({"firewall": None}, "which asks you to set firewall.enabled"),
         ({"function": {"reserved_concurrency": None}}, "set function.reserved_concurrency"),
         ({"protection": {"kms_key": "mine"}}, r"protection.kms_key: must be 'aws', 'customer' or the ARN of a KMS key"),
         ({"protection": {"rule_packs": []}}, r"protection.rule_packs: "),
