@@ -207,10 +207,8 @@ class Settings(Section):
             raise ValueError(refused)
         if refused := self.network.refused(self.region, local=self.local):
             raise ValueError(refused)
-        if self.firewall.enabled and self.local:
-            raise ValueError("firewall.enabled is not carried by the local cloud; leave it out there")
-        if self.firewall.requests_per_key is not None and self.auth.mode != "api-key":
-            raise ValueError("firewall.requests_per_key belongs to auth.mode 'api-key': in others there are no keys")
+        if refused := self.firewall.refused(self.auth.keyed_clients, local=self.local):
+            raise ValueError(refused)
         if refused := self.protection.refused(
             self.region, self.tags, self.function.reserved_concurrency, firewall=self.firewall.enabled
         ):

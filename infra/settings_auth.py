@@ -164,6 +164,11 @@ class AuthSettings(Section):
             raise ValueError("mode 'jwt' needs jwt.issuer and jwt.audience")
         return self
 
+    @property
+    def keyed_clients(self) -> dict[ClientName, ClientSettings]:
+        """Clients that have keys and plans: none unless keys are what the mode asks for."""
+        return self.clients if self.mode == "api-key" else {}
+
     def refused(self, environment: str, stage_rate: float) -> str | None:
         """Say what of it cannot be together with the rest of an environment's settings."""
         if self.mode == "none" and environment not in PRIVATE_ENVIRONMENTS and not self.i_know_this_is_public:

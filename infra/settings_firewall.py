@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import ipaddress
+import math
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from infra.settings_base import Section, text
+from infra.settings_auth import ClientSettings
+from infra.settings_base import Section
 
-Country = Annotated[str, text(r"[A-Z]{2}", "a country's two letters (ISO 3166-1 alpha-2), such as DE")]
+# What WAF takes for a country: its API's CountryCode. (The United Kingdom is GB.)
+_CODES = """
+    AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ
+    CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO
+    FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE
+    JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO
+    MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW
+    PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM
+    TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW
+"""
+COUNTRIES = frozenset(_CODES.split())
+# Of one caller without a plan of its own.
+_REQUESTS_A_SECOND = 10
+
+
+def _country(value: str) -> str:
+    if value not in COUNTRIES:
+        raise ValueError(f"must be a country's two letters (ISO 3166-1 alpha-2), such as DE or GB (it is {value!r})")
+    return value
+
+
+Country = Annotated[str, AfterValidator(_country)]
 
 
 def _network(value: str) -> str:
@@ -29,8 +53,9 @@ class FirewallSettings(Section):
     """AWS WAF in front of the API's stage. It is paid by the month and by the request: off unless asked for."""
 
     enabled: bool = False
-    # Requests of one address, and of one API key, in the window; more are blocked until it is fewer again.
-    requests_per_address: Annotated[int, Field(ge=10, le=2_000_000_000)] = 2_000
+    # Requests of one address, and of one API key, in the window; more are blocked until it is fewer again. Unless
+    # given, twice what the most generous plan of a client lets through: it should meet the plan's 429, not a 403.
+    requests_per_address: Annotated[int, Field(ge=10, le=2_000_000_000)] | None = None
     requests_per_key: Annotated[int, Field(ge=10, le=2_000_000_000)] | None = None
     window_seconds: Literal[60, 120, 300, 600] = 300
     # Either from these only, or not from those.
@@ -48,3 +73,29 @@ class FirewallSettings(Section):
         if given and not self.enabled:
             raise ValueError(f"{given[0]} belongs to a firewall that is enabled; set enabled to true")
         return self
+
+    def refused(self, clients: Mapping[str, ClientSettings], *, local: bool) -> str | None:
+        """Say why it cannot stand beside these clients with keys, or there, or None."""
+        if self.enabled and local:
+            return "firewall.enabled is not carried by the local cloud; leave it out there"
+        if self.requests_per_key is None:
+            return None
+        if not clients:
+            return "firewall.requests_per_key belongs to auth.mode 'api-key': in others there are no keys"
+        for name, client in clients.items():
+            allowed = self._by_plan(client)
+            if self.requests_per_key < allowed:
+                return (
+                    f"firewall.requests_per_key ({self.requests_per_key}) would block client {name!r} within its plan, "
+                    f"which lets {allowed} through in {self.window_seconds} seconds; make it {allowed} or more"
+                )
+        return None
+
+    def default_limit(self, clients: Mapping[str, ClientSettings]) -> int:
+        """Return the limit of a rate that is not given, for clients with keys or, if there are none, for others."""
+        largest = max(map(self._by_plan, clients.values()), default=_REQUESTS_A_SECOND * self.window_seconds)
+        return max(10, 2 * largest)
+
+    def _by_plan(self, client: ClientSettings) -> int:
+        """Return the most that a client's throttle lets through in a window: its rate all the time, and a burst."""
+        return math.ceil(client.rate * self.window_seconds) + client.burst

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aws_cdk as cdk
@@ -13,6 +13,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
+from infra.settings_auth import ClientSettings
 from infra.settings_firewall import FirewallSettings
 
 # Rules that look at bodies, by the managed group that has them, and the labels with which they mark what they match
@@ -43,8 +44,8 @@ class Firewall(Construct):
     ----------
     picture_paths
         Ends of the paths whose bodies are pictures: there the managed rules for bodies only count.
-    keyed
-        Whether callers send API keys: only then can there be a rate for each.
+    clients
+        Those that send API keys, with their plans: without any there is no rate for each key.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Firewall(Construct):
         settings: FirewallSettings,
         stage: apigateway.Stage,
         picture_paths: Sequence[str],
-        keyed: bool,
+        clients: Mapping[str, ClientSettings],
         encryption_key: kms.IKey | None,
         log_retention: logs.RetentionDays,
         removal_policy: cdk.RemovalPolicy,
@@ -67,7 +68,7 @@ class Firewall(Construct):
         self._add_networks()
         self._add_countries()
         self._add_managed(_REPUTATION, {})
-        self._add_rates(keyed=keyed)
+        self._add_rates(clients)
         for group, rules in BODY_RULES.items():
             self._add_managed(group, rules)
         self._add_bodies_elsewhere(picture_paths)
@@ -114,22 +115,23 @@ class Firewall(Construct):
             inside = wafv2.CfnWebACL.StatementProperty(geo_match_statement=among(self._settings.allowed_countries))
             self._add("Countries", not_statement=wafv2.CfnWebACL.NotStatementProperty(statement=inside))
 
-    def _add_rates(self, *, keyed: bool) -> None:
+    def _add_rates(self, clients: Mapping[str, ClientSettings]) -> None:
         settings = self._settings
+        default = settings.default_limit(clients)
         self._add(
             "RateByAddress",
             rate_based_statement=wafv2.CfnWebACL.RateBasedStatementProperty(
-                limit=settings.requests_per_address,
+                limit=settings.requests_per_address or default,
                 evaluation_window_sec=settings.window_seconds,
                 aggregate_key_type="IP",
             ),
         )
-        if keyed:
+        if clients:
             header = wafv2.CfnWebACL.RateLimitHeaderProperty(name=_KEY_HEADER, text_transformations=[_AS_IT_IS])
             self._add(
                 "RateByKey",
                 rate_based_statement=wafv2.CfnWebACL.RateBasedStatementProperty(
-                    limit=settings.requests_per_key or settings.requests_per_address,
+                    limit=settings.requests_per_key or default,
                     evaluation_window_sec=settings.window_seconds,
                     aggregate_key_type="CUSTOM_KEYS",
                     custom_keys=[wafv2.CfnWebACL.RateBasedStatementCustomKeyProperty(header=header)],

@@ -100,7 +100,7 @@ class InferenceStack(cdk.Stack):
                 settings=settings.firewall,
                 stage=api.api.deployment_stage,
                 picture_paths=PICTURE_PATHS,
-                keyed=settings.auth.mode == "api-key",
+                clients=settings.auth.keyed_clients,
                 encryption_key=encryption_key,
                 log_retention=retention(settings.function.log_retention_days),
                 removal_policy=removal_policy,

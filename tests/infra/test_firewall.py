@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import botocore.loaders
 import pytest
 from conftest import ROOT, Synthesized, context, synthesize
 
 from infra.settings import SettingsError, load_settings
+from infra.settings_firewall import COUNTRIES
 from infra.stacks.inference import PICTURE_PATHS
 
 MB = 1_000_000
@@ -133,8 +135,9 @@ def test_without_the_overrides_every_picture_would_be_blocked(web_acl: dict[str,
         (Request(path="/live/v1/health"), "Allow"),
         (Request(path="/live/.git/config"), "KnownBadInputs/ExploitablePaths_URIPATH"),
         (Request(path="/live/v1/classify.bak", body=b"\xff\xd8"), "Common/RestrictedExtensions_URIPATH"),
-        (Request(recent=3_000), "Allow"),
-        (Request(recent=3_001), "RateByAddress"),
+        # The default client's plan lets 10 a second through for 300 seconds, and a burst of 20: twice that.
+        (Request(recent=6_040), "Allow"),
+        (Request(recent=6_041), "RateByAddress"),
     ],
 )
 def test_what_is_no_picture_is_judged_by_all_rules(web_acl: dict[str, Any], request_: Request, rule: str) -> None:
@@ -142,10 +145,11 @@ def test_what_is_no_picture_is_judged_by_all_rules(web_acl: dict[str, Any], requ
 
 
 def test_a_key_has_a_rate_of_its_own(tmp_path: Path) -> None:
-    built = synthesize(tmp_path, "prod", {"firewall": {"requests_per_address": 9_000, "requests_per_key": 50}})
+    built = synthesize(tmp_path, "prod", {"firewall": {"requests_per_address": 9_000, "requests_per_key": 3_020}})
     acl = built.only("AWS::WAFv2::WebACL")
-    assert verdict(acl, Request(recent=51)) == "RateByKey"
-    assert verdict(acl, Request(recent=51, key=None)) == "Allow"
+    assert verdict(acl, Request(recent=3_020)) == "Allow"
+    assert verdict(acl, Request(recent=3_021)) == "RateByKey"
+    assert verdict(acl, Request(recent=3_021, key=None)) == "Allow"
     (rate,) = (each["Statement"]["RateBasedStatement"] for each in acl["Rules"] if each["Name"] == "RateByKey")
     assert [key["Header"]["Name"] for key in rate["CustomKeys"]] == ["x-api-key"]
     assert rate["EvaluationWindowSec"] == 300
@@ -186,12 +190,13 @@ def test_countries_and_networks(tmp_path: Path) -> None:
     }
     assert verdict(without_sets, Request(country="FR")) == "Allow"
     assert verdict(without_sets, Request(country="US")) == "Countries"
+    assert sum(units(each["Statement"]) for each in acl["Rules"]) <= 1_500
 
 
 def test_blocked_countries(tmp_path: Path) -> None:
-    built = synthesize(tmp_path, "prod", {"firewall": {"blocked_countries": ["XX"]}})
+    built = synthesize(tmp_path, "prod", {"firewall": {"blocked_countries": ["AQ"]}})
     acl = built.only("AWS::WAFv2::WebACL")
-    assert verdict(acl, Request(country="XX")) == "Countries"
+    assert verdict(acl, Request(country="AQ")) == "Countries"
     assert verdict(acl, Request(country="DE")) == "Allow"
 
 
@@ -208,6 +213,7 @@ def test_its_capacity_stays_within_what_is_not_paid_extra(web_acl: dict[str, Any
 
 
 def units(statement: dict[str, Any]) -> int:
+    """Capacity of a statement: "Using match rule statements", and 10 for each text transformation, whatever it is."""
     ((kind, content),) = statement.items()
     if kind == "ManagedRuleGroupStatement":
         return CAPACITY[content["Name"]]
@@ -215,7 +221,13 @@ def units(statement: dict[str, Any]) -> int:
         return sum(map(units, content["Statements"]))
     if kind == "NotStatement":
         return units(content["Statement"])
-    return {"RateBasedStatement": 2 + 30 * len(content.get("CustomKeys", [])), "ByteMatchStatement": 2}.get(kind, 1)
+    if kind == "RateBasedStatement":
+        keys = [key["Header"] for key in content.get("CustomKeys", [])]
+        return 2 + sum(30 + 10 * len(key["TextTransformations"]) for key in keys)
+    if kind == "ByteMatchStatement":
+        return 2 + 10 * len(content["TextTransformations"])
+    assert kind in ("LabelMatchStatement", "IPSetReferenceStatement", "GeoMatchStatement"), kind
+    return 1
 
 
 def test_keys_tokens_and_queries_stay_out_of_its_log(prod: Synthesized) -> None:
@@ -240,10 +252,35 @@ def web_acl_rules(built: Synthesized) -> list[dict[str, Any]]:
     return built.only("AWS::WAFv2::WebACL")["Rules"]
 
 
-def test_the_paths_of_pictures_are_those_of_the_contract() -> None:
-    contract = json.loads((ROOT / "docs" / "openapi.json").read_text())
-    for path in PICTURE_PATHS:
-        assert "post" in contract["paths"][path]
+def test_every_path_that_takes_a_body_was_thought_of() -> None:
+    """A new one is blocked above 8 KB until it is named: it either takes pictures or stands here."""
+    paths = json.loads((ROOT / "docs" / "openapi.json").read_text())["paths"]
+    bodies = {path for path, methods in paths.items() if any("requestBody" in each for each in methods.values())}
+    assert bodies - set(PICTURE_PATHS) == {"/v1/uploads"}
+    assert set(PICTURE_PATHS) <= bodies
+
+
+def test_countries_are_those_that_waf_knows() -> None:
+    model = botocore.loaders.Loader().load_service_model("wafv2", "service-2")
+    assert set(model["shapes"]["CountryCode"]["enum"]) == COUNTRIES
+
+
+@pytest.mark.parametrize(("environment", "patch"), [
+    ("prod", {}),
+    ("staging", {}),
+    ("prod", {"auth": {"clients": {"bulk": {"rate": 40.5, "burst": 100}, "small": {}}}}),
+    ("prod", {"firewall": {"window_seconds": 60}}),
+])  # fmt: skip
+def test_no_client_is_blocked_within_its_plan(environment: str, patch: dict[str, Any]) -> None:
+    settings = load_settings(context(), environment, patch)
+    limit = settings.firewall.default_limit(settings.auth.keyed_clients)
+    for client in settings.auth.clients.values():
+        assert limit > client.rate * settings.firewall.window_seconds + client.burst
+
+
+def test_the_firewall_of_prod_is_switched_off_together_with_the_rule_pack_that_asks_for_it() -> None:
+    off = {"firewall": {"enabled": False}, "protection": {"rule_packs": ["AwsSolutions"]}}
+    assert not load_settings(context(), "prod", off).firewall.enabled
 
 
 def test_dev_has_none(tmp_path: Path) -> None:
@@ -259,6 +296,12 @@ def test_dev_has_none(tmp_path: Path) -> None:
         ("prod", {"window_seconds": 90}, "firewall.window_seconds: .*60, 120, 300 or 600"),
         ("prod", {"allowed_countries": ["DE"], "blocked_countries": ["FR"]}, "exclude each other"),
         ("prod", {"allowed_countries": ["Germany"]}, r"allowed_countries.0: must be a country's two letters"),
+        ("prod", {"blocked_countries": ["UK"]}, r"blocked_countries.0: .*such as DE or GB \(it is 'UK'\)"),
+        (
+            "prod",
+            {"requests_per_key": 3_019},
+            r"requests_per_key \(3019\) would block client 'default' within its plan.* make it 3020 or more",
+        ),
         ("prod", {"blocked_networks": ["10.0.0.1/8"]}, r"blocked_networks.0: must be a network.*has host bits set"),
         ("prod", {"trusted_networks": ["0.0.0.0/0"]}, r"trusted_networks.0: 0.0.0.0/0 is every address"),
     ],
