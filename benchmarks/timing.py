@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -78,12 +78,23 @@ def median(values: list[float]) -> float:
     return float(np.median(values))
 
 
-def ratio(numerator: list[float], denominator: list[float], seed: int = 0) -> tuple[float, tuple[float, float]]:
+def ratio(numerator: list[float], denominator: list[float]) -> tuple[float, tuple[float, float]]:
     """Ratio of medians and its 95 % bootstrap interval (1,000 resamples)."""
-    random = np.random.default_rng(seed)
-    above, below = np.asarray(numerator), np.asarray(denominator)
-    resampled = [
-        np.median(random.choice(above, len(above))) / np.median(random.choice(below, len(below))) for _ in range(1000)
-    ]
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return float(np.median(above) / np.median(below)), (float(low), float(high))
+    return _compared(np.divide, numerator, denominator)
+
+
+def difference(minuend: list[float], subtrahend: list[float]) -> tuple[float, tuple[float, float]]:
+    """Difference of medians and its 95 % bootstrap interval (1,000 resamples)."""
+    return _compared(np.subtract, minuend, subtrahend)
+
+
+def _compared(
+    operation: Callable[[Any, Any], Any], one: list[float], other: list[float]
+) -> tuple[float, tuple[float, float]]:
+    random = np.random.default_rng(0)
+
+    def medians(values: list[float]) -> Any:
+        return np.median(random.choice(np.asarray(values), (1000, len(values))), axis=1)
+
+    low, high = np.percentile(operation(medians(one), medians(other)), [2.5, 97.5])
+    return float(operation(np.median(one), np.median(other))), (float(low), float(high))

@@ -79,11 +79,13 @@ def workers(wanted: Mapping[str, tuple[Kind, Path]], core: int) -> Iterator[dict
 
 
 def in_turn(running: Mapping[str, Worker], data: bytes, rounds: int) -> Samples:
-    """Time every worker in each round; return milliseconds by name."""
+    """Time every worker in each round, each round beginning with another; return milliseconds by name."""
     samples: Samples = {name: [] for name in running}
+    order = list(running)
     for _ in range(rounds):
-        for name, worker in running.items():
-            samples[name] += worker.time(data, CALLS_A_TURN)
+        for name in order:
+            samples[name] += running[name].time(data, CALLS_A_TURN)
+        order.append(order.pop(0))
     return samples
 
 
