@@ -101,10 +101,7 @@ def has_more_scans(data: bytes, limit: int) -> bool:
     Each scan of a progressive JPEG passes over the whole picture but may be 20 bytes long, so a small file can keep a
     decoder busy for minutes (libjpeg-turbo, 'Two Issues with the JPEG Standard', 2015).
     """
-    # Most photos have one scan, and their header says so; looking for more takes a pass over the file. That counts
-    # thumbnails', further pictures' and what follows the end, but is quick and nearly always enough.
-    if _has_one_scan(data):
-        return limit < 1
+    # This counts thumbnails', further pictures' and what follows the end, but is quick and nearly always enough.
     if data.count(b"\xff\xda") <= limit:
         return False
     place, scans = 2, 0
@@ -121,13 +118,16 @@ def has_more_scans(data: bytes, limit: int) -> bool:
     return True
 
 
-def _has_one_scan(data: bytes) -> bool:
-    """Whether the first scan holds all components of a sequential frame: libjpeg then takes no other (B.2.1, B.2.3)."""
+def only_scan(data: bytes) -> int | None:
+    """Return where the header of a JPEG ends, if it says that there is one scan, as most photos' does.
+
+    Then the first scan holds all components of a sequential frame, and libjpeg takes no other (B.2.1, B.2.3).
+    """
     components = 0
     for code, place in _header_segments(data):
         if code in _FRAMES:
             # Huffman-coded sequential: baseline and extended. The others may spread a component over scans.
             components = int.from_bytes(data[place + 7 : place + 8]) if code in (0xC0, 0xC1) else 0
         elif code == _START_OF_SCAN:
-            return components > 0 and int.from_bytes(data[place + 2 : place + 3]) == components
-    return False
+            return place if components > 0 and int.from_bytes(data[place + 2 : place + 3]) == components else None
+    return None

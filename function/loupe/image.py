@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from PIL import Image
 
 from loupe.errors import ImageTooLarge, ImageUndecodable, UnsupportedMediaType
-from loupe.formats import DECODERS, FORMAT_NAMES, declared_size, has_more_scans, media_type_of
+from loupe.formats import DECODERS, FORMAT_NAMES, declared_size, has_more_scans, media_type_of, only_scan
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -114,10 +114,13 @@ def decode(data: bytes, limits: Limits, spec: InputSpec) -> Image.Image:
 def _decoded(data: bytes, media_type: str, limits: Limits, spec: InputSpec) -> Image.Image:
     if size := declared_size(data, media_type):
         _check_size(size, len(data), limits)
-    if media_type == "image/jpeg" and has_more_scans(data, _MAX_SCANS):
+    scan = only_scan(data) if media_type == "image/jpeg" else None
+    if scan is None and media_type == "image/jpeg" and has_more_scans(data, _MAX_SCANS):
         raise ImageUndecodable(f"The JPEG has more than {_MAX_SCANS} scans. Save it again as an ordinary JPEG.")
     module, name = DECODERS[media_type]
-    file: ImageFile = getattr(import_module(module), name)(_Metered(data))
+    # A header of fewer bytes than that cannot take more reads.
+    source = _Metered(data) if scan is None or scan > _MAX_READS else BytesIO(data)
+    file: ImageFile = getattr(import_module(module), name)(source)
     # Again, as the decoder has it: a GIF's first frame may be larger than its screen, a PNG may have two headers.
     _check_size(file.size, len(data), limits)
     if media_type == "image/jpeg" and spec.jpeg_draft:

@@ -25,6 +25,7 @@ _HEADERS = {
     "Strict-Transport-Security": "max-age=63072000",
 }
 _DIGITS = 6
+_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -70,7 +71,7 @@ def describe(card: Card) -> dict[str, Any]:
 
 def compact(value: Any) -> str:
     """Return JSON without white space."""
-    return json.dumps(value, separators=(",", ":"))
+    return _ENCODE(value)
 
 
 def as_json(value: Any) -> Answer:

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Stages:
@@ -17,13 +12,8 @@ class Stages:
         self.milliseconds: dict[str, float] = {}
         self._begun = time.perf_counter()
 
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        begun = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.milliseconds[name] = self.milliseconds.get(name, 0.0) + (time.perf_counter() - begun) * 1e3
+    def __call__(self, name: str) -> _Stage:
+        return _Stage(self.milliseconds, name)
 
     def add(self, other: Stages) -> None:
         """Add another's stages, as those of a batch's items, which run beside each other."""
@@ -38,3 +28,19 @@ class Stages:
         """Return the value of a ``Server-Timing`` header (W3C), durations in ms."""
         parts = [f"{name};dur={value:.2f}" for name, value in self.milliseconds.items()]
         return ", ".join([*parts, f"total;dur={self.total():.2f}"])
+
+
+class _Stage:
+    """Adds the time of a ``with`` block to its stage, whether it ends well or not."""
+
+    __slots__ = ("_begun", "_milliseconds", "_name")
+
+    def __init__(self, milliseconds: dict[str, float], name: str) -> None:
+        self._milliseconds, self._name = milliseconds, name
+
+    def __enter__(self) -> None:
+        self._begun = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        elapsed = (time.perf_counter() - self._begun) * 1e3
+        self._milliseconds[self._name] = self._milliseconds.get(self._name, 0.0) + elapsed

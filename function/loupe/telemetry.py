@@ -21,10 +21,15 @@ from loupe.stages import Stages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
 
     from loupe.request import Source
 
+    # Values and unit by metric, and the dimensions that they have beside those of all.
+    _Group: TypeAlias = tuple[Mapping[str, tuple[Sequence[float], str]], Mapping[str, str]]
+
 NAMESPACE = "Loupe"
+_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 # Stages of the core -> metric of each, in ms.
 STAGE_METRICS = {
     "source": "SourceLatency",
@@ -130,32 +135,40 @@ class Telemetry:
             # Of larger batches the first speak.
             confidences = [prediction.probability for prediction in seen.predictions]
             values["Confidence"] = (confidences[:_MOST_VALUES], "None")
-        self._blob(values, {})
+        groups: list[_Group] = [(values, {})]
         for label, count in Counter(prediction.label for prediction in seen.predictions).items():
-            self._blob({"Predictions": ([count], "Count")}, {"Label": label})
+            groups.append(({"Predictions": ([count], "Count")}, {"Label": label}))
         for code, count in Counter(problem.code for problem in seen.problems).items():
-            self._blob({"Problems": ([count], "Count")}, {"Code": code})
+            groups.append(({"Problems": ([count], "Count")}, {"Code": code}))
+        self._blobs(groups)
 
-    def _blob(self, values: Mapping[str, tuple[Sequence[float], str]], dimensions: Mapping[str, str]) -> None:
-        """Write one blob of the embedded metric format (CloudWatch user guide, 'Embedded metric format')."""
-        dimensions = {**self._dimensions, **dimensions}
-        directive = {
-            "Namespace": NAMESPACE,
-            "Dimensions": [list(dimensions)],
-            "Metrics": [{"Name": name, "Unit": unit} for name, (_, unit) in values.items()],
-        }
-        _write(
-            {
-                "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
-                **dimensions,
-                **{name: [round(float(number), 4) for number in numbers] for name, (numbers, _) in values.items()},
-            }
-        )
+    def _blobs(self, groups: Sequence[_Group]) -> None:
+        """Write groups of metrics in the embedded metric format (CloudWatch user guide, 'Embedded metric format').
+
+        As many as possible share a blob: in one, a dimension has one value and a metric one list.
+        """
+        while groups:
+            blob: dict[str, Any] = {"_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": []}}
+            blob.update(self._dimensions)
+            left = []
+            for values, dimensions in groups:
+                if blob.keys() & (values.keys() | dimensions.keys()):
+                    left.append((values, dimensions))
+                    continue
+                metrics = [{"Name": name, "Unit": unit} for name, (_, unit) in values.items()]
+                blob["_aws"]["CloudWatchMetrics"].append(
+                    {"Namespace": NAMESPACE, "Dimensions": [[*self._dimensions, *dimensions]], "Metrics": metrics}
+                )
+                blob.update(dimensions)
+                for name, (numbers, _) in values.items():
+                    blob[name] = [round(float(number), 4) for number in numbers]
+            _write(blob)
+            groups = left
 
 
 def _write(line: Mapping[str, Any]) -> None:
     # In one piece, so that lines of several threads do not mix.
-    sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
+    sys.stdout.write(_ENCODE(line) + "\n")
     sys.stdout.flush()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pictures
 import pytest
-from loupe.formats import DECODERS, declared_size, has_more_scans, media_type_of
+from loupe.formats import DECODERS, declared_size, has_more_scans, media_type_of, only_scan
 
 FUNCTION = Path(__file__).resolve().parents[2] / "function"
 KINDS = ["jpeg", "png", "webp", "gif"]
@@ -72,14 +72,16 @@ def test_a_sequential_frame_may_be_scanned_a_component_at_a_time() -> None:
     first = data.index(b"\xff\xda")
     more = b"\xff\xda\0\x08\1\1\0\0\x3f\0" * 9
     assert data[first + 4] == 3
-    assert not has_more_scans(bytes(data[:-2]) + more, 5)
+    assert only_scan(bytes(data[:-2]) + more) == first + 2
     data[first + 4] = 1
+    assert only_scan(bytes(data[:-2]) + more) is None
     assert has_more_scans(bytes(data[:-2]) + more, 5)
 
 
 def test_a_frame_of_another_coding_may_be_scanned_often() -> None:
     data = pictures.jpeg()
     arithmetic = data.replace(b"\xff\xc0", b"\xff\xc9", 1)
+    assert only_scan(arithmetic) is None
     assert has_more_scans(arithmetic[:-2] + b"\xff\xda\0\x08\1\1\0\0\x3f\0" * 9, 5)
 
 
@@ -107,3 +109,14 @@ def test_only_the_decoder_that_is_needed_is_loaded(kind: str) -> None:
     # Without EXIF data there is no need for the TIFF reader either.
     assert loaded == {PLUGINS[kind]}
     assert "PIL.ImageCms" not in after
+
+
+def test_the_only_scan_of_a_jpeg_is_where_its_header_ends() -> None:
+    data = pictures.jpeg(comment=b"\xff\xda" * 9)
+    place = only_scan(data)
+    assert place is not None
+    assert data[place - 2 : place] == b"\xff\xda"
+    assert data.rindex(b"\xff\xda") == place - 2
+    assert only_scan(pictures.jpeg(progressive=True)) is None
+    assert only_scan(data[: place - 2]) is None
+    assert only_scan(b"\xff\xd8\xff\xd9") is None

@@ -267,6 +267,14 @@ def test_a_file_of_very_many_tiny_parts_is_refused() -> None:
         read(data[:33] + pictures.chunk(b"abCd", b"") * 60_000 + data[33:])
 
 
+def test_a_jpeg_whose_header_is_filled_up_is_refused_as_soon() -> None:
+    """Pillow reads bytes of filling one by one; an ordinary JPEG's header is too short to be watched for that."""
+    data = pictures.jpeg()
+    assert read(data[:2] + b"\xff" * 50_000 + data[2:])
+    with pytest.raises(ImageUndecodable, match="too many tiny parts"):
+        read(data[:2] + b"\xff" * 150_000 + data[2:])
+
+
 def test_pillows_warning_of_bombs_is_an_error() -> None:
     """A frame that only shows inside Pillow: larger than the screen, and than Pillow's own bound, in a small GIF."""
     data = pictures.gif(pictures.solid(RED))

@@ -33,13 +33,14 @@ def metrics(blobs):
     """(name, dimensions without the two that all have) -> (unit, value)"""
     found = {}
     for blob in blobs:
-        (group,) = blob["_aws"]["CloudWatchMetrics"]
-        assert group["Namespace"] == NAMESPACE
-        (names,) = group["Dimensions"]
-        assert (blob["Environment"], blob["Model"]) == ("test", "tiny")
-        own = tuple(sorted(f"{name}={blob[name]}" for name in names if name not in ("Environment", "Model")))
-        for metric in group["Metrics"]:
-            found[metric["Name"], own] = (metric["Unit"], blob[metric["Name"]])
+        for group in blob["_aws"]["CloudWatchMetrics"]:
+            assert group["Namespace"] == NAMESPACE
+            (names,) = group["Dimensions"]
+            assert (blob["Environment"], blob["Model"]) == ("test", "tiny")
+            own = tuple(sorted(f"{name}={blob[name]}" for name in names if name not in ("Environment", "Model")))
+            for metric in group["Metrics"]:
+                assert (metric["Name"], own) not in found
+                found[metric["Name"], own] = (metric["Unit"], blob[metric["Name"]])
     return found
 
 
