@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from benchmarks import subjects
 from benchmarks.cold import all_subjects
 from benchmarks.timing import Found, Row, median
 from benchmarks.workload import photo
+from localcloud.environment import ExecutionEnvironment
 from localcloud.ports import free_port
 
 CLIENTS = 4
@@ -67,7 +69,9 @@ def run(folder: Path, shipped: Path, course: Path, seconds: float, rounds: int) 
         environments = [fleet.start(folder / f"rie-{index}.log") for index in range(os.cpu_count() or 2)]
         try:
             payload = json.dumps({"image": base64.b64encode(data).decode()}).encode()
-            calls = [partial(_invoke, each, payload) for each in environments]
+            # An environment takes a request at a time, as on Lambda: clients wait for one another.
+            free = [(each, threading.Lock()) for each in environments]
+            calls = [partial(_invoke, *free[client % len(free)], payload) for client in range(CLIENTS)]
             rates.setdefault("ours", []).append(_rate(calls, seconds))
         finally:
             for each in environments:
@@ -141,8 +145,9 @@ def _served(command: list[str], model: Path, port: int, log: Path) -> Iterator[N
             process.wait()
 
 
-def _invoke(environment: object, payload: bytes) -> None:
-    outcome = environment.invoke(payload, str(uuid.uuid4()))  # type: ignore[attr-defined]
+def _invoke(environment: ExecutionEnvironment, free: threading.Lock, payload: bytes) -> None:
+    with free:
+        outcome = environment.invoke(payload, str(uuid.uuid4()))
     if outcome.function_error or b'"label"' not in outcome.payload:
         raise RuntimeError(outcome.payload[:300])
 

@@ -62,15 +62,17 @@ class Found(NamedTuple):
 
 
 def alternate(subjects: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3) -> Samples:
-    """Call each subject once a round; return milliseconds by name."""
+    """Call each subject once a round, each round beginning with another; return milliseconds by name."""
     samples: Samples = {name: [] for name in subjects}
+    order = list(subjects)
     for index in range(rounds + warm_up):
-        for name, call in subjects.items():
+        for name in order:
             begun = time.perf_counter()
-            call()
+            subjects[name]()
             elapsed = (time.perf_counter() - begun) * 1e3
             if index >= warm_up:
                 samples[name].append(elapsed)
+        order.append(order.pop(0))
     return samples
 
 

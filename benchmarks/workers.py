@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import math
 import multiprocessing
 import os
 import signal
@@ -106,8 +107,13 @@ def _serve(connection: Connection, kind: Kind, model: Path, core: int) -> None:
                 begun = time.perf_counter()
                 answer = call()
                 times.append((time.perf_counter() - begun) * 1e3)
-            wrong = kind == "ours" and answer["statusCode"] != 200
-            connection.send(f"the handler did not classify: {answer}" if wrong else times)
+            connection.send(times if _classified(kind, answer) else f"{kind} did not classify: {answer}")
+
+
+def _classified(kind: Kind, answer: Any) -> bool:
+    if kind == "ours":
+        return bool(answer["statusCode"] == 200)
+    return math.isfinite(answer if kind == "floor" else answer["prediction"])
 
 
 def _call(subject: Callable[..., Any], kind: Kind, data: bytes) -> Callable[[], Any]:

@@ -143,6 +143,9 @@ def written(page: str, found: list[Permission]) -> str:
 
 
 def _permission(kind: str, where: str, statement: Mapping[str, Any]) -> Permission:
+    turned = [key for key in statement if key.startswith("Not")]
+    if turned:
+        raise ValueError(f"{where} has {turned[0]}, which this table does not read: name what is meant instead")
     actions = ", ".join(sorted(map(_text, _list(statement["Action"]))))
     resources = ", ".join(sorted(map(_text, _list(statement.get("Resource", "")))))
     principal = statement.get("Principal", "")

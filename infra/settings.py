@@ -130,7 +130,7 @@ class InputSettings(Section):
 
 
 class ApiSettings(Section):
-    """The REST API. ``rate_limit`` and ``burst_limit`` hold for all callers together."""
+    """The REST API. API Gateway throttles each method of the stage by itself, all its callers together."""
 
     stage: Annotated[str, text(r"[A-Za-z0-9_]{1,64}", "letters, digits and _, at most 64")] = "live"
     # API Gateway writes no log before its account has a role for it, one for each region. The stack makes and leaves
@@ -138,6 +138,9 @@ class ApiSettings(Section):
     account_log_role: bool = True
     rate_limit: Annotated[float, Field(gt=0, le=10_000)] = 50.0
     burst_limit: Annotated[int, Field(ge=1, le=5_000)] = 100
+    # Of the methods that ask for no credentials: strangers must not take the function's concurrency from callers.
+    open_rate_limit: Annotated[float, Field(gt=0, le=10_000)] = 5.0
+    open_burst_limit: Annotated[int, Field(ge=1, le=5_000)] = 20
     cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:\d+)?)$")], ...] = ()
 
     @model_validator(mode="after")
@@ -207,7 +210,9 @@ class Settings(Section):
             raise ValueError(refused)
         if refused := self.network.refused(self.region, local=self.local):
             raise ValueError(refused)
-        if refused := self.firewall.refused(self.auth.keyed_clients, local=self.local):
+        if refused := self.firewall.refused(
+            self.auth.keyed_clients, private=self.network.private_endpoint is not None, local=self.local
+        ):
             raise ValueError(refused)
         if refused := self.protection.refused(
             self.region, self.tags, self.function.reserved_concurrency, firewall=self.firewall.enabled

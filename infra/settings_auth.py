@@ -169,6 +169,14 @@ class AuthSettings(Section):
         """Clients that have keys and plans: none unless keys are what the mode asks for."""
         return self.clients if self.mode == "api-key" else {}
 
+    @model_validator(mode="after")
+    def _a_key_each(self) -> Self:
+        given = [client.secret for client in self.clients.values() if client.secret is not None]
+        twice = sorted({secret for secret in given if given.count(secret) > 1})
+        if twice:
+            raise ValueError(f"clients has the secret {twice[0]!r} twice; API Gateway takes a key's value only once")
+        return self
+
     def refused(self, environment: str, stage_rate: float) -> str | None:
         """Say what of it cannot be together with the rest of an environment's settings."""
         if self.mode == "none" and environment not in PRIVATE_ENVIRONMENTS and not self.i_know_this_is_public:
@@ -178,6 +186,12 @@ class AuthSettings(Section):
             )
         if self.jwt is not None and self.jwt.plain_http and environment != "local":
             return "auth.jwt.issuer and jwks_uri must be https: who can change keys on their way can sign tokens"
+        if self.mode == "cognito" and self.cognito.user_pool_arn is None and self.cognito.domain_prefix is None:
+            taken = [word for word in ("aws", "amazon", "cognito") if word in environment]
+            if taken:
+                return (
+                    f"auth.cognito.domain_prefix is needed: its default has {environment!r}, and AWS keeps {taken[0]!r}"
+                )
         if self.mode == "api-key":
             for name, client in self.clients.items():
                 if client.rate > stage_rate:

@@ -74,10 +74,12 @@ class FirewallSettings(Section):
             raise ValueError(f"{given[0]} belongs to a firewall that is enabled; set enabled to true")
         return self
 
-    def refused(self, clients: Mapping[str, ClientSettings], *, local: bool) -> str | None:
-        """Say why it cannot stand beside these clients with keys, or there, or None."""
+    def refused(self, clients: Mapping[str, ClientSettings], *, private: bool, local: bool) -> str | None:
+        """Say why it cannot stand beside these clients with keys, before a private endpoint, or there, or None."""
         if self.enabled and local:
             return "firewall.enabled is not carried by the local cloud; leave it out there"
+        if private and (self.allowed_countries or self.blocked_countries):
+            return "firewall's countries and network.private_endpoint exclude each other: addresses in a VPC have none"
         if self.requests_per_key is None:
             return None
         if not clients:

@@ -100,6 +100,11 @@ class NetworkSettings(Section):
         """Whether the API's resource policy says who may come, by address or endpoint."""
         return bool(self.allowed_cidrs or self.private_endpoint)
 
+    @property
+    def ipv6(self) -> bool:
+        """Whether callers may come over IPv6, beside IPv4."""
+        return self.domain is not None or any(":" in each for each in self.allowed_cidrs)
+
     def refused(self, region: str | None, *, local: bool) -> str | None:
         """Say what of it cannot be together with the rest of an environment's settings."""
         if local and self.model_fields_set:

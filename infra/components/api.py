@@ -78,6 +78,7 @@ class ClassifierApi(Construct):
                 stage_name=settings.stage,
                 throttling_rate_limit=settings.rate_limit,
                 throttling_burst_limit=settings.burst_limit,
+                method_options=_open_methods(contract, settings),
                 metrics_enabled=True,
                 tracing_enabled=tracing,
                 access_log_destination=apigateway.LogGroupLogDestination(access_log),
@@ -114,6 +115,9 @@ class ClassifierApi(Construct):
             self, route.schema, rest_api_id=self.api.rest_api_id, content_type="application/json", name=route.schema,
             schema=schema,
         )  # fmt: skip
+        # A stage serves what was deployed: another schema has to be another deployment.
+        if self.api.latest_deployment is not None:
+            self.api.latest_deployment.add_to_logical_id({route.schema: schema})
         return apigateway.Model.from_model_name(self, f"{route.schema}Model", model.ref)
 
     def _add(
@@ -180,6 +184,21 @@ class ClassifierApi(Construct):
             },
             templates={"application/json": template},
         )
+
+
+def _open_methods(contract: Contract, settings: ApiSettings) -> dict[str, apigateway.MethodDeploymentOptions]:
+    """Throttles of the methods that everybody may call, by path and method."""
+    throttle = apigateway.MethodDeploymentOptions(
+        throttling_rate_limit=settings.open_rate_limit,
+        throttling_burst_limit=settings.open_burst_limit,
+        metrics_enabled=True,
+    )
+    return {
+        f"{route.path}/{method}": throttle
+        for route in contract.routes
+        if route.open
+        for method in ("GET", "HEAD")
+    }
 
 
 def _cors_headers(origins: Sequence[str]) -> dict[str, str]:

@@ -136,7 +136,7 @@ class Callers(Construct):
 
     def _add_client(self, api: apigateway.RestApi, name: str, client: ClientSettings) -> str:
         title = _title(name)
-        version = "" if client.key_version == 1 else str(client.key_version)
+        version = "" if client.key_version == 1 else f"-{client.key_version}"
         if client.secret is None:
             secret = secretsmanager.Secret(
                 self,

@@ -81,6 +81,17 @@ class Firewall(Construct):
             default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
             rules=self._rules,
             visibility_config=self._visible("All"),
+            # The log tells the values by which a rate counts, which its own redaction leaves as they are.
+            data_protection_config=wafv2.CfnWebACL.DataProtectionConfigProperty(
+                data_protections=[
+                    wafv2.CfnWebACL.DataProtectProperty(
+                        action="HASH",
+                        field=wafv2.CfnWebACL.FieldToProtectProperty(
+                            field_type="SINGLE_HEADER", field_keys=list(_NOT_LOGGED)
+                        ),
+                    )
+                ]
+            ),
         )
         wafv2.CfnWebACLAssociation(self, "Association", resource_arn=stage.stage_arn, web_acl_arn=self.web_acl.attr_arn)
         self._log(encryption_key, log_retention, removal_policy)

@@ -74,7 +74,7 @@ class JwtAuthorizer(Construct):
             architecture=architecture,
             memory_size=MEMORY_MIB,
             timeout=cdk.Duration.seconds(TIMEOUT_SECONDS),
-            # It is asked as often as the classifier at most, and takes no more of the account's concurrency.
+            # As much again of the account's concurrency: it is asked as often as the classifier at most.
             reserved_concurrent_executions=function.reserved_concurrency,
             role=role,
             log_group=log_group,

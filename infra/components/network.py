@@ -20,7 +20,10 @@ def api_options(scope: Construct, settings: NetworkSettings) -> dict[str, Any]:
     """Options of the REST API: its endpoint, and whether it keeps its own address."""
     if settings.private_endpoint is None:
         closed = settings.domain is not None and not settings.domain.keep_default_endpoint
-        options: dict[str, Any] = {"endpoint_types": [apigateway.EndpointType.REGIONAL]}
+        # Unless asked for, an endpoint has IPv4 only.
+        both = apigateway.IpAddressType.DUAL_STACK if settings.ipv6 else None
+        endpoint = apigateway.EndpointConfiguration(types=[apigateway.EndpointType.REGIONAL], ip_address_type=both)
+        options: dict[str, Any] = {"endpoint_configuration": endpoint}
         return {**options, "disable_execute_api_endpoint": True} if closed else options
     endpoints = [
         ec2.InterfaceVpcEndpoint.from_interface_vpc_endpoint_attributes(
@@ -83,6 +86,9 @@ class Domain(Construct):
             ),
         )
         domain.add_base_path_mapping(stage.rest_api, stage=stage)
+        resource = domain.node.default_child
+        assert isinstance(resource, apigateway.CfnDomainName)  # noqa: S101
+        resource.add_property_override("EndpointConfiguration.IpAddressType", "dualstack")
         self.url = f"https://{settings.name}/"
         self.target = domain.domain_name_alias_domain_name
         if settings.hosted_zone_id is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -77,8 +78,9 @@ class UploadBucket(Construct):
         # What a presigned POST may do, its signer must be allowed to.
         _grant(role, "s3:PutObject", objects)
         if encryption_key is not None:
+            through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"}}
             for action in ("kms:Decrypt", "kms:GenerateDataKey"):
-                _grant(role, action, encryption_key.key_arn)
+                _grant(role, action, encryption_key.key_arn, through_s3)
         name = stack.resolve(self.bucket.bucket_arn)["Fn::GetAtt"][0]
         acknowledge(
             role.node.find_child("DefaultPolicy"),
@@ -107,5 +109,5 @@ def grant_read(role: iam.IRole, location: str) -> None:
     )
 
 
-def _grant(role: iam.IRole, action: str, resource: str) -> None:
-    role.add_to_principal_policy(iam.PolicyStatement(actions=[action], resources=[resource]))
+def _grant(role: iam.IRole, action: str, resource: str, conditions: Mapping[str, Any] | None = None) -> None:
+    role.add_to_principal_policy(iam.PolicyStatement(actions=[action], resources=[resource], conditions=conditions))

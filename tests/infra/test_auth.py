@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -324,3 +325,21 @@ def test_the_public_endpoint_has_to_be_wanted(environment: str) -> None:
         load_settings(environments, environment)
     wanted = load_settings(environments, environment, {"auth": {"i_know_this_is_public": True}})
     assert wanted.auth.mode == "none"
+
+
+def test_two_clients_cannot_have_one_key() -> None:
+    clients = {"a": {"secret": "shared"}, "b": {"secret": "shared"}}
+    with pytest.raises(SettingsError, match="clients has the secret 'shared' twice"):
+        load_settings(context(), "prod", {"auth": {"clients": clients}})
+
+
+def test_names_with_numbers_and_versions_do_not_meet(tmp_path: Path) -> None:
+    clients = {"app": {"key_version": 12}, "app1": {"key_version": 2}}
+    built = synthesize(tmp_path, "dev", {"auth": {"clients": clients}})
+    assert len(built.resources("AWS::SecretsManager::Secret")) == 2
+
+
+def test_an_environment_whose_name_aws_keeps_needs_a_prefix_of_its_own() -> None:
+    environments = {"environments": {"aws-eu": {"auth": {"mode": "cognito"}}}}
+    with pytest.raises(SettingsError, match=r"auth.cognito.domain_prefix is needed: its default has 'aws-eu'"):
+        load_settings(environments, "aws-eu")

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from conftest import Synthesized, synthesize
+import pytest
+from conftest import ROOT, Synthesized, synthesize
+
+from infra.contract import read_contract
+from infra.stacks import inference
 
 
 def _statements(synthesized: Synthesized, kind: str, key: str) -> list[dict[str, Any]]:
@@ -80,9 +86,33 @@ def test_what_prod_keeps_does_not_block_a_second_first_deployment(prod: Synthesi
 
 
 def test_only_the_deployed_stage_may_call_the_function(synthesized: Synthesized) -> None:
-    stage = synthesized.only("AWS::ApiGateway::Stage")
-    assert stage["StageName"] == "live"
+    ((stage_name, stage),) = synthesized.resources("AWS::ApiGateway::Stage").items()
+    assert stage["Properties"]["StageName"] == "live"
+    assert synthesized.resources("AWS::Lambda::Permission")
     for permission in synthesized.resources("AWS::Lambda::Permission").values():
         assert permission["Properties"]["Principal"] == "apigateway.amazonaws.com"
         source = json.dumps(permission["Properties"]["SourceArn"])
         assert "test-invoke-stage" not in source
+        assert json.dumps({"Ref": stage_name}) in source
+        assert "*" not in source
+
+
+def test_strangers_cannot_take_the_functions_concurrency_by_open_routes(prod: Synthesized) -> None:
+    throttles = {
+        (each["ResourcePath"], each["HttpMethod"]): (each.get("ThrottlingRateLimit"), each.get("ThrottlingBurstLimit"))
+        for each in prod.only("AWS::ApiGateway::Stage")["MethodSettings"]
+    }
+    everything = throttles.pop(("/*", "*"))
+    assert everything == (100, 200)
+    paths = ("/", "/~1v1~1health", "/~1openapi.json")
+    assert throttles == {(path, method): (5, 20) for path in paths for method in ("GET", "HEAD")}
+
+
+def test_another_schema_is_another_deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage serves the snapshot that was deployed: without a new one it would check bodies by the old schema."""
+    before = synthesize(tmp_path / "before", "dev")
+    contract = read_contract(ROOT / "docs" / "openapi.json")
+    schemas = {**contract.schemas, "BatchRequest": {**contract.schemas["BatchRequest"], "minProperties": 1}}
+    monkeypatch.setattr(inference, "read_contract", lambda _: replace(contract, schemas=schemas))
+    after = synthesize(tmp_path / "after", "dev")
+    assert set(before.resources("AWS::ApiGateway::Deployment")) != set(after.resources("AWS::ApiGateway::Deployment"))

@@ -237,6 +237,19 @@ def test_keys_tokens_and_queries_stay_out_of_its_log(prod: Synthesized) -> None:
         "x-api-key", "authorization", "cookie",
     }  # fmt: skip
     assert {"QueryString": {}} in redacted
+    # What a rate counts by is told in the log as well, and is protected apart.
+    acl = prod.only("AWS::WAFv2::WebACL")
+    (protected,) = acl["DataProtectionConfig"]["DataProtections"]
+    assert protected["Action"] == "HASH"
+    assert "ExcludeRateBasedDetails" not in protected
+    assert protected["Field"]["FieldType"] == "SINGLE_HEADER"
+    counted_by = [
+        key["Header"]["Name"]
+        for each in acl["Rules"]
+        for key in each["Statement"].get("RateBasedStatement", {}).get("CustomKeys", [])
+    ]
+    assert counted_by
+    assert set(counted_by) <= set(protected["Field"]["FieldKeys"])
     assert logging["LoggingFilter"]["DefaultBehavior"] == "DROP"
     (destination,) = logging["LogDestinationConfigs"]
     assert destination["Fn::Join"][1][-1] == ":log-group:aws-waf-logs-loupe-prod"
@@ -271,11 +284,18 @@ def test_countries_are_those_that_waf_knows() -> None:
     ("prod", {"auth": {"clients": {"bulk": {"rate": 40.5, "burst": 100}, "small": {}}}}),
     ("prod", {"firewall": {"window_seconds": 60}}),
 ])  # fmt: skip
-def test_no_client_is_blocked_within_its_plan(environment: str, patch: dict[str, Any]) -> None:
+def test_no_client_is_blocked_within_its_plan(environment: str, patch: dict[str, Any], tmp_path: Path) -> None:
     settings = load_settings(context(), environment, patch)
-    limit = settings.firewall.default_limit(settings.auth.keyed_clients)
-    for client in settings.auth.clients.values():
-        assert limit > client.rate * settings.firewall.window_seconds + client.burst
+    built = synthesize(tmp_path, environment, patch)
+    rates = [
+        each["Statement"]["RateBasedStatement"]
+        for each in web_acl_rules(built)
+        if "RateBasedStatement" in each["Statement"]
+    ]
+    assert len(rates) == 2
+    for rate in rates:
+        for client in settings.auth.clients.values():
+            assert rate["Limit"] > client.rate * rate["EvaluationWindowSec"] + client.burst
 
 
 def test_the_firewall_of_prod_is_switched_off_together_with_the_rule_pack_that_asks_for_it() -> None:

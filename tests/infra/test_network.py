@@ -35,7 +35,10 @@ def test_by_default_there_is_no_policy_and_no_domain(prod: Synthesized) -> None:
 
 
 def test_who_comes_from_elsewhere_is_denied_and_the_rest_meets_auth(tmp_path: Path) -> None:
-    allow, deny = policy(built(tmp_path, {"allowed_cidrs": CIDRS}))
+    stack = built(tmp_path, {"allowed_cidrs": CIDRS})
+    # One of them is of IPv6, which an endpoint does not have unless asked for.
+    assert stack.only("AWS::ApiGateway::RestApi")["EndpointConfiguration"]["IpAddressType"] == "dualstack"
+    allow, deny = policy(stack)
     assert (allow["Effect"], allow["Principal"], allow["Resource"]) == ("Allow", {"AWS": "*"}, "execute-api:/*")
     assert "Condition" not in allow
     assert (deny["Effect"], deny["Principal"], deny["Resource"]) == ("Deny", {"AWS": "*"}, "execute-api:/*")
@@ -56,6 +59,10 @@ def test_a_private_api_is_reached_by_its_endpoints_only(tmp_path: Path) -> None:
     stack = built(tmp_path, {"private_endpoint": {"vpc_endpoint_ids": [ENDPOINT]}, "allowed_cidrs": ["10.1.0.0/16"]})
     api = stack.only("AWS::ApiGateway::RestApi")
     assert api["EndpointConfiguration"] == {"Types": ["PRIVATE"], "VpcEndpointIds": [ENDPOINT]}
+    assert "SecurityPolicy" not in api
+    assert "EndpointAccessMode" not in api
+    (allow,) = (each for each in policy(stack) if each["Effect"] == "Allow")
+    assert (allow["Principal"], allow["Resource"]) == ({"AWS": "*"}, "execute-api:/*")
     conditions = [each["Condition"] for each in policy(stack) if each["Effect"] == "Deny"]
     assert conditions == [
         {"StringNotEquals": {"aws:SourceVpce": [ENDPOINT]}},
@@ -69,7 +76,7 @@ def test_a_domain_is_the_only_address_and_has_its_records(tmp_path: Path) -> Non
     assert domain["DomainName"] == "pictures.example.com"
     assert domain["RegionalCertificateArn"] == CERTIFICATE
     assert domain["SecurityPolicy"] == "TLS_1_2"
-    assert domain["EndpointConfiguration"]["Types"] == ["REGIONAL"]
+    assert domain["EndpointConfiguration"] == {"Types": ["REGIONAL"], "IpAddressType": "dualstack"}
     assert "MutualTlsAuthentication" not in domain
     assert stack.only("AWS::ApiGateway::RestApi")["DisableExecuteApiEndpoint"] is True
     (stage,) = stack.resources("AWS::ApiGateway::Stage")
@@ -141,3 +148,12 @@ def test_the_local_cloud_refuses_what_it_does_not_carry(key: str) -> None:
     values: dict[str, Any] = {"allowed_cidrs": CIDRS, "domain": DOMAIN}
     with pytest.raises(SettingsError, match=rf"network\.{key} is not carried by the local cloud"):
         load_settings(context(), "local", {"network": {key: values[key]}})
+
+
+def test_addresses_in_a_vpc_have_no_country() -> None:
+    patch = {
+        "network": {"private_endpoint": {"vpc_endpoint_ids": [ENDPOINT]}},
+        "firewall": {"enabled": True, "allowed_countries": ["DE"]},
+    }
+    with pytest.raises(SettingsError, match="addresses in a VPC have none"):
+        load_settings(context(), "prod", patch)

@@ -137,3 +137,10 @@ def test_every_test_that_the_page_names_exists() -> None:
     named = set(re.findall(r"`(test_\w+)`", PAGE.read_text(encoding="utf-8")))
     assert len(named) > 20
     assert named - known == set()
+
+
+def test_what_is_said_by_exclusion_is_not_passed_over() -> None:
+    statement = {"Effect": "Allow", "NotAction": "iam:*", "Resource": "arn:aws:s3:::pictures"}
+    properties = {"PolicyDocument": {"Statement": statement}}
+    with pytest.raises(ValueError, match="NotAction"):
+        permissions({"Resources": {"Some": {"Type": "AWS::IAM::Policy", "Properties": properties}}})
