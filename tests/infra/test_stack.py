@@ -178,10 +178,11 @@ def test_cors_reaches_preflights_and_the_gateways_own_problems(tmp_path, origins
 
 def test_the_stage_throttles_and_logs_without_secrets(prod: Synthesized) -> None:
     stage = prod.only("AWS::ApiGateway::Stage")
-    (settings,) = stage["MethodSettings"]
+    (settings,) = (each for each in stage["MethodSettings"] if each["ResourcePath"] == "/*")
     assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (100, 200)
-    assert settings["MetricsEnabled"] is True
-    assert not settings["DataTraceEnabled"]
+    for each in stage["MethodSettings"]:
+        assert each["MetricsEnabled"] is True
+        assert not each["DataTraceEnabled"]
     log = json.loads(stage["AccessLogSetting"]["Format"])
     assert log["request_id"] == "$context.requestId"
     assert "$context.identity.apiKey" not in log.values()
