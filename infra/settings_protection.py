@@ -14,7 +14,7 @@ KEY_ARN = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+"
 
 
 class ProtectionSettings(Section):
-    """Off is right for experiments, which are deleted without a trace; `prod` in cdk.json has all of it."""
+    """Off is right for experiments, which are to be deleted again; `prod` in cdk.json has all of it."""
 
     # Logs, uploads and generated API keys are always encrypted: with keys that AWS owns, with a key that the stack
     # makes and rotates ("customer"), or with the key of this ARN, whose policy is yours (docs/security.md).

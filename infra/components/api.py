@@ -193,12 +193,7 @@ def _open_methods(contract: Contract, settings: ApiSettings) -> dict[str, apigat
         throttling_burst_limit=settings.open_burst_limit,
         metrics_enabled=True,
     )
-    return {
-        f"{route.path}/{method}": throttle
-        for route in contract.routes
-        if route.open
-        for method in ("GET", "HEAD")
-    }
+    return {f"{route.path}/{method}": throttle for route in contract.routes if route.open for method in ("GET", "HEAD")}
 
 
 def _cors_headers(origins: Sequence[str]) -> dict[str, str]:
