@@ -1,71 +1,16 @@
-"""Each environment of cdk.json, synthesized once in this process."""
+"""Each environment of cdk.json, synthesized once."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import aws_cdk as cdk
 import pytest
-from aws_cdk.assertions import Template
-
-from infra.app import build
-
-ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENTS = ("local", "dev", "staging", "prod")
-
-
-def context() -> dict[str, Any]:
-    return json.loads((ROOT / "cdk.json").read_text())["context"]
-
-
-@dataclass(frozen=True)
-class Synthesized:
-    """A synthesized environment: its template as JSON, with the CDK's assertions."""
-
-    name: str
-    template: dict[str, Any]
-    folder: Path
-
-    @property
-    def check(self) -> Template:
-        return Template.from_json(self.template)
-
-    def resources(self, kind: str) -> dict[str, dict[str, Any]]:
-        return {name: each for name, each in self.template["Resources"].items() if each["Type"] == kind}
-
-    def only(self, kind: str) -> dict[str, Any]:
-        (resource,) = self.resources(kind).values()
-        return resource["Properties"]
-
-
-def synthesize(folder: Path, environment: str, patch: dict[str, Any] | None = None) -> Synthesized:
-    values = {**context(), "env": environment}
-    if patch is not None:
-        values["settings"] = json.dumps(patch)
-    app = cdk.App(context=values, outdir=str(folder), analytics_reporting=False)
-    build(app)
-    assembly = app.synth()
-    (stack,) = assembly.stacks
-    return Synthesized(environment, stack.template, folder)
+from synthesis import ENVIRONMENTS, Synthesized, once
 
 
 @pytest.fixture(scope="session", params=ENVIRONMENTS)
 def synthesized(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return _once(request.param, tmp_path_factory)
+    return once(request.param, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def prod(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return _once("prod", tmp_path_factory)
-
-
-_CACHE: dict[str, Synthesized] = {}
-
-
-def _once(environment: str, factory: pytest.TempPathFactory) -> Synthesized:
-    if environment not in _CACHE:
-        _CACHE[environment] = synthesize(factory.mktemp(environment), environment)
-    return _CACHE[environment]
+    return once("prod", tmp_path_factory)

@@ -15,8 +15,8 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from conftest import Synthesized
 from PIL import Image
+from synthesis import Synthesized
 
 from infra.components import metrics
 

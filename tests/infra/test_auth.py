@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Synthesized, context, synthesize
+from synthesis import ROOT, Synthesized, context, synthesize
 
 from infra.components import acknowledge
 from infra.settings import SettingsError, load_settings

@@ -10,7 +10,7 @@ from typing import Any
 
 import botocore.loaders
 import pytest
-from conftest import ROOT, Synthesized, context, synthesize
+from synthesis import ROOT, Synthesized, context, synthesize
 
 from infra.settings import SettingsError, load_settings
 from infra.settings_firewall import COUNTRIES

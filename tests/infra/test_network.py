@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Synthesized, context, synthesize
+from synthesis import Synthesized, context, synthesize
 
 from infra.settings import SettingsError, load_settings
 

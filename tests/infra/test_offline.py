@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ENVIRONMENTS, ROOT
+from synthesis import ENVIRONMENTS, ROOT
 
 # Loaded by every Python that the synth starts. An attempt is written down before it is refused, so that code which
 # catches the refusal and goes on is found, too.

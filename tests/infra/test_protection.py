@@ -8,7 +8,7 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from conftest import ENVIRONMENTS, ROOT, Synthesized, context, synthesize
+from synthesis import ENVIRONMENTS, ROOT, Synthesized, context, synthesize
 
 from infra.app import build
 from infra.settings import SettingsError, load_settings

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Synthesized, synthesize
+from synthesis import Synthesized, synthesize
 
 from infra.cron import check_cron
 from infra.settings import SettingsError, load_settings

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Synthesized, synthesize
+from synthesis import ROOT, Synthesized, synthesize
 
 from infra.contract import read_contract
 
