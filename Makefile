@@ -1,6 +1,14 @@
 # Every command that a person types. `make` alone lists them.
 ENV ?= dev
 IMAGE ?=
+# Of smoke: what to check and as whom; more options in SMOKE, such as SMOKE="--junit smoke.xml".
+URL ?=
+KEY ?= $(LOUPE_API_KEY)
+TOKEN ?= $(LOUPE_TOKEN)
+AUTH ?=
+REGION ?=
+MODEL ?=
+SMOKE ?=
 SHELL := /bin/sh
 PY := .venv/bin/python
 # Node and npm come with the virtual environment; jsii and the CDK CLI are to use that one.
@@ -9,7 +17,7 @@ export JSII_NODE := $(CURDIR)/.venv/bin/node
 export AWS_CDK_DISABLE_VERSION_CHECK := 1
 CDK := node_modules/.bin/cdk -c env=$(ENV)
 
-.PHONY: help setup demo test up down synth diff deploy destroy lint format lock openapi bench clean
+.PHONY: help setup demo test up down smoke synth diff deploy destroy lint format lock openapi bench clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +38,10 @@ up: setup ## Start the local cloud, deploy to it and leave it running
 
 down: setup ## End the local cloud
 	@$(PY) -m localcloud down
+
+smoke: setup ## Check a deployed endpoint: URL= KEY= (or AUTH=iam REGION=, or TOKEN=); the local cloud without URL
+	@LOUPE_API_KEY="$(KEY)" LOUPE_TOKEN="$(TOKEN)" $(PY) -m tools.smoke $(if $(URL),--url "$(URL)") \
+		$(if $(AUTH),--auth "$(AUTH)") $(if $(REGION),--region "$(REGION)") $(if $(MODEL),--model "$(MODEL)") $(SMOKE)
 
 synth: setup ## Write the CloudFormation template of ENV; offline
 	@$(CDK) synth --quiet && echo "cdk.out/Loupe-$(ENV).template.json"

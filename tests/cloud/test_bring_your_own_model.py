@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import onnx
 import pytest
 from deployment import QUIETLY, Deployed
 from typer.testing import CliRunner
@@ -15,6 +19,7 @@ from localcloud.aws import Account
 from localcloud.errors import CloudError
 from localcloud.state import PROJECT, State, runtime_emulator
 from modelkit.cli import app
+from tools.smoke.__main__ import app as smoke
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,3 +92,27 @@ def test_the_course_model_in_four_bits_answers_as_in_float(state: State) -> None
         answers.append(answer.json)
     assert answers[0]["label"] == answers[1]["label"]
     assert answers[0]["probability"] == pytest.approx(answers[1]["probability"], abs=0.03)
+
+
+def test_the_smoke_test_names_the_golden_case_of_a_damaged_model(state: State) -> None:
+    """Weights were changed after the golden images were recorded: the card still fits the graph, the answers do not."""
+    folder = MODELS / f"{PREFIX}damaged"
+    shutil.copytree(MODELS / "hair-type", folder)
+    card = json.loads((folder / "card.json").read_text())
+    graph = onnx.load(folder / card["graph"])
+    weights = max(graph.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    values = onnx.numpy_helper.to_array(weights)
+    weights.CopyFrom(onnx.numpy_helper.from_array(np.flip(values).astype(values.dtype), weights.name))
+    onnx.save(graph, folder / card["graph"])
+    content = (folder / card["graph"]).read_bytes()
+    card |= {"name": folder.name}
+    card["files"] = [{"path": card["graph"], "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}]
+    (folder / "card.json").write_text(json.dumps(card))
+    deployed = served(state, folder.name)
+    result = CliRunner().invoke(
+        smoke, ["--url", deployed.endpoint["url"]], env={"LOUPE_API_KEY": deployed.endpoint["api_key"]}
+    )
+    assert result.exit_code == 1, result.output
+    assert "golden case " in result.output
+    failed = [line for line in result.output.splitlines() if line.startswith("FAILED")]
+    assert any(case["image"].rpartition("/")[2] in line for case in card["golden"] for line in failed)

@@ -1,0 +1,345 @@
+"""The smoke test against an endpoint in memory: a good one passes, each fault fails the check that is for it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator, Mapping
+from email.parser import BytesParser
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from tools.smoke import card as cards
+from tools.smoke import report
+from tools.smoke.checks import all_checks
+from tools.smoke.checks.answers import percentiles
+from tools.smoke.checks.inputs import padded_jpeg
+from tools.smoke.credentials import ApiKey, AwsSignature, BearerToken
+from tools.smoke.endpoint import Endpoint
+from tools.smoke.suite import Options, Outcome, Run, execute
+
+DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text(encoding="utf-8"))
+KEY, ORIGIN = "a-good-key", "https://app.example"
+URL = "https://endpoint.test/live"
+Smoke = Callable[..., dict[str, Outcome]]
+
+
+def problem(status: int, code: str, **headers: str) -> httpx.Response:
+    body = {"type": f"urn:loupe:problem:{code}", "title": "t", "status": status, "detail": "d", "code": code}
+    head = {"Content-Type": "application/problem+json", "X-Request-Id": "r", **headers}
+    return httpx.Response(status, json={**body, "request_id": "r"}, headers=head)
+
+
+class FakeEndpoint:
+    """What the deployed endpoint answers, for the requests of a smoke test.
+
+    ``faults`` replace the response of a request; ``probability`` is that of every curly image.
+    """
+
+    def __init__(self, images: Mapping[bytes, str], *, probability: float = 0.9, uploads: bool = True) -> None:
+        self.images, self.probability, self.uploads = dict(images), probability, uploads
+        self.version, self.throttle_after, self.requests = "1.0.0", 10_000, 0
+        self.uploaded = b""
+        self.faults: list[Callable[[httpx.Request, httpx.Response], httpx.Response]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests += 1
+        response = self._answer(request)
+        if request.headers.get("origin") == ORIGIN:
+            response.headers["Access-Control-Allow-Origin"] = ORIGIN
+        for fault in self.faults:
+            response = fault(request, response)
+        return response
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path.removeprefix("/live")
+        if request.url.host == "bucket.test":
+            self.uploaded = parts(request)["file"]
+            return httpx.Response(204)
+        model = {"name": "m", "version": self.version, "variant": "fp32"}
+        if request.method == "OPTIONS":
+            return httpx.Response(204, headers={"Access-Control-Allow-Methods": "POST, OPTIONS"})
+        if path == "/v1/health":
+            return httpx.Response(200, json={"status": "ok", "model": model})
+        if path == "/openapi.json":
+            cached = request.headers.get("if-none-match") == '"e"'
+            return httpx.Response(304) if cached else httpx.Response(200, json=DOCUMENT, headers={"ETag": '"e"'})
+        if path == "/":
+            headers = {"Content-Type": "text/html", "Content-Security-Policy": "default-src 'none'"}
+            return httpx.Response(200, text="<html>", headers=headers)
+        if request.headers.get("x-api-key") != KEY:
+            return problem(403, "api_key_invalid")
+        if self.requests > self.throttle_after:
+            return problem(429, "too_many_requests", **{"Retry-After": "0"})
+        if path == "/v1/models":
+            described = {**model, "labels": ["curly", "straight"]}
+            return httpx.Response(200, json={"models": [described], "limits": {"uploads": self.uploads}})
+        if path == "/v1/uploads":
+            if not self.uploads:
+                return problem(404, "uploads_off")
+            place = {"url": "https://bucket.test/", "fields": {"key": "k"}}
+            return httpx.Response(200, json={"upload": place, "s3": {"bucket": "b", "key": "k"}})
+        if path == "/v1/classify":
+            return self._classify(request)
+        if path == "/v1/classify/batch":
+            items = [base64.b64decode(item["image"]) for item in json.loads(request.content)["items"]]
+            answers = [self._result(item) for item in items]
+            results = [
+                {"index": i, **({"result": a} if a else {"error": {"code": "unsupported_media_type"}})}
+                for i, a in enumerate(answers)
+            ]
+            return httpx.Response(200, json={"results": results})
+        return problem(404, "not_found")
+
+    def _classify(self, request: httpx.Request) -> httpx.Response:
+        body, kind = request.content, request.headers.get("content-type", "")
+        if len(body) > 6_000_000:
+            return problem(413, "request_too_large")
+        if not body:
+            return problem(400, "request_invalid")
+        if kind.startswith("multipart/"):
+            body = parts(request)["file"]
+        elif body[:1] == b"{":
+            try:
+                value = json.loads(body)
+            except ValueError:
+                return problem(400, "request_invalid")
+            body = self.uploaded if "s3" in value else base64.b64decode(value["image"].rpartition(",")[2])
+        if body[:2] != b"\xff\xd8":
+            return problem(415, "unsupported_media_type")
+        result = self._result(body)
+        if result is None:
+            return problem(422, "image_undecodable")
+        return httpx.Response(200, json=result, headers={"Server-Timing": "decode;dur=1, total;dur=5.5"})
+
+    def _result(self, body: bytes) -> dict[str, Any] | None:
+        label = self.images.get(body)
+        if label is None and len(body) > 1_000_000:
+            label = next(iter(self.images.values()))
+        if label is None:
+            return None
+        other = {"curly": "straight", "straight": "curly"}[label]
+        scores = {label: self.probability, other: 1 - self.probability}
+        return {"label": label, "probability": self.probability, "scores": scores}
+
+
+def parts(request: httpx.Request) -> dict[str, bytes]:
+    """Fields and files of a multipart form by name."""
+    head = b"Content-Type: " + request.headers["content-type"].encode() + b"\r\n\r\n"
+    message = BytesParser().parsebytes(head + request.content)
+    return {
+        str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True)
+        for part in message.get_payload()
+    }
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model's folder with two golden images."""
+    folder = tmp_path / "m"
+    (folder / "golden").mkdir(parents=True)
+    golden = []
+    for number, label in enumerate(("curly", "straight")):
+        image = Image.new("RGB", (40, 40), (number * 90, 20, 200))
+        image.save(folder / "golden" / f"{label}.jpg")
+        golden.append({"image": f"golden/{label}.jpg", "label": label, "probability": 0.9, "tolerance": 0.02})
+    card = {"name": "m", "version": "1.0.0", "output": {"labels": ["curly", "straight"]}, "golden": golden}
+    (folder / "card.json").write_text(json.dumps(card))
+    return folder
+
+
+@pytest.fixture
+def fake(model: Path) -> FakeEndpoint:
+    return FakeEndpoint({path.read_bytes(): path.stem for path in sorted((model / "golden").iterdir())})
+
+
+@pytest.fixture
+def smoke(model: Path, fake: FakeEndpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[Smoke]:
+    """Run every check against the fake; gives the outcomes by name."""
+    transport = httpx.MockTransport(fake)
+    endpoint = Endpoint(URL, ApiKey(KEY), throttle_seconds=0, transport=transport)
+
+    def upload(url: str, **options: Any) -> httpx.Response:
+        with httpx.Client(transport=transport) as client:
+            return client.post(url, **options)
+
+    monkeypatch.setattr(httpx, "post", upload)
+
+    def run(**options: Any) -> dict[str, Outcome]:
+        card = cards.read(model)
+        outcomes = execute(Run(endpoint, card, Options(latency_requests=3, **options)), all_checks(card))
+        return {outcome.name: outcome for outcome in outcomes}
+
+    yield run
+    endpoint.close()
+
+
+def failed(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
+    return {name: outcome.detail for name, outcome in outcomes.items() if outcome.status == "failed"}
+
+
+def test_a_good_endpoint_passes_every_check(smoke: Smoke) -> None:
+    outcomes = smoke(cors_origin=ORIGIN)
+    assert failed(outcomes) == {}
+    assert [name for name, outcome in outcomes.items() if outcome.status == "skipped"] == ["throttling"]
+
+
+def test_a_drift_of_the_probability_fails_naming_the_golden_case(smoke: Smoke, fake: FakeEndpoint) -> None:
+    fake.probability = 0.7
+    failures = failed(smoke())
+    assert {"golden: curly.jpg", "golden: straight.jpg", "batch"} == set(failures)
+    assert "golden case curly.jpg: curly with probability 0.7000 instead of 0.9000" in failures["golden: curly.jpg"]
+
+
+def test_a_wrong_label_fails_naming_the_golden_case(smoke: Smoke, fake: FakeEndpoint, model: Path) -> None:
+    fake.images[(model / "golden" / "straight.jpg").read_bytes()] = "curly"
+    assert failed(smoke())["golden: straight.jpg"] == "golden case straight.jpg: curly (0.9000) instead of straight"
+
+
+def test_another_version_fails_the_model_check(smoke: Smoke, fake: FakeEndpoint) -> None:
+    fake.version = "2.0.0"
+    assert "serves m 2.0.0, the card is of m 1.0.0" in failed(smoke())["model"]
+
+
+@pytest.mark.parametrize(
+    ("check", "path", "replacement"),
+    [
+        ("health", "/v1/health", httpx.Response(503, text="down")),
+        ("credentials missing", "/v1/models", httpx.Response(200, json={"models": []})),
+        ("not an image", "/v1/classify", problem(500, "internal_error")),
+        ("unknown route", "/v1/there-is-no-such-route", httpx.Response(403, json={"message": "Forbidden"})),
+        ("openapi", "/openapi.json", httpx.Response(200, json={"paths": {}}, headers={"ETag": '"e"'})),
+        ("page", "/", httpx.Response(200, text="<html>", headers={"Content-Type": "text/html"})),
+        ("upload", "/v1/uploads", problem(500, "internal_error")),
+        ("batch", "/v1/classify/batch", httpx.Response(200, json={"results": []})),
+        ("body too large", "/v1/classify", httpx.Response(413, text="too large")),
+        ("form", "/v1/classify", httpx.Response(200, json=["unexpected"])),
+    ],
+)
+def test_a_fault_fails_the_check_for_it(
+    check: str, path: str, replacement: httpx.Response, smoke: Smoke, fake: FakeEndpoint
+) -> None:
+    def fault(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        if request.url.path != f"/live{path}":
+            return response
+        return httpx.Response(replacement.status_code, headers=replacement.headers, content=replacement.content)
+
+    fake.faults.append(fault)
+    assert check in failed(smoke())
+
+
+@pytest.mark.parametrize("name", ["none", "image/jpg", "text/plain", "application/x-www-form-urlencoded"])
+def test_a_media_type_that_is_rejected_fails_its_check(name: str, smoke: Smoke, fake: FakeEndpoint) -> None:
+    def fault(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        rejected = request.headers.get("content-type", "none") == name and request.url.path == "/live/v1/classify"
+        return problem(415, "unsupported_media_type") if rejected else response
+
+    fake.faults.append(fault)
+    assert f"media type: {name}" in failed(smoke())
+
+
+def test_uploads_that_are_off_are_skipped_with_the_reason(smoke: Smoke, fake: FakeEndpoint) -> None:
+    fake.uploads = False
+    outcome = smoke()["upload"]
+    assert (outcome.status, "inputs.uploads.enabled" in outcome.detail) == ("skipped", True)
+
+
+def test_an_origin_that_nobody_allowed_fails_cors(smoke: Smoke, fake: FakeEndpoint) -> None:
+    def fault(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        if origin := request.headers.get("origin"):
+            response.headers["Access-Control-Allow-Origin"] = origin
+        return response
+
+    fake.faults.append(fault)
+    assert "CORS" in failed(smoke())
+    assert "CORS" in failed(smoke(cors_origin=ORIGIN))
+
+
+def test_throttling_is_seen_and_a_rate_that_is_not_in_force_fails(smoke: Smoke, fake: FakeEndpoint) -> None:
+    assert "were all served" in failed(smoke(throttle_requests=30))["throttling"]
+
+    def fault(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        fake.throttle_after = fake.requests + 5 if "origin" in request.headers else fake.throttle_after
+        return response
+
+    fake.faults.append(fault)
+    outcomes = smoke(throttle_requests=30, max_p95_ms=10_000)
+    assert outcomes["throttling"].detail.startswith("25 of 30 got 429")
+
+
+def test_a_slow_endpoint_fails_its_limit(smoke: Smoke) -> None:
+    assert "above 0 ms" in failed(smoke(max_p95_ms=0))["latency"]
+
+
+def test_no_connection_is_a_failure_of_each_check_and_no_traceback(model: Path) -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("Connection refused", request=request)
+
+    endpoint = Endpoint(URL, ApiKey(KEY), transport=httpx.MockTransport(refuse))
+    card = cards.read(model)
+    outcomes = execute(Run(endpoint, card), all_checks(card))
+    assert {outcome.status for outcome in outcomes} == {"failed", "skipped"}
+    assert "had no HTTP response: ConnectError" in outcomes[0].detail
+
+
+def test_reports_for_machines_name_what_failed(smoke: Smoke, fake: FakeEndpoint, model: Path) -> None:
+    fake.probability = 0.5
+    outcomes = list(smoke().values())
+    run = Run(Endpoint(URL, ApiKey(KEY)), cards.read(model))
+    suite = ET.fromstring(report.as_junit(run, outcomes)).find("testsuite")
+    assert suite is not None
+    failures = [case.get("name") for case in suite if case.find("failure") is not None]
+    assert failures == ["golden: curly.jpg", "golden: straight.jpg", "batch"]
+    assert suite.get("failures") == "3"
+    document = json.loads(report.as_json(run, outcomes))
+    assert document["passed"] is False
+    assert [check["name"] for check in document["checks"] if check["status"] == "failed"] == failures
+    assert KEY not in report.as_json(run, outcomes)
+
+
+def test_invalid_credentials_are_of_the_same_kind() -> None:
+    assert ApiKey("x").invalid().value != "x"
+    assert BearerToken("a.b.cd").invalid().value == "a.b.dc"
+    signature = AwsSignature("AKID", "secret", None, "eu-west-1")
+    headers = signature.headers("GET", "https://x.test/v1/models", {}, b"")
+    assert headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKID/")
+    assert "/eu-west-1/execute-api/aws4_request" in headers["Authorization"]
+    wrong = signature.invalid().headers("GET", "https://x.test/v1/models", {}, b"")
+    assert wrong["Authorization"] != headers["Authorization"]
+
+
+def test_a_padded_jpeg_has_the_same_pixels() -> None:
+    buffer = BytesIO()
+    Image.new("RGB", (30, 20), (200, 10, 10)).save(buffer, "JPEG")
+    padded = padded_jpeg(buffer.getvalue(), 500_000)
+    assert len(padded) >= 500_000
+    assert Image.open(BytesIO(padded)).tobytes() == Image.open(buffer).tobytes()
+
+
+def test_percentiles() -> None:
+    assert percentiles([float(n) for n in range(1, 101)]) == {"p50": 50.5, "p95": 95.05, "p99": 99.01}
+    assert percentiles([7.0])["p99"] == 7.0
+
+
+@pytest.mark.parametrize(
+    ("card", "sentence"),
+    [
+        ("nonsense", "cannot be read"),
+        ('{"name": "m"}', "cannot be read"),
+        ('{"name": "m", "version": "1", "output": {"labels": ["a", "b"]}}', "no golden images"),
+        (
+            '{"name": "m", "version": "1", "output": {"labels": ["a"]}, "golden": [{"image": "x.jpg", "label": "a"}]}',
+            "x.jpg is missing",
+        ),
+    ],
+)
+def test_a_card_that_proves_nothing_is_a_sentence(card: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "card.json").write_text(card)
+    with pytest.raises(ValueError, match=sentence):
+        cards.read(tmp_path)

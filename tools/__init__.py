@@ -1,0 +1,1 @@
+"""Operator tools: they check, measure and report, and deploy nothing by themselves."""

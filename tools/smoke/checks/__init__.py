@@ -1,0 +1,41 @@
+"""The checks of a smoke test, in the order in which they run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tools.smoke.checks import answers, inputs, rejections, service
+from tools.smoke.suite import Check
+
+if TYPE_CHECKING:
+    from tools.smoke.card import Card
+
+
+def all_checks(card: Card) -> list[Check]:
+    """Every check, with one for each golden case of the card."""
+    return [
+        Check("health", service.health),
+        Check("model", service.model),
+        Check("openapi", service.openapi),
+        Check("page", service.page),
+        *(Check(f"golden: {case.path.name}", answers.golden(case)) for case in card.golden),
+        Check("scores", answers.scores),
+        Check("batch", answers.batch),
+        *(Check(f"media type: {name}", inputs.media_type(value)) for name, value in inputs.MEDIA_TYPES.items()),
+        Check("base64 in JSON", inputs.base64_json),
+        Check("form", inputs.form),
+        Check("form without file name", inputs.form_without_file_name),
+        Check("large body", inputs.large_body),
+        Check("upload", inputs.upload),
+        Check("credentials missing", rejections.credentials_missing),
+        Check("credentials invalid", rejections.credentials_invalid),
+        Check("not an image", rejections.not_an_image),
+        Check("truncated image", rejections.truncated_image),
+        Check("empty body", rejections.empty_body),
+        Check("invalid JSON", rejections.invalid_json),
+        Check("unknown route", rejections.unknown_route),
+        Check("body too large", rejections.body_too_large),
+        Check("CORS", service.cors),
+        Check("throttling", service.throttling),
+        Check("latency", answers.latency),
+    ]

@@ -1,0 +1,125 @@
+"""Is the endpoint up, which model does it serve, and do CORS and throttling work?"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.smoke.checks.answers import expect_result
+from tools.smoke.checks.problem import expect_problem
+from tools.smoke.credentials import Anonymous
+from tools.smoke.endpoint import CheckError, NotApplicableError
+
+if TYPE_CHECKING:
+    from tools.smoke.suite import Run
+
+_DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "openapi.json"
+_STRANGER = "https://smoke-test.invalid"
+_PARALLEL = 16
+_OK, _NO_CONTENT, _NOT_MODIFIED, _TOO_MANY_REQUESTS = 200, (200, 204), 304, 429
+
+
+def health(run: Run) -> str:
+    """Open to everybody, and names the model."""
+    status = expect_result(run.endpoint.get("v1/health", credentials=Anonymous()))
+    if status["status"] != "ok":
+        raise CheckError(f"status {status['status']!r} instead of 'ok'")
+    return f"{status['model']['name']} {status['model']['version']}"
+
+
+def model(run: Run) -> str:
+    """The endpoint serves the model and version of the card."""
+    served = expect_result(run.endpoint.get("v1/models"))["models"][0]
+    card = run.card
+    if (served["name"], served["version"]) != (card.name, card.version):
+        raise CheckError(
+            f"the endpoint serves {served['name']} {served['version']}, the card is of {card.name} {card.version}: "
+            "deploy it, or name the served model's folder with --model"
+        )
+    if tuple(served["labels"]) != card.labels:
+        raise CheckError("the labels are not those of the card, or in another order")
+    return f"{served['name']} {served['version']} ({served['variant']})"
+
+
+def openapi(run: Run) -> str:
+    """The contract is served, is that of this checkout, and can be cached."""
+    reply = run.endpoint.get("openapi.json", credentials=Anonymous())
+    document = expect_result(reply)
+    expected = json.loads(_DOCUMENT.read_text(encoding="utf-8"))
+    if document["paths"].keys() != expected["paths"].keys():
+        different = sorted(document["paths"].keys() ^ expected["paths"].keys())
+        raise CheckError(f"the paths are not those of docs/openapi.json: {', '.join(different)}")
+    cached = run.endpoint.send(
+        "GET", "openapi.json", headers={"If-None-Match": reply.headers["etag"]}, credentials=Anonymous()
+    )
+    if cached.status != _NOT_MODIFIED:
+        raise CheckError(f"HTTP {cached.status} instead of 304 for a cached document")
+    return f"{len(document['paths'])} paths"
+
+
+def page(run: Run) -> str:
+    """The page for people, with its policy."""
+    reply = run.endpoint.get("", credentials=Anonymous())
+    if reply.status != _OK or not reply.headers.get("content-type", "").startswith("text/html"):
+        raise CheckError(f"HTTP {reply.status}, {reply.headers.get('content-type')}")
+    if "default-src 'none'" not in reply.headers.get("content-security-policy", ""):
+        raise CheckError("the page has no Content-Security-Policy")
+    return f"{len(reply.body):,} bytes"
+
+
+def cors(run: Run) -> str:
+    """An allowed origin gets its headers, on answers, problems and preflights; another one gets none."""
+    origin = run.options.cors_origin
+    allowed = run.endpoint.send("GET", "v1/health", headers={"Origin": origin or _STRANGER}, credentials=Anonymous())
+    value = allowed.headers.get("access-control-allow-origin")
+    if origin is None:
+        if value not in (None, "*"):
+            raise CheckError(f"a foreign origin may read answers: Access-Control-Allow-Origin is {value!r}")
+        return "no origin was named; a foreign one is not allowed by name"
+    if value not in (origin, "*"):
+        raise CheckError(f"Access-Control-Allow-Origin is {value!r} for {origin}")
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    preflight = run.endpoint.send("OPTIONS", "v1/classify", headers=asked, credentials=Anonymous())
+    methods = preflight.headers.get("access-control-allow-methods", "")
+    if preflight.status not in _NO_CONTENT or "POST" not in methods:
+        raise CheckError(f"the preflight got HTTP {preflight.status} with methods {methods!r}")
+    rejected = run.endpoint.send("POST", "v1/classify", headers={"Origin": origin})
+    if rejected.headers.get("access-control-allow-origin") not in (origin, "*"):
+        raise CheckError("a problem has no CORS headers, so a page cannot read it")
+    if value != "*":
+        other = run.endpoint.send("GET", "v1/health", headers={"Origin": _STRANGER}, credentials=Anonymous())
+        if other.headers.get("access-control-allow-origin") in (_STRANGER, "*"):
+            raise CheckError(f"{_STRANGER} is allowed, too")
+    return origin
+
+
+def throttling(run: Run) -> str:
+    """More requests at once than the rate allows: 429 as a problem, with ``Retry-After``."""
+    count = run.options.throttle_requests
+    if count == 0:
+        raise NotApplicableError("not asked for: --throttle-requests N sends N requests at once to provoke a 429")
+
+    def request(_: int) -> tuple[int, str]:
+        reply = run.endpoint.get("v1/models", retry_throttled=False)
+        if reply.status != _TOO_MANY_REQUESTS:
+            return reply.status, ""
+        expect_problem(reply, (_TOO_MANY_REQUESTS,), ("too_many_requests", "quota_exceeded"))
+        if "retry-after" not in reply.headers:
+            raise CheckError("the 429 has no Retry-After")
+        return reply.status, reply.headers["retry-after"]
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        replies = list(pool.map(request, range(count)))
+    others = {status for status, _ in replies} - {_OK, _TOO_MANY_REQUESTS}
+    if others:
+        raise CheckError(f"requests beyond the rate got HTTP {sorted(others)}")
+    throttled = [wait for status, wait in replies if status == _TOO_MANY_REQUESTS]
+    if not throttled:
+        raise CheckError(f"{count} requests at once were all served: the client's rate is higher, or not in force")
+    return f"{len(throttled)} of {count} got 429 with Retry-After: {throttled[0]}"

@@ -1,0 +1,93 @@
+"""Run checks one after the other and record what became of each."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from tools.smoke.endpoint import CheckError, NotApplicableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tools.smoke.card import Card
+    from tools.smoke.endpoint import Endpoint
+
+Status = Literal["passed", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run checks beyond the defaults.
+
+    Attributes
+    ----------
+    cors_origin
+        An origin that the deployment allows; None if it allows none.
+    throttle_requests
+        How many requests may be sent at once to provoke a 429; 0 leaves the check out.
+    latency_requests
+        Requests behind the latency percentiles.
+    max_p95_ms
+        Fail if the 95th percentile of a golden image's round trip is above; None measures only.
+    """
+
+    cors_origin: str | None = None
+    throttle_requests: int = 0
+    latency_requests: int = 20
+    max_p95_ms: float | None = None
+
+
+@dataclass
+class Run:
+    """One smoke test: its subject, expectations and measurements."""
+
+    endpoint: Endpoint
+    card: Card
+    options: Options = field(default_factory=Options)
+    latency: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A named check. ``run`` returns a detail for the report, or raises `CheckError` or `NotApplicableError`."""
+
+    name: str
+    run: Callable[[Run], str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one check."""
+
+    name: str
+    status: Status
+    detail: str
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def execute(run: Run, checks: Iterable[Check], observe: Callable[[Outcome], None] = lambda _: None) -> list[Outcome]:
+    """Run every check, whatever the others gave."""
+    outcomes = []
+    for check in checks:
+        begin = time.monotonic()
+        status: Status = "passed"
+        try:
+            detail = check.run(run)
+        except CheckError as failure:
+            status, detail = "failed", str(failure)
+        except NotApplicableError as reason:
+            status, detail = "skipped", str(reason)
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+            # A response of another shape than the contract's.
+            status, detail = (
+                "failed",
+                f"the response has not the shape of the contract ({type(error).__name__}: {error})",
+            )
+        outcomes.append(Outcome(check.name, status, detail, time.monotonic() - begin))
+        observe(outcomes[-1])
+    return outcomes
