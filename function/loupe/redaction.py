@@ -1,6 +1,8 @@
-"""What is taken out of an exception's text before it is logged: it may repeat what a request held.
+"""Remove secrets and request content from an exception's text before it is logged.
 
-Only our own faults are logged with their trace, and only their trace comes here: nothing of this is loaded before one.
+Only faults of the function itself are logged with a stack trace, and only such a trace is redacted here; this module is
+imported when the first one occurs. The text may repeat what a caller sent: it is cut to `MAX_CHARACTERS` before any
+pattern sees it, and every pattern is linear.
 """
 
 from __future__ import annotations
@@ -8,14 +10,13 @@ from __future__ import annotations
 import re
 
 MASK = "[redacted]"
-# A trace is read by a person; what an exception repeats may be megabytes.
+# A stack trace is read by a person; what an exception repeats may be megabytes.
 MAX_CHARACTERS = 20_000
-_NAMES = (
-    r"authorization|proxy-authorization|cookie|set-cookie|x-api-key|x-amz-[a-z-]+"
-    r"|[a-z_-]*(?:token|password|passwd|secret)"
-)
+MAX_LINE = 2_000
+# Also as the end of a longer name, such as session_token. Headers of AWS are at most 40 characters long.
+_NAMES = r"authorization|cookie|api[_-]?key|x-amz-[a-z-]{1,40}|token|password|passwd|secret"
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
-    # Of a URL its host stays: path and query may be a capability, the part before @ is a password.
+    # Keep the host of a URL: its path and query may be a capability, and the user information is a password.
     (
         re.compile(r"([a-z][a-z0-9+.-]{1,15}://)(?:[^\s/?#'\"<>]*@)?([^\s/?#'\"<>@]*)[^\s'\"<>]*", re.IGNORECASE),
         r"\1\2/",
@@ -23,23 +24,39 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(bearer|basic|aws4-hmac-sha256)\s+[^'\"\n]+", re.IGNORECASE), rf"\1 {MASK}"),
     # 'name': 'value', name=value, name: value
     (
-        re.compile(rf"\b({_NAMES})(['\"]?\s*[:=]\s*b?['\"]?)[^\s'\"&;,}}]+", re.IGNORECASE),
+        re.compile(rf"({_NAMES})(['\"]?\s*[:=]\s*b?['\"]?)[^\s'\"&;,}}]+", re.IGNORECASE),
         rf"\1\2{MASK}",
     ),
     # A query without its URL.
     (re.compile(r"\?[^\s'\"?=]{1,200}=[^'\"\n]*"), f"?{MASK}"),
-    # Bytes as Python shows them.
+    # Bytes as Python prints them.
     (re.compile(r"\b(?:b|bytearray\(b)('(?:[^'\\\n]|\\.)*'?|\"(?:[^\"\\\n]|\\.)*\"?)"), f"b{MASK}"),
-    # Base64 and hexadecimal, which no word or path of ours is long enough to be taken for.
+    # Base64 and hexadecimal: no word or path of this project is as long.
     (re.compile(r"[A-Za-z0-9+/_-]{80,}={0,2}"), MASK),
 )
 
 
 def redacted(text: str) -> str:
-    """Return a trace without addresses' paths and queries, credentials, bytes and long encoded runs."""
+    """Return a stack trace without the paths and queries of URLs, credentials, bytes and long encoded runs."""
+    text = _shortened(text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
+    return text
+
+
+def _shortened(text: str) -> str:
+    """Keep the first and the last lines, and the start of a long line."""
+    text = "\n".join(_short_line(line) for line in text.split("\n"))
     if len(text) <= MAX_CHARACTERS:
         return text
     half = MAX_CHARACTERS // 2
-    return f"{text[:half]}\n[{len(text) - 2 * half} characters left out]\n{text[-half:]}"
+    head, tail = text[:half].rpartition("\n")[0], text[-half:].partition("\n")[2]
+    return f"{head}\n[{len(text) - len(head) - len(tail)} characters left out]\n{tail}"
+
+
+def _short_line(line: str) -> str:
+    """Return a line of at most `MAX_LINE` characters and a note. A word that is cut is left out: it may be a secret."""
+    if len(line) <= MAX_LINE:
+        return line
+    words = line[:MAX_LINE].rsplit(maxsplit=1)
+    return f"{words[0] if len(words) > 1 else ''} [{len(line)} characters, cut]"

@@ -251,9 +251,11 @@ def _json_object(body: bytes) -> dict[str, Any]:
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = {name: None for name in names if names.count(name) > 1}
-        raise RequestInvalid(f"The JSON has the key {_shown(twice)} more than once.")
+        names: set[str] = set()
+        for name, _ in pairs:
+            if name in names:
+                raise RequestInvalid(f"The JSON has the key {_shown({name: None})} more than once.")
+            names.add(name)
     return value
 
 
