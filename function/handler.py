@@ -18,10 +18,18 @@ HERE = Path(__file__).resolve().parent
 SETTINGS = Settings.from_environment(
     os.environ, HERE / "models" if (HERE / "models").is_dir() else HERE.parent / "models"
 )
+CLASSIFIER = Classifier.load(SETTINGS.models_dir / SETTINGS.model, SETTINGS.limits, SETTINGS.threads)
 APP = App(
-    Classifier.load(SETTINGS.models_dir / SETTINGS.model, SETTINGS.limits, SETTINGS.threads),
+    CLASSIFIER,
     Sources(SETTINGS.url, SETTINGS.s3, SETTINGS.limits.max_bytes),
-    Telemetry(SETTINGS.environment, SETTINGS.model, SETTINGS.log_level),
+    Telemetry(
+        SETTINGS.environment,
+        SETTINGS.model,
+        SETTINGS.log_level,
+        CLASSIFIER.card,
+        SETTINGS.metrics,
+        os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+    ),
     s3_rules=SETTINGS.s3,
     max_batch=SETTINGS.max_batch,
     cors_origins=SETTINGS.cors_origins,

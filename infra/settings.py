@@ -64,6 +64,13 @@ class ImageSettings(Section):
         return self
 
 
+class MetricsSettings(Section):
+    """Dimensions of the function's own metrics. CloudWatch charges for each metric with each of its values."""
+
+    max_labels: Annotated[int, Field(ge=0, le=1000)] = 20
+    by_version: bool = False
+
+
 class FunctionSettings(Section):
     """The Lambda function. ``memory_mib`` also buys CPU: 1769 MiB is one vCPU."""
 
@@ -75,6 +82,7 @@ class FunctionSettings(Section):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731] = 30
     tracing: bool = True
+    metrics: MetricsSettings = MetricsSettings()
 
 
 class UrlSettings(Section):

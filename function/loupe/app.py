@@ -144,7 +144,7 @@ class App:
             data = request.source.data
         else:
             with seen.stages("source"):
-                data = self._sources.read(request.source)
+                data = self._sources.read(request.source, hosts=seen.hosts)
         seen.prediction = self._classifier.classify(data, seen.stages)
         return response.result(seen.prediction, request.top, self._classifier.card, seen.request_id)
 

@@ -61,7 +61,7 @@ class ObjectReader:
         self._rules, self._max_bytes = rules, max_bytes
         self._client = client or connect(rules.timeout_seconds)
 
-    def read(self, source: S3Object) -> bytes:
+    def read(self, source: S3Object, *, seconds: float | None = None) -> bytes:
         """Return the object's content.
 
         Raises
@@ -76,7 +76,8 @@ class ObjectReader:
             If it is larger than ``max_bytes``: told before reading.
         """
         self._rules.check(source)
-        deadline = time.monotonic() + self._rules.timeout_seconds
+        limit = self._rules.timeout_seconds if seconds is None else min(seconds, self._rules.timeout_seconds)
+        deadline = time.monotonic() + limit
         version = {} if source.version_id is None else {"VersionId": source.version_id}
         try:
             answer = self._client.get_object(Bucket=source.bucket, Key=source.key, **version)  # type: ignore[arg-type]

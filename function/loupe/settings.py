@@ -22,6 +22,7 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 # What a Lambda function's memory must reach to get one whole vCPU (AWS Lambda developer guide, 'memory').
 MIB_PER_VCPU = 1769
 MAX_BATCH_LIMIT = 256
+MAX_METRICS_LABELS = 1000
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|http://\[[0-9a-f:]+\](:[0-9]{1,5})?")
@@ -43,6 +44,17 @@ class UrlRules(NamedTuple):
     max_redirects: int = 3
 
 
+class MetricsRules(NamedTuple):
+    """Which metrics have further dimensions: each value of one is a custom metric, which CloudWatch charges for.
+
+    ``Label`` is a dimension for models of at most ``max_labels`` labels; ``by_version`` publishes every metric without
+    a further dimension once more with ``ModelVersion`` and ``ModelVariant``.
+    """
+
+    max_labels: int = 20
+    by_version: bool = False
+
+
 class Settings(NamedTuple):
     """All that the function is told from outside."""
 
@@ -55,6 +67,7 @@ class Settings(NamedTuple):
     max_batch: int
     cors_origins: tuple[str, ...]
     log_level: str
+    metrics: MetricsRules
     threads: int
 
     @classmethod
@@ -107,6 +120,10 @@ class Settings(NamedTuple):
             max_batch=read.integer("LOUPE_MAX_BATCH", 32, 1, MAX_BATCH_LIMIT),
             cors_origins=read.origins("LOUPE_CORS_ORIGINS"),
             log_level=read.choice("LOUPE_LOG_LEVEL", LOG_LEVELS, "INFO"),
+            metrics=MetricsRules(
+                max_labels=read.integer("LOUPE_METRICS_MAX_LABELS", 20, 0, MAX_METRICS_LABELS),
+                by_version=read.choice("LOUPE_METRICS_BY_VERSION", ("true", "false"), "false") == "true",
+            ),
             threads=read.integer("LOUPE_THREADS", max(1, round(memory / MIB_PER_VCPU)), 1),
         )
 

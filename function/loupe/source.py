@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 class UrlFetcher(Protocol):
     """Fetches a URL within its rules; see `loupe.url.Fetcher`."""
 
-    def fetch(self, url: str) -> bytes:
+    def fetch(self, url: str, *, seconds: float | None = None, hosts: list[str] | None = None) -> bytes:
         """Return the body, or raise a `loupe.errors.Problem`."""
 
 
 class ObjectReader(Protocol):
     """Reads an S3 object within its rules; see `loupe.s3.ObjectReader`."""
 
-    def read(self, source: S3Object) -> bytes:
+    def read(self, source: S3Object, *, seconds: float | None = None) -> bytes:
         """Return the content, or raise a `loupe.errors.Problem`."""
 
 
@@ -40,10 +40,18 @@ class Sources:
     ) -> None:
         self._url_rules, self._s3_rules, self._max_bytes = url_rules, s3_rules, max_bytes
         self._url_fetcher, self._object_reader = url_fetcher, object_reader
-        self._lock = threading.Lock()
+        # One for each: importing boto3 takes long, and who only fetches a URL does not wait for it.
+        self._url_lock, self._object_lock = threading.Lock(), threading.Lock()
 
-    def read(self, source: Source) -> bytes:
+    def read(self, source: Source, *, seconds: float | None = None, hosts: list[str] | None = None) -> bytes:
         """Return the picture's bytes.
+
+        Parameters
+        ----------
+        seconds
+            Where the caller has less time than the settings give each source.
+        hosts
+            Takes the hosts of URLs whose addresses were checked; see `loupe.url.Fetcher.fetch`.
 
         Raises
         ------
@@ -53,12 +61,12 @@ class Sources:
         if isinstance(source, Inline):
             return source.data
         if isinstance(source, Url):
-            return self._fetcher().fetch(source.url)
+            return self._fetcher().fetch(source.url, seconds=seconds, hosts=hosts)
         self._s3_rules.check(source)
-        return self._reader().read(source)
+        return self._reader().read(source, seconds=seconds)
 
     def _fetcher(self) -> UrlFetcher:
-        with self._lock:
+        with self._url_lock:
             if self._url_fetcher is None:
                 from loupe.url import Fetcher
 
@@ -66,7 +74,7 @@ class Sources:
             return self._url_fetcher
 
     def _reader(self) -> ObjectReader:
-        with self._lock:
+        with self._object_lock:
             if self._object_reader is None:
                 from loupe.s3 import ObjectReader
 

@@ -1,21 +1,26 @@
-"""What is told about a request: one structured log line and CloudWatch metrics in the embedded metric format (EMF).
+"""Per-request log line and CloudWatch metrics in the embedded metric format (EMF).
 
 The entry point observes with this; the core does not know it. Metric names and dimensions stand here alone, and the
-alarms are tested against them. No picture bytes, no keys, and of a URL only its host are logged;
-what an exception says goes through ``loupe.redaction``.
+alarms are tested against them.
+
+Logged values come from a closed set (routes, codes, labels of the card, names of our own code), are numbers, or were
+validated before: a URL's host once its addresses were checked, a trace id by its pattern. No text of a caller is
+logged, so neither its size nor its content matters here. ``detail`` of a problem may repeat what the caller sent, so it
+is left out; ``raised_at`` names the line of code that rejected the request. What an exception of our own says goes
+through ``loupe.redaction``.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from loupe.errors import Problem
+from loupe.errors import DeadlineExceeded, Problem
 from loupe.prediction import Prediction
 from loupe.stages import Stages
 
@@ -23,12 +28,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
+    from loupe.card import Card
     from loupe.request import Source
+    from loupe.settings import MetricsRules
 
     # Values and unit by metric, and the dimensions that they have beside those of all.
     _Group: TypeAlias = tuple[Mapping[str, tuple[Sequence[float], str]], Mapping[str, str]]
 
 NAMESPACE = "Loupe"
+# Requests and items that failed for a reason that no caller can mend; see `is_server_fault`.
+SERVER_FAULTS = "ServerFaults"
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 # Stages of the core -> metric of each, in ms.
 STAGE_METRICS = {
@@ -40,72 +49,127 @@ STAGE_METRICS = {
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 # One blob takes 100 values of a metric at most (embedded metric format specification).
 _MOST_VALUES = 100
+# Labels and hosts that the line of a batch names.
+_MOST_NAMES = 20
+# Root=1-67891233-abcdef012345678912345678;Parent=...;Sampled=1 (X-Ray developer guide, 'Tracing header'). The caller
+# may choose the trace id, so only its exact form is logged.
+_TRACE = re.compile(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})(?:;|\Z)")
+
+
+def is_server_fault(problem: Problem) -> bool:
+    """Whether a problem counts into ``ServerFaults``.
+
+    That is every 5xx but ``deadline_exceeded``: a caller brings that about alone, with many slow URLs in one batch.
+    """
+    return problem.status >= 500 and not isinstance(problem, DeadlineExceeded)
 
 
 class Observation:
-    """What became of one request; filled in while it is served. ``items`` are a batch's outcomes."""
+    """What became of one request; filled in while it is served.
+
+    Attributes
+    ----------
+    hosts : list[str]
+        Hosts of URLs whose addresses were checked before they were connected to.
+    items : list[Prediction | Problem]
+        A batch's outcomes.
+    left_running : int
+        Decoders of a batch that were still at work when it was answered.
+    """
 
     def __init__(self, request_id: str, trigger: str, route: str = "") -> None:
         self.request_id, self.trigger, self.route = request_id, trigger, route
         self.source: Source | None = None
+        self.hosts: list[str] = []
         self.prediction: Prediction | None = None
         self.problem: Problem | None = None
         self.items: list[Prediction | Problem] = []
+        self.left_running = 0
         self.stages = Stages()
 
     @property
     def predictions(self) -> list[Prediction]:
-        """All that was predicted."""
-        return [each for each in (self.prediction, *self.items) if isinstance(each, Prediction)]
+        """All predictions: the request's own, or those of its items."""
+        return [outcome for outcome in (self.prediction, *self.items) if isinstance(outcome, Prediction)]
 
     @property
     def problems(self) -> list[Problem]:
-        """All that went wrong: the request itself, or items of it."""
-        return [each for each in (self.problem, *self.items) if isinstance(each, Problem)]
+        """All problems: the request's own, or those of its items."""
+        return [outcome for outcome in (self.problem, *self.items) if isinstance(outcome, Problem)]
 
 
 class Telemetry:
-    """Log and metrics of one execution environment: JSON lines on stdout, which Lambda gives to CloudWatch Logs."""
+    """Log and metrics of one execution environment: JSON lines on stdout, which Lambda gives to CloudWatch Logs.
 
-    def __init__(self, environment: str, model: str, log_level: str) -> None:
+    Parameters
+    ----------
+    model
+        The folder of ``models/``: the dimension ``Model``.
+    card
+        Whose version and variant the log names, and whose labels may become dimensions.
+    rules
+        How many labels a model may have for ``Label`` to be a dimension, and whether version and variant are.
+    initialization
+        Lambda's ``AWS_LAMBDA_INITIALIZATION_TYPE``. Only ``on-demand`` lets a caller wait for a cold start.
+    """
+
+    def __init__(
+        self, environment: str, model: str, log_level: str, card: Card, rules: MetricsRules, initialization: str
+    ) -> None:
         self._dimensions = {"Environment": environment, "Model": model}
-        self._about = {"service": "loupe", "environment": environment, "model": model}
+        version = {"ModelVersion": card.version, "ModelVariant": card.variant}
+        self._version = version if rules.by_version else {}
+        self._about = {"service": "loupe", "environment": environment, "model": model,
+                       "model_version": card.version, "model_variant": card.variant}  # fmt: skip
         self._least = _LEVELS[log_level]
-        self._cold = True
+        self._label_dimension = len(card.output.labels) <= rules.max_labels
+        self._initialization = initialization
+        self._first = True
 
-    def report(self, seen: Observation) -> None:
-        """Log the request; emit metrics if it asked for a classification."""
-        cold, self._cold = self._cold, False
+    def report(self, observation: Observation) -> None:
+        """Log the request; emit metrics if it asked for a classification or met a fault of ours."""
+        first, self._first = self._first, False
+        cold = first and self._initialization == "on-demand"
         fields: dict[str, Any] = {
-            "request_id": seen.request_id,
-            "trigger": seen.trigger,
-            "route": seen.route,
+            "request_id": observation.request_id,
+            "trigger": observation.trigger,
+            "route": observation.route,
             "cold_start": cold,
-            "duration_ms": round(seen.stages.total(), 2),
-            "stages_ms": {name: round(value, 2) for name, value in seen.stages.milliseconds.items()},
+            "duration_ms": round(observation.stages.total(), 2),
+            "stages_ms": {name: round(value, 2) for name, value in observation.stages.milliseconds.items()},
         }
-        if seen.source is not None:
-            fields["source"] = type(seen.source).__name__.lower()
-            if url := getattr(seen.source, "url", None):
-                fields["url_host"] = _host(url)
-        if seen.prediction is not None:
-            fields["label"] = seen.prediction.label
-            fields["probability"] = round(seen.prediction.probability, 6)
-        if seen.items:
-            fields["items"] = len(seen.items)
-            fields["item_codes"] = dict(Counter(problem.code for problem in seen.problems))
-        if seen.problem is not None:
-            fields["code"] = seen.problem.code
-            fields["status"] = seen.problem.status
-            fields["detail"] = seen.problem.detail
+        if first:
+            fields["initialization"] = self._initialization
+        if observation.source is not None:
+            fields["source"] = type(observation.source).__name__.lower()
+        if observation.hosts:
+            fields["url_hosts"] = sorted(set(observation.hosts))[:_MOST_NAMES]
+        if observation.prediction is not None:
+            fields["label"] = observation.prediction.label
+            fields["probability"] = round(observation.prediction.probability, 6)
+        problems = observation.problems
+        if observation.items:
+            fields["items"] = len(observation.items)
+            fields["item_codes"] = dict(Counter(problem.code for problem in problems))
+            labels = Counter(prediction.label for prediction in observation.predictions)
+            fields["item_labels"] = dict(labels.most_common(_MOST_NAMES))
+        if observation.left_running:
+            fields["left_running"] = observation.left_running
+        if observation.problem is not None:
+            fields["code"] = observation.problem.code
+            fields["status"] = observation.problem.status
+            fields["raised_at"] = _raised_at(observation.problem)
         # Our own faults go to the log with their trace; being too late or S3 being slow is no fault of the code.
-        fault = next((problem for problem in seen.problems if problem.status == 500), None)
+        fault = next((problem for problem in problems if problem.status == 500), None)
         if fault is not None:
             self._log("ERROR", {**fields, **_trace(fault)})
         else:
             self._log("INFO", fields)
-        if seen.route in ("classify", "batch"):
-            self._emit(seen, cold=cold)
+        faults = sum(is_server_fault(problem) for problem in problems)
+        if observation.route in ("classify", "batch"):
+            self._emit(observation, faults, cold=cold)
+        elif faults:
+            self._blobs([({SERVER_FAULTS: ([faults], "Count")}, {})])
 
     def _log(self, level: str, fields: Mapping[str, Any]) -> None:
         if _LEVELS[level] < self._least:
@@ -113,32 +177,36 @@ class Telemetry:
         now = time.time()
         clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
         line = {"level": level, "message": "request", "timestamp": f"{clock}.{int(now * 1000) % 1000:03}Z"}
-        # Root=1-67891233-abcdef012345678912345678;Parent=...;Sampled=1 (X-Ray developer guide, 'Tracing header')
-        if trace := os.environ.get("_X_AMZN_TRACE_ID"):
-            line["xray_trace_id"] = trace.partition(";")[0].removeprefix("Root=")
+        if trace := _TRACE.match(os.environ.get("_X_AMZN_TRACE_ID", "")):
+            line["xray_trace_id"] = trace[1]
         _write({**line, **self._about, **fields})
 
-    def _emit(self, seen: Observation, *, cold: bool) -> None:
+    def _emit(self, observation: Observation, faults: int, *, cold: bool) -> None:
         # A batch counts each of its items as a request, so that rates by code or label stay rates of pictures.
-        total = "BatchLatency" if seen.route == "batch" else "TotalLatency"
+        total = "BatchLatency" if observation.route == "batch" else "TotalLatency"
         values: dict[str, tuple[Sequence[float], str]] = {
-            "Requests": ([max(1, len(seen.items))], "Count"),
-            total: ([seen.stages.total()], "Milliseconds"),
+            "Requests": ([max(1, len(observation.items))], "Count"),
+            SERVER_FAULTS: ([faults], "Count"),
+            total: ([observation.stages.total()], "Milliseconds"),
         }
         if cold:
             values["ColdStart"] = ([1], "Count")
-        if seen.route == "classify":
+        if observation.route == "classify":
             for stage, metric in STAGE_METRICS.items():
-                if stage in seen.stages.milliseconds:
-                    values[metric] = ([seen.stages.milliseconds[stage]], "Milliseconds")
-        if seen.predictions:
+                if stage in observation.stages.milliseconds:
+                    values[metric] = ([observation.stages.milliseconds[stage]], "Milliseconds")
+        predictions = observation.predictions
+        if predictions:
             # Of larger batches the first speak.
-            confidences = [prediction.probability for prediction in seen.predictions]
+            confidences = [prediction.probability for prediction in predictions]
             values["Confidence"] = (confidences[:_MOST_VALUES], "None")
         groups: list[_Group] = [(values, {})]
-        for label, count in Counter(prediction.label for prediction in seen.predictions).items():
-            groups.append(({"Predictions": ([count], "Count")}, {"Label": label}))
-        for code, count in Counter(problem.code for problem in seen.problems).items():
+        if self._version:
+            groups.append((values, self._version))
+        if self._label_dimension:
+            for label, count in Counter(prediction.label for prediction in predictions).items():
+                groups.append(({"Predictions": ([count], "Count")}, {"Label": label}))
+        for code, count in Counter(problem.code for problem in observation.problems).items():
             groups.append(({"Problems": ([count], "Count")}, {"Code": code}))
         self._blobs(groups)
 
@@ -180,8 +248,11 @@ def _trace(fault: BaseException) -> dict[str, str]:
     return {"exception_name": type(fault).__name__, "exception": redacted("".join(traceback.format_exception(fault)))}
 
 
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
+def _raised_at(problem: Problem) -> str:
+    """``module:line`` of the code that raised a problem: tells problems of one code apart without a caller's text."""
+    at = problem.__traceback__
+    if at is None:
         return ""
+    while at.tb_next is not None:
+        at = at.tb_next
+    return f"{at.tb_frame.f_globals.get('__name__', '')}:{at.tb_lineno}"

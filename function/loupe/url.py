@@ -73,8 +73,15 @@ class Fetcher:
     ) -> None:
         self._rules, self._max_bytes, self._resolver, self._tls = rules, max_bytes, resolver, tls
 
-    def fetch(self, url: str) -> bytes:
+    def fetch(self, url: str, *, seconds: float | None = None, hosts: list[str] | None = None) -> bytes:
         """Return the body.
+
+        Parameters
+        ----------
+        seconds
+            Where the caller has less time than the rules give.
+        hosts
+            Takes the hosts that passed `check`, those of redirects too, for the log.
 
         Raises
         ------
@@ -87,17 +94,19 @@ class Fetcher:
         UnsupportedMediaType
             If the body does not begin like a picture.
         """
-        deadline = Deadline(self._rules.timeout_seconds)
+        limit = self._rules.timeout_seconds if seconds is None else min(seconds, self._rules.timeout_seconds)
+        deadline = Deadline(limit)
         try:
             for _ in range(self._rules.max_redirects + 1):
-                answer = self._get(self.check(url, deadline), deadline)
+                target = self.check(url, deadline)
+                if hosts is not None:
+                    hosts.append(target.host)
+                answer = self._get(target, deadline)
                 if isinstance(answer, bytes):
                     return answer
                 url = _joined(url, answer)
         except TimeoutError:
-            raise UrlUnreachable(
-                f"The URL did not give the whole picture within {self._rules.timeout_seconds:g} s."
-            ) from None
+            raise UrlUnreachable(f"The URL did not give the whole picture within {limit:g} s.") from None
         raise UrlUnreachable(f"The URL redirects more than {self._rules.max_redirects} times.")
 
     def check(self, url: str, deadline: Deadline) -> Target:
@@ -113,6 +122,8 @@ class Fetcher:
         if rules.policy == "off":
             raise UrlNotAllowed("This endpoint does not fetch URLs. Send the picture itself.")
         parts, host, port = _split(url)
+        if literal(host) is None and not is_name(host):
+            raise UrlNotAllowed("The URL's host is neither a name nor an address in the usual notation.")
         if parts.scheme not in rules.schemes:
             raise UrlNotAllowed(f"Only {' and '.join(rules.schemes)} URLs are fetched.")
         if port not in rules.ports:
@@ -130,8 +141,6 @@ class Fetcher:
         address = literal(host)
         if address is not None:
             return (address,)
-        if not is_name(host):
-            raise UrlNotAllowed("The URL's host is neither a name nor an address in the usual notation.")
         if is_local_name(host) and not self._rules.private_networks:
             return ()
         return self._resolver(host, port, deadline.left())

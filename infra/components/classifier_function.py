@@ -170,6 +170,8 @@ def variables(
         "LOUPE_ENVIRONMENT": environment,
         "LOUPE_MODEL": model,
         "LOUPE_LOG_LEVEL": function.log_level,
+        "LOUPE_METRICS_MAX_LABELS": str(function.metrics.max_labels),
+        "LOUPE_METRICS_BY_VERSION": "true" if function.metrics.by_version else "false",
         "LOUPE_MAX_IMAGE_BYTES": str(inputs.max_image_bytes),
         "LOUPE_MAX_IMAGE_PIXELS": str(inputs.max_image_pixels),
         "LOUPE_MAX_BATCH": str(inputs.max_batch),

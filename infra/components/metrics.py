@@ -11,6 +11,8 @@ PROBLEMS = "Problems"
 PREDICTIONS = "Predictions"
 CONFIDENCE = "Confidence"
 COLD_STARTS = "ColdStart"
+# Of every route and trigger: 5xx but deadline_exceeded, by request or batch item. 0 where a request has none.
+SERVER_FAULTS = "ServerFaults"
 STAGE_LATENCIES = ("SourceLatency", "DecodeLatency", "TensorLatency", "ModelLatency")
 
 

@@ -103,5 +103,6 @@ def test_dimension_values_are_those_of_the_deployed_resources(synthesized: Synth
 
 def test_the_dashboard_names_only_emitted_metrics(emitted) -> None:
     names = {name for name, _ in emitted}
-    assert {metrics.REQUESTS, metrics.PROBLEMS, metrics.PREDICTIONS, metrics.CONFIDENCE, metrics.COLD_STARTS} <= names
+    assert {metrics.REQUESTS, metrics.PROBLEMS, metrics.PREDICTIONS, metrics.CONFIDENCE, metrics.COLD_STARTS,
+            metrics.SERVER_FAULTS} <= names  # fmt: skip
     assert set(metrics.STAGE_LATENCIES) <= names

@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 from loupe.app import App
@@ -14,7 +15,7 @@ from loupe.classifier import Classifier
 from loupe.errors import Problem, UrlUnreachable
 from loupe.locations import S3Rules
 from loupe.s3 import ObjectReader
-from loupe.settings import UrlRules
+from loupe.settings import MetricsRules, UrlRules
 from loupe.source import Sources
 from loupe.telemetry import Telemetry
 
@@ -25,13 +26,15 @@ class FakeFetcher:
     def __init__(self, pages: dict[str, bytes | Exception], gate: threading.Event | None = None) -> None:
         self.pages, self.gate, self.fetched = pages, gate, []
 
-    def fetch(self, url: str) -> bytes:
+    def fetch(self, url: str, *, seconds: float | None = None, hosts: list[str] | None = None) -> bytes:
         self.fetched.append(url)
         if self.gate is not None:
             assert self.gate.wait(20)
         page = self.pages.get(url, UrlUnreachable("The host has no address."))
         if isinstance(page, Exception):
             raise page
+        if hosts is not None:
+            hosts.append(urlsplit(url).hostname or "")
         return page
 
 
@@ -87,7 +90,7 @@ class Broken:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def read(self, source: Any) -> bytes:
+    def read(self, source: Any, **_: Any) -> bytes:
         raise self.error
 
 
@@ -109,6 +112,8 @@ def make_app(
     s3_rules: S3Rules | None = None,
     sources: Any = None,
     gate: threading.Event | None = None,
+    metrics: MetricsRules | None = None,
+    initialization: str = "on-demand",
     **options: Any,
 ) -> App:
     """An `App` whose network is made of fakes."""
@@ -121,7 +126,9 @@ def make_app(
             url_fetcher=FakeFetcher(pages or {}, gate),
             object_reader=ObjectReader(rules, most, s3 or FakeS3({})),
         )
-    telemetry = Telemetry("test", classifier.card.name, "INFO")
+    telemetry = Telemetry(
+        "test", classifier.card.name, "INFO", classifier.card, metrics or MetricsRules(), initialization
+    )
     for handler in logging.getLogger("loupe").handlers:
         handler.stream = CurrentStdout()
     return App(classifier, sources, telemetry, s3_rules=rules, **options)

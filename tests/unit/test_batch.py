@@ -82,7 +82,7 @@ def test_sources_are_fetched_beside_each_other(classifier) -> None:
     inside, most, all_there = [0], [0], threading.Barrier(4)
 
     class Meeting:
-        def read(self, source):
+        def read(self, source, **_):
             inside[0] += 1
             most[0] = max(most[0], inside[0])
             all_there.wait(20)  # ends only if four are here at once

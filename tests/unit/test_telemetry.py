@@ -6,10 +6,16 @@ import json
 
 import pytest
 from events import Context, base64_of, json_body, rest
-from fakes import make_app
+from fakes import Broken, make_app
+from loupe import errors
+from loupe.classifier import Classifier
 from loupe.errors import UrlUnreachable
+from loupe.locations import S3Rules
+from loupe.settings import MetricsRules, UrlRules
+from loupe.source import Sources
 from loupe.telemetry import NAMESPACE, STAGE_METRICS
 from pictures import BLUE, RED, jpeg, solid
+from tinymodel import graph, write_model
 
 PICTURE = jpeg(solid(RED))
 URL = "https://user.example.com/private/path.jpg?token=secret"
@@ -18,9 +24,10 @@ URL = "https://user.example.com/private/path.jpg?token=secret"
 @pytest.fixture
 def told(capsys, classifier):
     """Call and return the log lines and the metric blobs of it."""
-    app = make_app(classifier, pages={URL: PICTURE, "https://down.example": UrlUnreachable("It is down.")})
+    pages = {URL: PICTURE, "https://down.example": UrlUnreachable("It is down.")}
+    standard = make_app(classifier, pages=pages)
 
-    def call(event, direct=False):
+    def call(event, direct=False, app=standard):
         capsys.readouterr()
         app.direct(event, Context()) if direct else app.http(event, Context())
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -73,7 +80,8 @@ def test_a_classification_is_measured(told) -> None:
         unit, (milliseconds,) = found[name, ()]
         assert unit == "Milliseconds"
         assert 0 <= milliseconds < 10_000
-    assert len(found) == 9
+    assert found["ServerFaults", ()] == ("Count", [0.0])
+    assert len(found) == 10
 
 
 def test_a_problem_is_measured_by_its_code(told) -> None:
@@ -116,9 +124,142 @@ def test_nothing_private_is_told(told) -> None:
         text = json.dumps([logs, blobs])
         assert not [word for word in ("secret", "private", "key-of-api", base64_of(PICTURE)[:40]) if word in text]
     logs, _ = told(rest(**json_body({"url": URL})))
-    assert logs[0]["url_host"] == "user.example.com"
+    assert logs[0]["url_hosts"] == ["user.example.com"]
 
 
 def test_a_line_cannot_be_forged(told) -> None:
     logs, _ = told(rest(**json_body({'x\n{"level": "ERROR"}': 1})))
     assert len(logs) == 1
+
+
+@pytest.mark.parametrize(("kind", "cold"), [("on-demand", True), ("provisioned-concurrency", False),
+                                            ("snap-start", False)])  # fmt: skip
+def test_only_initialization_on_demand_is_a_cold_start(told, classifier, kind, cold) -> None:
+    app = make_app(classifier, initialization=kind)
+    logs, blobs = told(rest(body=PICTURE), app=app)
+    assert (logs[0]["cold_start"], logs[0]["initialization"]) == (cold, kind)
+    assert (("ColdStart", ()) in metrics(blobs)) is cold
+    assert "initialization" not in told(rest(body=PICTURE), app=app)[0][0]
+
+
+def many_labels(tmp_path, count):
+    labels = [f"label-{number}" for number in range(count)]
+    return Classifier.load(write_model(tmp_path / "tiny", graph(outputs=count), output={"kind": "logits",
+                                                                                        "labels": labels}))  # fmt: skip
+
+
+@pytest.mark.parametrize(("count", "limit", "dimension"), [(20, 20, True), (21, 20, False), (1000, 20, False),
+                                                           (3, 0, False), (3, 3, True)])  # fmt: skip
+def test_label_is_a_dimension_of_models_with_few_labels_alone(told, tmp_path, count, limit, dimension) -> None:
+    app = make_app(many_labels(tmp_path, count), metrics=MetricsRules(max_labels=limit))
+    items = [{"image": base64_of(jpeg(solid(color)))} for color in (RED, BLUE, RED)]
+    for event, key in ((rest(body=PICTURE), "label"),
+                       (rest(path="/v1/classify/batch", **json_body({"items": items})), "item_labels")):  # fmt: skip
+        logs, blobs = told(event, app=app)
+        assert logs[0][key]
+        labelled = [dimensions for name, dimensions in metrics(blobs) if name == "Predictions"]
+        assert bool(labelled) is dimension
+
+
+def test_a_batch_names_at_most_20_labels_in_the_log(told, tmp_path) -> None:
+    from loupe.prediction import Prediction
+    from loupe.telemetry import Observation, Telemetry
+
+    classifier = many_labels(tmp_path, 1000)
+    observation = Observation("r", "direct", "batch")
+    observation.items = [Prediction(f"label-{number}", 0.5, ()) for number in range(256)]
+    telemetry = Telemetry("test", "tiny", "INFO", classifier.card, MetricsRules(), "on-demand")
+    logs, _ = told(None, app=type("One", (), {"http": lambda *_: telemetry.report(observation)})())
+    assert len(logs[0]["item_labels"]) == 20
+
+
+def test_version_and_variant_are_in_the_log_and_dimensions_on_request(told, classifier) -> None:
+    plain, blobs = told(rest(body=PICTURE))
+    assert (plain[0]["model_version"], plain[0]["model_variant"]) == ("1.0.0", "fp32")
+    without = metrics(blobs)
+    assert not [dimensions for _, dimensions in without if "ModelVersion=1.0.0" in dimensions]
+    app = make_app(classifier, metrics=MetricsRules(by_version=True))
+    by_version = metrics(told(rest(body=PICTURE), app=app)[1])
+    own = ("ModelVariant=fp32", "ModelVersion=1.0.0")
+    assert {name for name, dimensions in by_version if dimensions == own} == {
+        name for name, dimensions in without if dimensions == ()
+    }
+    assert {key for key in by_version if key[1] != own} == set(without)
+
+
+FAULTS = {problem for problem in errors.all_problems() if problem.status >= 500} - {errors.DeadlineExceeded}
+
+
+@pytest.mark.parametrize("problem", errors.all_problems(), ids=lambda problem: problem.code)
+@pytest.mark.parametrize("batch", [False, True], ids=["one", "batch"])
+@pytest.mark.parametrize("direct", [False, True], ids=["http", "direct"])
+def test_server_faults_count_every_5xx_of_every_trigger_but_deadlines(told, classifier, problem, batch, direct) -> None:
+    app = make_app(classifier, pages={"https://a": problem("No.")})
+    payload = {"items": [{"url": "https://a"}] * 3} if batch else {"url": "https://a"}
+    event = payload if direct else rest(path="/v1/classify/batch" if batch else "/v1/classify", **json_body(payload))
+    _, blobs = told(event, direct, app)
+    expected = (3.0 if batch else 1.0) if problem in FAULTS else 0.0
+    assert metrics(blobs)["ServerFaults", ()] == ("Count", [expected])
+
+
+def test_a_fault_of_another_route_counts_too(told, classifier, monkeypatch) -> None:
+    monkeypatch.setattr("loupe.response.describe", lambda card: 1 / 0)
+    _, blobs = told(rest("GET", "/v1/models"), app=make_app(classifier))
+    assert metrics(blobs) == {("ServerFaults", ()): ("Count", [1.0])}
+    _, blobs = told(rest(**json_body({"url": "https://a"})), app=make_app(classifier, sources=Broken(OSError("x"))))
+    assert metrics(blobs)["ServerFaults", ()] == ("Count", [1.0])
+
+
+SECRET = "sk-live-4f8a9b2c7d1e0f3a5b6c8d9e0f1a2b3c4d5e6f70"
+UNVALIDATED = [
+    f"https://{SECRET}/x@host.example/p.jpg", rf"https://host.example\{SECRET}", f"https://h;token={SECRET}/",
+    f"https://user:{SECRET}@host.example/", f"https://{SECRET}", f"https://{SECRET}.example.com/", f"https://[{SECRET}]/",
+    f"https://host.example:{SECRET}/", f"{SECRET}://host.example/", f"https://host.example#{SECRET}", SECRET,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", UNVALIDATED)
+@pytest.mark.parametrize("policy", ["off", "allow-list", "public"])
+@pytest.mark.parametrize("batch", [False, True], ids=["one", "batch"])
+def test_nothing_of_a_url_is_logged_before_its_host_was_checked(told, classifier, url, policy, batch) -> None:
+    rules = UrlRules(policy=policy, hosts=("pictures.example.com",))
+    app = make_app(classifier, sources=Sources(rules, S3Rules(), 10**6, url_fetcher=_fetcher(rules)))
+    payload = {"items": [{"url": url}]} if batch else {"url": url}
+    logs, blobs = told(payload, True, app)
+    assert SECRET.lower() not in json.dumps([logs, blobs]).lower()
+    assert "url_hosts" not in logs[0]
+
+
+def _fetcher(rules):
+    from loupe.url import Fetcher
+
+    return Fetcher(rules, 10**6, lambda *_: ())
+
+
+@pytest.mark.parametrize("payload", [{"url": "x" * 4_000_000}, {"image": "!" * 4_000_000}, {"k" * 4_000_000: 1},
+                                     {"top": "9" * 4_000_000, "image": "AAAA"},
+                                     {"s3": {"bucket": "b" * 4_000_000, "key": "k"}}])  # fmt: skip
+@pytest.mark.parametrize("batch", [False, True], ids=["one", "batch"])
+def test_a_log_line_stays_small_whatever_was_sent(told, classifier, payload, batch) -> None:
+    logs, blobs = told({"items": [payload] * 2} if batch else payload, True, make_app(classifier))
+    assert all(len(json.dumps(line)) < 2_000 for line in (*logs, *blobs))
+
+
+def test_a_problem_names_the_code_that_raised_it(told) -> None:
+    logs, _ = told(rest(**json_body({"image": "!"})))
+    module, _, line = logs[0]["raised_at"].partition(":")
+    assert module.startswith("loupe.")
+    assert int(line) > 0
+    assert "detail" not in logs[0]
+
+
+TRACE = "1-67891233-abcdef012345678912345678"
+
+
+@pytest.mark.parametrize(("header", "logged"), [
+    (f"Root={TRACE};Parent=53995c3f42cd8ad8;Sampled=1", TRACE), (f"Root={TRACE}", TRACE),
+    (f"Root=1-67891233-{SECRET};Sampled=1", None), (f"Root={SECRET}", None), ("", None),
+])  # fmt: skip
+def test_only_a_trace_id_of_the_exact_form_is_logged(told, monkeypatch, header, logged) -> None:
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", header)
+    assert told(rest(body=PICTURE))[0][0].get("xray_trace_id") == logged
