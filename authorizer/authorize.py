@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
-from issuer import Issuer, IssuerError
+from documents import IssuerError
+from issuer import ASYMMETRIC, Issuer
+from owners import Value, conflict, satisfies
 
 # API Gateway takes headers of 10 240 bytes in all.
 MAX_TOKEN = 10_240
 _NOT_PLAIN = re.compile(r'[^\x20-\x7e]|["\\]')
-_ASYMMETRIC = re.compile(r"(RS|PS|ES)(256|384|512)|EdDSA")
 
 
 class UnauthorizedError(Exception):
@@ -42,14 +43,14 @@ class Rules:
     scopes
         All of them are needed.
     claims
-        Claims that must have a value, or hold it in a list.
+        Claims that must have a value, or hold it in a list: see `owners.satisfies`.
     """
 
     issuer: str
     audience: tuple[str, ...]
     algorithms: tuple[str, ...]
     scopes: frozenset[str] = frozenset()
-    claims: Mapping[str, str] = field(default_factory=dict)
+    claims: Mapping[str, Value] = field(default_factory=dict)
     leeway_seconds: float = 0.0
 
 
@@ -87,7 +88,7 @@ def verified(token: str, rules: Rules, issuer: Issuer) -> dict[str, Any]:
             leeway=rules.leeway_seconds,
             options={"require": ["exp", "iss", "aud"]},
         )
-    except (jwt.PyJWTError, ValueError, TypeError) as error:
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise RefusedError(type(error).__name__) from None
     return claims
 
@@ -96,7 +97,7 @@ def allowed(claims: Mapping[str, Any], rules: Rules) -> bool:
     """Whether who calls may do so: it has the scopes and the claims that are asked for."""
     granted = {scope for name in ("scope", "scp") for scope in _words(claims.get(name))}
     return rules.scopes <= granted and all(
-        value == claims.get(name) or value in _listed(claims.get(name)) for name, value in rules.claims.items()
+        name in claims and satisfies(value, claims[name]) for name, value in rules.claims.items()
     )
 
 
@@ -181,22 +182,20 @@ def configured(variables: Mapping[str, str]) -> tuple[Rules, Issuer]:
             raise ValueError(f"LOUPE_JWT_{name} must be a number of seconds, at most a day.")
         return value
 
-    try:
-        claims = dict(json.loads(variables.get("LOUPE_JWT_CLAIMS", "{}")))
-    except (ValueError, TypeError):
-        raise ValueError("LOUPE_JWT_CLAIMS must be a JSON object.") from None
     rules = Rules(
         issuer=variables.get("LOUPE_JWT_ISSUER", ""),
         audience=words("AUDIENCE"),
         algorithms=words("ALGORITHMS") or ("RS256", "ES256"),
         scopes=frozenset(words("SCOPES")),
-        claims=claims,
+        claims=_required_claims(variables.get("LOUPE_JWT_CLAIMS", "{}")),
         leeway_seconds=number("LEEWAY_SECONDS", "30"),
     )
     if not rules.issuer or not rules.audience:
         raise ValueError("LOUPE_JWT_ISSUER and LOUPE_JWT_AUDIENCE must be set.")
-    if not all(map(_ASYMMETRIC.fullmatch, rules.algorithms)):
+    if not all(map(ASYMMETRIC.fullmatch, rules.algorithms)):
         raise ValueError("LOUPE_JWT_ALGORITHMS must be of RS256, PS256, ES256, their 384 and 512, and EdDSA.")
+    if sentence := conflict(rules.issuer, rules.claims, rules.scopes):
+        raise ValueError(f"LOUPE_JWT_CLAIMS and LOUPE_JWT_SCOPES cannot be used with this issuer: {sentence}.")
     issuer = Issuer(
         rules.issuer,
         jwks_uri=variables.get("LOUPE_JWT_JWKS_URI", ""),
@@ -205,6 +204,19 @@ def configured(variables: Mapping[str, str]) -> tuple[Rules, Issuer]:
         allow_http=variables.get("LOUPE_JWT_ALLOW_HTTP") == "true",
     )
     return rules, issuer
+
+
+def _required_claims(text: str) -> dict[str, Value]:
+    try:
+        claims = json.loads(text)
+    except (ValueError, RecursionError):
+        claims = None
+    if not isinstance(claims, dict) or not all(
+        name and isinstance(value, (str, bool, int, float)) and value != "" and value == value
+        for name, value in claims.items()
+    ):
+        raise ValueError("LOUPE_JWT_CLAIMS must be a JSON object of texts, numbers, true and false.")
+    return claims
 
 
 def _words(value: Any) -> list[str]:

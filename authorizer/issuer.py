@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import ssl
+import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from documents import IssuerError, json_object, shown
 
 DISCOVERY = "/.well-known/openid-configuration"
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
-FETCH_SECONDS = 3.0
-MAX_BYTES = 256 * 1024
+# Only these are accepted: with a shared secret (HMAC), or with none, whoever can check a token can make one.
+ASYMMETRIC = re.compile(r"(RS|PS|ES)(256|384|512)|EdDSA")
 MAX_KEYS = 100
+MAX_KID = 1024
+# A number of a key in base64url: 16384 bits, beyond which OpenSSL verifies nothing.
+MAX_NUMBER = 2731
 MIN_RSA_BITS = 2048
 # Keys that could not be fetched anew serve on for this long after their time.
 STALE_SECONDS = 3600.0
 # With no keys at all, every token fails: the issuer is asked again sooner.
 RETRY_SECONDS = 2.0
-
-
-class IssuerError(Exception):
-    """The issuer's keys cannot be had. The message names the address and what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -106,68 +104,49 @@ class Issuer:
             address = self.url.rstrip("/") + DISCOVERY
             document = self._document(address)
             if document.get("issuer") != self.url:
-                raise IssuerError(f"{address} is of the issuer {document.get('issuer')!r}, not of {self.url!r}")
+                raise IssuerError(f"{address} is of the issuer {shown(repr(document.get('issuer')))}, not {self.url!r}")
             uri = str(document.get("jwks_uri", ""))
         entries = self._document(uri).get("keys")
         if not isinstance(entries, list):
-            raise IssuerError(f"{uri} has no list of keys")
-        keys = {key.kid: key for entry in entries[:MAX_KEYS] if (key := _public_key(entry))}
+            raise IssuerError(f"{shown(uri)} has no list of keys")
+        keys = public_keys(entries)
         if not keys:
-            raise IssuerError(f"{uri} has no key for signatures that can be used")
+            raise IssuerError(f"{shown(uri)} has no key for signatures that can be used")
         return keys
 
     def _document(self, url: str) -> Mapping[str, Any]:
-        try:
-            document = json.loads(self._fetch(url))
-        except (OSError, http.client.HTTPException) as error:
-            raise IssuerError(f"{url} cannot be fetched: {error or type(error).__name__}") from None
-        except ValueError:
-            raise IssuerError(f"{url} is not JSON") from None
-        if not isinstance(document, dict):
-            raise IssuerError(f"{url} is not a JSON object")
-        return document
+        return json_object(url, allow_http=self._allow_http)
 
-    def _fetch(self, url: str) -> bytes:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        connection: http.client.HTTPConnection
-        if parts.scheme == "https" and host:
-            context = ssl.create_default_context()
-            connection = http.client.HTTPSConnection(host, parts.port, timeout=FETCH_SECONDS, context=context)
-        elif parts.scheme == "http" and self._allow_http and host in LOOPBACK:
-            connection = http.client.HTTPConnection(host, parts.port, timeout=FETCH_SECONDS)
-        else:
-            raise IssuerError(f"{url} is not https")
-        end = time.monotonic() + FETCH_SECONDS
-        try:
-            path = parts.path or "/"
-            connection.request("GET", f"{path}?{parts.query}" if parts.query else path)
-            answer = connection.getresponse()
-            # A redirect is no answer: it would lead to where the settings do not.
-            if answer.status != http.client.OK:
-                raise IssuerError(f"{url} answered {answer.status}")
-            body = b""
-            while part := answer.read1(MAX_BYTES):
-                body += part
-                if len(body) > MAX_BYTES:
-                    raise IssuerError(f"{url} is larger than {MAX_BYTES} bytes")
-                if time.monotonic() > end:
-                    raise IssuerError(f"{url} took more than {FETCH_SECONDS:g} s")
-            return body
-        finally:
-            connection.close()
+
+def public_keys(entries: list[Any]) -> dict[str, Key]:
+    """Return the keys for signatures by their ids.
+
+    An entry that is something else, too weak or malformed leaves the others good. Of keys that share an id, none is
+    used: which of them signs is not known.
+    """
+    keys = [key for entry in entries[:MAX_KEYS] if (key := _public_key(entry))]
+    ids = Counter(key.kid for key in keys)
+    return {key.kid: key for key in keys if ids[key.kid] == 1}
 
 
 def _public_key(entry: Any) -> Key | None:
-    """Read a key for signatures; None for what is something else, or too weak. HMAC's kind, ``oct``, is none."""
-    if not isinstance(entry, dict) or entry.get("kty") not in {"RSA", "EC", "OKP"} or "d" in entry:
+    """Read a key for signatures; None for anything else. HMAC's kind, ``oct``, is none."""
+    if not isinstance(entry, dict) or "d" in entry:
         return None
-    if entry.get("use", "sig") != "sig" or not isinstance(entry.get("kid"), str):
+    kind, kid, algorithm = entry.get("kty"), entry.get("kid"), entry.get("alg")
+    if not isinstance(kind, str) or kind not in ("RSA", "EC", "OKP") or entry.get("use", "sig") != "sig":
+        return None
+    if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID:
+        return None
+    if "alg" in entry and not (isinstance(algorithm, str) and ASYMMETRIC.fullmatch(algorithm)):
+        return None
+    numbers = {name: entry[name] for name in ("kty", "alg", "crv", "n", "e", "x", "y") if name in entry}
+    if not all(isinstance(number, str) and len(number) <= MAX_NUMBER for number in numbers.values()):
         return None
     try:
-        material = jwt.PyJWK.from_dict(entry).key
-    except (jwt.PyJWTError, ValueError, TypeError):  # one bad entry leaves the others good
+        material = jwt.PyJWK.from_dict(numbers).key
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, UnsupportedAlgorithm):
         return None
-    if entry["kty"] == "RSA" and material.key_size < MIN_RSA_BITS:
+    if kind == "RSA" and material.key_size < MIN_RSA_BITS:
         return None
-    return Key(entry["kid"], material, entry.get("alg"))
+    return Key(kid, material, algorithm)

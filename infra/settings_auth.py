@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from infra import token_owners
 from infra.settings_base import Section, text
 
 Mode = Literal["api-key", "iam", "cognito", "jwt", "none"]
@@ -20,6 +21,9 @@ Scope = Annotated[str, text(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}", 'a scope: visibl
 
 Word = Annotated[str, text(r"[\x21-\x7e]{1,256}", "a word of visible characters")]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+ClaimName = Annotated[str, text(r"[\x20-\x7e]{1,256}", "the name of a claim")]
+ClaimText = Annotated[str, text(r"[^\x00-\x1f\x7f]{1,256}", "a text of 1 to 256 characters")]
+ClaimValue = bool | int | Annotated[float, Field(allow_inf_nan=False)] | ClaimText
 # Plain HTTP is for a test's issuer on the machine of the local cloud.
 Url = Annotated[
     str, text(r"(https://[A-Za-z0-9.-]+(:\d+)?|http://(127\.0\.0\.1|localhost):\d+)(/[!-~]*)?", "an https address")
@@ -117,8 +121,9 @@ class JwtSettings(Section):
     audience: Annotated[tuple[Word, ...], Field(min_length=1, max_length=20)]
     # All of them, in `scope` or `scp`.
     scopes: Annotated[tuple[Scope, ...], Field(max_length=20)] = ()
-    # Claims that must have a value, or hold it in a list: {"tenant": "acme"}.
-    claims: dict[str, str] = Field(default_factory=dict)
+    # Claims that must have a value of the same type, or hold it in a list: {"tenant": "acme", "email_verified": true}.
+    # A text may end with * behind an owner: {"sub": "repo:my-org/my-repo:*"}.
+    claims: Annotated[dict[ClaimName, ClaimValue], Field(max_length=20)] = Field(default_factory=dict)
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("RS256", "ES256")
     # Where the keys are. Without it the issuer's discovery document (/.well-known/openid-configuration) says so.
     jwks_uri: Url | None = None
@@ -130,6 +135,13 @@ class JwtSettings(Section):
     # How long API Gateway keeps a verdict, even if the token ends meanwhile; 0 asks every time.
     result_seconds: Annotated[int, Field(ge=0, le=3_600)] = 60
     image: AuthorizerImage | None = None
+
+    @model_validator(mode="after")
+    def _owner_named(self) -> Self:
+        sentence = token_owners.conflict(self.issuer, self.claims, self.scopes)
+        if sentence is not None:
+            raise ValueError(sentence)
+        return self
 
     @property
     def plain_http(self) -> bool:

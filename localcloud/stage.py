@@ -54,7 +54,8 @@ def stage_authorizer(project: Path, images: Path) -> Image:
         If its Dockerfile's command is missing.
     """
     folder = project / "authorizer"
-    return _staged(_command(folder / "Dockerfile"), {path.name: path for path in folder.glob("*.py")}, images)
+    files = {path.name: path for path in (*folder.glob("*.py"), *folder.glob("*.json"))}
+    return _staged(_command(folder / "Dockerfile"), files, images)
 
 
 def _staged(command: str, files: Mapping[str, Path], images: Path) -> Image:

@@ -29,7 +29,7 @@ MODES: dict[str, dict[str, Any]] = {
             "issuer": "https://id.example.com/",
             "audience": ["https://pictures.example"],
             "scopes": ["classify"],
-            "claims": {"tenant": "acme"},
+            "claims": {"tenant": "acme", "verified": True, "level": 2},
         }
     },
     "none": {"i_know_this_is_public": True},
@@ -227,7 +227,10 @@ def test_an_authorizer_checks_the_tokens_of_the_issuer(modes) -> None:
         sorted(path.name for path in (made.folder / image["source"]["directory"]).iterdir() if path.is_file())
         for image in json.loads(manifest.read_text())["dockerImages"].values()
     ]
-    assert [".dockerignore", "Dockerfile", "authorize.py", "issuer.py", "requirements.txt"] in images
+    assert [
+        ".dockerignore", "Dockerfile", "authorize.py", "documents.py", "issuer.py", "owners.py", "requirements.txt",
+        "shared_issuers.json",
+    ] in images  # fmt: skip
 
 
 def test_the_authorizer_understands_its_variables(modes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +244,8 @@ def test_the_authorizer_understands_its_variables(modes, monkeypatch: pytest.Mon
     monkeypatch.syspath_prepend(ROOT / "authorizer")
     rules, issuer = importlib.import_module("authorize").configured(variables)
     assert (rules.issuer, rules.audience) == ("https://id.example.com/", ("https://pictures.example",))
-    assert (rules.scopes, rules.claims) == ({"classify"}, {"tenant": "acme"})
+    assert (rules.scopes, rules.claims) == ({"classify"}, {"tenant": "acme", "verified": True, "level": 2})
+    assert [type(value) for value in rules.claims.values()] == [str, bool, int]
     assert (rules.algorithms, rules.leeway_seconds) == (("RS256", "ES256"), 30)
     assert issuer.url == rules.issuer
 

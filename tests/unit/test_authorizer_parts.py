@@ -11,9 +11,10 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from documents import IssuerError
 from hypothesis import given
 from hypothesis import strategies as st
-from issuer import RETRY_SECONDS, STALE_SECONDS, Issuer, IssuerError
+from issuer import RETRY_SECONDS, STALE_SECONDS, Issuer
 
 ISSUER = "https://id.example"
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -28,7 +29,7 @@ class Source:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.asked, self.kids, self.down = 1000.0, 0, ["one"], False
-        monkeypatch.setattr(Issuer, "_fetch", lambda _, url: self.fetch(url))
+        monkeypatch.setattr("documents.fetch", lambda url, **_: self.fetch(url))
         self.issuer = Issuer(
             ISSUER, jwks_uri=f"{ISSUER}/keys", cache_seconds=600, refetch_seconds=30, clock=lambda: self.now
         )
@@ -36,7 +37,7 @@ class Source:
     def fetch(self, url: str) -> bytes:
         self.asked += 1
         if self.down:
-            raise TimeoutError("timed out")
+            raise IssuerError(f"{url} cannot be fetched: timed out")
         return json.dumps({"keys": [jwk(kid) for kid in self.kids]}).encode()
 
     def found(self, kid: str = "one") -> bool:
@@ -112,7 +113,7 @@ def authorize() -> Any:
         patch.setenv("LOUPE_JWT_ISSUER", ISSUER)
         patch.setenv("LOUPE_JWT_AUDIENCE", "pictures prints")
         module = importlib.import_module("authorize")
-        patch.setattr(Issuer, "_fetch", lambda *_: json.dumps({"keys": [jwk("one")]}).encode())
+        patch.setattr("documents.fetch", lambda *_, **__: json.dumps({"keys": [jwk("one")]}).encode())
         patch.setattr(module, "ISSUER", Issuer(ISSUER, jwks_uri=f"{ISSUER}/k", cache_seconds=1e9, refetch_seconds=1e9))
         yield module
 
@@ -169,6 +170,14 @@ def test_a_signed_token_with_any_claims_is_judged_and_never_a_failure(authorize:
     assert outcome(authorize, f"Bearer {token}") in {"Allow", "Unauthorized"}
     if not set(changed) & {"iss", "aud", "exp", "nbf", "iat", "jti", "sub"}:
         assert outcome(authorize, f"Bearer {token}") == "Allow"
+
+
+@pytest.mark.parametrize("deep", ["[" * 7000, '{"a":' * 1500, '{"alg":"ES256","kid":' + "[" * 7000])
+def test_a_deeply_nested_token_is_unauthorized(authorize: Any, deep: str) -> None:
+    part = base64.urlsafe_b64encode(deep.encode()).rstrip(b"=").decode()
+    good = encoded({"alg": "ES256", "kid": "one"})
+    for token in (f"{part}.{part}.c2ln", f"{good}.{part}.c2ln", f"{part}.e30.c2ln"):
+        assert outcome(authorize, f"Bearer {token}") == "Unauthorized"
 
 
 def test_what_a_token_says_of_its_bearer_is_made_plain(authorize: Any) -> None:
