@@ -88,6 +88,14 @@ class Engine:
         """Run a command beside the container's own process, with its rights."""
         return _run(self.tool, "exec", "--interactive", container, *command, stdin=stdin)
 
+    def archive(self, image: str, folder: str) -> bytes:
+        """Return a folder of an image as a tar archive; nothing of the image is run."""
+        container = _run(self.tool, "create", image).decode().strip()
+        try:
+            return _run(self.tool, "cp", f"{container}:{folder}", "-")
+        finally:
+            _try(self.tool, "rm", "--force", container)
+
     def logs(self, container: str) -> str:
         done = subprocess.run(
             [self.tool, "logs", container], capture_output=True, text=True, errors="replace", timeout=RUN_SECONDS
