@@ -14,27 +14,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from localcloud.seam import Replacement, original
+from localcloud.seam import Replacement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 # Longer than any function may run: the fleet ends an invocation, never this side.
 LONGEST_SECONDS = 960.0
-
-
-class IntegrationError(Exception):
-    """The function gave the API nothing to answer with; API Gateway answers for it.
-
-    Attributes
-    ----------
-    response_type
-        API Gateway's gateway response type; the deployed API may have given it a body of its own.
-    """
-
-    def __init__(self, response_type: str, message: str) -> None:
-        super().__init__(message)
-        self.response_type = response_type
 
 
 def execute(fleet_url: str, function: Mapping[str, Any], event: Any) -> dict[str, Any]:
@@ -73,17 +59,12 @@ def execute(fleet_url: str, function: Mapping[str, Any], event: Any) -> dict[str
 
 def replacements(fleet_url: str) -> tuple[Replacement, ...]:
     """What is replaced, so that invocations go to the fleet and its answers come back as Lambda's would."""
-    service, gateway = "ministack.services.lambda_svc", "ministack.services.apigateway_v1"
-    gateway_error: Callable[[str, str], Any] = original(gateway, "_gw_error")
+    service = "ministack.services.lambda_svc"
     return (
         Replacement(service, "_execute_function", lambda _: partial(execute, fleet_url)),
         # The fleet publishes what Lambda publishes; twice would be wrong.
         Replacement(service, "_emit_lambda_metrics", lambda _: lambda *_, **__: None),
         Replacement(service, "_get_func_record_for_ref_in_scope", _keeping_the_alias),
-        Replacement(gateway, "_lambda_proxy_response", _failing_as_api_gateway),
-        Replacement(
-            gateway, "_invoke_lambda_proxy_v1", lambda invoke: _answering_for_the_function(invoke, gateway_error)
-        ),
     )
 
 
@@ -97,31 +78,6 @@ def _keeping_the_alias(resolve: Callable[..., Any]) -> Callable[..., Any]:
         return record, config, name
 
     return resolve_and_keep
-
-
-def _failing_as_api_gateway(shape: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A failed invocation is API Gateway's to answer: MiniStack would show the function's error to the caller."""
-
-    def shape_or_fail(result: Mapping[str, Any]) -> Any:
-        if result.get("http_status") == http.client.REQUEST_ENTITY_TOO_LARGE:
-            raise IntegrationError("REQUEST_TOO_LARGE", "Request Too Long")
-        if result.get("error"):
-            raise IntegrationError("DEFAULT_5XX", "Internal server error")
-        return shape(result)
-
-    return shape_or_fail
-
-
-def _answering_for_the_function(
-    invoke: Callable[..., Any], gateway_error: Callable[[str, str], Any]
-) -> Callable[..., Any]:
-    async def invoke_or_answer(*arguments: Any, **options: Any) -> Any:
-        try:
-            return await invoke(*arguments, **options)
-        except IntegrationError as failure:
-            return gateway_error(failure.response_type, str(failure))
-
-    return invoke_or_answer
 
 
 def _decoded(payload: bytes) -> Any:

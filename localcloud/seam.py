@@ -1,7 +1,8 @@
 """MiniStack with parts of it replaced: the seams at which our stand-ins for Lambda and CloudWatch join it.
 
-MiniStack is pinned, and each function that is replaced is named in `lambda_seam`, `alarm_seam` or `transport_seam`; a
-release of it that lacks one is refused at the start, and `tests/cloud` holds the rest to what AWS does.
+MiniStack is pinned. Each replaced function is named in `lambda_seam`, `gateway_seam`, `alarm_seam` or `transport_seam`;
+a release that lacks one ends the start with a sentence, `tests/unit/test_localcloud_seams.py` names them all with their
+parameters, and `tests/cloud` tests the rest against what AWS does.
 """
 
 from __future__ import annotations

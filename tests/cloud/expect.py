@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from localcloud.state import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,6 +15,9 @@ if TYPE_CHECKING:
     from deployment import Response
 
     from localcloud.models import Golden
+
+CONTRACT = json.loads((PROJECT / "docs" / "openapi.json").read_text(encoding="utf-8"))
+GATEWAY_PROBLEMS = CONTRACT["x-loupe-gateway"]["responses"]
 
 
 def assert_result(result: Mapping[str, Any], picture: Golden) -> None:
@@ -30,3 +36,11 @@ def assert_problem(response: Response, status: int, code: str) -> None:
     problem = response.json
     assert (response.status, problem["status"], problem["code"]) == (status, status, code)
     assert {"type", "title", "detail", "request_id"} <= problem.keys()
+
+
+def assert_failed_integration(response: Response) -> None:
+    """API Gateway's own answer for a function that gave none, as the contract defines it."""
+    problem = GATEWAY_PROBLEMS["INTEGRATION_FAILURE"]
+    assert_problem(response, problem["status"], problem["code"])
+    if problem["status"] == 503:
+        assert int(response.headers["retry-after"]) > 0

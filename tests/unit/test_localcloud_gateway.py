@@ -1,0 +1,107 @@
+"""What the local API Gateway hands to the function, and what it answers itself."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from localcloud import gateway_seam
+from localcloud.gateway_seam import GATEWAY, IntegrationError, header_bytes
+from localcloud.seam import original
+
+NOT_UTF8 = b"\xff\xd8\xff\xe0"
+RESOURCE = {"path": "/v1/classify", "id": "r1"}
+
+
+def event(body: bytes, headers: dict[str, str], binary: list[str]) -> dict[str, Any]:
+    build = gateway_seam.taking_json_for_granted(
+        original(GATEWAY, "_build_lambda_event_v1"), original(GATEWAY, "_media_type_matches")
+    )
+    return build("a", "live", {}, RESOURCE, "/v1/classify", "POST", headers, body, {}, {}, binary_media_types=binary)
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-type": ""}])
+def test_a_body_without_content_type_is_binary_where_every_type_is(headers: dict[str, str]) -> None:
+    result = event(NOT_UTF8, headers, ["*/*"])
+    assert result["isBase64Encoded"]
+    assert base64.b64decode(result["body"]) == NOT_UTF8
+    assert "content-type" not in result["headers"] or not headers["content-type"]
+
+
+def test_a_body_without_content_type_counts_as_json() -> None:
+    assert event(b"{}", {}, ["application/json"])["isBase64Encoded"]
+    assert not event(b"{}", {}, ["image/*"])["isBase64Encoded"]
+
+
+def test_json_arrives_in_base64_where_every_type_is_binary() -> None:
+    result = event(b'{"url": "x"}', {"content-type": "application/json"}, ["*/*"])
+    assert (result["isBase64Encoded"], base64.b64decode(result["body"])) == (True, b'{"url": "x"}')
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-type": "text/plain"}])
+def test_bytes_of_a_type_that_is_not_listed_are_damaged(headers: dict[str, str]) -> None:
+    result = event(NOT_UTF8, headers, ["image/*"])
+    assert (result["isBase64Encoded"], result["body"]) == (False, "\ufffd" * 4)
+
+
+def test_a_request_without_a_body_has_none() -> None:
+    assert event(b"", {}, ["*/*"])["body"] is None
+
+
+@pytest.mark.parametrize(
+    ("result", "response_type"),
+    [
+        ({"error": True, "function_error": "Unhandled"}, "INTEGRATION_FAILURE"),
+        ({"error": True, "throttle": True}, "INTEGRATION_FAILURE"),
+        ({"error": True, "http_status": 413}, "REQUEST_TOO_LARGE"),
+    ],
+)
+def test_a_failed_invocation_is_api_gateways_to_answer(result: dict[str, Any], response_type: str) -> None:
+    with pytest.raises(IntegrationError) as failure:
+        gateway_seam.failing_as_api_gateway(lambda _: "shaped")(result)
+    assert failure.value.response_type == response_type
+
+
+def test_an_answer_is_passed_on() -> None:
+    assert gateway_seam.failing_as_api_gateway(lambda _: "shaped")({"body": {}}) == "shaped"
+
+
+def finished(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine that waits for nothing: an event loop would need a socket."""
+    with pytest.raises(StopIteration) as end:
+        coroutine.send(None)
+    return end.value.value
+
+
+async def _served(*_: Any) -> str:
+    return "served"
+
+
+@pytest.mark.parametrize(
+    ("size", "answer"), [(10 * 1024 * 1024, "served"), (10 * 1024 * 1024 + 1, "REQUEST_TOO_LARGE")]
+)
+def test_a_rest_api_takes_ten_mebibytes(size: int, answer: str) -> None:
+    run = gateway_seam.limiting_bodies(_served, lambda _: {"live": {"id": 1}}, lambda kind, _: kind)
+    request: dict[str, Any] = {}
+    assert finished(run(request, "a", "live", "POST", "/", {}, bytes(size), {}, "", "")) == answer
+    assert request == ({} if answer == "served" else {"stage": {"id": 1}})
+
+
+def test_headers_above_the_limit_are_rejected() -> None:
+    handle = gateway_seam.limiting_headers(_served)
+    fixed = header_bytes("GET", "/live/v1/health", {"x": ""}, {})
+    room = gateway_seam.MAX_HEADER_BYTES - fixed
+    assert finished(handle("a", "live", "GET", "/v1/health", {"x": "v" * room}, b"", {})) == "served"
+    status, _, body = finished(handle("a", "live", "GET", "/v1/health", {"x": "v" * (room + 1)}, b"", {}))
+    assert status == 431
+    assert "10240" in json.loads(body)["message"]
+
+
+def test_repeated_headers_and_the_query_count() -> None:
+    plain = header_bytes("GET", "/", {}, {})
+    assert header_bytes("GET", "/", {"a": ["bb", "bb"]}, {}) == plain + 6
+    assert header_bytes("GET", "/", {}, {"a": ["bb"]}) == plain + 5
