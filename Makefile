@@ -9,6 +9,7 @@ AUTH ?=
 REGION ?=
 MODEL ?=
 SMOKE ?=
+ACCEPTANCE ?=
 SHELL := /bin/sh
 PY := .venv/bin/python
 # Node and npm come with the virtual environment; jsii and the CDK CLI are to use that one.
@@ -17,7 +18,7 @@ export JSII_NODE := $(CURDIR)/.venv/bin/node
 export AWS_CDK_DISABLE_VERSION_CHECK := 1
 CDK := node_modules/.bin/cdk -c env=$(ENV)
 
-.PHONY: help setup demo test up down smoke synth diff deploy destroy lint format lock openapi bench clean
+.PHONY: help setup demo test up down smoke acceptance synth diff deploy destroy lint format lock openapi bench clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ down: setup ## End the local cloud
 smoke: setup ## Check a deployed endpoint: URL= KEY= (or AUTH=iam REGION=, or TOKEN=); the local cloud without URL
 	@LOUPE_API_KEY="$(KEY)" LOUPE_TOKEN="$(TOKEN)" $(PY) -m tools.smoke $(if $(URL),--url "$(URL)") \
 		$(if $(AUTH),--auth "$(AUTH)") $(if $(REGION),--region "$(REGION)") $(if $(MODEL),--model "$(MODEL)") $(SMOKE)
+
+acceptance: setup ## Deploy a copy of ENV, prove it, destroy it (AWS credentials, Docker; ENV=local needs neither)
+	@$(PY) -m tools.acceptance --env $(ENV) $(ACCEPTANCE)
 
 synth: setup ## Write the CloudFormation template of ENV; offline
 	@$(CDK) synth --quiet && echo "cdk.out/Loupe-$(ENV).template.json"

@@ -23,7 +23,8 @@ def build(app: cdk.App) -> Settings:
     """Add the stacks of the chosen environment to the app."""
     context = {"environments": app.node.try_get_context("environments")}
     name = app.node.try_get_context("env") or "dev"
-    settings = load_settings(context, name, app.node.try_get_context("settings"))
+    patch, copy = app.node.try_get_context("settings"), app.node.try_get_context("name")
+    settings = load_settings(context, name, patch, environment=copy)
     # An image that a pipeline pushed holds its own model files, and so may a base image.
     verify_files = settings.image.source == "asset" and settings.image.base is None
     card = read_card(PROJECT_ROOT / "models", settings.model.name, verify_files=verify_files)

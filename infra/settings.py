@@ -244,7 +244,13 @@ def _overlaps_own(item: str) -> bool:
     return any(own.version == network.version and own.overlaps(network) for own in OWN_NETWORKS)
 
 
-def load_settings(context: Mapping[str, Any], name: str, patch: str | Mapping[str, Any] | None = None) -> Settings:
+def load_settings(
+    context: Mapping[str, Any],
+    name: str,
+    patch: str | Mapping[str, Any] | None = None,
+    *,
+    environment: str | None = None,
+) -> Settings:
     """Read an environment from the context of ``cdk.json``.
 
     Parameters
@@ -255,6 +261,8 @@ def load_settings(context: Mapping[str, Any], name: str, patch: str | Mapping[st
         The environment.
     patch
         JSON merge patch, as text or parsed.
+    environment
+        Name of the deployed environment, if it is a copy of ``name`` beside it: ``-c name=...``.
 
     Raises
     ------
@@ -275,9 +283,11 @@ def load_settings(context: Mapping[str, Any], name: str, patch: str | Mapping[st
         raise SettingsError(f"environments.{name} in cdk.json must be an object.")
     if "environment" in values:
         raise SettingsError(f"environments.{name}.environment: the key {name!r} above it is the environment's name.")
+    if "local" in (name, environment) and environment not in (None, name):
+        raise SettingsError("-c name=... makes a copy of an environment on AWS: neither may be 'local'.")
     try:
         # By way of JSON: lists become tuples there, and nothing else is converted.
-        return Settings.model_validate_json(json.dumps({**values, "environment": name}))
+        return Settings.model_validate_json(json.dumps({**values, "environment": environment or name}))
     except ValidationError as error:
         raise SettingsError("\n".join(_sentence(name, each) for each in error.errors(include_url=False))) from None
 

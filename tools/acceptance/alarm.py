@@ -1,0 +1,74 @@
+"""Broken images until the deployed alarm rings and its message arrives in a queue: log, metric, alarm, topic, queue."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from tools.acceptance.target import AcceptanceError
+from tools.smoke.credentials import ApiKey
+from tools.smoke.endpoint import CheckError, Endpoint
+
+if TYPE_CHECKING:
+    from tools.acceptance.suite import Context
+
+# Metrics take about two minutes to CloudWatch alarms, and a period to fill.
+_SECONDS = 420.0
+_BROKEN = b"\xff\xd8\xff\xe0 a JPEG that ends here"
+ALARM = "UndecodableImageRate"
+
+
+def check(context: Context) -> str:
+    """Subscribe a queue to the alarm topic, send broken images, and wait for the message."""
+    alarm = f"loupe-{context.target.environment}-{ALARM}"
+    queues, topics = context.target.client("sqs"), context.target.client("sns")
+    topic = context.endpoint.outputs["AlarmTopicArn"]
+    queue = queues.create_queue(QueueName=f"loupe-acceptance-{uuid.uuid4().hex[:8]}")["QueueUrl"]
+    subscription = None
+    try:
+        arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        queues.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": _policy(arn, topic)})
+        subscription = topics.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True)
+        seconds = _wait(context, queues, queue, alarm)
+    finally:
+        if subscription is not None:
+            topics.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+        queues.delete_queue(QueueUrl=queue)
+    return f"{alarm} rang, and its message arrived {seconds:.0f} s after the first broken image"
+
+
+def _wait(context: Context, queues: Any, queue: str, alarm: str) -> float:
+    gateway = context.target.client("apigateway")
+    key = gateway.get_api_key(apiKey=context.endpoint.outputs["ApiKeyId"], includeValue=True)["value"]
+    endpoint = Endpoint(context.endpoint.url, ApiKey(key))
+    begin = time.monotonic()
+    try:
+        while time.monotonic() < begin + _SECONDS:
+            try:
+                reply = endpoint.post("v1/classify", _BROKEN, "image/jpeg")
+            except CheckError as error:
+                raise AcceptanceError(str(error)) from error
+            if reply.json["code"] != "image_undecodable":
+                raise AcceptanceError(f"a broken image gives {reply.excerpt}")
+            for message in queues.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", []):
+                notice = json.loads(json.loads(message["Body"])["Message"])
+                if (notice["AlarmName"], notice["NewStateValue"]) == (alarm, "ALARM"):
+                    return time.monotonic() - begin
+    finally:
+        endpoint.close()
+    state = context.target.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+    now = state[0]["StateValue"] if state else "missing"
+    raise AcceptanceError(f"no message of {alarm} within {_SECONDS:.0f} s; the alarm is {now}")
+
+
+def _policy(queue: str, topic: str) -> str:
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue,
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

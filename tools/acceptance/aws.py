@@ -1,0 +1,137 @@
+"""An AWS account as a target: the CDK command line with the credentials of the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from localcloud.settings import compose
+from tools.acceptance.target import AcceptanceError, Deployed
+from tools.smoke.credentials import AwsSignature
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tools.smoke.credentials import Credentials
+
+PROJECT = Path(__file__).resolve().parents[2]
+CDK = PROJECT / "node_modules" / ".bin" / "cdk"
+_LOG_LINES = 30
+
+
+class AwsTarget:
+    """Deploys a copy of an environment under a unique name.
+
+    Parameters
+    ----------
+    base
+        The environment whose settings are taken.
+    environment
+        Name of the copy.
+    patch
+        Settings of the copy that the suite does not vary.
+    log
+        File that takes the output of the CDK command line.
+    """
+
+    name = "aws"
+
+    def __init__(self, base: str, environment: str, patch: Mapping[str, Any], log: Path) -> None:
+        import boto3
+
+        self.environment, self._base, self._patch, self._log = environment, base, patch, log
+        self.limits: Mapping[str, str] = {}
+        self._session = boto3.Session()
+        self._deployed = False
+
+    def versions(self) -> Mapping[str, str]:
+        account = self.client("sts").get_caller_identity()["Account"]
+        docker = _output([os.environ.get("CDK_DOCKER", "docker"), "--version"])
+        # The transcript is published: an account number is nobody's business.
+        return {"account": f"...{account[-4:]}", "region": str(self._session.region_name), "docker": docker}
+
+    def doctor(self, settings: Mapping[str, Any]) -> str:
+        patch = json.dumps(compose(self._patch, settings))
+        # A copy of an hour needs nobody who reads its alarms: the suite subscribes a queue.
+        command = [sys.executable, "-m", "tools.doctor", "--env", self._base, "--settings", patch, "--allow", "alarms"]
+        process = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+        if process.returncode != 0:
+            raise AcceptanceError(_tail(process.stdout + process.stderr))
+        return process.stdout.strip().splitlines()[-1]
+
+    def deploy(self, settings: Mapping[str, Any]) -> Deployed:
+        self._deployed = True
+        with tempfile.TemporaryDirectory() as folder:
+            outputs_file = Path(folder) / "outputs.json"
+            self._cdk(
+                ["deploy", "--require-approval", "never", "--progress", "events", "--outputs-file", str(outputs_file)],
+                settings,
+            )
+            stacks = json.loads(outputs_file.read_text(encoding="utf-8"))
+        outputs = next((values for values in stacks.values() if "Url" in values), None)
+        if outputs is None:
+            raise AcceptanceError(f"No stack of {sorted(stacks)} has an output Url.")
+        return Deployed(outputs["Url"], outputs)
+
+    def diff(self, settings: Mapping[str, Any]) -> str:
+        process = self._run(["diff", "--fail", "--no-color"], settings)
+        if process.returncode == 0:
+            return ""
+        return _tail(process.stdout)
+
+    def client(self, service: str) -> Any:
+        session: Any = self._session
+        return session.client(service)
+
+    def signature(self) -> Credentials:
+        return AwsSignature.from_session(self._session.region_name)
+
+    def destroy(self) -> None:
+        if self._deployed:
+            self._cdk(["destroy", "--force"], {})
+
+    def close(self) -> None:
+        """The account is not this program's to close."""
+
+    def _cdk(self, arguments: Sequence[str], settings: Mapping[str, Any]) -> None:
+        process = self._run(arguments, settings)
+        if process.returncode != 0:
+            raise AcceptanceError(f"cdk {arguments[0]} failed ({self._log} has it all):\n{_tail(process.stdout)}")
+
+    def _run(self, arguments: Sequence[str], settings: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
+        # Two patches in turn: a null of the first deletes what the environment says.
+        merged = compose(self._patch, settings)
+        context = ["-c", f"env={self._base}", "-c", f"name={self.environment}", "-c", f"settings={json.dumps(merged)}"]
+        programs = Path(sys.executable).parent
+        environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+        if (programs / "node").exists():
+            environment["JSII_NODE"] = str(programs / "node")
+        process = subprocess.run(
+            [str(CDK), *arguments, *context, "--no-notices"],
+            cwd=PROJECT,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("a", encoding="utf-8") as log:
+            log.write(f"$ cdk {' '.join(arguments)}\n{process.stdout}\n")
+        return process
+
+
+def _output(command: Sequence[str]) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "none"
+
+
+def _tail(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-_LOG_LINES:])
