@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,10 @@ from loupe.settings import Settings
 from loupe.source import Sources
 from loupe.telemetry import Telemetry
 
+# Only `loupe.telemetry` writes to the log. Libraries repeat what a caller sent (header values, file names), and the
+# runtime's own handler would write that beside the JSON lines.
+logging.disable(logging.CRITICAL)
+warnings.simplefilter("ignore")
 HERE = Path(__file__).resolve().parent
 # In the image the models lie beside this file, in the repository beside its folder.
 SETTINGS = Settings.from_environment(

@@ -1,4 +1,4 @@
-"""multipart/form-data (RFC 7578) taken apart: the one file in it, and its fields. Imported by requests that send it."""
+"""Parse multipart/form-data (RFC 7578): one file and a few fields. Imported by requests that send it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, parse_options_header
 
 from loupe.errors import RequestInvalid
+from loupe.formats import media_type_of
+from loupe.json_body import shown
 
 MAX_PARTS = 16
 MAX_FIELD_BYTES = 64
@@ -49,11 +51,13 @@ def read_form(content_type: str, body: bytes) -> Form:
     def on_field(field: Field) -> None:
         _count(len(files) + len(fields))
         name, value = (field.field_name or b"").decode("utf-8", "replace"), field.value or b""
-        if (field.content_type or "").lower().startswith("image/"):
-            files.append(value)  # a picture that was sent without a file name
+        kind = (field.content_type or "").lower()
+        # A file that was sent without a file name.
+        if kind.startswith(("image/", "application/octet-stream")) or media_type_of(value):
+            files.append(value)
             return
         if name in fields:
-            raise RequestInvalid(f"The form has the field {name[:40]!r} more than once.")
+            raise RequestInvalid(f"The form has the field {shown(name)} more than once.")
         fields[name] = value[: MAX_FIELD_BYTES + 1].decode("utf-8", "replace")
 
     # The body is in memory already and within the trigger's limit: nothing of it goes to the disk.
@@ -70,6 +74,10 @@ def read_form(content_type: str, body: bytes) -> Form:
         ) from None
     if not ended:
         raise RequestInvalid("The multipart form is cut off: its closing boundary is missing.")
+    if not files and any(name != "top" for name in fields):
+        raise RequestInvalid(
+            "Send exactly one file; this form has none, only text fields. With curl, write -F file=@photo.jpg."
+        )
     if len(files) != 1:
         raise RequestInvalid(f"Send exactly one file; this form has {len(files) or 'none'}.")
     return Form(files[0], fields)

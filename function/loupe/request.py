@@ -1,19 +1,17 @@
-"""What is asked: where the picture's bytes are to be had, and how much of the answer is wanted."""
+"""Parse a request into an image source and a top-k limit."""
 
 from __future__ import annotations
 
-import binascii
-import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pybase64
-
-from loupe.errors import BatchTooLarge, ImageTooLarge, Problem, RequestInvalid, UnsupportedMediaType
+from loupe.base64_text import decode_base64
+from loupe.errors import BatchTooLarge, Problem, RequestInvalid, UnsupportedMediaType
 from loupe.image import FORMAT_NAMES, Limits, media_type_of
+from loupe.json_body import json_object, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from loupe.envelope import HttpRequest
 
@@ -24,10 +22,14 @@ SOURCE_KEYS = ("url", "image", "s3")
 MAX_URL_CHARACTERS = 2048
 MAX_S3_KEY_BYTES = 1024
 _EXACTLY_ONE = 'exactly one of "url", "image" and "s3"'
-# What clients send when nobody said what the body is: told by content then.
-_UNSPECIFIC = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"})
-
-
+_SEND_BATCH = (
+    'Send {"items": [{"image": "<base64>"}, {"url": "https://..."}]}; a single image goes to POST /v1/classify.'
+)
+# Bytes at the start of a body that are looked at, to tell what it is; JSON's white space and a byte order mark.
+_PROBE = 4096
+_WHITE = b" \t\r\n\xef\xbb\xbf"
+# U+FFFD in UTF-8.
+_REPLACEMENT = b"\xef\xbf\xbd"
 # Control characters, and halves of characters, which no encoding can carry.
 _NOT_IN_KEYS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -70,32 +72,31 @@ class BatchRequest(NamedTuple):
 
 
 def from_http(request: HttpRequest, limits: Limits) -> ClassifyRequest:
-    """Read ``POST /v1/classify``.
+    """Read ``POST /v1/classify``. The content decides what the body is: many clients send no or a wrong media type.
 
     Raises
     ------
-    loupe.errors.RequestInvalid, loupe.errors.ImageTooLarge, loupe.errors.UnsupportedMediaType
+    loupe.errors.RequestInvalid, loupe.errors.ImageTooLarge, loupe.errors.UnsupportedMediaType,
+    loupe.errors.ImageUndecodable
     """
-    asked = _top_of_query(request.query)
+    top = _top_of_query(request.query)
     body, kind = request.body, request.content_type
     if not body:
-        raise RequestInvalid(f"The body is empty. Send the picture itself, or JSON with {_EXACTLY_ONE}.")
+        raise RequestInvalid(f"The body is empty. Send the image itself, or JSON with {_EXACTLY_ONE}.")
+    if media_type_of(body):
+        return ClassifyRequest(Inline(_intact(body)), _count(top))
     if kind == "multipart/form-data":
-        return _from_form(request.headers["content-type"], body, asked)
-    picture = media_type_of(body)
-    is_json = kind == "application/json" or kind.endswith("+json")
-    if is_json and picture:
-        raise UnsupportedMediaType(f"The body is a picture, not JSON. Send it with Content-Type: {picture}.")
-    if is_json or (kind in _UNSPECIFIC and body.lstrip()[:1] == b"{"):
-        value = _json_object(body)
-        top = _only_one(asked, _top_of_json(value))
+        return _from_form(request.headers["content-type"], body, top)
+    if _is_json(kind, body):
+        value = _object(body, request)
+        top = _only_one(top, _top_of_json(value))
         return ClassifyRequest(read_source(value, limits), _count(top))
-    if picture or kind.startswith("image/"):
-        # Told by content, whatever the type says; decoding refuses what is no picture.
-        return ClassifyRequest(Inline(body), _count(asked))
+    _reject_known(body, request)
+    if kind.startswith("image/"):
+        return ClassifyRequest(Inline(body), _count(top))  # decoding rejects it, and names its format
     raise UnsupportedMediaType(
-        f"The body is neither a picture ({FORMAT_NAMES}) nor JSON nor a form. "
-        "Send Content-Type: image/jpeg (or image/png, image/webp), application/json, or multipart/form-data."
+        f"The body is neither an image ({FORMAT_NAMES}) nor JSON nor a form. "
+        "Send the file's bytes, application/json, or multipart/form-data."
     )
 
 
@@ -118,25 +119,29 @@ def batch_from_http(request: HttpRequest, limits: Limits, max_items: int) -> Bat
 
     Raises
     ------
-    loupe.errors.RequestInvalid, loupe.errors.BatchTooLarge
+    loupe.errors.RequestInvalid, loupe.errors.BatchTooLarge, loupe.errors.UnsupportedMediaType
         Only for the batch as a whole: what is wrong with an item stands in its place.
     """
-    asked = _top_of_query(request.query)
-    body = request.body
+    top = _top_of_query(request.query)
+    body, kind = request.body, request.content_type
     if not body:
         raise RequestInvalid('The body is empty. Send JSON: {"items": [...]}.')
-    return batch_from_payload(_json_object(body), limits, max_items, asked)
+    if media_type_of(body):
+        raise UnsupportedMediaType(f"The body is an image; a batch is JSON. {_SEND_BATCH}")
+    if kind == "multipart/form-data":
+        raise UnsupportedMediaType(f"The body is a form; a batch is JSON. {_SEND_BATCH}")
+    return batch_from_payload(_object(body, request), limits, max_items, top)
 
 
 def batch_from_payload(
-    payload: Mapping[str, Any], limits: Limits, max_items: int, asked: str | None = None
+    payload: Mapping[str, Any], limits: Limits, max_items: int, query_top: str | None = None
 ) -> BatchRequest:
     """Read a batch's JSON; raises as `batch_from_http`."""
     rest = dict(payload)
-    top = _count(_only_one(asked, _top_of_json(rest)))
+    top = _count(_only_one(query_top, _top_of_json(rest)))
     items = rest.pop("items", None)
     if rest:
-        raise RequestInvalid(f'The key {_shown(rest)} is unknown. Send "items", and perhaps "top".')
+        raise RequestInvalid(f'The key {_first(rest)} is unknown. Send "items", and perhaps "top".')
     if not isinstance(items, list) or not items:
         raise RequestInvalid(f'"items" must be a list of at least one object with {_EXACTLY_ONE}.')
     if len(items) > max_items:
@@ -145,9 +150,19 @@ def batch_from_payload(
 
 
 def expect_nothing(request: HttpRequest) -> None:
-    """Refuse a body that asks for something where nothing can be asked."""
+    """Reject a body and query parameters where nothing can be asked for.
+
+    Raises
+    ------
+    loupe.errors.RequestInvalid, loupe.errors.UnsupportedMediaType
+    """
+    _reject_unknown(request.query, ())
     body = request.body
-    if body.strip() and _json_object(body):
+    if media_type_of(body) or request.content_type == "multipart/form-data":
+        raise UnsupportedMediaType(
+            "This call takes no image. It answers with the address to send the image to: call it with an empty body."
+        )
+    if body.strip() and json_object(body):
         raise RequestInvalid("This call takes no body, or an empty object.")
 
 
@@ -160,9 +175,9 @@ def read_source(value: Any, limits: Limits) -> Source:
     """
     if not isinstance(value, dict):
         raise RequestInvalid(f"This must be an object with {_EXACTLY_ONE}.")
-    unknown = {key: None for key in value if key not in SOURCE_KEYS}
+    unknown = [key for key in value if key not in SOURCE_KEYS]
     if unknown:
-        raise RequestInvalid(f"The key {_shown(unknown)} is unknown. Send {_EXACTLY_ONE}.")
+        raise RequestInvalid(f"The key {_first(unknown)} is unknown. Send {_EXACTLY_ONE}.")
     if len(value) != 1:
         got = " and ".join(f'"{key}"' for key in SOURCE_KEYS if key in value) or "none"
         raise RequestInvalid(f"Send {_EXACTLY_ONE}; this request has {got}.")
@@ -171,47 +186,60 @@ def read_source(value: Any, limits: Limits) -> Source:
         return _s3_object(content)
     if not isinstance(content, str) or not content.strip():
         raise RequestInvalid(f'"{key}" must be a text that is not empty.')
-    return Inline(decode_base64(content, limits)) if key == "image" else Url(content.strip())
+    if key == "image":
+        return Inline(decode_base64(content, limits))
+    content = content.strip()
+    if len(content) > MAX_URL_CHARACTERS:
+        raise RequestInvalid(f'"url" must have at most {MAX_URL_CHARACTERS} characters.')
+    return Url(content)
 
 
-def decode_base64(text: str, limits: Limits) -> bytes:
-    """Decode base64 that may have white space, a data-URI prefix, or no padding.
-
-    Raises
-    ------
-    loupe.errors.RequestInvalid, loupe.errors.ImageTooLarge
-    """
-    if text[:5].lower() == "data:":
-        prefix, comma, text = text.partition(",")
-        if not comma or not prefix.lower().endswith(";base64"):
-            raise RequestInvalid('"image" is a data URI, but not a base64 one.')
-    # Four characters carry three bytes: refuse before a copy is made, with slack for line breaks.
-    if len(text) * 3 // 4 > limits.max_bytes * 1.05 + 4096:
-        raise ImageTooLarge(f"The image is larger than {limits.max_bytes:,} bytes. Send a smaller one.")
-    try:
-        # Most senders add neither line breaks nor leave out padding: spare them the copies that both cost.
-        data = pybase64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        packed = "".join(text.split())
-        try:
-            data = pybase64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
-        except (binascii.Error, ValueError):
-            raise RequestInvalid('"image" is not valid base64.') from None
-    if not data:
-        raise RequestInvalid('"image" is empty.')
-    return data
-
-
-def _from_form(content_type: str, body: bytes, asked: str | None) -> ClassifyRequest:
+def _from_form(content_type: str, body: bytes, query_top: str | None) -> ClassifyRequest:
     from loupe.form import read_form
 
     form = read_form(content_type, body)
-    top = _only_one(asked, form.fields.pop("top", None))
+    top = _only_one(query_top, form.fields.pop("top", None))
     if form.fields:
-        raise RequestInvalid(f"The form's field {_shown(form.fields)} is unknown. Send one file, and perhaps top.")
+        raise RequestInvalid(f"The form's field {_first(form.fields)} is unknown. Send one file, and perhaps top.")
     if not form.file:
         raise RequestInvalid("The form's file is empty.")
+    if media_type_of(form.file):
+        return ClassifyRequest(Inline(_intact(form.file)), _count(top))
+    _reject_known(form.file)
     return ClassifyRequest(Inline(form.file), _count(top))
+
+
+def _is_json(kind: str, body: bytes) -> bool:
+    """Whether a body is JSON by its media type, or by its first character where that says something else."""
+    return kind == "application/json" or kind.endswith("+json") or body[:_PROBE].lstrip(_WHITE)[:1] == b"{"
+
+
+def _object(body: bytes, request: HttpRequest) -> dict[str, Any]:
+    """Parse a JSON object; of a body that is something else, say what it is rather than where it stops being JSON."""
+    if body[:_PROBE].lstrip(_WHITE)[:1] != b"{":
+        _reject_known(body, request)
+    return json_object(body)
+
+
+def _intact(image: bytes) -> bytes:
+    """Return an image that was not damaged by being sent as text."""
+    if b"\0" in image and _REPLACEMENT not in image[:_PROBE]:
+        return image
+    from loupe.diagnosis import damage
+
+    problem = damage(image)
+    if problem is not None:
+        raise problem
+    return image
+
+
+def _reject_known(body: bytes, request: HttpRequest | None = None) -> None:
+    """Reject a body that is a known mistake, by name."""
+    from loupe.diagnosis import diagnosis
+
+    problem = diagnosis(body, "" if request is None else request.headers.get("content-encoding", ""))
+    if problem is not None:
+        raise problem
 
 
 def _item(value: Any, limits: Limits) -> Source | Problem:
@@ -224,9 +252,9 @@ def _item(value: Any, limits: Limits) -> Source | Problem:
 def _s3_object(value: Any) -> S3Object:
     if not isinstance(value, dict):
         raise RequestInvalid('"s3" must be an object with "bucket" and "key".')
-    unknown = {key: None for key in value if key not in ("bucket", "key", "version_id")}
+    unknown = [key for key in value if key not in ("bucket", "key", "version_id")]
     if unknown:
-        raise RequestInvalid(f'The key {_shown(unknown)} of "s3" is unknown. Send "bucket" and "key".')
+        raise RequestInvalid(f'The key {_first(unknown)} of "s3" is unknown. Send "bucket" and "key".')
     parts = [value.get("bucket"), value.get("key"), value.get("version_id", "null")]
     for name, part in zip(("bucket", "key", "version_id"), parts, strict=True):
         if not isinstance(part, str) or not part:
@@ -238,29 +266,9 @@ def _s3_object(value: Any) -> S3Object:
     return S3Object(value["bucket"], value["key"], value.get("version_id"))
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body, object_pairs_hook=_unique)
-    except (ValueError, RecursionError):
-        raise RequestInvalid("The body is not valid JSON.") from None
-    if not isinstance(value, dict):
-        raise RequestInvalid("The JSON must be an object.")
-    return value
-
-
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        names: set[str] = set()
-        for name, _ in pairs:
-            if name in names:
-                raise RequestInvalid(f"The JSON has the key {_shown({name: None})} more than once.")
-            names.add(name)
-    return value
-
-
 def _top_of_query(query: Mapping[str, Sequence[str]]) -> str | None:
-    """``?top=K`` or ``?scores=all``, as text."""
+    """Return ``?top=K`` or ``?scores=all`` as text; reject other parameters."""
+    _reject_unknown(query, ("top", "scores"))
     tops, scores = query.get("top", ()), query.get("scores", ())
     if len(tops) + len(scores) > 1:
         raise RequestInvalid('Send "top" or "scores" once, not both and not several.')
@@ -299,6 +307,13 @@ def _count(top: str | None) -> int | None:
     return int(top)
 
 
-def _shown(keys: Mapping[str, Any]) -> str:
-    """The first key, shortened and escaped."""
-    return ascii(str(next(iter(keys)))[:40])
+def _reject_unknown(query: Mapping[str, Sequence[str]], known: tuple[str, ...]) -> None:
+    # Those of an AWS signature in the address are the gateway's.
+    unknown = [name for name in query if name not in known and not name.lower().startswith("x-amz-")]
+    if unknown:
+        takes = f"This call takes {' and '.join(known)}." if known else "This call takes none."
+        raise RequestInvalid(f"The query parameter {_first(unknown)} is unknown. {takes}")
+
+
+def _first(keys: Iterable[object]) -> str:
+    return shown(next(iter(keys)))

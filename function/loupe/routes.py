@@ -48,5 +48,5 @@ def find(method: str, path: str) -> Route:
         raise NotFound(f"There are: {', '.join(f'{route.method} {route.path}' for route in ROUTES)}.")
     allowed = methods(route)
     if method not in allowed:
-        raise MethodNotAllowed(f"Send {route.method}, not {method[:10]}.", headers={"Allow": ", ".join(allowed)})
+        raise MethodNotAllowed(f"This route takes {route.method}.", headers={"Allow": ", ".join(allowed)})
     return route

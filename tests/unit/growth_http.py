@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 from events import rest
 from growth import Reader, repeated
+from loupe.base64_text import decode_base64
+from loupe.card import load_card
+from loupe.diagnosis import damage, diagnosis
 from loupe.envelope import unwrap
 from loupe.errors import InternalError, Problem, RequestInvalid, UrlNotAllowed
 from loupe.form import read_form
 from loupe.image import Limits
 from loupe.redaction import redacted
-from loupe.request import Url, batch_from_http, decode_base64, from_http, from_payload
-from loupe.settings import UrlRules
+from loupe.request import Url, batch_from_http, from_http, from_payload
+from loupe.settings import MetricsRules, UrlRules
 from loupe.telemetry import Observation, Telemetry
 from loupe.url import Fetcher
 
 LIMITS = Limits()
+MODEL = Path(__file__).parents[2] / "models" / "hair-type"
+CARD = load_card(MODEL)
 PART = b'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
 
 
@@ -40,7 +46,7 @@ def _keys(size: int) -> bytes:
 
 def _logged(text: str) -> None:
     """Log a request whose URL, problem and unexpected error repeat what the caller sent."""
-    telemetry = Telemetry("test", "model", "INFO")
+    telemetry = Telemetry("test", "model", "INFO", CARD, MetricsRules(), "on-demand")
     for problem in (RequestInvalid(text), InternalError.hiding(RuntimeError(text))):
         observation = Observation("request-1", "http", "classify")
         observation.source, observation.problem = Url(text), problem
@@ -79,7 +85,7 @@ TEXTS = {
 READERS = (
     Reader(
         "JSON",
-        ("loupe.request:from_http", "loupe.request:decode_base64"),
+        ("loupe.request:from_http", "loupe.json_body:json_object", "loupe.base64_text:decode_base64"),
         _post("application/json"),
         JSON_FAMILIES,
         1.0,
@@ -137,7 +143,7 @@ READERS = (
     ),
     Reader(
         "base64",
-        ("loupe.request:decode_base64",),
+        ("loupe.base64_text:decode_base64",),
         lambda text: decode_base64(text, LIMITS),
         {
             "letters": repeated("A"),
@@ -165,6 +171,21 @@ READERS = (
         },
         0.5,
         (Problem,),
+    ),
+    Reader(
+        "media type",
+        ("loupe.diagnosis:diagnosis", "loupe.diagnosis:damage"),
+        lambda body: (diagnosis(body), damage(body)),
+        {
+            "white space": repeated(b" \n"),
+            "form fields": repeated(b"a"),
+            "brackets": repeated(b"[]", b"a"),
+            "almost replacement characters": repeated(b"\xef\xbf"),
+            "base64 letters": repeated(b"/9j/"),
+            "quotation marks": repeated(b'"'),
+            "zeros": repeated(b"\x00"),
+        },
+        0.5,
     ),
     Reader(
         "media type",

@@ -6,12 +6,15 @@ import base64
 import importlib.util
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from documents import MAX_BYTES, IssuerError, json_object
 from growth import Reader, repeated
-from issuer import MAX_BYTES, Issuer, IssuerError
+from issuer import Issuer
 from loupe.card import CardError, parse_card
 
 AUTHORIZER = Path(__file__).parents[2] / "authorizer"
@@ -25,9 +28,9 @@ def _authorizer() -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOUPE_JWT_ISSUER", ISSUER)
-        patch.setenv("LOUPE_JWT_AUDIENCE", "pictures")
+    with pytest.MonkeyPatch.context() as variables:
+        variables.setenv("LOUPE_JWT_ISSUER", ISSUER)
+        variables.setenv("LOUPE_JWT_AUDIENCE", "pictures")
         spec.loader.exec_module(module)
     return module
 
@@ -42,8 +45,9 @@ class _Keys(Issuer):
         super().__init__(ISSUER, jwks_uri=f"{ISSUER}/keys", cache_seconds=600, refetch_seconds=30)
         self._answer = answer
 
-    def _fetch(self, url: str) -> bytes:
-        return self._answer
+    def _document(self, url: str) -> Mapping[str, Any]:
+        with patch("documents.fetch", return_value=self._answer):
+            return json_object(url, allow_http=False)
 
 
 AUTHORIZE.ISSUER = _Keys(b'{"keys": []}')
@@ -84,7 +88,7 @@ READERS = (
     ),
     Reader(
         "JWKS",
-        ("issuer:Issuer.key",),
+        ("issuer:Issuer.key", "issuer:public_keys"),
         lambda answer: _Keys(answer).key("a"),
         {
             "many keys": _many_keys,
@@ -94,6 +98,8 @@ READERS = (
             "a long key id": lambda size: json.dumps({"keys": [{"kty": "EC", "kid": "k" * size}]}).encode(),
             "empty entries": repeated(b"{},", b'{"keys": [', b"{}]}"),
             "no JSON": repeated(b"x"),
+            "nested lists": repeated(b"["),
+            "one key id": repeated(b'{"kid": "a"},', b'{"keys": [', b"{}]}"),
         },
         20.0,
         (IssuerError,),

@@ -9,6 +9,7 @@ import pytest
 from events import Context, body_of, form_body, json_body, rest
 from fakes import FakeS3, make_app, problem_of
 from jsonschema import Draft4Validator, Draft202012Validator
+from loupe.card import load_card
 from loupe.contract import document
 from loupe.contract.__main__ import main
 from loupe.contract.operations import OPERATIONS
@@ -180,7 +181,7 @@ def test_schema_and_parser_refuse_the_same(value) -> None:
 
 def make_app_of(classifier, **options):
     class Nothing:
-        card = type("Card", (), {"name": "none"})
+        card = load_card(DOCS.parent / "models" / "hair-type")
         limits = Limits()
 
     return make_app(classifier or Nothing(), **options)

@@ -23,7 +23,7 @@ from loupe.request import (
     from_http,
     from_payload,
 )
-from pictures import RED, gif, jpeg, png, solid
+from pictures import RED, gif, jpeg, solid
 
 LIMITS = Limits(max_bytes=10_000)
 PICTURE = jpeg(solid(RED))
@@ -48,10 +48,11 @@ def refused_json(value, **query) -> Problem:
 @pytest.mark.parametrize("event", [rest, http])
 @pytest.mark.parametrize(
     "content_type",
-    ["image/jpeg", "Image/JPEG; q=1", "image/png", "", "application/octet-stream", "text/plain",
-     "application/x-www-form-urlencoded"],
+    ["image/jpeg", "Image/JPEG; q=1", "image/png", "image/jpg", "image/pjpeg", "image/x-png", "image/*", "", "*/*",
+     "application/octet-stream", "binary/octet-stream", "text/plain", "text/plain;charset=UTF-8", "application/json",
+     "application/x-www-form-urlencoded", "multipart/form-data", "nonsense"],
 )  # fmt: skip
-def test_a_picture_is_told_by_its_content(event, content_type) -> None:
+def test_an_image_is_recognized_by_its_content(event, content_type) -> None:
     request = from_http(unwrap(event(body=PICTURE, headers={"Content-Type": content_type})), LIMITS)
     assert request == ClassifyRequest(Inline(PICTURE), 5)
 
@@ -114,15 +115,15 @@ def test_base64_that_is_too_large_is_refused_before_it_is_decoded() -> None:
         ({}, "has none"),
         ({"url": "https://a", "image": "aa"}, 'has "url" and "image"'),
         ({"url": "https://a", "image": "aa", "s3": {}}, 'has "url" and "image" and "s3"'),
-        ({"uri": "https://a"}, "'uri' is unknown"),
-        ({"url": "https://a", "image_url": "x"}, "'image_url' is unknown"),
+        ({"uri": "https://a"}, '"uri" is unknown'),
+        ({"url": "https://a", "image_url": "x"}, '"image_url" is unknown'),
         ({"url": ""}, '"url" must be a text'),
         ({"url": 3}, '"url" must be a text'),
         ({"image": None}, '"image" must be a text'),
         ({"s3": "s3://bucket/key"}, '"s3" must be an object'),
         ({"s3": {"bucket": "b"}}, '"key" of "s3" must be a text'),
         ({"s3": {"bucket": "", "key": "k"}}, '"bucket" of "s3" must be a text'),
-        ({"s3": {"bucket": "b", "key": "k", "region": "x"}}, "'region' of \"s3\" is unknown"),
+        ({"s3": {"bucket": "b", "key": "k", "region": "x"}}, '"region" of "s3" is unknown'),
         ({"s3": {"bucket": "b", "key": "k" * 1025}}, "at most 1024 bytes"),
         ({"s3": {"bucket": "b", "key": "a\nb"}}, "control"),
         ({"s3": {"bucket": "b", "key": "\ud800"}}, "control"),
@@ -146,19 +147,13 @@ def test_broken_json_is_refused(text) -> None:
 def test_a_key_that_is_there_twice_is_named() -> None:
     text = '{"url": "https://a", "url": "https://b"}'
     problem = refused(body=text, headers={"Content-Type": "application/json"})
-    assert "'url' more than once" in problem.detail
+    assert '"url" more than once' in problem.detail
 
 
 @pytest.mark.parametrize("body", [b"", "", None])
 @pytest.mark.parametrize("content_type", ["", "image/jpeg", "application/json", "multipart/form-data; boundary=x"])
 def test_an_empty_body_is_refused(body, content_type) -> None:
     assert "empty" in refused(body=body, headers={"Content-Type": content_type}).detail
-
-
-def test_a_picture_that_says_it_is_json_is_told_its_type() -> None:
-    problem = refused(body=png(), headers={"Content-Type": "application/json"})
-    assert isinstance(problem, UnsupportedMediaType)
-    assert "image/png" in problem.detail
 
 
 @pytest.mark.parametrize("body", [b"%PDF-1.7", "hello", b"\x00\x01", "<svg/>"])
@@ -228,7 +223,7 @@ FILE = ("file", PICTURE, "a.jpg", "image/jpeg")
         (form_body(), "exactly one file; this form has none"),
         (form_body(("url", b"https://a", None, None)), "none"),
         (form_body(FILE, FILE), "has 2"),
-        (form_body(FILE, ("note", b"x", None, None)), "'note' is unknown"),
+        (form_body(FILE, ("note", b"x", None, None)), '"note" is unknown'),
         (form_body(FILE, ("top", b"1", None, None), ("top", b"2", None, None)), "more than once"),
         (form_body(FILE, ("top", b"x", None, None)), '"top" must be'),
         (form_body(("file", b"", "a.jpg", None)), "empty"),
@@ -259,7 +254,7 @@ def test_a_batch_keeps_what_is_wrong_with_an_item_in_its_place() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [({}, '"items" must be'), ({"items": []}, '"items" must be'), ({"items": {}}, '"items" must be'),
-     ({"items": [{}], "x": 1}, "'x' is unknown"), ({"items": [{}], "top": 0}, '"top"'), ([], "must be an object")],
+     ({"items": [{}], "x": 1}, '"x" is unknown'), ({"items": [{}], "top": 0}, '"top"'), ([], "must be an object")],
 )  # fmt: skip
 def test_wrong_batches_are_refused(value, words) -> None:
     problem = problem_of(batch, value)
