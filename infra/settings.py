@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
 
 from infra.settings_auth import AuthSettings
-from infra.settings_base import Section, text
+from infra.settings_base import Digest, RepositoryName, Section, mutable_tag, text
 from infra.settings_firewall import FirewallSettings
 from infra.settings_network import NetworkSettings
 from infra.settings_protection import ProtectionSettings
@@ -26,7 +27,25 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 # API Gateway gives an integration 29 s; the function must end before, so that its own answer is the one that arrives.
 MAX_SYNC_SECONDS = 28
 MIB = 1024 * 1024
+DEFAULT_PORTS = {"https": 443, "http": 80}
 
+# `loupe.settings` accepts and rejects the same values of what becomes a `LOUPE_*` variable:
+# tests/infra/test_settings_equality.py.
+_HOST = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*"
+Host = Annotated[
+    str,
+    text(
+        rf"(?=.{{1,253}}$)(\*\.)?{_HOST}", "a host name in small letters, such as images.example.com or *.example.org"
+    ),
+]
+# Without * ? and $, which IAM would take for wildcards and variables.
+Location = Annotated[
+    str,
+    text(
+        r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/([^*?$,/\x00-\x1f\x7f]+/)+)?",
+        "bucket or bucket/prefix/, with the slash at the end and without * ? or $",
+    ),
+]
 
 # What no function on AWS may fetch from: itself, and what is on its link.
 OWN_NETWORKS = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10")))
@@ -48,17 +67,26 @@ class ImageSettings(Section):
     """Where the container image comes from: built from this repository, or pushed to ECR by a pipeline."""
 
     source: Literal["asset", "ecr"] = "asset"
-    repository: str | None = None
-    tag: str | None = None
+    repository: RepositoryName | None = None
+    # A tag can be moved to another image; only the local cloud, whose tags are digests, takes one.
+    digest: Digest | None = None
+    tag: Annotated[str, text(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "a tag of an image")] | None = None
     # An image that holds the model's files in its working directory, in place of the AWS base.
     base: str | None = None
 
+    @property
+    def reference(self) -> str:
+        """The digest, or the local cloud's tag."""
+        return self.digest or self.tag or ""
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.source == "ecr" and not (self.repository and self.tag):
-            raise ValueError("source 'ecr' needs repository and tag")
-        if self.source == "asset" and (self.repository or self.tag):
-            raise ValueError("repository and tag belong to source 'ecr'")
+        if self.source == "ecr" and not (self.repository and self.reference):
+            raise ValueError("source 'ecr' needs repository and digest")
+        if self.digest and self.tag:
+            raise ValueError("digest and tag exclude each other: the digest names the image")
+        if self.source == "asset" and (self.repository or self.reference):
+            raise ValueError("repository, digest and tag belong to source 'ecr'")
         if self.source == "ecr" and self.base:
             raise ValueError("base belongs to source 'asset': an image from ECR is built already")
         return self
@@ -85,13 +113,27 @@ class FunctionSettings(Section):
     metrics: MetricsSettings = MetricsSettings()
 
 
+def _origin(value: str) -> str:
+    match = re.fullmatch(rf"(?P<scheme>https?)://({_HOST}|\[[0-9a-f:]+\])(:(?P<port>[1-9][0-9]{{0,4}}))?", value)
+    port = int(match["port"] or 0) if match else 0
+    if value != "*" and (match is None or port > 65535 or port == DEFAULT_PORTS[match["scheme"]]):
+        raise ValueError(
+            "must be * or an origin as browsers send it, such as https://example.com or http://localhost:5173: small "
+            f"letters, no default port, no slash at the end (it is {value!r})"
+        )
+    return value
+
+
 class UrlSettings(Section):
     """Pictures by URL: not at all, from hosts on a list, or from the public internet."""
 
     policy: Literal["off", "allow-list", "public"] = "off"
-    hosts: tuple[str, ...] = ()
-    schemes: tuple[Literal["https", "http"], ...] = ("https",)
-    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (443,)
+    hosts: tuple[Host, ...] = ()
+    schemes: Annotated[tuple[Literal["https", "http"], ...], Field(min_length=1)] = ("https",)
+    # Unless given: the default port of each scheme.
+    ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], Field(min_length=1)] = Field(
+        default_factory=lambda values: (443, 80) if "http" in values.get("schemes", ()) else (443,)
+    )
     private_networks: tuple[str, ...] = ()
     timeout_seconds: Annotated[float, Field(gt=0, le=20)] = 5.0
 
@@ -99,11 +141,16 @@ class UrlSettings(Section):
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
+            if "%" in network:
+                raise ValueError(f"must be networks without a zone (it is {network!r})")
             ipaddress.ip_network(network)
         return value
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        for scheme in self.schemes:
+            if not set(self.ports) - {port for other, port in DEFAULT_PORTS.items() if other != scheme}:
+                raise ValueError(f"schemes has {scheme} but ports has no port for it: add {DEFAULT_PORTS[scheme]}")
         if self.policy == "allow-list" and not self.hosts:
             raise ValueError("policy 'allow-list' needs hosts")
         if self.policy != "allow-list" and self.hosts:
@@ -116,7 +163,7 @@ class UrlSettings(Section):
 class S3Settings(Section):
     """Pictures in S3 that may be read: ``bucket`` or ``bucket/prefix/``, the slash at its end included."""
 
-    locations: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/([^*,/]+/)+)?$")], ...] = ()
+    locations: tuple[Location, ...] = ()
 
 
 class UploadSettings(Section):
@@ -149,7 +196,7 @@ class ApiSettings(Section):
     # Of the methods that ask for no credentials: strangers must not take the function's concurrency from callers.
     open_rate_limit: Annotated[float, Field(gt=0, le=10_000)] = 5.0
     open_burst_limit: Annotated[int, Field(ge=1, le=5_000)] = 20
-    cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:\d+)?)$")], ...] = ()
+    cors_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
 
     @model_validator(mode="after")
     def _origins(self) -> Self:
@@ -226,6 +273,8 @@ class Settings(Section):
             self.region, self.tags, self.function.reserved_concurrency, firewall=self.firewall.enabled
         ):
             raise ValueError(refused)
+        if self.image.tag and not self.local:
+            raise ValueError(mutable_tag("image", self.image.repository or "", self.image.tag))
         if self.image.source == "asset" and self.local:
             raise ValueError("image.source must be 'ecr' in the local cloud, which builds no images")
         return self
@@ -289,7 +338,7 @@ def load_settings(
         # By way of JSON: lists become tuples there, and nothing else is converted.
         return Settings.model_validate_json(json.dumps({**values, "environment": environment or name}))
     except ValidationError as error:
-        raise SettingsError("\n".join(_sentence(name, each) for each in error.errors(include_url=False))) from None
+        raise SettingsError("\n".join(_sentence(name, item) for item in _causes(error))) from None
 
 
 def _extended(environments: Mapping[str, Any], name: str, heirs: tuple[str, ...]) -> Any:
@@ -321,11 +370,24 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return merged
 
 
+def _causes(error: ValidationError) -> list[Any]:
+    """Leave out what follows from another error: a default that needs its value, a list without its wrong items."""
+    errors = error.errors(include_url=False)
+    wrong = {item["loc"][:-1] for item in errors}
+    return [
+        item
+        for item in errors
+        if item["type"] != "default_factory_not_called" and not (item["type"] == "too_short" and item["loc"] in wrong)
+    ]
+
+
 def _sentence(name: str, error: Any) -> str:
     path = ".".join(["environments", name, *(str(part) for part in error["loc"])])
     if error["type"] == "extra_forbidden":
         keys = ", ".join(_known_keys(error["loc"][:-1]))
         return f"{path}: there is no such key. Known here: {keys}."
+    if error["type"] == "too_short":
+        return f"{path}: must have at least {error['ctx']['min_length']} (it has {error['ctx']['actual_length']})."
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     given = "" if error["type"] == "value_error" or isinstance(error["input"], dict) else f" (it is {error['input']!r})"
     return f"{path}: {message}{given}."

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from infra import token_owners
-from infra.settings_base import Section, text
+from infra.settings_base import Digest, RepositoryName, Section, mutable_tag, text
 
 Mode = Literal["api-key", "iam", "cognito", "jwt", "none"]
 # Where an endpoint that asks for nothing is somebody's own machine or experiment.
@@ -108,8 +108,21 @@ class IamSettings(Section):
 class AuthorizerImage(Section):
     """The authorizer's image where a pipeline pushed it to ECR; otherwise it is built from this repository."""
 
-    repository: Annotated[str, Field(min_length=1)]
-    tag: Annotated[str, Field(min_length=1)]
+    repository: RepositoryName
+    # By digest; a tag only in the local cloud, whose tags are digests.
+    digest: Digest | None = None
+    tag: Annotated[str, Field(min_length=1)] | None = None
+
+    @property
+    def reference(self) -> str:
+        """The digest, or the local cloud's tag."""
+        return self.digest or self.tag or ""
+
+    @model_validator(mode="after")
+    def _one_reference(self) -> Self:
+        if bool(self.digest) == bool(self.tag):
+            raise ValueError("needs digest, which names the image")
+        return self
 
 
 class JwtSettings(Section):
@@ -198,6 +211,9 @@ class AuthSettings(Section):
             )
         if self.jwt is not None and self.jwt.plain_http and environment != "local":
             return "auth.jwt.issuer and jwks_uri must be https: who can change keys on their way can sign tokens"
+        image = self.jwt.image if self.jwt is not None else None
+        if image is not None and image.tag and environment != "local":
+            return mutable_tag("auth.jwt.image", image.repository, image.tag)
         if self.mode == "cognito" and self.cognito.user_pool_arn is None and self.cognito.domain_prefix is None:
             taken = [word for word in ("aws", "amazon", "cognito") if word in environment]
             if taken:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -17,8 +18,23 @@ def text(pattern: str, allowed: str) -> AfterValidator:
     """Return a validator that says what is allowed in words, where pydantic's own would show the pattern."""
 
     def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
+        if not re.fullmatch(pattern, value, re.ASCII):
             raise ValueError(f"must be {allowed} (it is {value!r})")
         return value
 
     return AfterValidator(check)
+
+
+# Amazon ECR API reference, CreateRepository.
+_WORD = r"[a-z0-9]+([._-][a-z0-9]+)*"
+RepositoryName = Annotated[str, text(rf"(?=.{{2,256}}$)({_WORD}/)*{_WORD}", "the name of a repository in ECR")]
+Digest = Annotated[str, text(r"sha256:[0-9a-f]{64}", "an image's digest: sha256: and 64 hexadecimal digits")]
+
+
+def mutable_tag(key: str, repository: str, tag: str) -> str:
+    """Return the sentence that rejects a tag where an image must be named by its digest."""
+    return (
+        f"{key}.tag {tag!r} can be moved to another image, without a deployment: name {key}.digest instead "
+        f"(aws ecr describe-images --repository-name {repository} --image-ids imageTag={tag} "
+        "--query 'imageDetails[0].imageDigest')"
+    )

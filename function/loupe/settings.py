@@ -17,15 +17,29 @@ if TYPE_CHECKING:
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 UrlPolicy = Literal["off", "allow-list", "public"]
 
+# `infra/settings.py` accepts and rejects the same values: tests/infra/test_settings_equality.py.
 URL_POLICIES = ("off", "allow-list", "public")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+DEFAULT_PORTS = {"https": 443, "http": 80}
 # What a Lambda function's memory must reach to get one whole vCPU (AWS Lambda developer guide, 'memory').
 MIB_PER_VCPU = 1769
-MAX_BATCH_LIMIT = 256
+MAX_BATCH_LIMIT = 100
+# Smallest and largest limit on one image, in bytes and in pixels.
+IMAGE_BYTES_RANGE = (1024, 100 * 1024 * 1024)
+IMAGE_PIXELS_RANGE = (10_000, 200_000_000)
+MAX_URL_SECONDS = 20
 MAX_METRICS_LABELS = 1000
 
+_ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|http://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+# What IAM takes for a wildcard or a variable (* ? $) would grant more than is compared here.
+_LOCATION = re.compile(rf"{_BUCKET.pattern}(/([^*?$,/\x00-\x1f\x7f]+/)+)?")
+_HOST = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*"
+_HOST_PATTERN = re.compile(rf"(\*\.)?{_HOST}")
+_ORIGIN = re.compile(rf"(?P<scheme>https?)://({_HOST}|\[[0-9a-f:]+\])(:(?P<port>[1-9][0-9]{{0,4}}))?")
+_MAX_HOST = 253
+# What no function on AWS may fetch from: its own machine and its link.
+_OWN_NETWORKS = ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10")
 
 
 class SettingsError(ValueError):
@@ -80,42 +94,34 @@ class Settings(NamedTuple):
             For the first bad value; the cold start stops there.
         """
         read = _Variables(variables)
+        environment = read.text("LOUPE_ENVIRONMENT", "local")
+        if not _ENVIRONMENT.fullmatch(environment):
+            raise SettingsError(
+                f"LOUPE_ENVIRONMENT is {environment!r} but must be a small letter, then small letters, digits and -, "
+                "at most 20."
+            )
         model = read.text("LOUPE_MODEL", "hair-type")
         if not NAME_PATTERN.fullmatch(model):
             raise SettingsError(f"LOUPE_MODEL is {model!r} but must be the name of a folder in models/.")
-        policy = cast("UrlPolicy", read.choice("LOUPE_URL_POLICY", URL_POLICIES, "off"))
-        schemes = read.items("LOUPE_URL_SCHEMES", "https")
-        if not set(schemes) <= {"https", "http"}:
-            raise SettingsError(f"LOUPE_URL_SCHEMES is {','.join(schemes)!r} but may hold https and http only.")
-        hosts = tuple(host.lower() for host in read.items("LOUPE_URL_HOSTS", ""))
-        if policy == "allow-list" and not hosts:
-            raise SettingsError("LOUPE_URL_POLICY is 'allow-list' but LOUPE_URL_HOSTS names no host.")
         upload_bucket = read.bucket("LOUPE_UPLOAD_BUCKET")
         s3_endpoint = read.text("AWS_ENDPOINT_URL_S3", read.text("AWS_ENDPOINT_URL", ""))
         memory = read.integer("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MIB_PER_VCPU, 1)
         limits = Limits()
         return cls(
-            environment=read.text("LOUPE_ENVIRONMENT", "local"),
+            environment=environment,
             model=model,
             models_dir=Path(read.text("LOUPE_MODELS_DIR", str(default_models_dir))),
-            url=UrlRules(
-                policy=policy,
-                hosts=hosts,
-                schemes=schemes,
-                ports=read.ports("LOUPE_URL_PORTS", "443,80" if "http" in schemes else "443"),
-                private_networks=read.networks("LOUPE_URL_PRIVATE_NETWORKS"),
-                timeout_seconds=read.number("LOUPE_URL_TIMEOUT_SECONDS", 5.0),
-            ),
+            url=_url_rules(read, local=environment == "local"),
             s3=S3Rules(
                 locations=read.locations("LOUPE_S3_LOCATIONS"),
                 upload_bucket=upload_bucket,
                 upload_seconds=read.integer("LOUPE_UPLOAD_SECONDS", 300, 60, 3600),
-                timeout_seconds=read.number("LOUPE_S3_TIMEOUT_SECONDS", 5.0),
+                timeout_seconds=read.seconds("LOUPE_S3_TIMEOUT_SECONDS", 5.0, 900),
                 upload_origins=bucket_origins(upload_bucket, read.text("AWS_REGION", ""), s3_endpoint),
             ),
             limits=Limits(
-                max_bytes=read.integer("LOUPE_MAX_IMAGE_BYTES", limits.max_bytes, 1),
-                max_pixels=read.integer("LOUPE_MAX_IMAGE_PIXELS", limits.max_pixels, 1),
+                max_bytes=read.integer("LOUPE_MAX_IMAGE_BYTES", limits.max_bytes, *IMAGE_BYTES_RANGE),
+                max_pixels=read.integer("LOUPE_MAX_IMAGE_PIXELS", limits.max_pixels, *IMAGE_PIXELS_RANGE),
             ),
             max_batch=read.integer("LOUPE_MAX_BATCH", 32, 1, MAX_BATCH_LIMIT),
             cors_origins=read.origins("LOUPE_CORS_ORIGINS"),
@@ -126,6 +132,41 @@ class Settings(NamedTuple):
             ),
             threads=read.integer("LOUPE_THREADS", max(1, round(memory / MIB_PER_VCPU)), 1),
         )
+
+
+def _url_rules(read: _Variables, *, local: bool) -> UrlRules:
+    policy = cast("UrlPolicy", read.choice("LOUPE_URL_POLICY", URL_POLICIES, "off"))
+    hosts = read.hosts("LOUPE_URL_HOSTS")
+    if policy == "allow-list" and not hosts:
+        raise SettingsError("LOUPE_URL_POLICY is 'allow-list' but LOUPE_URL_HOSTS names no host.")
+    if policy != "allow-list" and hosts:
+        raise SettingsError(f"LOUPE_URL_HOSTS belongs to the policy 'allow-list'; LOUPE_URL_POLICY is {policy!r}.")
+    schemes = read.items("LOUPE_URL_SCHEMES", "https")
+    if not schemes or not set(schemes) <= DEFAULT_PORTS.keys():
+        raise SettingsError(f"LOUPE_URL_SCHEMES is {','.join(schemes)!r} but must hold https, http or both.")
+    ports = read.ports("LOUPE_URL_PORTS", "443,80" if "http" in schemes else "443")
+    for scheme in schemes:
+        if not set(ports) - {port for other, port in DEFAULT_PORTS.items() if other != scheme}:
+            raise SettingsError(
+                f"LOUPE_URL_SCHEMES has {scheme} but LOUPE_URL_PORTS has no port for it: add {DEFAULT_PORTS[scheme]}."
+            )
+    networks = read.networks("LOUPE_URL_PRIVATE_NETWORKS")
+    if policy == "off" and networks:
+        raise SettingsError("LOUPE_URL_PRIVATE_NETWORKS needs a policy other than 'off' in LOUPE_URL_POLICY.")
+    own = [network for network in networks if any(_overlap(network, text) for text in _OWN_NETWORKS)]
+    if own and not local:
+        raise SettingsError(
+            f"LOUPE_URL_PRIVATE_NETWORKS has {own[0]}, which reaches the function's own machine or link; name the "
+            "private networks that hold images."
+        )
+    timeout = read.seconds("LOUPE_URL_TIMEOUT_SECONDS", 5.0, MAX_URL_SECONDS)
+    return UrlRules(policy, hosts, schemes, ports, networks, timeout)
+
+
+def _overlap(network: Network, text: str) -> bool:
+    other = ipaddress.ip_network(text)
+    # Networks of two versions cannot be compared.
+    return network.version == other.version and network.overlaps(other)
 
 
 class _Variables:
@@ -148,14 +189,14 @@ class _Variables:
             raise SettingsError(f"{name} is {value!r} but must be a whole number {bounds}.")
         return int(value)
 
-    def number(self, name: str, default: float) -> float:
+    def seconds(self, name: str, default: float, most: float) -> float:
         value = self.text(name, str(default))
         try:
             number = float(value)
         except ValueError:
             number = 0.0
-        if not 0 < number < 900:
-            raise SettingsError(f"{name} is {value!r} but must be a number of seconds above 0 and below 900.")
+        if not 0 < number <= most:
+            raise SettingsError(f"{name} is {value!r} but must be a number of seconds above 0, at most {most:g}.")
         return number
 
     def items(self, name: str, default: str) -> tuple[str, ...]:
@@ -163,12 +204,24 @@ class _Variables:
 
     def ports(self, name: str, default: str) -> tuple[int, ...]:
         items = self.items(name, default)
-        if not all(item.isascii() and item.isdigit() and 0 < int(item) < 65536 for item in items):
+        if not items or not all(_is_port(item) for item in items):
             raise SettingsError(f"{name} is {','.join(items)!r} but must be port numbers with commas between.")
         return tuple(int(item) for item in items)
 
+    def hosts(self, name: str) -> tuple[str, ...]:
+        items = self.items(name, "")
+        for item in items:
+            if len(item) > _MAX_HOST or not _HOST_PATTERN.fullmatch(item):
+                raise SettingsError(
+                    f"{name} has {item!r} but must hold host names in small letters, such as images.example.com or "
+                    "*.example.org, with commas between."
+                )
+        return items
+
     def networks(self, name: str) -> tuple[Network, ...]:
         try:
+            if "%" in self.text(name, ""):
+                raise ValueError("a network has no zone (%)")
             return tuple(ipaddress.ip_network(item) for item in self.items(name, ""))
         except ValueError as error:
             raise SettingsError(f"{name} must be networks such as 10.0.0.0/8, with commas between: {error}.") from None
@@ -180,25 +233,38 @@ class _Variables:
         return value
 
     def locations(self, name: str) -> tuple[S3Location, ...]:
-        found = []
-        for item in self.items(name, ""):
-            bucket, _, prefix = item.partition("/")
+        items = self.items(name, "")
+        for item in items:
             # Without the slash, 'photos' would also open 'photos-of-others/'.
-            if not _BUCKET.fullmatch(bucket) or (prefix and not prefix.endswith("/")) or "*" in prefix:
+            if not _LOCATION.fullmatch(item):
                 raise SettingsError(
-                    f"{name} has {item!r} but must hold bucket or bucket/prefix/ (with a slash at the end), "
-                    "with commas between."
+                    f"{name} has {item!r} but must hold bucket or bucket/prefix/ (with a slash at the end and without "
+                    "* ? or $), with commas between."
                 )
-            found.append(S3Location(bucket, prefix))
-        return tuple(found)
+        return tuple(S3Location(bucket, prefix) for bucket, _, prefix in (item.partition("/") for item in items))
 
     def origins(self, name: str) -> tuple[str, ...]:
         items = self.items(name, "")
         for item in items:
-            if item != "*" and not _ORIGIN.fullmatch(item):
+            if item != "*" and not _is_origin(item):
                 raise SettingsError(
-                    f"{name} has {item!r} but must be *, or origins such as https://example.com, with commas between."
+                    f"{name} has {item!r} but must be *, or origins as a browser sends them, such as "
+                    "https://example.com or http://localhost:5173: small letters, no default port, no slash at the "
+                    "end; with commas between."
                 )
         if "*" in items and len(items) > 1:
             raise SettingsError(f"{name} has * and other origins; * alone allows them all.")
         return items
+
+
+def _is_port(text: str) -> bool:
+    return len(text) <= 5 and text.isascii() and text.isdigit() and 0 < int(text) < 65536
+
+
+def _is_origin(text: str) -> bool:
+    """Whether a browser could send this in ``Origin``: it leaves a scheme's default port out (HTML standard)."""
+    match = _ORIGIN.fullmatch(text)
+    if match is None:
+        return False
+    port = int(match["port"] or 0)
+    return port < 65536 and port != DEFAULT_PORTS[match["scheme"]]

@@ -16,10 +16,14 @@ from constructs import Construct
 from infra.allocator import ALLOCATOR
 from infra.components.acknowledge import acknowledge
 from infra.components.upload_bucket import UploadBucket, grant_read
-from infra.settings import PROJECT_ROOT, FunctionSettings, ImageSettings, InputSettings
+from infra.settings import PROJECT_ROOT, FunctionSettings, ImageSettings, InputSettings, SettingsError
 
 HANDLER = "handler.handler"
 ALIAS = "live"
+# Lambda developer guide, 'Lambda quotas': environment variables, all names and values together.
+MAX_VARIABLES_BYTES = 4096
+# LOUPE_UPLOAD_BUCKET and LOUPE_UPLOAD_SECONDS: their names, a bucket's name of 63 characters, four digits.
+LATER_VARIABLES_BYTES = 106
 PLATFORMS = {
     "x86_64": (lambda_.Architecture.X86_64, ecr_assets.Platform.LINUX_AMD64),
     "arm64": (lambda_.Architecture.ARM_64, ecr_assets.Platform.LINUX_ARM64),
@@ -116,7 +120,7 @@ class ClassifierFunction(Construct):
     def _code(self, image: ImageSettings, model: str, platform: ecr_assets.Platform) -> lambda_.DockerImageCode:
         if image.source == "ecr":
             repository = ecr.Repository.from_repository_name(self, "Repository", image.repository or "")
-            return lambda_.DockerImageCode.from_ecr(repository, tag_or_digest=image.tag, cmd=[HANDLER])
+            return lambda_.DockerImageCode.from_ecr(repository, tag_or_digest=image.reference, cmd=[HANDLER])
         return lambda_.DockerImageCode.from_image_asset(
             str(PROJECT_ROOT),
             file="function/Dockerfile",
@@ -178,16 +182,25 @@ def variables(
         "LOUPE_S3_LOCATIONS": ",".join(inputs.s3.locations),
         "LOUPE_CORS_ORIGINS": ",".join(cors_origins),
         "LOUPE_URL_POLICY": url.policy,
+        "LOUPE_URL_HOSTS": ",".join(url.hosts),
+        "LOUPE_URL_SCHEMES": ",".join(url.schemes),
+        "LOUPE_URL_PORTS": ",".join(map(str, url.ports)),
+        "LOUPE_URL_PRIVATE_NETWORKS": ",".join(url.private_networks),
+        "LOUPE_URL_TIMEOUT_SECONDS": repr(url.timeout_seconds),
     }
-    if url.policy != "off":
-        values |= {
-            "LOUPE_URL_HOSTS": ",".join(url.hosts),
-            "LOUPE_URL_SCHEMES": ",".join(url.schemes),
-            "LOUPE_URL_PORTS": ",".join(map(str, url.ports)),
-            "LOUPE_URL_PRIVATE_NETWORKS": ",".join(url.private_networks),
-            "LOUPE_URL_TIMEOUT_SECONDS": f"{url.timeout_seconds:g}",
-        }
-    return {name: value for name, value in values.items() if value}
+    return _within_limit({name: value for name, value in values.items() if value})
+
+
+def _within_limit(values: dict[str, str]) -> dict[str, str]:
+    """Raises SettingsError where Lambda would reject the sum of all variables at the deployment."""
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in {**ALLOCATOR, **values}.items())
+    if size > MAX_VARIABLES_BYTES - LATER_VARIABLES_BYTES:
+        raise SettingsError(
+            f"The function's variables are {size} bytes, and Lambda takes {MAX_VARIABLES_BYTES} in all, of which "
+            f"{LATER_VARIABLES_BYTES} are kept for the upload bucket's: shorten inputs.url.hosts, "
+            "inputs.s3.locations or api.cors_origins."
+        )
+    return values
 
 
 def retention(days: int) -> logs.RetentionDays:

@@ -95,7 +95,7 @@ class JwtAuthorizer(Construct):
         if image is None:
             return lambda_.DockerImageCode.from_image_asset(str(PROJECT_ROOT / "authorizer"), platform=platform)
         repository = ecr.Repository.from_repository_name(self, "Repository", image.repository)
-        return lambda_.DockerImageCode.from_ecr(repository, tag_or_digest=image.tag, cmd=[HANDLER])
+        return lambda_.DockerImageCode.from_ecr(repository, tag_or_digest=image.reference, cmd=[HANDLER])
 
 
 def variables(settings: JwtSettings) -> dict[str, str]:

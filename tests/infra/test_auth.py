@@ -250,9 +250,10 @@ def test_the_authorizer_understands_its_variables(modes, monkeypatch: pytest.Mon
     assert issuer.url == rules.issuer
 
 
-def test_an_authorizer_that_a_pipeline_pushed_is_used(tmp_path) -> None:
-    pushed = synthesize(tmp_path, "local", {"auth": _jwt(image={"repository": "gate", "tag": "v7"})})
-    assert "gate:v7" in json.dumps(
+def test_an_authorizer_that_a_pipeline_pushed_is_used_by_its_digest(tmp_path) -> None:
+    digest = f"sha256:{'0a' * 32}"
+    pushed = synthesize(tmp_path, "local", {"auth": _jwt(image={"repository": "gate", "digest": digest})})
+    assert f"gate@{digest}" in json.dumps(
         [each["Properties"]["Code"] for each in pushed.resources("AWS::Lambda::Function").values()]
     )
 

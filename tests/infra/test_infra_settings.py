@@ -9,6 +9,7 @@ import pytest
 from infra.cards import read_card
 from infra.settings import PROJECT_ROOT, SettingsError, load_settings, merge_patch
 
+DIGEST = f"sha256:{'0a' * 32}"
 REFUSED = [
     ({"functon": {}}, "environments.x.functon: there is no such key. Known here: account, alarms, api"),
     ({"function": {"memory": 512}}, "environments.x.function.memory: there is no such key. Known here: architecture"),
@@ -20,10 +21,40 @@ REFUSED = [
     ({"function": {"timeout_seconds": 29}}, "should be less than or equal to 28"),
     ({"function": {"architecture": "riscv"}}, "should be 'x86_64' or 'arm64'"),
     ({"function": {"log_retention_days": 2}}, "log_retention_days"),
-    ({"image": {"source": "ecr"}}, "environments.x.image: source 'ecr' needs repository and tag"),
-    ({"image": {"tag": "v1"}}, "environments.x.image: repository and tag belong to source 'ecr'"),
+    ({"image": {"source": "ecr"}}, "environments.x.image: source 'ecr' needs repository and digest"),
+    ({"image": {"digest": DIGEST}}, "environments.x.image: repository, digest and tag belong to source 'ecr'"),
     (
-        {"image": {"source": "ecr", "repository": "loupe", "tag": "v1", "base": "other:v1"}},
+        {"image": {"source": "ecr", "repository": "loupe", "tag": "v1"}},
+        "image.tag 'v1' can be moved to another image, without a deployment: name image.digest instead",
+    ),
+    ({"image": {"source": "ecr", "repository": "loupe", "digest": "latest"}}, "must be an image's digest: sha256:"),
+    (
+        {"image": {"source": "ecr", "repository": "loupe", "digest": DIGEST, "tag": "v1"}},
+        "digest and tag exclude each other",
+    ),
+    ({"image": {"source": "ecr", "repository": "Loupe", "digest": DIGEST}}, "must be the name of a repository in ECR"),
+    (
+        {
+            "auth": {
+                "mode": "jwt",
+                "jwt": {
+                    "issuer": "https://id.example.com/",
+                    "audience": ["a"],
+                    "image": {"repository": "gate", "tag": "v7"},
+                },
+            }
+        },
+        "auth.jwt.image.tag 'v7' can be moved to another image",
+    ),
+    ({"inputs": {"url": {"schemes": []}}}, "environments.x.inputs.url.schemes: must have at least 1 (it has 0)."),
+    ({"inputs": {"url": {"policy": "public", "schemes": ["http"], "ports": [443]}}}, "add 80"),
+    (
+        {"api": {"cors_origins": ["https://example.com/"]}},
+        "api.cors_origins.0: must be * or an origin as browsers send",
+    ),
+    ({"account": "١٢٣٤٥٦٧٨٩٠١٢"}, "must be the account's 12 digits"),
+    (
+        {"image": {"source": "ecr", "repository": "loupe", "digest": DIGEST, "base": "other:v1"}},
         "environments.x.image: base belongs to source 'asset'",
     ),
     ({"image": {"source": "zip"}}, "should be 'asset' or 'ecr'"),
@@ -62,6 +93,12 @@ def test_refuses_wrong_settings_with_their_path(values: object, sentence: str) -
         load_settings({"environments": {"x": values}}, "x")
     assert sentence in str(error.value)
     assert "pydantic" not in str(error.value)
+
+
+def test_a_default_that_depends_on_a_wrong_key_is_no_error_of_its_own() -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings({"environments": {"x": {"inputs": {"url": {"schemes": ["ftp"]}}}}}, "x")
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_tells_every_wrong_key_at_once() -> None:

@@ -167,7 +167,7 @@ def test_all_of_the_reserve_may_be_provisioned() -> None:
 
 
 def test_the_local_cloud_refuses_what_it_does_not_carry() -> None:
-    values = {"image": {"source": "ecr", "repository": "r", "tag": "t"}, "scaling": {"provisioned": {"max": 2}}}
+    values = {"image": {"source": "ecr", "repository": "loupe", "tag": "t"}, "scaling": {"provisioned": {"max": 2}}}
     with pytest.raises(SettingsError, match=r"scaling\.provisioned is not carried by the local cloud"):
         load_settings({"environments": {"local": values}}, "local")
 

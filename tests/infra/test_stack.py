@@ -29,7 +29,7 @@ def test_the_function_has_its_settings(prod: Synthesized) -> None:
     assert function["Architectures"] == ["x86_64"]
     assert function["Environment"]["Variables"]["LOUPE_MODEL"] == "hair-type"
     assert function["Environment"]["Variables"]["LOUPE_URL_POLICY"] == "off"
-    assert "LOUPE_URL_SCHEMES" not in function["Environment"]["Variables"]
+    assert function["Environment"]["Variables"]["LOUPE_URL_SCHEMES"] == "https"
 
 
 def test_every_variable_of_the_function_is_understood(synthesized: Synthesized, tmp_path) -> None:
@@ -263,3 +263,10 @@ def test_outputs(synthesized: Synthesized, output: str) -> None:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def test_an_image_from_ecr_is_deployed_by_its_digest(tmp_path) -> None:
+    digest = f"sha256:{'0a' * 32}"
+    image = {"source": "ecr", "repository": "team/loupe", "digest": digest}
+    deployed = synthesize(tmp_path, "dev", {"image": image})
+    assert f"team/loupe@{digest}" in json.dumps(deployed.only("AWS::Lambda::Function")["Code"])

@@ -35,16 +35,16 @@ def test_everything_set_is_read() -> None:
         LOUPE_MODEL="course",
         LOUPE_MODELS_DIR="/m",
         LOUPE_URL_POLICY="allow-list",
-        LOUPE_URL_HOSTS="Images.Example.com, *.example.org",
+        LOUPE_URL_HOSTS="images.example.com, *.example.org",
         LOUPE_URL_SCHEMES="https,http",
-        LOUPE_URL_PRIVATE_NETWORKS="127.0.0.53/32",
+        LOUPE_URL_PRIVATE_NETWORKS="10.0.0.53/32",
         LOUPE_URL_TIMEOUT_SECONDS="2.5",
         LOUPE_S3_LOCATIONS="photos, archive/2026/hair/",
         LOUPE_UPLOAD_BUCKET="loupe-uploads",
         LOUPE_UPLOAD_SECONDS="120",
         LOUPE_S3_TIMEOUT_SECONDS="3",
-        LOUPE_MAX_IMAGE_BYTES="1000",
-        LOUPE_MAX_IMAGE_PIXELS="2000",
+        LOUPE_MAX_IMAGE_BYTES="2000",
+        LOUPE_MAX_IMAGE_PIXELS="20000",
         LOUPE_MAX_BATCH="8",
         LOUPE_CORS_ORIGINS="https://example.com,http://localhost:5173",
         LOUPE_LOG_LEVEL="DEBUG",
@@ -53,7 +53,7 @@ def test_everything_set_is_read() -> None:
     assert settings.url.hosts == ("images.example.com", "*.example.org")
     assert settings.url.ports == (443, 80)
     assert settings.s3 == S3Rules((S3Location("photos"), S3Location("archive", "2026/hair/")), "loupe-uploads", 120, 3)
-    assert (settings.limits.max_bytes, settings.limits.max_pixels, settings.max_batch) == (1000, 2000, 8)
+    assert (settings.limits.max_bytes, settings.limits.max_pixels, settings.max_batch) == (2000, 20000, 8)
     assert settings.cors_origins == ("https://example.com", "http://localhost:5173")
     assert (settings.log_level, settings.threads) == ("DEBUG", 3)
 
@@ -69,7 +69,17 @@ def test_threads_follow_memory(memory, threads) -> None:
         ("LOUPE_MODEL", "../x", "name of a folder"),
         ("LOUPE_URL_POLICY", "on", "off, allow-list, public"),
         ("LOUPE_URL_POLICY", "allow-list", "LOUPE_URL_HOSTS names no host"),
-        ("LOUPE_URL_SCHEMES", "https,file", "https and http only"),
+        ("LOUPE_ENVIRONMENT", "Prod_1", "a small letter"),
+        ("LOUPE_URL_HOSTS", "images.example.com", "belongs to the policy 'allow-list'"),
+        ("LOUPE_URL_HOSTS", "Images.example.com", "host names in small letters"),
+        ("LOUPE_URL_HOSTS", "https://example.com/", "host names in small letters"),
+        ("LOUPE_URL_SCHEMES", ",", "must hold https, http or both"),
+        ("LOUPE_URL_PORTS", "80", "add 443"),
+        ("LOUPE_URL_PORTS", ",", "port numbers"),
+        ("LOUPE_URL_PRIVATE_NETWORKS", "10.0.0.0/8", "needs a policy other than 'off'"),
+        ("LOUPE_URL_PRIVATE_NETWORKS", "fe80::%1/64", "no zone"),
+        ("LOUPE_URL_TIMEOUT_SECONDS", "21", "at most 20"),
+        ("LOUPE_URL_SCHEMES", "https,file", "must hold https, http or both"),
         ("LOUPE_URL_PORTS", "443,99999", "port numbers"),
         ("LOUPE_URL_PRIVATE_NETWORKS", "10.0.0.1/8", "10.0.0.0/8"),
         ("LOUPE_URL_TIMEOUT_SECONDS", "0", "above 0"),
@@ -81,10 +91,13 @@ def test_threads_follow_memory(memory, threads) -> None:
         ("LOUPE_UPLOAD_BUCKET", "arn:aws:s3:::x", "name of an S3 bucket"),
         ("LOUPE_UPLOAD_SECONDS", "10", "from 60 to 3600"),
         ("LOUPE_MAX_IMAGE_BYTES", "10MB", "whole number"),
-        ("LOUPE_MAX_BATCH", "0", "from 1 to 256"),
-        ("LOUPE_MAX_BATCH", "1000", "from 1 to 256"),
+        ("LOUPE_MAX_BATCH", "0", "from 1 to 100"),
+        ("LOUPE_MAX_BATCH", "1000", "from 1 to 100"),
         ("LOUPE_CORS_ORIGINS", "example.com", "https://example.com"),
         ("LOUPE_CORS_ORIGINS", "https://example.com/", "https://example.com"),
+        ("LOUPE_CORS_ORIGINS", "https://Example.com", "small letters"),
+        ("LOUPE_CORS_ORIGINS", "https://example.com:443", "no default port"),
+        ("LOUPE_CORS_ORIGINS", "https://example.com:1234567", "as a browser sends them"),
         ("LOUPE_CORS_ORIGINS", "*,https://example.com", "alone"),
         ("LOUPE_LOG_LEVEL", "LOUD", "DEBUG, INFO"),
         ("LOUPE_THREADS", "-1", "at least 1"),
@@ -95,3 +108,11 @@ def test_a_bad_value_is_named(name, value, words) -> None:
         parse(**{name: value})
     assert name in str(caught.value)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("network", ["127.0.0.0/8", "0.0.0.0/0", "::/0", "169.254.0.0/24"])
+def test_private_networks_never_hold_the_functions_own_machine_outside_the_local_cloud(network) -> None:
+    variables = {"LOUPE_URL_POLICY": "public", "LOUPE_URL_PRIVATE_NETWORKS": network}
+    with pytest.raises(SettingsError, match="own machine or link"):
+        parse(**variables, LOUPE_ENVIRONMENT="prod")
+    assert parse(**variables, LOUPE_ENVIRONMENT="local").url.private_networks

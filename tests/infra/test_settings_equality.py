@@ -1,0 +1,270 @@
+"""Settings: what synth accepts, the function accepts and reads as the same value; what synth rejects, it rejects."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from loupe.settings import Settings as FunctionSettings
+from loupe.settings import SettingsError as FunctionSettingsError
+from pydantic import BaseModel
+from synthesis import ROOT, Synthesized, synthesize
+
+from infra import settings as infra_settings
+from infra.components.classifier_function import variables
+from infra.settings import SettingsError, load_settings
+
+FUNCTION = ROOT / "function" / "loupe"
+MIB = 1024 * 1024
+# Read by the function and written by other parts than `infra.settings`.
+NOT_SETTINGS = {
+    "LOUPE_MODELS_DIR",  # the image's folder; tests and the local cloud name another
+    "LOUPE_THREADS",  # follows the memory
+    "LOUPE_S3_TIMEOUT_SECONDS",  # fixed
+    "LOUPE_UPLOAD_BUCKET",  # the name that CloudFormation chose
+}
+
+
+def _numbers(low: int, high: int) -> st.SearchStrategy[int]:
+    return st.integers(low - 5, high + 5) | st.sampled_from([low - 1, low, high, high + 1, 0, -1])
+
+
+_LABELS = st.text("ab09-_.*A/ :?$ü,", max_size=8)
+HOSTS = st.one_of(
+    _LABELS,
+    st.sampled_from(
+        ["images.example.com", "*.example.org", "192.0.2.7", "https://example.com/", "a.example.com, evil.com", "",
+         " ", "Example.com", "*", "*.", "a..b", "a.", "localhost", "a" * 64, "a." * 127 + "a", "a." * 126 + "a"]
+    ),
+)  # fmt: skip
+ORIGINS = st.one_of(
+    st.builds("{}://{}{}".format, st.sampled_from(["http", "https", "HTTPS", "ftp"]), HOSTS, st.just("")),
+    st.builds("https://example.com:{}".format, st.integers(-1, 10_000_000) | st.sampled_from([80, 443, 65535, 65536])),
+    st.builds("http://localhost:{}".format, st.sampled_from(["080", "80", "5173", "", "x", "٣"])),
+    st.sampled_from(["*", "", "null", "http://[::1]:3000", "https://example.com/", "https://Example.com"]),
+)
+NETWORKS = st.one_of(
+    st.builds("{}.0.0.{}/{}".format, st.integers(0, 256), st.integers(0, 2), st.integers(0, 33)),
+    st.sampled_from(
+        ["10.0.0.0/8", "127.0.0.53/32", "::1", "fd00::/8", "fe80::%eth0/64", "::/0", "", "x", "10.0.0.0/8 "]
+    ),
+)
+LOCATIONS = st.one_of(
+    st.builds("{}/{}".format, st.sampled_from(["photos", "Photos", "ab", "p.q-r"]), _LABELS),
+    st.builds("{}/{}/".format, st.sampled_from(["photos", "a" * 64]), _LABELS),
+    st.sampled_from(["photos", "photos/", "photos//", "photos/a/b/", "photos/\n/", "photos/?/", "photos/${x}/", ""]),
+)
+SECONDS = st.floats(-1, 25, allow_nan=False) | st.sampled_from([0.0, 1e-9, 5.123456789, 20.0, 20.000001])
+PORTS = st.lists(st.sampled_from([80, 443, 8443]) | _numbers(1, 65535), max_size=3)
+
+
+def _lists(items: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
+    return st.lists(items, max_size=3)
+
+
+VALUES = st.fixed_dictionaries(
+    {},
+    optional={
+        "policy": st.sampled_from(["off", "allow-list", "public"]),
+        "hosts": _lists(HOSTS),
+        "schemes": _lists(st.sampled_from(["https", "http", "ftp"])),
+        "ports": PORTS,
+        "private_networks": _lists(NETWORKS),
+        "timeout_seconds": SECONDS,
+    },
+)
+# One strategy for each part that is checked by itself.
+PARTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "inputs.url": VALUES.map(lambda url: {"inputs": {"url": url}}),
+    "inputs.s3.locations": _lists(LOCATIONS).map(lambda found: {"inputs": {"s3": {"locations": found}}}),
+    "inputs.max_image_bytes": _numbers(1024, 100 * MIB).map(lambda number: {"inputs": {"max_image_bytes": number}}),
+    "inputs.max_image_pixels": _numbers(10_000, 200_000_000).map(lambda n: {"inputs": {"max_image_pixels": n}}),
+    "inputs.max_batch": _numbers(1, 256).map(lambda number: {"inputs": {"max_batch": number}}),
+    "inputs.uploads.valid_seconds": _numbers(60, 3600).map(lambda n: {"inputs": {"uploads": {"valid_seconds": n}}}),
+    "api.cors_origins": _lists(ORIGINS).map(lambda origins: {"api": {"cors_origins": origins}}),
+    "function.log_level": st.sampled_from(["DEBUG", "INFO", "WARNING", "ERROR", "debug", "LOUD", ""]).map(
+        lambda level: {"function": {"log_level": level}}
+    ),
+    "function.metrics": st.fixed_dictionaries({"max_labels": _numbers(0, 1000), "by_version": st.booleans()}).map(
+        lambda metrics: {"function": {"metrics": metrics}}
+    ),
+    "model.name": (st.text("ab9._-/A ", max_size=5) | st.just("a" * 64)).map(lambda name: {"model": {"name": name}}),
+}
+
+
+def _unchecked(kind: type[BaseModel], values: dict[str, Any]) -> Any:
+    """The settings as they would be if nothing were checked: what a value that synth rejects would become."""
+    fields: dict[str, Any] = {}
+    for name, value in values.items():
+        annotation = kind.model_fields[name].annotation
+        nested = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        fields[name] = _unchecked(annotation, value) if nested else tuple(value) if isinstance(value, list) else value
+    return kind.model_construct(**fields)
+
+
+def _environment(parsed: infra_settings.Settings) -> dict[str, str]:
+    """The variables that the stack gives to the function."""
+    return variables(
+        environment=parsed.environment,
+        model=parsed.model.name,
+        function=parsed.function,
+        inputs=parsed.inputs,
+        cors_origins=parsed.api.cors_origins,
+    ) | {"LOUPE_UPLOAD_SECONDS": str(parsed.inputs.uploads.valid_seconds)}
+
+
+def _blank(values: Any) -> bool:
+    """Whether a text or a list is empty: as a variable it would be one that is not set, which has a default."""
+    if isinstance(values, dict):
+        return any(map(_blank, values.values()))
+    return values in ("", []) or (isinstance(values, list) and not any(str(item).strip(" ,") for item in values))
+
+
+def _has_separator(values: Any) -> bool:
+    if isinstance(values, dict):
+        return any(map(_has_separator, values.values()))
+    items = values if isinstance(values, list) else [values]
+    return any(isinstance(item, str) and ("," in item or item != item.strip() or not item) for item in items)
+
+
+def _compare(values: dict[str, Any]) -> None:
+    context = {"environments": {"prod": values}}
+    try:
+        accepted: infra_settings.Settings | None = load_settings(context, "prod")
+    except SettingsError:
+        accepted = None
+    parsed = accepted or _unchecked(infra_settings.Settings, {**values, "environment": "prod"})
+    try:
+        read: FunctionSettings | None = FunctionSettings.from_environment(_environment(parsed), Path("models"))
+    except FunctionSettingsError:
+        read = None
+    if accepted is None:
+        # A list of nothing or an item with a comma cannot be told from other values in a variable: synth rejects it.
+        assert read is None or _blank(values) or _has_separator(values), values
+        return
+    assert read is not None, values
+    url, inputs = accepted.inputs.url, accepted.inputs
+    assert read == FunctionSettings(
+        environment="prod",
+        model=accepted.model.name,
+        models_dir=Path("models"),
+        url=type(read.url)(
+            url.policy,
+            url.hosts,
+            url.schemes,
+            url.ports,
+            tuple(map(ipaddress.ip_network, url.private_networks)),
+            url.timeout_seconds,
+        ),
+        s3=read.s3._replace(
+            locations=tuple(type(read.s3.locations[0])(*item.split("/", 1)) for item in inputs.s3.locations),
+            upload_seconds=inputs.uploads.valid_seconds,
+        ),
+        limits=read.limits._replace(max_bytes=inputs.max_image_bytes, max_pixels=inputs.max_image_pixels),
+        max_batch=inputs.max_batch,
+        cors_origins=accepted.api.cors_origins,
+        log_level=accepted.function.log_level,
+        metrics=type(read.metrics)(accepted.function.metrics.max_labels, accepted.function.metrics.by_version),
+        threads=1,
+    )
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_synth_and_function_accept_and_reject_the_same_values(part: str) -> None:
+    @settings(max_examples=400, deadline=None)
+    @given(PARTS[part])
+    def compare(values: dict[str, Any]) -> None:
+        _compare(values)
+
+    compare()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"api": {"cors_origins": ["https://Example.com"]}},
+        {"api": {"cors_origins": ["https://example.com:1234567"]}},
+        {"api": {"cors_origins": ["https://example.com:443"]}},
+        {"api": {"cors_origins": ["https://example.com/"]}},
+        {"api": {"cors_origins": ["https://-.example.com"]}},
+        {"inputs": {"url": {"policy": "allow-list", "hosts": [""]}}},
+        {"inputs": {"url": {"policy": "allow-list", "hosts": ["https://example.com/"]}}},
+        {"inputs": {"url": {"policy": "allow-list", "hosts": ["a.example.com, evil.com"]}}},
+        {"inputs": {"url": {"policy": "allow-list", "hosts": ["Example.com"]}}},
+        {"inputs": {"url": {"policy": "public", "schemes": []}}},
+        {"inputs": {"url": {"policy": "public", "ports": []}}},
+        {"inputs": {"url": {"policy": "public", "schemes": ["http"], "ports": [443]}}},
+        {"inputs": {"url": {"policy": "public", "schemes": ["https", "http"], "ports": [443]}}},
+        {"inputs": {"url": {"policy": "public", "private_networks": ["127.0.0.0/8"]}}},
+        {"inputs": {"max_batch": 101}},
+        {"inputs": {"s3": {"locations": ["photos/?/"]}}},
+        {"inputs": {"s3": {"locations": ["photos/${aws:username}/"]}}},
+    ],
+)
+def test_values_that_only_one_side_rejected_are_rejected_at_synth(values: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError):
+        load_settings({"environments": {"prod": values}}, "prod")
+    _compare(values)
+
+
+def test_http_urls_bring_their_default_port() -> None:
+    url = {"policy": "public", "schemes": ["https", "http"]}
+    assert load_settings({"environments": {"prod": {"inputs": {"url": url}}}}, "prod").inputs.url.ports == (443, 80)
+
+
+def test_a_timeout_is_read_to_the_last_digit() -> None:
+    values = {"inputs": {"url": {"policy": "public", "timeout_seconds": 5.123456789}}}
+    parsed = load_settings({"environments": {"prod": values}}, "prod")
+    assert FunctionSettings.from_environment(_environment(parsed), Path()).url.timeout_seconds == 5.123456789
+
+
+def test_more_variables_than_lambda_takes_are_rejected_at_synth() -> None:
+    def hosts(number: int) -> infra_settings.Settings:
+        names = [f"images-{index:02}.example.com" for index in range(number)]
+        values = {"inputs": {"url": {"policy": "allow-list", "hosts": names}}}
+        return load_settings({"environments": {"prod": values}}, "prod")
+
+    assert _environment(hosts(130))
+    with pytest.raises(SettingsError, match="Lambda takes 4096 in all"):
+        _environment(hosts(200))
+
+
+def _read_by_the_function() -> set[str]:
+    return {name for path in FUNCTION.rglob("*.py") for name in re.findall(r'"(LOUPE_[A-Z0-9_]+)"', path.read_text())}
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    patch = {
+        "inputs": {
+            "url": {"policy": "allow-list", "hosts": ["a.example.com"], "private_networks": ["10.0.0.0/8"]},
+            "s3": {"locations": ["photos"]},
+            "uploads": {"enabled": True},
+        },
+        "api": {"cors_origins": ["https://example.com"]},
+    }
+    return synthesize(tmp_path_factory.mktemp("everything"), "dev", patch)
+
+
+def test_every_variable_of_the_stack_is_one_that_the_function_reads_and_the_reverse(everything: Synthesized) -> None:
+    deployed = everything.only("AWS::Lambda::Function")["Environment"]["Variables"]
+    given_to_it = {name for name in deployed if name.startswith("LOUPE_")}
+    assert given_to_it <= _read_by_the_function()
+    assert _read_by_the_function() - NOT_SETTINGS <= given_to_it
+    # And each is compared above.
+    compared = _environment(load_settings({"environments": {"prod": _ALL}}, "prod")).keys()
+    assert given_to_it - NOT_SETTINGS == set(compared)
+
+
+_ALL: dict[str, Any] = {
+    "inputs": {
+        "url": {"policy": "allow-list", "hosts": ["a.example.com"], "private_networks": ["10.0.0.0/8"]},
+        "s3": {"locations": ["photos"]},
+    },
+    "api": {"cors_origins": ["https://example.com"]},
+}
