@@ -18,12 +18,12 @@ export JSII_NODE := $(CURDIR)/.venv/bin/node
 export AWS_CDK_DISABLE_VERSION_CHECK := 1
 CDK := node_modules/.bin/cdk -c env=$(ENV)
 
-.PHONY: help setup demo test up down smoke acceptance synth diff deploy destroy lint format lock openapi bench clean
+.PHONY: help setup demo test up down smoke acceptance synth diff doctor deploy destroy lint format lock openapi bench clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  ENV=dev|staging|prod|local chooses the environment of synth, diff, deploy and destroy; IMAGE=path is for demo."
+	@echo "  ENV=dev|staging|prod|local chooses the environment of synth, diff, doctor, deploy and destroy; IMAGE=path is for demo."
 
 setup: ## Set up everything in .venv, node_modules and .local (the other commands do it themselves)
 	@python=$$(./scripts/find-python.sh) && "$$python" scripts/bootstrap.py
@@ -53,7 +53,10 @@ synth: setup ## Write the CloudFormation template of ENV; offline
 diff: setup ## Compare ENV with what is deployed (AWS credentials)
 	@$(CDK) diff
 
-deploy: setup ## Deploy ENV to AWS (AWS credentials, Docker)
+doctor: setup ## Check what a deployment of ENV needs, without changing anything (AWS credentials)
+	@$(PY) -m tools.doctor --env $(ENV) $(foreach check,$(ALLOW),--allow $(check))
+
+deploy: doctor ## Check, then deploy ENV to AWS (AWS credentials, Docker); ALLOW=check passes over an error of it
 	@$(CDK) deploy
 
 destroy: setup ## Delete ENV from AWS (AWS credentials)

@@ -1,0 +1,118 @@
+"""`python -m tools.doctor`: the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import boto3
+import typer
+from botocore.exceptions import BotoCoreError
+
+from infra.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+from tools.doctor.account import DEFAULT_QUALIFIER
+from tools.doctor.aws import Aws, explain
+from tools.doctor.checks import CHECKS, Surroundings, examine
+from tools.doctor.findings import Finding, Level, allowing, error
+
+MARKS = {Level.ok: "✓", Level.warning: "!", Level.error: "✗"}
+
+app = typer.Typer(add_completion=False)
+
+
+def _check_name(value: str) -> str:
+    if value not in CHECKS:
+        raise typer.BadParameter(f"{value!r} is no check. Checks: {', '.join(CHECKS)}.")
+    return value
+
+
+@app.command(
+    help="""Check what a deployment needs, before anything is changed; exit 1 if it would fail or go unwatched.
+
+Examples:
+
+    python -m tools.doctor --env prod
+
+    python -m tools.doctor --env prod --json
+
+    python -m tools.doctor --env prod --allow alarms
+"""
+)
+def main(
+    env: Annotated[str, typer.Option(help="Environment of cdk.json.")] = "dev",
+    settings: Annotated[str | None, typer.Option(help="JSON merge patch over it, as -c settings=... takes it.")] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(parser=_check_name, metavar="CHECK", help="An error of this check is a warning; may repeat."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of text.")] = False,
+) -> None:
+    """Print the findings."""
+    try:
+        findings = _findings(env, settings, os.environ)
+    except Exception as failure:  # noqa: BLE001 - the entry point: a broken check is a finding, never a traceback
+        findings = [
+            error("environment", f"The check itself failed ({type(failure).__name__}: {failure}).", "Report this.")
+        ]
+    findings = allowing(findings, allow or ())
+    typer.echo(_as_json(env, findings) if as_json else _as_text(env, findings))
+    if any(finding.level is Level.error for finding in findings):
+        raise typer.Exit(1)
+
+
+def _findings(env: str, patch: str | None, variables: Mapping[str, str]) -> list[Finding]:
+    context: Mapping[str, Any] = json.loads((PROJECT_ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
+    try:
+        settings = load_settings(context, env, patch)
+    except SettingsError as failure:
+        return [
+            error("environment", line, "Correct cdk.json; infra/settings.py lists the keys.")
+            for line in str(failure).splitlines()
+        ]
+    try:
+        aws = _aws(settings)
+    except BotoCoreError as failure:
+        return [explain(failure, "sts", "get_caller_identity").finding("account")]
+    return examine(
+        settings,
+        Surroundings(
+            aws,
+            program=variables.get("CDK_DOCKER", "docker"),
+            qualifier=str(context.get("@aws-cdk/core:bootstrapQualifier", DEFAULT_QUALIFIER)),
+        ),
+    )
+
+
+def _aws(settings: Settings) -> Aws | None:
+    session = boto3.Session()
+    region = settings.region or session.region_name
+    return None if region is None else Aws(session, region)
+
+
+def _as_json(env: str, findings: Sequence[Finding]) -> str:
+    counts = {level.value: sum(finding.level is level for finding in findings) for level in Level}
+    return json.dumps({"environment": env, "counts": counts, "findings": [asdict(item) for item in findings]}, indent=2)
+
+
+def _as_text(env: str, findings: Sequence[Finding]) -> str:
+    width = max(len(finding.check) for finding in findings)
+    lines: list[str] = []
+    for finding in findings:
+        lines.append(f"{MARKS[finding.level]} {finding.check:<{width}}  {finding.summary}")
+        if finding.action:
+            lines.append(f"  {'':<{width}}  -> {finding.action}")
+    errors = sum(finding.level is Level.error for finding in findings)
+    lines.append("")
+    lines.append(
+        f"{env} is not ready to be deployed: {errors} error{'s' if errors > 1 else ''}."
+        if errors
+        else f"{env} can be deployed."
+    )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m tools.doctor")

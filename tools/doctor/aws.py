@@ -1,0 +1,152 @@
+"""AWS calls whose failures are sentences: missing or expired credentials, permissions, throttling, no network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+from botocore import exceptions
+from botocore.config import Config
+
+from tools.doctor.findings import Finding, Level
+
+_LOGIN = (
+    "Sign in again (aws sso login, or new keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), or set AWS_PROFILE."
+)
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+_INVALID = {
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "SignatureDoesNotMatch",
+    "InvalidSignatureException",
+    "IncompleteSignature",
+    "AuthFailure",
+    "InvalidToken",
+}
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"}
+_THROTTLED = {
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "SlowDown",
+}
+_NO_CREDENTIALS = (
+    exceptions.NoCredentialsError,
+    exceptions.PartialCredentialsError,
+    exceptions.CredentialRetrievalError,
+    exceptions.TokenRetrievalError,
+    exceptions.SSOError,
+    exceptions.ProfileNotFound,
+    exceptions.NoAuthTokenError,
+)
+
+
+class CallError(Exception):
+    """An AWS call without a usable answer.
+
+    Attributes
+    ----------
+    code
+        AWS's error code, or empty where nothing was answered.
+    no_identity
+        Whether the credentials are missing, expired or invalid, so that no other call can succeed.
+    """
+
+    def __init__(self, summary: str, action: str, *, level: Level, code: str = "", no_identity: bool = False) -> None:
+        super().__init__(summary)
+        self.summary, self.action, self.level = summary, action, level
+        self.code, self.no_identity = code, no_identity
+
+    def finding(self, check: str) -> Finding:
+        return Finding(check, self.level, self.summary, self.action)
+
+
+class Aws:
+    """Clients of one region, made when they are first called."""
+
+    def __init__(self, session: boto3.Session, region: str, *, attempts: int = 3) -> None:
+        self._session, self.region = session, region
+        self._clients: dict[str, Any] = {}
+        self._config = Config(
+            connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": attempts}
+        )
+
+    def client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._session.client(  # type: ignore[call-overload]
+                service, region_name=self.region, config=self._config
+            )
+        return self._clients[service]
+
+    def call(self, service: str, operation: str, **arguments: Any) -> Any:
+        """Call an operation, such as ``call("sts", "get_caller_identity")``.
+
+        Raises
+        ------
+        CallError
+        """
+        try:
+            return getattr(self.client(service), operation)(**arguments)
+        except (exceptions.BotoCoreError, exceptions.ClientError) as failure:
+            raise explain(failure, service, operation) from failure
+
+
+def explain(failure: Exception, service: str, operation: str) -> CallError:
+    """Return a failure of botocore as a sentence and what to do."""
+    action = f"{service}:{operation.title().replace('_', '')}"
+    if isinstance(failure, _NO_CREDENTIALS):
+        return CallError(
+            f"There are no usable AWS credentials: {_sentence(failure)}", _LOGIN, level=Level.error, no_identity=True
+        )
+    if isinstance(failure, exceptions.ClientError):
+        return _client_error(failure, action)
+    if isinstance(failure, exceptions.HTTPClientError | exceptions.ConnectionError | exceptions.NoRegionError):
+        return CallError(
+            f"{service} cannot be reached: {_sentence(failure)}",
+            "Check the network, HTTPS_PROXY and NO_PROXY, and that the region exists and is enabled for the account.",
+            level=Level.error,
+        )
+    return CallError(
+        f"{action} failed: {_sentence(failure)}", "Run it again; if it stays, look at ~/.aws/config.", level=Level.error
+    )
+
+
+def _client_error(failure: exceptions.ClientError, action: str) -> CallError:
+    code = str(failure.response.get("Error", {}).get("Code", ""))
+    if code in _EXPIRED:
+        return CallError(
+            f"The AWS credentials have expired ({code}).", _LOGIN, level=Level.error, code=code, no_identity=True
+        )
+    if code in _INVALID:
+        return CallError(
+            f"AWS does not accept the credentials ({code}).",
+            f"{_LOGIN} A wrong clock or a region that is not enabled for the account has the same effect.",
+            level=Level.error,
+            code=code,
+            no_identity=True,
+        )
+    if code in _DENIED:
+        return CallError(
+            f"Not checked: these credentials may not call {action}.",
+            f"Allow {action}, or check it by hand.",
+            level=Level.warning,
+            code=code,
+        )
+    if code in _THROTTLED:
+        return CallError(
+            f"Not checked: AWS throttles {action} ({code}).",
+            "Run it again in a minute.",
+            level=Level.warning,
+            code=code,
+        )
+    message = str(failure.response.get("Error", {}).get("Message", "")) or code or "no reason was given"
+    return CallError(
+        f"{action} failed: {message.rstrip('.')} ({code}).", "Run it again in a minute.", level=Level.error, code=code
+    )
+
+
+def _sentence(failure: Exception) -> str:
+    text = " ".join(str(failure).split())
+    return text if text.endswith(".") else f"{text}."
