@@ -20,15 +20,17 @@ class Problem(Exception):  # noqa: N818 (RFC 9457 calls them problems)
         HTTP status. The client's fault is 4xx, never 5xx.
     headers : dict[str, str]
         Headers that HTTP wants with this status (``Allow``, ``Retry-After``).
+    cause : str
+        Name of the exception type behind it, for the log only.
     """
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Something went wrong on our side"
 
-    def __init__(self, detail: str, *, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, detail: str, *, headers: dict[str, str] | None = None, cause: str = "") -> None:
         super().__init__(detail)
-        self.detail = detail
+        self.detail, self.cause = detail, cause
         self.headers = headers or {}
 
     def to_dict(self, request_id: str) -> dict[str, Any]:

@@ -6,35 +6,31 @@ docs/api.md has the memory that each format needs at the largest allowed size.
 
 from __future__ import annotations
 
-import struct
 import warnings
+from contextlib import contextmanager
 from importlib import import_module
-from io import BytesIO
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image
 
-from loupe.errors import ImageTooLarge, ImageUndecodable, UnsupportedMediaType
-from loupe.formats import DECODERS, FORMAT_NAMES, declared_size, has_more_scans, media_type_of, only_scan
+from loupe.decoders import Plan
+from loupe.errors import ImageTooLarge, ImageUndecodable, Problem, UnsupportedMediaType
+from loupe.formats import DECODERS, FORMAT_NAMES, declared_size, media_type_of
 
 if TYPE_CHECKING:
-    from PIL.ImageFile import ImageFile
-    from PIL.WebPImagePlugin import WebPImageFile
+    from collections.abc import Iterator
 
     from loupe.card import InputSpec
+    from loupe.decoders import Picture
 
-__all__ = ["DECODERS", "FORMAT_NAMES", "Limits", "decode", "media_type_of"]
+__all__ = ["DECODERS", "FORMAT_NAMES", "Limits", "decode", "image_errors", "media_type_of"]
 
-# What Pillow's decoders raise on broken files: those that tests/unit/test_corpus.py and longer fuzzing have shown.
-_BROKEN = (SyntaxError, OSError, ValueError, OverflowError)
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+# The longest side that a JPEG can have. Resizing a longer one would need memory for its side alone.
+_MAX_SIDE = 65_535
 # Smaller pictures may be as empty as they like: a plain drawing compresses to a few bytes.
 _FREE_PIXELS = 1_000_000
-_MAX_SCANS = 100
-# Pillow reads headers in Python, some bytes at a time. Ordinary files need some hundreds of reads.
-_MAX_READS = 100_000
 _STRIP_PIXELS = 1 << 20
-_EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -44,7 +40,6 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIDES_SWAPPED = frozenset({5, 6, 7, 8})
 
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 # Broken metadata is common in photos and does not concern their pixels.
@@ -100,60 +95,62 @@ def decode(data: bytes, limits: Limits, spec: InputSpec) -> Image.Image:
     media_type = media_type_of(data)
     if media_type is None:
         raise UnsupportedMediaType(f"The content is not a picture in a format that is read here: {FORMAT_NAMES}.")
-    try:
+    with image_errors(media_type.removeprefix("image/").upper()):
         return _decoded(data, media_type, limits, spec)
-    except _BOMBS:
-        raise ImageTooLarge("The image declares more pixels than are allowed. Scale it down.") from None
-    except MemoryError:
-        raise ImageTooLarge("The image needs more memory than there is. Scale it down.") from None
-    except _BROKEN:
-        name = media_type.removeprefix("image/").upper()
-        raise ImageUndecodable(f"The {name} data is damaged or cut off. Send the whole file.") from None
+
+
+@contextmanager
+def image_errors(name: str) -> Iterator[None]:
+    """Turn whatever is raised while a picture is read or resized into a problem of who sent it.
+
+    Decoders raise what their authors never listed (struct.error, IndexError, SystemError); all of it comes from the
+    file. The type goes to the log, not to the caller.
+    """
+    try:
+        yield
+    except Problem:
+        raise
+    except _BOMBS as error:
+        cause = type(error).__name__
+        raise ImageTooLarge("The image declares more pixels than are allowed. Scale it down.", cause=cause) from None
+    except MemoryError as error:
+        cause = type(error).__name__
+        raise ImageTooLarge("The image needs more memory than there is. Scale it down.", cause=cause) from None
+    except Exception as error:
+        cause = type(error).__name__
+        raise ImageUndecodable(f"The {name} data is damaged or cut off. Send the whole file.", cause=cause) from None
 
 
 def _decoded(data: bytes, media_type: str, limits: Limits, spec: InputSpec) -> Image.Image:
-    if size := declared_size(data, media_type):
+    declared = declared_size(data, media_type)
+    if declared:
+        # Before the decoder is asked: some allocate while they open a file.
+        _check_size(declared, len(data), limits)
+
+    def check(size: tuple[int, int]) -> None:
         _check_size(size, len(data), limits)
-    scan = only_scan(data) if media_type == "image/jpeg" else None
-    if scan is None and media_type == "image/jpeg" and has_more_scans(data, _MAX_SCANS):
-        raise ImageUndecodable(f"The JPEG has more than {_MAX_SCANS} scans. Save it again as an ordinary JPEG.")
-    module, name = DECODERS[media_type]
-    # A header of fewer bytes than that cannot take more reads.
-    source = _Metered(data) if scan is None or scan > _MAX_READS else BytesIO(data)
-    file: ImageFile = getattr(import_module(module), name)(source)
-    # Again, as the decoder has it: a GIF's first frame may be larger than its screen, a PNG may have two headers.
-    _check_size(file.size, len(data), limits)
-    if media_type == "image/jpeg" and spec.jpeg_draft:
-        _draft(file, spec, swapped=_orientation(file) in _SIDES_SWAPPED)
+        # What was planned by the declared size (a batch's memory) must hold for the decoder's.
+        if declared and size[0] * size[1] > declared[0] * declared[1]:
+            raise ImageUndecodable("The image's headers contradict each other about its size. Save it again.")
+
+    decoder = import_module(DECODERS[media_type])
+    picture: Picture = decoder.decode(data, Plan(check, spec))
     # One name from here on: each step's picture is freed when the next one is there.
-    image: Image.Image = file
-    if media_type == "image/webp":
-        image = _first_frame_of_webp(cast("WebPImageFile", file))
-    del file
-    image.load()
-    orientation = _orientation(image)
-    profile = image.info.get("icc_profile") if spec.icc == "srgb" else None
-    image = _flat(image, "L" if spec.color == "L" else "RGB", profile)
+    image, orientation, profile = picture
+    del picture
+    image = _flat(image, "L" if spec.color == "L" else "RGB", profile if spec.icc == "srgb" else None)
     turn = _UPRIGHT.get(orientation)
     return image if turn is None else image.transpose(turn)
-
-
-class _Metered(BytesIO):
-    """A file that ends the reading of headers made of a great many tiny parts: 10 MiB of them would take seconds."""
-
-    reads = 0
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        self.reads += 1
-        if self.reads > _MAX_READS:
-            raise ImageUndecodable("The file is made of too many tiny parts. Save it again with another program.")
-        return super().read(size)
 
 
 def _check_size(size: tuple[int, int], length: int, limits: Limits) -> None:
     width, height = size
     if width < 1 or height < 1:
         raise ImageUndecodable("The image has no pixels.")
+    if max(width, height) > _MAX_SIDE:
+        raise ImageTooLarge(
+            f"The image has {width} x {height} pixels; a side may have {_MAX_SIDE:,} at most. Scale it down."
+        )
     pixels = width * height
     if pixels > limits.max_pixels:
         raise ImageTooLarge(
@@ -163,36 +160,6 @@ def _check_size(size: tuple[int, int], length: int, limits: Limits) -> None:
         raise ImageTooLarge(
             f"The image claims {width} x {height} pixels in only {length:,} bytes, as decompression bombs do."
         )
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8. A broken EXIF block does not make a picture unreadable."""
-    try:
-        value = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except (*_BROKEN, struct.error):
-        return 1
-    return value if isinstance(value, int) else 1
-
-
-def _draft(image: ImageFile, spec: InputSpec, *, swapped: bool) -> None:
-    """Let libjpeg decode at 1/2, 1/4 or 1/8 where no side falls below ``jpeg_draft`` times what the resize needs."""
-    upright = (image.height, image.width) if swapped else image.size
-    width, height = spec.resized(*upright)
-    least = (height, width) if swapped else (width, height)
-    image.draft(None, (max(1, round(least[0] * spec.jpeg_draft)), max(1, round(least[1] * spec.jpeg_draft))))
-
-
-def _first_frame_of_webp(file: WebPImageFile) -> Image.Image:
-    """Decode the first frame and let the decoder go.
-
-    libwebp's animation decoder, which Pillow uses for all WebP files, keeps two canvases. Pillow's own ``load`` holds
-    them while it copies the frame twice: at 25 million pixels this way needs 100 MB less.
-    """
-    pixels, _ = file._decoder.get_next()  # noqa: SLF001  (Pillow is pinned, and tests hold this to its own load)
-    del file._decoder  # noqa: SLF001
-    image = Image.frombuffer(file.rawmode, file.size, pixels, "raw", file.rawmode, 0, 1)
-    image.info.update(file.info)
-    return image
 
 
 def _flat(image: Image.Image, mode: str, profile: bytes | None) -> Image.Image:

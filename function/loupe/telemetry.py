@@ -151,6 +151,8 @@ class Telemetry:
         if observation.items:
             fields["items"] = len(observation.items)
             fields["item_codes"] = dict(Counter(problem.code for problem in problems))
+            if causes := Counter(problem.cause for problem in problems if problem.cause):
+                fields["item_causes"] = dict(causes.most_common(_MOST_NAMES))
             labels = Counter(prediction.label for prediction in observation.predictions)
             fields["item_labels"] = dict(labels.most_common(_MOST_NAMES))
         if observation.left_running:
@@ -158,6 +160,8 @@ class Telemetry:
         if observation.problem is not None:
             fields["code"] = observation.problem.code
             fields["status"] = observation.problem.status
+            if observation.problem.cause:
+                fields["cause"] = observation.problem.cause
             fields["raised_at"] = _raised_at(observation.problem)
         # Our own faults go to the log with their trace; being too late or S3 being slow is no fault of the code.
         fault = next((problem for problem in problems if problem.status == 500), None)

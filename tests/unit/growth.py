@@ -29,6 +29,7 @@ AREAS = (
     "media type",
     "headers",
     "scans",
+    "decoding",
     "JSON",
     "multipart",
     "base64",

@@ -1,19 +1,126 @@
-"""Readers of image files: what their first bytes say, before anything is decoded."""
+"""Readers of image files: what their first bytes say, and decoding them."""
 
 from __future__ import annotations
 
-from growth import Reader, repeated
-from loupe.formats import declared_size, has_more_scans, media_type_of, only_scan
+import re
+import struct
+import zlib
 
+import pictures
+from growth import Make, Reader, repeated
+from loupe.card import InputSpec
+from loupe.errors import Problem
+from loupe.exif import of_text, read_orientation
+from loupe.formats import declared_size, media_type_of, up_to_scans
+from loupe.image import Limits, decode
+from PIL import Image
+
+SPEC = InputSpec("input", 20, 20)
 JPEG = b"\xff\xd8\xff\xe0\x00\x04JF"
 JPEG_FAMILIES = {
     "fill bytes": repeated(b"\xff", JPEG),
+    "fill bytes before a zero": repeated(b"\xff", JPEG, b"\x00"),
     "empty segments": repeated(b"\xff\xe1\x00\x02", JPEG),
     "segments without content": repeated(b"\xff\xe1\x00\x00", JPEG),
     "bare markers": repeated(b"\xff\x01", JPEG),
     "scans": repeated(b"\xff\xda\x00\x02", JPEG),
     "zeros": repeated(b"\x00", JPEG),
 }
+
+
+def _inside(data: bytes, place: int, part: bytes, after: bytes = b"") -> Make:
+    return repeated(part, data[:place], after + data[place:])
+
+
+def _jpeg_bodies() -> dict[str, Make]:
+    """Everything that may be repeated in a header, in a scan, and instead of scans, before a good picture goes on."""
+    plain, progressive = pictures.jpeg(), pictures.jpeg(progressive=True)
+    restarts = pictures.jpeg(restart_marker_blocks=1)
+    places = [match.start() for match in re.finditer(b"\xff\xda", progressive)]
+    scan = progressive[places[-1] : -2]
+    entropy = plain.index(b"\xff\xda") + 14
+    restart = restarts.index(b"\xff\xda") + 14
+    tables = b"\xff\xdb\0\x43\0" + bytes(range(1, 65))
+    return {
+        "fill bytes in the header": _inside(plain, 2, b"\xff"),
+        "zeros behind markers": _inside(plain, 2, b"\xff\0"),
+        "comments": _inside(plain, 2, b"\xff\xfe\0\2"),
+        "tables": _inside(plain, 2, tables),
+        "EXIF segments": _inside(plain, 2, b"\xff\xe1\0\x0cExif\0\0II*\0"),
+        "EXIF segments of 400 bytes": _inside(plain, 2, b"\xff\xe1\1\x92Exif\0\0II*\0" + bytes(390)),
+        "profile segments": _inside(plain, 2, b"\xff\xe2\0\x12ICC_PROFILE\0\1\1ab"),
+        "fill bytes in a scan": _inside(progressive, places[0] + 14, b"\xff", b"\0"),
+        "fill bytes before a scan": _inside(progressive, places[3], b"\xff"),
+        "restarts": _inside(restarts, restart, b"\xff\xd0"),
+        "reserved markers": _inside(restarts, restart, b"\xff\x02\xff\xff"),
+        "stuffed zeros": _inside(plain, entropy, b"\xff\0"),
+        "scans": _inside(progressive, len(progressive) - 2, scan),
+        "empty scans": _inside(progressive, places[1], progressive[places[0] : places[0] + 14]),
+        "pictures": repeated(plain, plain),
+    }
+
+
+def _png_bodies() -> dict[str, Make]:
+    data, chunk = pictures.png(), pictures.chunk
+    flat = zlib.compress(bytes(1 << 20), 9)
+    entries = b"".join(struct.pack(">HHII", number, 7, 4096, 8) for number in range(300))
+    return {
+        "empty chunks": _inside(data, 33, chunk(b"abCd", b"")),
+        "empty texts": _inside(data, 33, chunk(b"tEXt", b"a\0")),
+        "packed texts": _inside(data, 33, chunk(b"zTXt", b"k\0\0" + flat)),
+        "packed profiles": _inside(data, 33, chunk(b"iCCP", b"p\0\0" + flat)),
+        "empty pixel chunks": _inside(data, data.index(b"IDAT") - 4, chunk(b"IDAT", b"")),
+        "chunks behind the pixels": _inside(data, len(data) - 12, chunk(b"abCd", b"")),
+        "palettes": _inside(data, 33, chunk(b"PLTE", bytes(3))),
+        "headers": _inside(data, 8, data[8:33]),
+        "EXIF entries": _inside(data, 33, chunk(b"eXIf", b"MM\0*\0\0\0\x08" + struct.pack(">H", 300) + entries)),
+        "frame controls": _inside(data, 33, chunk(b"fcTL", bytes(26))),
+    }
+
+
+def _gif_bodies() -> dict[str, Make]:
+    data = pictures.gif(pictures.solid())
+    picture = data.index(b",\0\0\0\0")
+    return {
+        "comments": _inside(data, picture, b"!\xfe\1a\0"),
+        "one comment's blocks": repeated(b"\1a", data[:picture] + b"!\xfe", b"\0" + data[picture:]),
+        "applications": _inside(data, picture, b"!\xff\1a\0"),
+        "controls": _inside(data, picture, b"!\xf9\4\x0d\0\0\0\0"),
+        "zeros": _inside(data, picture, b"\0"),
+        "frames": _inside(data, len(data) - 1, data[picture:-1]),
+        "empty code blocks": _inside(data, picture + 11, b"\1\0"),
+    }
+
+
+def _webp_bodies() -> dict[str, Make]:
+    still = pictures.webp(pictures.solid(), exif=pictures.exif(1))
+    moving = pictures.webp(pictures.solid(), save_all=True, append_images=[pictures.solid(pictures.BLUE)])
+    frame = moving.index(b"ANMF")
+    length = 8 + int.from_bytes(moving[frame + 4 : frame + 8], "little")
+
+    def sized(make: Make) -> Make:
+        def resized(size: int) -> bytes:
+            data = make(size)
+            assert isinstance(data, bytes)
+            return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+
+        return resized
+
+    return {
+        "empty chunks": sized(_inside(still, 30, b"abcd\0\0\0\0")),
+        "empty chunks at the end": sized(_inside(still, len(still), b"abcd\0\0\0\0")),
+        "frames": sized(_inside(moving, len(moving), moving[frame : frame + length])),
+        "EXIF chunks": sized(_inside(still, len(still), b"EXIF\2\0\0\0II")),
+    }
+
+
+BODIES = {"jpeg": _jpeg_bodies(), "png": _png_bodies(), "gif": _gif_bodies(), "webp": _webp_bodies()}
+EXIF = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"
+
+
+def read(data: bytes) -> Image.Image:
+    return decode(data, Limits(), SPEC)
+
 
 READERS = (
     Reader(
@@ -25,16 +132,33 @@ READERS = (
     ),
     Reader(
         "headers",
-        ("loupe.formats:declared_size", "loupe.formats:only_scan"),
-        lambda data: (declared_size(data, "image/jpeg"), only_scan(data)),
+        ("loupe.formats:declared_size",),
+        lambda data: declared_size(data, "image/jpeg"),
         JPEG_FAMILIES,
         0.5,
     ),
+    Reader("scans", ("loupe.formats:up_to_scans",), lambda data: up_to_scans(data, 100), JPEG_FAMILIES, 0.5),
     Reader(
-        "scans",
-        ("loupe.formats:has_more_scans",),
-        lambda data: has_more_scans(data, 100),
-        JPEG_FAMILIES,
+        "headers",
+        ("loupe.exif:read_orientation", "loupe.exif:of_text", "loupe.decoders:orientation"),
+        lambda data: (read_orientation(data, data), of_text(data.decode("latin-1"))),
+        {
+            "EXIF entries": repeated(b"\0\1\0\3\0\0\0\1\0\6\0\0", EXIF),
+            "XMP names": repeated(b"tiff:Orientation", b"<"),
+            "lines": repeated(b"\n00"),
+        },
         0.5,
+    ),
+    *(
+        Reader(
+            "decoding",
+            ("loupe.image:decode", f"loupe.decoders.{kind}:decode"),
+            read,
+            families,
+            # Headers that Pillow reads byte by byte: 100,000 reads, whatever the size.
+            3.0,
+            (Problem,),
+        )
+        for kind, families in BODIES.items()
     ),
 )

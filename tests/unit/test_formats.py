@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pictures
 import pytest
-from loupe.formats import DECODERS, declared_size, has_more_scans, media_type_of, only_scan
+from hypothesis import given
+from hypothesis import strategies as st
+from loupe.formats import DECODERS, declared_size, media_type_of, up_to_scans
 
 FUNCTION = Path(__file__).resolve().parents[2] / "function"
 KINDS = ["jpeg", "png", "webp", "gif"]
@@ -54,35 +56,30 @@ def test_a_header_that_never_comes_is_not_looked_for_for_ever() -> None:
     assert declared_size(b"\xff\xd8" + b"\xff\xfe\0\0" * 100, "image/jpeg") is None
 
 
-def test_scans_are_counted_up_to_the_end_of_the_picture() -> None:
+def test_a_jpeg_is_cut_before_the_first_scan_that_is_too_many() -> None:
     progressive = pictures.jpeg(progressive=True)
     scans = progressive.count(b"\xff\xda")
     assert scans > 5
-    assert not has_more_scans(progressive, scans)
-    assert has_more_scans(progressive, scans - 1)
-    thumbnail = pictures.jpeg(exif=pictures.exif(1) + b"\xff\xda" * 9, comment=b"\xff\xda" * 9)
-    assert not has_more_scans(thumbnail + b"\xff\xda" * 9, 1)
-    assert has_more_scans(thumbnail, 0)
-    assert has_more_scans(b"\xff\xd8" + b"\xff\xfe\0\4\xff\xda" * 100_000, 100)
+    assert up_to_scans(progressive, scans) is progressive
+    assert up_to_scans(progressive, scans - 1) == progressive[: progressive.rindex(b"\xff\xda")]
 
 
-def test_a_sequential_frame_may_be_scanned_a_component_at_a_time() -> None:
-    """Only a first scan of all components says that there is no other."""
-    data = bytearray(pictures.jpeg())
-    first = data.index(b"\xff\xda")
-    more = b"\xff\xda\0\x08\1\1\0\0\x3f\0" * 9
-    assert data[first + 4] == 3
-    assert only_scan(bytes(data[:-2]) + more) == first + 2
-    data[first + 4] = 1
-    assert only_scan(bytes(data[:-2]) + more) is None
-    assert has_more_scans(bytes(data[:-2]) + more, 5)
+@pytest.mark.parametrize(
+    "place", [b"\xff\xfe\0\4\xff\xda", b"\xff\xff\xff\xda", b"\xff\x02\xff\xff\xff\xda", b"\0\xff\xda"]
+)
+def test_scans_count_wherever_they_stand(place: bytes) -> None:
+    """In a comment, behind fill bytes, in a segment that does not exist, behind the end: no walk decides."""
+    data = pictures.jpeg() + place * 9
+    assert up_to_scans(data, 1).count(b"\xff\xda") == 1
+    assert up_to_scans(data, 10) is data
 
 
-def test_a_frame_of_another_coding_may_be_scanned_often() -> None:
-    data = pictures.jpeg()
-    arithmetic = data.replace(b"\xff\xc0", b"\xff\xc9", 1)
-    assert only_scan(arithmetic) is None
-    assert has_more_scans(arithmetic[:-2] + b"\xff\xda\0\x08\1\1\0\0\x3f\0" * 9, 5)
+@given(st.lists(st.sampled_from([b"\xff", b"\xda", b"\xff\xda", b"\0", b"x"])), st.integers(0, 5))
+def test_no_cut_leaves_more_scans_than_allowed(parts: list[bytes], limit: int) -> None:
+    data = b"".join(parts)
+    cut = up_to_scans(data, limit)
+    assert data.startswith(cut)
+    assert cut.count(b"\xff\xda") == min(limit, data.count(b"\xff\xda"))
 
 
 LOADED = """
@@ -109,14 +106,3 @@ def test_only_the_decoder_that_is_needed_is_loaded(kind: str) -> None:
     # Without EXIF data there is no need for the TIFF reader either.
     assert loaded == {PLUGINS[kind]}
     assert "PIL.ImageCms" not in after
-
-
-def test_the_only_scan_of_a_jpeg_is_where_its_header_ends() -> None:
-    data = pictures.jpeg(comment=b"\xff\xda" * 9)
-    place = only_scan(data)
-    assert place is not None
-    assert data[place - 2 : place] == b"\xff\xda"
-    assert data.rindex(b"\xff\xda") == place - 2
-    assert only_scan(pictures.jpeg(progressive=True)) is None
-    assert only_scan(data[: place - 2]) is None
-    assert only_scan(b"\xff\xd8\xff\xd9") is None

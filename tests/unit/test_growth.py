@@ -32,7 +32,6 @@ EXEMPT = {
     "loupe.classifier:Classifier.classify": "passes the bytes on to loupe.image:decode",
     "loupe.classifier:Classifier.prepare": "passes the bytes on to loupe.image:decode",
     "loupe.batch:pixels_of": "calls media_type_of and declared_size",
-    "loupe.image:decode": "its own checks are registered; decoders are bounded by tests of memory and by fuzzing",
     "loupe.icc:to_srgb": "LittleCMS reads the profile; bounded by Pillow's limits and by fuzzing",
 }
 
@@ -64,7 +63,8 @@ def _functions_that_take_bytes() -> set[str]:
     """Every public function or method in function/ and authorizer/ with a parameter of type bytes."""
     names: set[str] = set()
     for folder, package in ((PROJECT / "function" / "loupe", "loupe."), (PROJECT / "authorizer", "")):
-        for path in folder.glob("*.py"):
+        for path in folder.rglob("*.py"):
+            module = ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__")
             tree = ast.parse(path.read_text("utf-8"))
             classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
             for prefix, body in [("", tree.body), *((f"{node.name}.", node.body) for node in classes)]:
@@ -77,7 +77,7 @@ def _functions_that_take_bytes() -> set[str]:
                     if any(
                         isinstance(item.annotation, ast.Name) and item.annotation.id == "bytes" for item in arguments
                     ):
-                        names.add(f"{package}{path.stem}:{prefix}{node.name}")
+                        names.add(f"{package}{module}:{prefix}{node.name}")
     return names
 
 
@@ -124,8 +124,7 @@ def _compiled() -> dict[str, re.Pattern[Any]]:
     modules = [
         importlib.import_module(name)
         for _, name, _ in pkgutil.walk_packages(loupe.__path__, "loupe.")
-        # Its marker search is bounded where it is called.
-        if not name.endswith("__main__") and name != "loupe.formats"
+        if not name.endswith("__main__")
     ]
     modules.append(importlib.import_module("growth_identity").AUTHORIZE)
     return {
