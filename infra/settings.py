@@ -216,6 +216,8 @@ class AlarmSettings(Section):
     throttles: Annotated[int, Field(ge=1)] = 5
     duration_share_of_timeout: Annotated[float, Field(gt=0, le=1)] = 0.8
     concurrency_share_of_reserve: Annotated[float, Field(gt=0, le=1)] = 0.9
+    # Requests and batch items that the function itself answers with a 5xx, over all routes and direct invocations.
+    server_fault_rate: Annotated[float, Field(gt=0, le=1)] = 0.02
     api_error_rate: Annotated[float, Field(gt=0, le=1)] = 0.02
     api_latency_p99_ms: Annotated[int, Field(ge=1)] = 5_000
     undecodable_rate: Annotated[float, Field(gt=0, le=1)] = 0.25

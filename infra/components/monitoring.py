@@ -50,7 +50,8 @@ class Monitoring(Construct):
             if provisioned is not None:
                 self._add_spillover_alarm(provisioned)
             self._add_api_alarms()
-            self._add_picture_alarm()
+            self._add_fault_alarm()
+            self._add_image_alarm()
         self._add_dashboard(provisioned)
 
     def _topic_key(self, removal_policy: cdk.RemovalPolicy) -> kms.Key:
@@ -126,7 +127,8 @@ class Monitoring(Construct):
             "ApiErrorRate",
             self._rate(stage.metric_server_error(period=period, statistic="Sum"), stage.metric_count(period=period)),
             settings.api_error_rate,
-            "Callers get 5xx. If the function has no errors, the gateway or its permission is at fault.",
+            "Callers get 5xx. If neither FunctionErrorRate nor ServerFaultRate is in alarm, the gateway, its permission "
+            "or an exhausted concurrency is the cause.",
         )
         self._alarm(
             "ApiLatencyP99",
@@ -135,13 +137,43 @@ class Monitoring(Construct):
             "The slowest answers are too slow. Cold starts and pictures by URL show in the function's log lines.",
         )
 
-    def _add_picture_alarm(self) -> None:
-        undecodable = self._own.metric(metrics.PROBLEMS, Code="image_undecodable")
+    def _add_fault_alarm(self) -> None:
+        """Faults that the function answered itself, over all codes, routes, batch items and direct invocations.
+
+        The API's 5XXError sees neither items nor direct invocations, and Lambda's Errors only what was not answered.
+        Requests are counted of the classify routes alone, so that faults of another route may outnumber them.
+        """
+        self._alarm(
+            "ServerFaultRate",
+            cloudwatch.MathExpression(
+                expression="IF(faults > 0, faults / MAX([faults, FILL(requests, 0)]), 0)",
+                using_metrics={
+                    "faults": self._own.metric(metrics.SERVER_FAULTS),
+                    "requests": self._own.metric(metrics.REQUESTS),
+                },
+                period=self._period,
+            ),
+            self._settings.server_fault_rate,
+            "The function answers with its own faults (5xx), in items of batches and direct invocations too. Look for "
+            "level ERROR, code and item_codes in its log; roll the alias back.",
+        )
+
+    def _add_image_alarm(self) -> None:
+        # A body that was decoded as text on its way is no longer an image by its first bytes.
         self._alarm(
             "UndecodableImageRate",
-            self._rate(undecodable, self._own.metric(metrics.REQUESTS)),
+            cloudwatch.MathExpression(
+                expression="IF(requests > 0, (FILL(undecodable, 0) + FILL(unsupported, 0)) / requests, 0)",
+                using_metrics={
+                    "undecodable": self._own.metric(metrics.PROBLEMS, Code="image_undecodable"),
+                    "unsupported": self._own.metric(metrics.PROBLEMS, Code="unsupported_media_type"),
+                    "requests": self._own.metric(metrics.REQUESTS),
+                },
+                period=self._period,
+            ),
             self._settings.undecodable_rate,
-            "Many pictures cannot be decoded: a client sends broken files, or the API lost a binary media type.",
+            "Many bodies are no image (unsupported_media_type) or a damaged one (image_undecodable): a client sends "
+            "other files or text, or the API no longer passes bodies on as binary.",
         )
 
     def _concurrency(self) -> cloudwatch.Metric:

@@ -15,10 +15,12 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from loupe.errors import all_problems
 from PIL import Image
 from synthesis import Synthesized
 
 from infra.components import metrics
+from localcloud.alarms import MetricStat, evaluate
 
 # Lambda developer guide, 'Types of metrics for Lambda functions' and 'Viewing metrics': by function, and by alias.
 _LAMBDA = ("Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions")
@@ -80,6 +82,69 @@ def test_every_alarm_watches_a_published_metric(synthesized: Synthesized, emitte
             else:
                 assert names in PUBLISHED[(metric["Namespace"], metric["MetricName"])], metric
     assert watched >= 9
+
+
+def test_every_code_that_an_alarm_watches_is_one_that_the_function_gives(prod: Synthesized) -> None:
+    codes = {
+        _dimensions(metric)["Code"]
+        for alarm in prod.resources("AWS::CloudWatch::Alarm").values()
+        for metric in _metrics_of(alarm["Properties"])
+        if "Code" in _dimensions(metric)
+    }
+    assert codes == {"image_undecodable", "unsupported_media_type"}
+    assert codes <= {problem.code for problem in all_problems()}
+    # And each is what the alarm's description names.
+    (alarm,) = [
+        resource["Properties"]
+        for resource in prod.resources("AWS::CloudWatch::Alarm").values()
+        if resource["Properties"]["AlarmName"] == "loupe-prod-UndecodableImageRate"
+    ]
+    assert all(code in alarm["AlarmDescription"] for code in codes)
+
+
+@pytest.mark.parametrize(
+    ("faults", "requests", "state"),
+    [
+        (0, 100, "OK"),
+        (1, 100, "OK"),
+        (2, 100, "ALARM"),
+        (1, None, "ALARM"),  # of a route that counts no requests
+        (5, 1, "ALARM"),
+        (None, 100, "OK"),
+        (None, None, "OK"),
+        (0, 0, "OK"),
+    ],
+)
+def test_the_alarm_on_server_faults_rings_at_its_share_of_all_requests(
+    prod: Synthesized, faults: float | None, requests: float | None, state: str
+) -> None:
+    assert _state(prod, "ServerFaultRate", {"ServerFaults": faults, "Requests": requests}) == state
+
+
+@pytest.mark.parametrize(
+    ("undecodable", "unsupported", "state"),
+    [(None, None, "OK"), (24, None, "OK"), (25, None, "ALARM"), (None, 25, "ALARM"), (13, 12, "ALARM"), (12, 12, "OK")],
+)
+def test_the_alarm_on_images_rings_for_damaged_images_and_for_bodies_that_are_none(
+    prod: Synthesized, undecodable: float | None, unsupported: float | None, state: str
+) -> None:
+    values = {"image_undecodable": undecodable, "unsupported_media_type": unsupported, "Requests": 100.0}
+    assert _state(prod, "UndecodableImageRate", values) == state
+
+
+def _state(environment: Synthesized, name: str, values: dict[str, float | None]) -> str:
+    """The state of a synthesized alarm whose metrics have these values in every period, by name or code."""
+    (alarm,) = [
+        resource["Properties"]
+        for resource in environment.resources("AWS::CloudWatch::Alarm").values()
+        if resource["Properties"]["AlarmName"] == f"loupe-{environment.name}-{name}"
+    ]
+
+    def read(metric: MetricStat, periods: int) -> list[float | None]:
+        code = dict(metric.dimensions).get("Code", metric.name)
+        return [values[code]] * periods
+
+    return evaluate({**alarm, "StateValue": "OK"}, read)[0]
 
 
 def test_dimension_values_are_those_of_the_deployed_resources(synthesized: Synthesized) -> None:

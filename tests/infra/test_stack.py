@@ -13,7 +13,7 @@ from infra.contract import read_contract
 
 ALARMS = {
     "FunctionErrorRate", "FunctionThrottles", "FunctionDurationP99", "ApiErrorRate", "ApiLatencyP99",
-    "UndecodableImageRate",
+    "ServerFaultRate", "UndecodableImageRate",
 }  # fmt: skip
 
 
