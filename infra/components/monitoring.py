@@ -127,8 +127,8 @@ class Monitoring(Construct):
             "ApiErrorRate",
             self._rate(stage.metric_server_error(period=period, statistic="Sum"), stage.metric_count(period=period)),
             settings.api_error_rate,
-            "Callers get 5xx. If neither FunctionErrorRate nor ServerFaultRate is in alarm, the gateway, its permission "
-            "or an exhausted concurrency is the cause.",
+            "Callers get 5xx. If neither FunctionErrorRate nor ServerFaultRate is in alarm, the gateway, its "
+            "permission or an exhausted concurrency is the cause.",
         )
         self._alarm(
             "ApiLatencyP99",
