@@ -20,7 +20,7 @@ export AWS_CDK_DISABLE_VERSION_CHECK := 1
 CDK := node_modules/.bin/cdk -c env=$(ENV)
 
 .PHONY: help setup demo test up down smoke acceptance synth diff diff-comment doctor deploy destroy check lint \
-	format lock openapi bench clean
+	format lock lock-base openapi bench clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ lock: setup ## Write the requirements.txt files, with hashes, from the requireme
 		-c requirements.txt function/requirements.in -o function/requirements.txt
 	@uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header \
 		-c requirements.txt authorizer/requirements.in -o authorizer/requirements.txt
+
+lock-base: setup ## Write the digest of the AWS base image to function/base-image.lock (needs the registry)
+	@$(PY) -m infra.base_image
 
 openapi: setup ## Write docs/openapi.json and the tables of docs/api.md from their source
 	@$(PY) -m loupe.contract docs/openapi.json docs/api.md

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
+from infra import base_image
 from infra.cards import read_card
 from infra.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 from infra.settings_protection import RulePack
@@ -25,6 +26,7 @@ def build(app: cdk.App) -> Settings:
     name = app.node.try_get_context("env") or "dev"
     patch, copy = app.node.try_get_context("settings"), app.node.try_get_context("name")
     settings = load_settings(context, name, patch, environment=copy)
+    base_image.require(settings)
     # An image that a pipeline pushed holds its own model files, and so may a base image.
     verify_files = settings.image.source == "asset" and settings.image.base is None
     card = read_card(PROJECT_ROOT / "models", settings.model.name, verify_files=verify_files)

@@ -73,6 +73,8 @@ class ImageSettings(Section):
     tag: Annotated[str, text(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "a tag of an image")] | None = None
     # An image that holds the model's files in its working directory, in place of the AWS base.
     base: str | None = None
+    # Builds fail without the base image's digest: function/base-image.lock, which `make lock-base` writes.
+    require_locked_base: bool = False
 
     @property
     def reference(self) -> str:

@@ -17,10 +17,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table
 
-from localcloud import cloud, demo, models
+from localcloud import cloud, demo, doors, models
 from localcloud.aws import Account
 from localcloud.cloud import Steps
 from localcloud.errors import CloudError
+from localcloud.pictures import media_type
 from localcloud.settings import effective, overrides
 from localcloud.state import PROJECT, State
 
@@ -77,8 +78,7 @@ def up(
             print(json.dumps(endpoint, indent=2))
             return
         out.print(f"\nurl      {endpoint['url']}\napi_key  {endpoint['api_key']}\n")
-        known = models.golden(effective(changes).model.name)
-        out.print(_curl(endpoint, known[0].path if known else Path("photo.jpg")), markup=False)
+        out.print(_curl(endpoint, _example(effective(changes).model.name)), markup=False)
 
 
 @app.command()
@@ -176,13 +176,23 @@ def _table(rows: list[demo.Row]) -> None:
     out.print(table)
 
 
-def _curl(endpoint: dict[str, Any], picture: Path) -> str:
-    """A command that works when it is pasted into a shell in the present folder."""
-    path = picture.relative_to(Path.cwd()) if picture.is_relative_to(Path.cwd()) else picture
+def _example(model: str) -> Path | None:
+    """A golden picture of the model; None if it has none, or none that can be read: the endpoint is up all the same."""
+    try:
+        return next((case.path for case in models.golden(model)), None)
+    except CloudError:
+        return None
+
+
+def _curl(endpoint: dict[str, Any], picture: Path | None) -> str:
+    """A command to paste into a shell in the present folder; without a golden picture, with one of the person's own."""
+    path = picture or Path("photo.jpg")
+    kind = "image/jpeg" if picture is None else media_type(picture)
+    path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     key = f" -H {shlex.quote('x-api-key: ' + endpoint['api_key'])}" if endpoint["api_key"] else ""
     return (
-        f"curl -s {shlex.quote(endpoint['url'] + '/v1/classify')}{key} "
-        f"-H {shlex.quote('Content-Type: ' + demo.media_type(picture))} --data-binary {shlex.quote('@' + str(path))}"
+        f"curl -s {shlex.quote(endpoint['url'].rstrip('/') + '/v1/classify')}{key} "
+        f"-H {shlex.quote('Content-Type: ' + kind)} --data-binary {shlex.quote('@' + str(path))}"
     )
 
 
@@ -199,6 +209,7 @@ def _told() -> Iterator[None]:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
+    doors.close()
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield

@@ -7,9 +7,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
+
+from localcloud import doors
 
 SECRET = "local"  # noqa: S105 - any text does
+# Every setting that botocore would look for in variables and in files, with neither: (key of the file, variables,
+# default, conversion).
+_BLIND = {
+    name: (None, None, default, conversion)
+    for name, (_, _, default, conversion) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()
+} | {"config_file": (None, None, os.devnull, None), "credentials_file": (None, None, os.devnull, None)}
+_CONFIG = Config(
+    retries={"max_attempts": 2, "mode": "standard"},
+    connect_timeout=2,
+    read_timeout=60,
+    proxies={},
+    use_fips_endpoint=False,
+    use_dualstack_endpoint=False,
+)
 
 
 @dataclass(frozen=True)
@@ -22,21 +40,21 @@ class Account:
 
     def client(self, service: str) -> Any:
         # The stubs know each service by its literal name; here the name is a value.
-        session: Any = boto3.Session()
+        own: Any = botocore.session.Session(session_vars=_BLIND)
+        session: Any = boto3.Session(botocore_session=own)
         return session.client(
             service,
             endpoint_url=self.endpoint,
             region_name=self.region,
             aws_access_key_id=self.number,
             aws_secret_access_key=SECRET,
-            config=Config(retries={"max_attempts": 2, "mode": "standard"}, connect_timeout=2, read_timeout=60),
+            config=_CONFIG,
         )
 
     def environment(self) -> dict[str, str]:
-        """Variables of this process with every way to another AWS account closed."""
-        variables = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        """Variables of this process with every way to another AWS account, and every proxy, closed."""
         return {
-            **variables,
+            **doors.closed(os.environ),
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ENDPOINT_URL_S3": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.number,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import re
 import time
-import urllib.error
-import urllib.request
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from localcloud import cloud, models
 from localcloud.errors import CloudError
+from localcloud.pictures import Picture, check, media_type
 from localcloud.settings import effective
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from localcloud.state import State
 
 GOLDEN_PICTURES = 2
+TIMEOUT_SECONDS = 60.0
 _TOTAL = re.compile(r"\btotal;dur=([\d.]+)")
 
 
@@ -59,76 +59,68 @@ def run(state: State, image: Path | None, settings: Mapping[str, Any], steps: St
     Raises
     ------
     CloudError
-        If a step fails; nothing is left running.
+        If a step fails; nothing is left running. A picture that cannot be classified is rejected before the first step.
     """
-    pictures: list[tuple[Path, str | None]] = [
-        (case.path, case.label) for case in models.golden(effective(settings).model.name)[:GOLDEN_PICTURES]
-    ]
+    wanted = effective(settings)
+    chosen = [Picture(case.path, case.label) for case in models.golden(wanted.model.name)[:GOLDEN_PICTURES]]
     if image is not None:
-        media_type(image)
-        pictures.append((image, None))
+        chosen.append(check(image, wanted.inputs))
+    if not chosen:
+        raise CloudError(f"The model {wanted.model.name!r} has no golden pictures: name one, with IMAGE= or --image.")
     if cloud.status(state)["up"]:
         raise CloudError(f"A demo is up already: `python -m localcloud down --state {state.root}` ends it.")
     try:
         endpoint = cloud.up(state, 0, settings, steps)
-        with steps(f"{len(pictures)} pictures classified"):
-            rows = [_row(endpoint, path, expected) for path, expected in pictures]
+        with steps(f"{len(chosen)} pictures classified"):
+            rows = [_row(endpoint, picture) for picture in chosen]
     finally:
         with steps("taken down"):
             cloud.down(state)
     return rows
 
 
-def media_type(path: Path) -> str:
-    """The picture's media type by its first bytes.
-
-    Raises
-    ------
-    CloudError
-        If there is no such file, or it is none of the formats that the endpoint takes.
-    """
-    try:
-        with path.open("rb") as file:
-            start = file.read(12)
-    except OSError as error:
-        raise CloudError(f"{path} cannot be read: {error.strerror}.") from error
-    if start.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if start.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
-        return "image/webp"
-    raise CloudError(f"{path} is not a picture: a JPEG, a PNG or a WebP file is needed.")
-
-
-def _row(endpoint: Mapping[str, Any], path: Path, expected: str | None) -> Row:
-    headers = {"Content-Type": media_type(path)}
-    if endpoint["api_key"]:
-        headers["x-api-key"] = endpoint["api_key"]
-    request = urllib.request.Request(f"{endpoint['url']}/v1/classify", path.read_bytes(), headers, method="POST")  # noqa: S310 - as above
-    begun = time.perf_counter()
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - http, written here
-            result = json.load(answer)
-            timing = _TOTAL.search(answer.headers.get("Server-Timing", ""))
-    except urllib.error.HTTPError as error:
-        raise CloudError(f"{path} was not classified: HTTP {error.code}, {_detail(error)}") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise CloudError(f"{path} was not classified: {error}.") from error
+def _row(endpoint: Mapping[str, Any], picture: Picture) -> Row:
+    headers = {"x-api-key": endpoint["api_key"]} if endpoint["api_key"] else {}
+    url = endpoint["url"].rstrip("/")
+    # No proxy is asked: the endpoint is on this machine.
+    with httpx.Client(headers=headers, trust_env=False, timeout=TIMEOUT_SECONDS) as client:
+        begun = time.perf_counter()
+        try:
+            answer = (_classify if picture.direct else _upload_and_classify)(client, url, picture.path)
+        except httpx.HTTPError as error:
+            raise CloudError(f"{picture.path} was not classified: {error}.") from error
+        milliseconds = (time.perf_counter() - begun) * 1000
+    if answer.is_error:
+        raise CloudError(f"{picture.path} was not classified: HTTP {answer.status_code}, {_detail(answer)}")
+    result = answer.json()
+    timing = _TOTAL.search(answer.headers.get("Server-Timing", ""))
     return Row(
-        picture=path.name,
-        expected=expected,
+        picture=picture.path.name,
+        expected=picture.expected,
         label=result["label"],
         probability=result["probability"],
-        milliseconds=(time.perf_counter() - begun) * 1000,
+        milliseconds=milliseconds,
         server_milliseconds=float(timing.group(1)) if timing else None,
     )
 
 
-def _detail(error: urllib.error.HTTPError) -> str:
-    body = error.read(2000)
+def _classify(client: httpx.Client, url: str, path: Path) -> httpx.Response:
+    return client.post(f"{url}/v1/classify", content=path.read_bytes(), headers={"Content-Type": media_type(path)})
+
+
+def _upload_and_classify(client: httpx.Client, url: str, path: Path) -> httpx.Response:
+    place = client.post(f"{url}/v1/uploads")
+    if place.is_error:
+        return place
+    target = place.json()["upload"]
+    with path.open("rb") as file, httpx.Client(trust_env=False, timeout=TIMEOUT_SECONDS) as store:
+        stored = store.post(target["url"], data=target["fields"], files={"file": (path.name, file)})
+    return stored if stored.is_error else client.post(f"{url}/v1/classify", json={"s3": place.json()["s3"]})
+
+
+def _detail(answer: httpx.Response) -> str:
     try:
-        problem = json.loads(body)
+        problem = answer.json()
         return str(problem.get("detail") or problem.get("title") or problem)
     except (ValueError, AttributeError):
-        return body.decode(errors="replace")
+        return answer.text[:2000]

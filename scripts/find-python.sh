@@ -1,11 +1,18 @@
 #!/bin/sh
-# Print an interpreter that can make the virtual environment: 3.13 if there is one, else the newest from 3.11 on.
-# Each candidate is started, because a version manager's shim may stand on the path and yet not run.
+# Print an interpreter that can make the virtual environment: the one it has already, else 3.13 if there is one, else
+# the newest from 3.11 on. Each candidate is started, because a version manager's shim may stand on the path and yet
+# not run.
 usable='import sys, venv, ensurepip; sys.exit(not ((3, 11) <= sys.version_info[:2] < (3, 15)))'
+unset PYTHONPATH PYTHONHOME
 if [ -n "$PYTHON" ]; then
     "$PYTHON" -c "$usable" 2>/dev/null && { command -v "$PYTHON"; exit 0; }
     echo "PYTHON=$PYTHON is not a Python from 3.11 to 3.14 with venv and ensurepip." >&2
     exit 1
+fi
+# A second 'make' keeps the interpreter that the first was told to take: only PYTHON= or 'make clean' changes it.
+if .venv/bin/python -c "$usable" 2>/dev/null; then
+    echo .venv/bin/python
+    exit 0
 fi
 for version in 3.13 3.14 3.12 3.11; do
     for candidate in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python3 \

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
@@ -14,6 +14,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.allocator import ALLOCATOR
+from infra.base_image import build_args
 from infra.components.acknowledge import acknowledge
 from infra.components.upload_bucket import UploadBucket, grant_read
 from infra.settings import PROJECT_ROOT, FunctionSettings, ImageSettings, InputSettings, SettingsError
@@ -83,7 +84,7 @@ class ClassifierFunction(Construct):
             "Function",
             function_name=name,
             description=f"Classifies pictures with {model}",
-            code=self._code(image, model, platform),
+            code=self._code(image, model, platform, build_args(image.base, function.architecture)),
             architecture=architecture,
             memory_size=function.memory_mib,
             timeout=self.timeout,
@@ -117,14 +118,16 @@ class ClassifierFunction(Construct):
         )
         acknowledge_function(self.function, self.role, tracing=function.tracing)
 
-    def _code(self, image: ImageSettings, model: str, platform: ecr_assets.Platform) -> lambda_.DockerImageCode:
+    def _code(
+        self, image: ImageSettings, model: str, platform: ecr_assets.Platform, base: Mapping[str, str]
+    ) -> lambda_.DockerImageCode:
         if image.source == "ecr":
             repository = ecr.Repository.from_repository_name(self, "Repository", image.repository or "")
             return lambda_.DockerImageCode.from_ecr(repository, tag_or_digest=image.reference, cmd=[HANDLER])
         return lambda_.DockerImageCode.from_image_asset(
             str(PROJECT_ROOT),
             file="function/Dockerfile",
-            build_args={"MODEL": model, **({"BASE": image.base} if image.base else {})},
+            build_args={"MODEL": model, **base},
             platform=platform,
             # .dockerignore lets in only function/ and models/; of the models, only this one counts for the hash.
             ignore_mode=cdk.IgnoreMode.DOCKER,

@@ -14,6 +14,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.base_image import build_args
 from infra.components.classifier_function import PLATFORMS, acknowledge_function, retention
 from infra.settings import PROJECT_ROOT, FunctionSettings
 from infra.settings_auth import AuthorizerImage, JwtSettings
@@ -70,7 +71,7 @@ class JwtAuthorizer(Construct):
             "Function",
             function_name=name,
             description=f"Lets callers in who show a token of {settings.issuer}",
-            code=self._code(settings.image, platform),
+            code=self._code(settings.image, platform, build_args(None, function.architecture)),
             architecture=architecture,
             memory_size=MEMORY_MIB,
             timeout=cdk.Duration.seconds(TIMEOUT_SECONDS),
@@ -91,9 +92,12 @@ class JwtAuthorizer(Construct):
         )
         acknowledge_function(self.function, role, tracing=function.tracing)
 
-    def _code(self, image: AuthorizerImage | None, platform: ecr_assets.Platform) -> lambda_.DockerImageCode:
+    def _code(
+        self, image: AuthorizerImage | None, platform: ecr_assets.Platform, base: dict[str, str]
+    ) -> lambda_.DockerImageCode:
         if image is None:
-            return lambda_.DockerImageCode.from_image_asset(str(PROJECT_ROOT / "authorizer"), platform=platform)
+            folder = str(PROJECT_ROOT / "authorizer")
+            return lambda_.DockerImageCode.from_image_asset(folder, build_args=base or None, platform=platform)
         repository = ecr.Repository.from_repository_name(self, "Repository", image.repository)
         return lambda_.DockerImageCode.from_ecr(repository, tag_or_digest=image.reference, cmd=[HANDLER])
 

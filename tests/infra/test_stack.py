@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from synthesis import ROOT, Synthesized, synthesize
 
+from infra import base_image
 from infra.contract import read_contract
 
 ALARMS = {
@@ -55,7 +56,7 @@ def test_the_image_asset_is_this_dockerfile_with_the_chosen_model(prod: Synthesi
     (manifest,) = prod.folder.glob("*.assets.json")
     (image,) = json.loads(manifest.read_text())["dockerImages"].values()
     assert image["source"]["dockerFile"] == "function/Dockerfile"
-    assert image["source"]["dockerBuildArgs"] == {"MODEL": "hair-type"}
+    assert image["source"]["dockerBuildArgs"] == {"MODEL": "hair-type", **base_image.build_args(None, "x86_64")}
     context = prod.folder / image["source"]["directory"]
     files = {str(path.relative_to(context)) for path in context.rglob("*") if path.is_file()}
     assert "function/handler.py" in files
@@ -63,6 +64,19 @@ def test_the_image_asset_is_this_dockerfile_with_the_chosen_model(prod: Synthesi
     strangers = {name for name in files if not name.startswith(("function/", "models/hair-type/"))}
     assert strangers <= {".dockerignore"}
     assert not [name for name in files if "golden" in name or name.endswith((".pyc", ".md"))]
+
+
+def test_every_image_is_built_on_the_locked_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = f"sha256:{'a' * 64}"
+    lock = tmp_path / "base-image.lock"
+    lock.write_text(json.dumps({"image": "registry.example/python:3.13", "digests": {"linux/amd64": digest}}))
+    monkeypatch.setattr(base_image, "LOCK", lock)
+    jwt = {"issuer": "https://issuer.example", "audience": ["a"]}
+    settings = {"image": {"require_locked_base": True}, "auth": {"mode": "jwt", "jwt": jwt}}
+    built = synthesize(tmp_path / "out", "dev", settings)
+    images = json.loads(next(built.folder.glob("*.assets.json")).read_text())["dockerImages"].values()
+    bases = [image["source"]["dockerBuildArgs"]["BASE"] for image in images]
+    assert bases == [f"registry.example/python@{digest}"] * 2
 
 
 def test_a_base_image_may_bring_the_models_files(tmp_path: Path) -> None:

@@ -5,39 +5,94 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from localcloud.__main__ import app
-from localcloud.demo import media_type
 from localcloud.errors import CloudError
 from localcloud.models import golden
+from localcloud.pictures import DIRECT_BYTES, check, media_type
+from localcloud.settings import effective
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from infra.settings import InputSettings
+
 run = CliRunner().invoke
 
 
+@pytest.fixture
+def inputs() -> InputSettings:
+    return effective({}).inputs
+
+
 @pytest.mark.parametrize(
-    ("start", "expected"),
-    [
-        (b"\xff\xd8\xff\xe0", "image/jpeg"),
-        (b"\x89PNG\r\n\x1a\n", "image/png"),
-        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp"),
-    ],
-)
-def test_a_picture_is_known_by_its_first_bytes(tmp_path: Path, start: bytes, expected: str) -> None:
-    (tmp_path / "picture").write_bytes(start)
+    ("kind", "expected"),
+    [("JPEG", "image/jpeg"), ("PNG", "image/png"), ("WEBP", "image/webp"), ("GIF", "image/gif"),
+     ("AVIF", "image/avif"), ("BMP", "image/bmp"), ("TIFF", "image/tiff")],
+)  # fmt: skip
+def test_pictures_of_all_formats_are_taken(tmp_path: Path, inputs: InputSettings, kind: str, expected: str) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "picture", kind)
+    assert check(tmp_path / "picture", inputs).direct
     assert media_type(tmp_path / "picture") == expected
 
 
-def test_what_is_no_picture_is_told_at_once(tmp_path: Path) -> None:
+def test_what_is_no_picture_is_an_error_before_anything_is_deployed(tmp_path: Path, inputs: InputSettings) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     result = run(app, ["demo", "--image", str(tmp_path / "notes.txt"), "--state", str(tmp_path / "state")])
     assert result.exit_code == 1
     assert "not a picture" in result.output
     with pytest.raises(CloudError, match="cannot be read"):
-        media_type(tmp_path / "none.jpg")
+        check(tmp_path / "none.jpg", inputs)
+    with pytest.raises(CloudError, match="not a file"):
+        check(tmp_path, inputs)
+
+
+def sized(path: Path, size: int) -> Path:
+    Image.new("RGB", (8, 8)).save(path, "JPEG")
+    with path.open("r+b") as file:
+        file.truncate(size)
+    return path
+
+
+def test_a_picture_above_a_request_is_uploaded(tmp_path: Path, inputs: InputSettings) -> None:
+    assert check(sized(tmp_path / "a", DIRECT_BYTES), inputs).direct
+    large = sized(tmp_path / "b", DIRECT_BYTES + 1)
+    assert not check(large, inputs).direct
+    off = inputs.model_copy(update={"uploads": inputs.uploads.model_copy(update={"enabled": False})})
+    with pytest.raises(CloudError, match="uploads"):
+        check(large, off)
+
+
+def test_a_picture_above_the_deployments_limit_is_an_error(tmp_path: Path, inputs: InputSettings) -> None:
+    with pytest.raises(CloudError, match="max_image_bytes"):
+        check(sized(tmp_path / "a", inputs.max_image_bytes + 1), inputs)
+
+
+def test_a_model_without_golden_pictures_needs_one_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localcloud.models.golden", lambda _: [])
+    result = run(app, ["demo", "--state", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "--image" in result.output
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["none", "unreadable"])
+def test_up_prints_the_url_whatever_the_golden_pictures_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    def golden(_: str) -> list[object]:
+        if broken:
+            raise CloudError("The golden pictures cannot be read.")
+        return []
+
+    endpoint = {"url": "http://127.0.0.1:1/live", "api_key": "k"}
+    monkeypatch.setattr("localcloud.models.golden", golden)
+    monkeypatch.setattr("localcloud.cloud.up", lambda *_: endpoint)
+    result = run(app, ["up", "--state", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert "http://127.0.0.1:1/live/v1/classify" in result.output
+    assert "@photo.jpg" in result.output
 
 
 def test_a_setting_that_does_not_exist_is_told_at_once(tmp_path: Path) -> None:

@@ -1,0 +1,99 @@
+"""Variables of a person's shell that would lead a local run elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from localcloud import doors
+from localcloud.aws import Account
+from localcloud.state import PROJECT
+
+HOSTILE = {
+    "AWS_PROFILE": "none", "AWS_DEFAULT_PROFILE": "none", "AWS_CONFIG_FILE": "/none", "AWS_CA_BUNDLE": "/none",
+    "AWS_SHARED_CREDENTIALS_FILE": "/none", "AWS_USE_FIPS_ENDPOINT": "true", "AWS_USE_DUALSTACK_ENDPOINT": "true",
+    "AWS_DEFAULTS_MODE": "none", "AWS_MAX_ATTEMPTS": "x", "AWS_RETRY_MODE": "none", "AWS_REGION": "eu-west-1",
+    "AWS_ENDPOINT_URL": "http://192.0.2.1", "AWS_ENDPOINT_URL_S3": "http://192.0.2.1", "AWS_SESSION_TOKEN": "theirs",
+    "AWS_REQUEST_CHECKSUM_CALCULATION": "none", "AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES": "x",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true", "AWS_ROLE_ARN": "arn:aws:iam::1:role/x",
+    "HTTP_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9",
+    "all_proxy": "socks5://127.0.0.1:9", "CDK_DEFAULT_ACCOUNT": "111122223333", "CDK_CONTEXT_JSON": "{",
+    "CDK_OUTDIR": "/none", "CDK_DOCKER": "none", "DOCKER_HOST": "tcp://192.0.2.1", "NODE_OPTIONS": "--none",
+    "PYTHONPATH": "/none", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "error", "VIRTUAL_ENV": "/none",
+    "GATEWAY_PORT": "1", "PERSIST_STATE": "1", "MINISTACK_REGION": "eu-west-1",
+}  # fmt: skip
+SERVICES = ("s3", "sts", "lambda", "apigateway", "cloudformation", "logs", "cloudwatch", "ecr")
+
+
+@pytest.fixture
+def hostile(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in HOSTILE.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("hostile")
+@pytest.mark.parametrize("service", SERVICES)
+def test_clients_are_of_the_local_account_whatever_the_shell_says(service: str) -> None:
+    client = Account("http://127.0.0.1:9", "us-east-1").client(service)
+    assert client.meta.endpoint_url == "http://127.0.0.1:9"
+    assert client.meta.region_name == "us-east-1"
+    assert not client.meta.config.proxies
+
+
+@pytest.mark.usefixtures("hostile")
+def test_programs_get_no_way_to_another_account() -> None:
+    variables = Account("http://127.0.0.1:9", "us-east-1").environment()
+    assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:9"
+    left = {name for name, value in HOSTILE.items() if variables.get(name) == value}
+    assert not left
+
+
+def test_what_a_run_needs_is_kept() -> None:
+    kept = {"PATH": "/bin", "HOME": "/root", "SSL_CERT_FILE": "/ca.pem", "LOUPE_MODEL": "mine", "TMPDIR": "/tmp",
+            "NODE_EXTRA_CA_CERTS": "/ca.pem", "LANG": "C", "PIP_INDEX_URL": "https://pypi.example"}  # fmt: skip
+    assert doors.closed(kept) == kept
+
+
+@pytest.mark.usefixtures("hostile")
+def test_the_command_line_closes_them_in_its_own_process() -> None:
+    doors.close()
+    assert not HOSTILE.keys() & os.environ.keys()
+
+
+class _Health(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.usefixtures("hostile")
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_this_machine_is_reached_without_the_proxy() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Health) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        with doors.opener.open(f"http://127.0.0.1:{server.server_port}/", timeout=5) as answer:
+            assert answer.read() == b"ok"
+        server.shutdown()
+        thread.join()
+
+
+def test_the_command_line_starts_with_all_of_them() -> None:
+    variables = {**os.environ, **HOSTILE}
+    del variables["PYTHONPATH"], variables["PYTHONWARNINGS"]
+    done = subprocess.run(
+        [sys.executable, "-m", "localcloud", "status", "--state", "/nonexistent/loupe"],
+        cwd=PROJECT, env=variables, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert "not up" in done.stdout, done.stderr
