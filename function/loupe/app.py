@@ -56,9 +56,12 @@ class App:
         s3_rules: S3Rules,
         max_batch: int = 32,
         cors_origins: Sequence[str] = (),
+        restart_seconds: float = 0.0,
     ) -> None:
         self._classifier, self._sources, self._telemetry = classifier, sources, telemetry
         self._s3_rules, self._max_batch, self._cors_origins = s3_rules, max_batch, cors_origins
+        # A batch that leaves a decoder at work is followed by a restart, which is part of the invocation's time.
+        self._restart_seconds = restart_seconds
 
     def http(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """Answer an API Gateway or function-URL event with a proxy response; never raises."""
@@ -91,7 +94,7 @@ class App:
         try:
             if batch:
                 asked = batch_from_payload(payload, limits, self._max_batch)
-                return self._classify_batch(asked, self._deadline(context), seen)
+                return self._classify_batch(asked, self._deadline(context.get_remaining_time_in_millis() / 1e3), seen)
             with seen.stages("source"):
                 request = from_payload(payload, limits)
             return self._classify(request, seen)
@@ -111,7 +114,7 @@ class App:
             return response.as_json(self._classify(asked, seen))
         if seen.route == "batch":
             batch = batch_from_http(request, limits, self._max_batch)
-            deadline = min(self._deadline(context), time.monotonic() + _GATEWAY_SECONDS - _MARGIN_SECONDS)
+            deadline = self._deadline(min(context.get_remaining_time_in_millis() / 1e3, _GATEWAY_SECONDS))
             return response.as_json(self._classify_batch(batch, deadline, seen))
         if seen.route == "uploads":
             from loupe.uploads import presign
@@ -151,7 +154,13 @@ class App:
     def _classify_batch(self, request: BatchRequest, deadline: float, seen: Observation) -> dict[str, Any]:
         from loupe.batch import Batch
 
-        seen.items = Batch(self._classifier, self._sources, seen.stages, deadline).run(request.items)
+        batch = Batch(self._classifier, self._sources, seen.stages, deadline, seen.hosts)
+        seen.items = batch.run(request.items)
+        if batch.left_running:
+            from loupe import restart
+
+            seen.left_running = batch.left_running
+            restart.after_response()
         results, size = [], 0
         for index, outcome in enumerate(seen.items):
             if not isinstance(outcome, Problem):
@@ -165,9 +174,9 @@ class App:
             results.append({"index": index, "error": outcome.to_dict(seen.request_id)})
         return {"results": results, "model": response.model(self._classifier.card), "request_id": seen.request_id}
 
-    def _deadline(self, context: Context) -> float:
-        """When work must end, in monotonic seconds."""
-        return time.monotonic() + context.get_remaining_time_in_millis() / 1e3 - _MARGIN_SECONDS
+    def _deadline(self, seconds: float) -> float:
+        """When a batch's work must end, in monotonic seconds, if the invocation has ``seconds`` more."""
+        return time.monotonic() + seconds - _MARGIN_SECONDS - min(self._restart_seconds, seconds / 4)
 
     def _limits(self) -> dict[str, Any]:
         limits = self._classifier.limits

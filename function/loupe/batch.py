@@ -1,17 +1,20 @@
-"""Several pictures in one request: fetched and decoded in parallel, run through the model together, in time.
+"""Several images in one request: fetched and decoded in parallel, run through the model together, in time.
 
-Every item has its own outcome. Memory is bounded: at most `WORKERS` files are held at once, and the pictures that are
-being decoded have together no more pixels than one picture may have.
+Every item has its own outcome. Memory is bounded: at most `WORKERS` files are held at once, the images that are being
+decoded have together no more pixels than one image may have, and tensors, with the copy that a run of the model takes,
+have together at most `TENSOR_BYTES` (or one tensor and its copy, where that is larger).
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from math import prod
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loupe.errors import DeadlineExceeded, InternalError, Problem
 from loupe.formats import declared_size, media_type_of
@@ -20,6 +23,7 @@ from loupe.stages import Stages
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from loupe.card import InputSpec
     from loupe.classifier import Classifier
     from loupe.prediction import Prediction
     from loupe.request import Source
@@ -29,11 +33,16 @@ if TYPE_CHECKING:
 WORKERS = 8
 # Items that go through the model together: enough to spread the fixed cost of a run, few enough to stop in time.
 MODEL_BATCH = 8
+# Tensors that wait for the model or are prepared for it, and the copy of those that one run takes.
+TENSOR_BYTES = 64 * 1024 * 1024
+_ITEM_BYTES = {"float32": 4, "float16": 2, "uint8": 1}
 _IDLE_SECONDS = 0.02
+# Sources end by the deadline itself; what is still at work this much later is a decoder.
+_GRACE_SECONDS = 0.1
 
 
 class PixelBudget:
-    """How many pixels may be decoded at once. One picture always may, so none waits for ever."""
+    """How many pixels may be decoded at once. One image always may, so none waits for ever."""
 
     def __init__(self, pixels: int) -> None:
         self._limit, self._held, self._changed = pixels, 0, threading.Condition()
@@ -57,43 +66,92 @@ class PixelBudget:
 
 
 class Batch:
-    """One batch on its way. ``outcomes`` are in the items' order; ``deadline`` is in monotonic seconds."""
+    """One batch on its way.
 
-    def __init__(self, classifier: Classifier, sources: Sources, stages: Stages, deadline: float) -> None:
+    Parameters
+    ----------
+    deadline
+        In monotonic seconds.
+    hosts
+        Takes the hosts of URLs that were connected to, for the log.
+
+    Attributes
+    ----------
+    left_running : int
+        After `run`: decoders that were still at work at the deadline. A thread cannot be stopped; see `loupe.restart`.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        sources: Sources,
+        stages: Stages,
+        deadline: float,
+        hosts: list[str] | None = None,
+    ) -> None:
         self._classifier, self._sources, self._stages, self._deadline = classifier, sources, stages, deadline
+        self._hosts = hosts
         self._budget = PixelBudget(classifier.limits.max_pixels)
+        self._held = held_tensors(classifier.card.input)
         self._outcomes: dict[int, Prediction | Problem] = {}
         self._ready: list[tuple[int, Tensor]] = []
         self._seconds_an_item = 0.0
+        self._decoding, self._lock = 0, threading.Lock()
+        self.left_running = 0
 
     def run(self, items: Sequence[Source | Problem]) -> list[Prediction | Problem]:
         """Classify the items. What is not done by the deadline is `DeadlineExceeded`; nothing is raised."""
+        waiting: deque[tuple[int, Source]] = deque()
+        for index, item in enumerate(items):
+            if isinstance(item, Problem):
+                self._outcomes[index] = item
+            else:
+                waiting.append((index, item))
         pool = ThreadPoolExecutor(min(WORKERS, len(items)), "loupe-batch")
+        pending: dict[Future[tuple[Tensor, Stages]], int] = {}
         try:
-            pending: dict[Future[tuple[Tensor, Stages]], int] = {}
-            for index, item in enumerate(items):
-                if isinstance(item, Problem):
-                    self._outcomes[index] = item
-                else:
-                    pending[pool.submit(self._prepare, item)] = index
-            while pending and self._left() > 0:
+            while (waiting or pending) and self._left() > 0:
+                # No more is begun than may be held, so a slow model does not let tensors pile up.
+                while waiting and len(pending) + len(self._ready) < self._held:
+                    index, source = waiting.popleft()
+                    pending[pool.submit(self._prepare, source)] = index
                 done, _ = wait(pending, self._patience(), FIRST_COMPLETED)
-                for future in done:
-                    self._collect(pending.pop(future), future)
-                self._run_model(rest=not pending or not done)
+                idle = not done
+                self._collect_all(done, pending)
+                if not self._run_model(rest=not pending or idle):
+                    break
         finally:
-            # Who is still at work ends by its own time-outs; nobody waits for it.
             pool.shutdown(wait=False, cancel_futures=True)
+        if pending:
+            wait(pending, _GRACE_SECONDS)
+            with self._lock:
+                self.left_running = self._decoding
         return [self._outcomes.get(index) or _too_late() for index in range(len(items))]
 
     def _prepare(self, source: Source) -> tuple[Tensor, Stages]:
         stages = Stages()
-        if self._left() <= 0:
-            raise _too_late()
-        with stages("source"):
-            data = self._sources.read(source)
+        try:
+            with stages("source"):
+                data = self._sources.read(source, seconds=self._time_left(), hosts=self._hosts)
+        except Problem:
+            # A source that had less time than the settings give it is not to blame.
+            self._time_left()
+            raise
         with self._budget.hold(pixels_of(data, self._classifier.limits.max_pixels), self._deadline):
-            return self._classifier.prepare(data, stages), stages
+            self._time_left()
+            with self._lock:
+                self._decoding += 1
+            try:
+                return self._classifier.prepare(data, stages), stages
+            finally:
+                with self._lock:
+                    self._decoding -= 1
+
+    def _collect_all(self, done: set[Future[tuple[Tensor, Stages]]], pending: dict[Future[Any], int]) -> None:
+        # Emptied, and in a function of its own: a future that is referenced keeps its tensor.
+        while done:
+            future = done.pop()
+            self._collect(pending.pop(future), future)
 
     def _collect(self, index: int, future: Future[tuple[Tensor, Stages]]) -> None:
         error = future.exception()
@@ -108,24 +166,40 @@ class Batch:
         else:
             raise error
 
-    def _run_model(self, *, rest: bool) -> None:
-        """Run what is ready: the first item alone, to learn what one costs; then whole batches, and last the rest."""
+    def _run_model(self, *, rest: bool) -> bool:
+        """Run what is ready: the first item alone, to learn what one costs; then whole batches, and last the rest.
+
+        Returns
+        -------
+        bool
+            False if there is no time for another run.
+        """
         self._ready.sort(key=itemgetter(0))
         while self._ready:
-            size = MODEL_BATCH if self._seconds_an_item else 1
+            size = min(MODEL_BATCH, self._held) if self._seconds_an_item else 1
             if len(self._ready) < size and not rest:
-                return
+                break
             left = self._left()
             if self._seconds_an_item:
                 size = min(size, int(left / self._seconds_an_item))
             if left <= 0 or size < 1:
-                return
+                return False
             part, self._ready = self._ready[:size], self._ready[size:]
             begun = time.monotonic()
             with self._stages("model"):
-                rows = self._classifier.run([tensor for _, tensor in part])
+                outcomes = self._classified([tensor for _, tensor in part])
             self._seconds_an_item = max((time.monotonic() - begun) / len(part), 1e-6)
-            self._outcomes.update(zip((index for index, _ in part), rows, strict=True))
+            self._outcomes.update(zip((index for index, _ in part), outcomes, strict=True))
+        return True
+
+    def _classified(self, tensors: list[Tensor]) -> list[Prediction | Problem]:
+        """Run the model; what nobody foresaw fails the one item that brings it about, and no other."""
+        try:
+            return self._classifier.run(tensors)
+        except Exception as error:  # noqa: BLE001 (an entry point: of the item)
+            if len(tensors) == 1:
+                return [InternalError.hiding(error)]
+            return [outcome for tensor in tensors for outcome in self._classified([tensor])]
 
     def _patience(self) -> float:
         """Seconds to wait for more: not long where the model could have something to do meanwhile."""
@@ -133,6 +207,19 @@ class Batch:
 
     def _left(self) -> float:
         return self._deadline - time.monotonic()
+
+    def _time_left(self) -> float:
+        """Return the seconds that are left; `DeadlineExceeded` if none are."""
+        left = self._left()
+        if left <= 0:
+            raise _too_late()
+        return left
+
+
+def held_tensors(spec: InputSpec) -> int:
+    """Return how many tensors of this input may exist at once, so that they and their copy fit `TENSOR_BYTES`."""
+    size = prod(spec.shape) * _ITEM_BYTES[spec.dtype]
+    return max(1, min(2 * MODEL_BATCH, TENSOR_BYTES // (2 * size)))
 
 
 def pixels_of(data: bytes, most: int) -> int:

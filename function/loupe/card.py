@@ -113,12 +113,17 @@ class InputSpec(NamedTuple):
 
 
 class OutputSpec(NamedTuple):
-    """How the output is read. For the binary kinds the one number is about ``labels[1]``."""
+    """How the output is read. For the binary kinds the one number is about ``labels[1]``.
+
+    ``independent`` is false where an image's output depends on the other images of its run, as in graphs that
+    quantize activations dynamically (one scale for the whole batch): such a graph is run one image at a time.
+    """
 
     name: str
     kind: Kind
     labels: tuple[str, ...]
     temperature: float = 1.0
+    independent: bool = True
 
     @property
     def size(self) -> int:
@@ -283,7 +288,7 @@ def _resize(item: Fields) -> Resize:
 
 
 def _output(item: Fields) -> OutputSpec:
-    item.only("name", "kind", "labels", "temperature")
+    item.only("name", "kind", "labels", "temperature", "independent")
     kind = cast("Kind", item.choice("kind", KINDS))
     labels = item.texts("labels", least=2)
     if len(set(labels)) != len(labels):
@@ -295,7 +300,7 @@ def _output(item: Fields) -> OutputSpec:
         raise item.error("temperature", "must be positive")
     if temperature != 1 and kind not in {"logit", "logits"}:
         raise item.error("temperature", "scales logits; this output is already a probability")
-    return OutputSpec(item.text("name"), kind, labels, temperature)
+    return OutputSpec(item.text("name"), kind, labels, temperature, item.boolean("independent", default=True))
 
 
 def _golden(item: Fields, output: OutputSpec) -> GoldenCase:

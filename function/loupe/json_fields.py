@@ -67,6 +67,12 @@ class Fields:
             raise self.error(key, f"is {value!r} but must be one of {', '.join(allowed)}")
         return value
 
+    def boolean(self, key: str, *, default: bool) -> bool:
+        value = self.value.get(key, default)
+        if not isinstance(value, bool):
+            raise self.error(key, f"must be true or false, not {_name(value)}")
+        return value
+
     def number(self, key: str, default: float | None = None, *, fraction: bool = False) -> float:
         """Return a finite number; with ``fraction`` also a text such as ``1/255``."""
         value = self.value.get(key, default)

@@ -21,6 +21,8 @@ _RUNTIME_ERRORS = tuple(
     for kind in vars(ort.capi.onnxruntime_pybind11_state).values()
     if isinstance(kind, type) and issubclass(kind, Exception)
 )
+# An output that has no axis for the batch cannot be reshaped to one row for each image.
+_RUN_ERRORS: tuple[type[Exception], ...] = (*_RUNTIME_ERRORS, ValueError)
 
 
 def session_options(threads: int) -> ort.SessionOptions:
@@ -71,8 +73,34 @@ class Model:
             raise CardError(f"{card.name}: {card.graph} cannot be loaded by ONNX Runtime: {error}") from error
         check_graph(card, session)
         model = cls(card, session)
-        model.run(np.zeros((1, *card.input.shape), card.input.dtype))
+        model.warm()
         return model
+
+    def warm(self) -> None:
+        """Run the model once on a synthetic image, so that the first request does not pay for lazy allocations.
+
+        The numbers are not judged: a graph that standardizes each image, say, may answer NaN for an image that no
+        request sends. Golden images judge them (``modelkit verify``).
+
+        Raises
+        ------
+        loupe.card.CardError
+            If the graph cannot be run, or gives another count of numbers than the card says.
+        """
+        shape, dtype = self.card.input.shape, np.dtype(self.card.input.dtype)
+        # A ramp and not one value: pixels that are all equal have no deviation to divide by.
+        pixels = np.arange(np.prod(shape)) % 256
+        image = (pixels if dtype == np.uint8 else pixels / 255).astype(dtype).reshape(shape)
+        try:
+            (row,) = self._rows(image[None])
+        except _RUN_ERRORS as error:
+            raise CardError(f"{self.card.name}: {self.card.graph} loads, but cannot be run: {error}") from error
+        if len(row) != self.card.output.size:
+            raise CardError(
+                f"{self.card.name}: the card says kind {self.card.output.kind!r} with {len(self.card.output.labels)} "
+                f"labels, which needs {self.card.output.size} number(s) for a picture, but {self.card.graph} gives "
+                f"{len(row)}."
+            )
 
     def run(self, batch: Array) -> Array:
         """Run ``(N, ...)`` inputs and return ``(N, outputs)`` float32, whatever batch size the graph was made for.
@@ -82,25 +110,39 @@ class Model:
         loupe.errors.ModelFailed
             If an output is not finite.
         """
-        if self.static_batch is None or len(batch) == self.static_batch:
-            rows = self._run(batch)
-        else:
-            rows = np.concatenate([self._run_padded(batch[i : i + self.static_batch], self.static_batch)
-                                   for i in range(0, len(batch), self.static_batch)])  # fmt: skip
+        rows = self._rows(batch)
         if not np.isfinite(rows).all():
             raise ModelFailed("The model's output for this picture is not a number.")
         return rows
+
+    def run_together(self, batch: Array) -> Array:
+        """Run ``(N, ...)`` inputs in one run each time the graph allows, whatever the card says of independence.
+
+        For ``modelkit verify``, which compares it with `run` of single images.
+        """
+        return self._in_runs_of(self.static_batch or len(batch), batch)
+
+    def _rows(self, batch: Array) -> Array:
+        return self._in_runs_of((self.static_batch or len(batch)) if self.card.output.independent else 1, batch)
+
+    def _in_runs_of(self, count: int, batch: Array) -> Array:
+        parts = [self._run_padded(batch[i : i + count]) for i in range(0, len(batch), count)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _run(self, batch: Array) -> Array:
         output: Array = self._session.run(self._outputs, {self._input: batch})[0]
         return np.asarray(output, np.float32).reshape(len(batch), -1)
 
-    def _run_padded(self, part: Array, size: int) -> Array:
-        missing = size - len(part)
+    def _run_padded(self, part: Array) -> Array:
+        """Run at most one batch of the graph's size, filled up with copies of its first image.
+
+        Where outputs depend on the whole run, copies change nothing that the image alone would not: the largest and
+        smallest activation stay the same.
+        """
+        missing = 0 if self.static_batch is None else self.static_batch - len(part)
         if not missing:
             return self._run(part)
-        padding = np.zeros((missing, *part.shape[1:]), part.dtype)
-        return self._run(np.concatenate([part, padding]))[: len(part)]
+        return self._run(np.concatenate([part, np.repeat(part[:1], missing, axis=0)]))[: len(part)]
 
 
 def check_graph(card: Card, session: ort.InferenceSession) -> None:

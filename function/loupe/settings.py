@@ -83,6 +83,7 @@ class Settings(NamedTuple):
     log_level: str
     metrics: MetricsRules
     threads: int
+    vcpus: float
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str], default_models_dir: Path) -> Settings:
@@ -131,6 +132,7 @@ class Settings(NamedTuple):
                 by_version=read.choice("LOUPE_METRICS_BY_VERSION", ("true", "false"), "false") == "true",
             ),
             threads=read.integer("LOUPE_THREADS", max(1, round(memory / MIB_PER_VCPU)), 1),
+            vcpus=memory / MIB_PER_VCPU,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from fakes import Broken, make_app, problem_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loupe import app as app_module
-from loupe.batch import MODEL_BATCH, WORKERS, Batch, PixelBudget, pixels_of
+from loupe import restart
+from loupe.batch import MODEL_BATCH, TENSOR_BYTES, WORKERS, Batch, PixelBudget, held_tensors, pixels_of
+from loupe.card import InputSpec
 from loupe.classifier import Classifier
 from loupe.errors import DeadlineExceeded, ModelFailed, UrlUnreachable
 from loupe.prediction import Prediction
@@ -22,7 +25,7 @@ from loupe.settings import UrlRules
 from loupe.source import Sources
 from loupe.stages import Stages
 from pictures import BLUE, RED, exif, gif, jpeg, png, scene, solid, webp
-from tinymodel import write_model
+from tinymodel import graph, write_model
 
 RED_ITEM, BLUE_ITEM = ({"image": base64_of(jpeg(solid(color)))} for color in (RED, BLUE))
 
@@ -237,8 +240,6 @@ def test_pixels_of_anything(tail) -> None:
 
 
 def test_model_with_a_fixed_batch_size(tmp_path) -> None:
-    from tinymodel import graph
-
     classifier = Classifier.load(write_model(tmp_path / "fixed", graph((1, 3, 20, 20))))
     assert send(make_app(classifier), [RED_ITEM, BLUE_ITEM] * 5) == ["red", "blue"] * 5
 
@@ -255,3 +256,122 @@ def test_outcomes_are_predictions(classifier) -> None:
     assert outcomes[1].code == "url_not_allowed"
     assert set(stages.milliseconds) == {"source", "decode", "tensor", "model"}
     assert np.isfinite(outcomes[0].probability)
+
+
+def large_classifier(directory, side=640):
+    return Classifier.load(
+        write_model(directory, graph(("batch", 3, side, side)), input={"width": side, "height": side})
+    )
+
+
+def test_tensors_of_a_batch_are_bounded(tmp_path) -> None:
+    """100 images of 640 x 640 are 469 MiB as tensors; a model that is slower than decoding lets none pile up."""
+    classifier = large_classifier(tmp_path / "large")
+    tensor_bytes = 3 * 640 * 640 * 4
+    sizes, run = [], classifier.model.run
+    classifier.model.run = lambda batch: sizes.append(len(batch)) or run(batch)  # type: ignore[method-assign]
+    app = make_app(classifier, max_batch=100)
+    send(app, [RED_ITEM])
+    tracemalloc.start()
+    try:
+        assert send(app, [RED_ITEM, BLUE_ITEM] * 50, context=Context(remaining_ms=120_000)) == ["red", "blue"] * 50
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 100 * tensor_bytes > 6 * TENSOR_BYTES
+    # Beside the tensors: what is being resized and scaled in each worker.
+    assert peak < TENSOR_BYTES + WORKERS * 2 * tensor_bytes
+    assert max(sizes) == held_tensors(classifier.card.input)
+
+
+@given(st.integers(1, 4096), st.integers(1, 4096), st.sampled_from(["float32", "float16", "uint8"]))
+def test_held_tensors_and_their_copy_fit_the_constant(width, height, dtype) -> None:
+    spec = InputSpec("input", width, height, dtype=dtype)
+    size = int(np.prod(spec.shape)) * np.dtype(dtype).itemsize
+    count = held_tensors(spec)
+    assert 1 <= count <= 2 * MODEL_BATCH
+    assert count == 1 or 2 * count * size <= TENSOR_BYTES
+    assert count == 2 * MODEL_BATCH or 2 * (count + 1) * size > TENSOR_BYTES
+
+
+@pytest.mark.parametrize("error", [RuntimeError("secret"), MemoryError(), ValueError("shape")])
+def test_an_unexpected_error_of_the_model_is_one_items_500(tiny_directory, capsys, error) -> None:
+    classifier = Classifier.load(tiny_directory)
+    run = classifier.model.run
+
+    def breaks_on_blue(batch):
+        if (batch[:, 2].mean(axis=(1, 2)) > 0.9).any():
+            raise error
+        return run(batch)
+
+    classifier.model.run = breaks_on_blue  # type: ignore[method-assign]
+    answers = send(make_app(classifier), [RED_ITEM] * 9 + [BLUE_ITEM] + [RED_ITEM] * 9)
+    assert answers == ["red"] * 9 + ["internal_error"] + ["red"] * 9
+    assert type(error).__name__ in capsys.readouterr().out
+
+
+def test_nothing_is_decoded_after_the_deadline(tiny_directory) -> None:
+    classifier = Classifier.load(tiny_directory)
+    gate, decoded, prepare = threading.Event(), [], classifier.prepare
+    classifier.prepare = lambda *arguments: decoded.append(1) or prepare(*arguments)  # type: ignore[method-assign]
+    app = make_app(classifier, pages={"https://slow": jpeg(solid(RED))}, gate=gate)
+    assert send(app, [{"url": "https://slow"}] * 3, context=Context(remaining_ms=1200)) == ["deadline_exceeded"] * 3
+    gate.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("loupe-batch"):
+            thread.join(20)
+    assert decoded == []
+
+
+def test_sources_get_no_more_time_than_the_batch_has(classifier) -> None:
+    given_seconds = []
+
+    class Watched:
+        def read(self, source, *, seconds, hosts):
+            given_seconds.append(seconds)
+            raise UrlUnreachable("The URL did not give the whole picture within 0.3 s.")
+
+    send(make_app(classifier, sources=Watched()), [{"url": "https://a"}] * 3, context=Context(remaining_ms=1500))
+    assert len(given_seconds) == 3
+    assert all(0 < seconds <= 0.5 for seconds in given_seconds)
+
+
+def test_a_source_that_the_deadline_cut_off_is_not_blamed(classifier) -> None:
+    class CutOff:
+        def read(self, source, *, seconds, hosts):
+            threading.Event().wait(seconds)
+            raise UrlUnreachable("The URL did not give the whole picture within 0.2 s.")
+
+    answers = send(make_app(classifier, sources=CutOff()), [{"url": "https://a"}], context=Context(remaining_ms=1200))
+    assert answers == ["deadline_exceeded"]
+
+
+@pytest.mark.parametrize("where", ["source", "decoder"])
+def test_only_a_decoder_that_is_left_at_work_asks_for_a_restart(tiny_directory, monkeypatch, capsys, where) -> None:
+    classifier, gate, asked = Classifier.load(tiny_directory), threading.Event(), []
+    monkeypatch.setattr(restart, "after_response", lambda: asked.append(1))
+    app = make_app(classifier, pages={"https://a": jpeg(solid(RED))}, gate=gate if where == "source" else None)
+    if where == "decoder":
+        classifier.prepare = lambda *_: gate.wait(20)  # type: ignore[method-assign]
+    try:
+        answers = send(app, [{"url": "https://a"}] * 2, context=Context(remaining_ms=1200))
+    finally:
+        gate.set()
+    assert answers == ["deadline_exceeded"] * 2
+    line = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert (asked, line.get("left_running")) == (([1], 2) if where == "decoder" else ([], None))
+
+
+@pytest.mark.parametrize(("restart_seconds", "remaining_ms", "most"), [(0.3, 2000, 0.7), (60.0, 2000, 0.5)])
+def test_the_deadline_leaves_time_for_a_restart(classifier, restart_seconds, remaining_ms, most) -> None:
+    """But never takes more than a quarter of what the invocation has for it."""
+    given_seconds = []
+
+    class Watched:
+        def read(self, source, *, seconds, hosts):
+            given_seconds.append(seconds)
+            return jpeg(solid(RED))
+
+    app = make_app(classifier, sources=Watched(), restart_seconds=restart_seconds)
+    send(app, [{"url": "https://a"}], context=Context(remaining_ms=remaining_ms))
+    assert most - 0.3 < given_seconds[0] <= most

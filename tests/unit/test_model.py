@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pictures
 import pytest
@@ -18,7 +19,7 @@ from loupe.classifier import Classifier
 from loupe.errors import ModelFailed
 from loupe.model import Model, session_options
 from loupe.stages import Stages
-from onnx import TensorProto
+from onnx import TensorProto, helper
 from tinymodel import SIDE, graph, write_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,16 +134,125 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_an_output_that_is_no_number_is_the_models_failure(tmp_path: Path) -> None:
+    model = load(tmp_path / "m", graph(weight=float("nan")))
     with pytest.raises(ModelFailed, match="not a number"):
-        load(tmp_path / "m", graph(weight=float("nan")))
+        model.run(batch_of(1))
 
 
-def test_loading_runs_the_model_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    run = Model.run
-    monkeypatch.setattr(Model, "run", lambda self, batch: seen.append(batch) or run(self, batch))
-    load(tmp_path / "m")
-    assert [batch.shape for batch in seen] == [(1, 3, SIDE, SIDE)]
+@pytest.mark.parametrize("static", [None, 4])
+def test_loading_runs_the_model_once_on_a_ramp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, static: int | None
+) -> None:
+    batches = []
+    run = Model._run
+    monkeypatch.setattr(Model, "_run", lambda self, batch: batches.append(batch) or run(self, batch))
+    load(tmp_path / "m", graph((static or "batch", 3, SIDE, SIDE)))
+    (batch,) = batches
+    assert batch.shape == (static or 1, 3, SIDE, SIDE)
+    assert batch[0].std() > 0.1
+
+
+def standardizing() -> bytes:
+    """A graph that subtracts each image's mean and divides by its deviation: NaN where all pixels are equal."""
+    return graph_of(
+        [
+            helper.make_node("ReduceMean", ["input"], ["mean"], axes=[1, 2, 3]),
+            helper.make_node("Sub", ["input", "mean"], ["centred"]),
+            helper.make_node("Mul", ["centred", "centred"], ["squares"]),
+            helper.make_node("ReduceMean", ["squares"], ["variance"], axes=[1, 2, 3]),
+            helper.make_node("Sqrt", ["variance"], ["deviation"]),
+            helper.make_node("Div", ["centred", "deviation"], ["standard"]),
+            helper.make_node("GlobalMaxPool", ["standard"], ["pooled"]),
+            helper.make_node("Flatten", ["pooled"], ["flat"]),
+            helper.make_node("ReduceMax", ["flat"], ["output"], axes=[1]),
+        ]
+    )
+
+
+def graph_of(nodes: list[Any], batch: int | str = "batch") -> bytes:
+    model = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "g",
+            [helper.make_tensor_value_info("input", TensorProto.FLOAT, [batch, 3, SIDE, SIDE])],
+            [helper.make_tensor_value_info("output", TensorProto.FLOAT, [batch, 1])],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def test_a_graph_that_standardizes_each_image_is_a_valid_model(tmp_path: Path) -> None:
+    model = load(tmp_path / "m", standardizing())
+    assert np.isfinite(model.run(batch_of(3))).all()
+    with pytest.raises(ModelFailed):
+        model.run(np.zeros((1, 3, SIDE, SIDE), np.float32))
+
+
+def test_a_graph_that_is_not_a_number_on_the_ramp_alone_is_a_valid_model(tmp_path: Path) -> None:
+    """Whatever the warm-up's image is, there is a graph that is undefined there: 0/0 where the first pixel is 0."""
+    nodes = [
+        helper.make_node("ReduceMin", ["input"], ["least"], axes=[1, 2, 3]),
+        helper.make_node("Div", ["least", "least"], ["one"]),
+        helper.make_node("Flatten", ["one"], ["output"]),
+    ]
+    model = load(tmp_path / "m", graph_of(nodes))
+    assert model.run(batch_of(2) + 0.5).ravel().tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(("nodes", "sentence"), [
+    ([helper.make_node("Flatten", ["input"], ["output"])], "needs 1 number.* gives 1200"),
+    ([helper.make_node("ReduceMax", ["input"], ["most"], axes=[0, 1, 2, 3]),
+      helper.make_node("Flatten", ["most"], ["flat"]),
+      helper.make_node("Concat", ["flat", "flat"], ["output"], axis=1)], "needs 1 number.* gives 2"),
+])  # fmt: skip
+def test_a_graph_that_gives_another_count_than_it_declares_is_rejected(
+    tmp_path: Path, nodes: list[Any], sentence: str
+) -> None:
+    data = onnx.load_from_string(graph_of(nodes))
+    data.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "open"
+    with pytest.raises(CardError, match=sentence):
+        load(tmp_path / "m", data.SerializeToString())
+
+
+def depending(batch: int | str) -> bytes:
+    """A graph whose output depends on its whole run: each image's maximum, divided by the largest of the run."""
+    return graph_of(
+        [
+            helper.make_node("GlobalMaxPool", ["input"], ["pooled"]),
+            helper.make_node("Flatten", ["pooled"], ["flat"]),
+            helper.make_node("ReduceMax", ["flat"], ["most"], axes=[1]),
+            helper.make_node("ReduceMax", ["flat"], ["largest"], axes=[0, 1]),
+            helper.make_node("Div", ["most", "largest"], ["output"]),
+        ],
+        batch,
+    )
+
+
+@pytest.mark.parametrize("batch", ["batch", 1, 4])
+def test_a_graph_whose_images_depend_on_each_other_is_run_one_image_at_a_time(tmp_path: Path, batch: int | str) -> None:
+    images = batch_of(6) * np.arange(1, 7, dtype=np.float32).reshape(-1, 1, 1, 1)
+    together = load(tmp_path / "together", depending(batch))
+    model = load(tmp_path / "m", depending(batch), output={"independent": False})
+    assert np.allclose(model.run(images), 1)
+    assert np.allclose([model.run(image[None])[0] for image in images], 1)
+    assert np.allclose(model.run_together(images), together.run(images))
+    if batch != 1:
+        assert not np.allclose(together.run(images), 1)
+
+
+def test_padding_does_not_change_what_an_image_alone_gives(tmp_path: Path) -> None:
+    """Zeros would: here every output is the smallest of the run."""
+    nodes = [
+        helper.make_node("ReduceMin", ["input"], ["least"], axes=[0, 1, 2, 3]),
+        helper.make_node("Sub", ["input", "least"], ["above"]),
+        helper.make_node("ReduceMin", ["above"], ["lowest"], axes=[1, 2, 3]),
+        helper.make_node("Flatten", ["lowest"], ["output"]),
+    ]
+    model = load(tmp_path / "m", graph_of(nodes, 4))
+    assert model.run(batch_of(1) + 3).ravel().tolist() == [0]
 
 
 def test_the_session_gets_the_threads_it_is_told() -> None:

@@ -1,0 +1,178 @@
+"""A decoder that outlives its batch: the batch is answered in time, and nobody else pays for what was left over."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from test_fleet import Lambda, Recorder, Sts
+
+from localcloud.fleet import Call, Fleet
+from localcloud.function import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from localcloud.environment import ExecutionEnvironment, Outcome
+    from localcloud.models import Golden
+    from localcloud.stage import Image
+
+    Start = Callable[..., ExecutionEnvironment]
+
+TIMEOUT_SECONDS = 10
+# The project's handler, with a decoder that never ends for one input, and a look into its process.
+HANDLER = """
+import hashlib, os, sys, threading, time
+sys.path.insert(0, os.environ["IMAGE"])
+import handler as served
+from loupe import restart
+from loupe.classifier import Classifier
+
+decode = Classifier.prepare
+def prepare(self, data, stages):
+    while data == b"never":  # in C and without the interpreter's lock, as decoders work
+        hashlib.pbkdf2_hmac("sha256", data, data, 10**8)
+    return decode(self, data, stages)
+Classifier.prepare = prepare
+if "KEEP" in os.environ:
+    restart.after_response = lambda: False
+
+def handler(event, context):
+    if event == "process":
+        return {"pid": os.getpid(), "threads": [thread.name for thread in threading.enumerate()],
+                "seconds": time.process_time(), "started": started}
+    return served.handler(event, context)
+started = time.monotonic()
+"""
+NEVER = {"image": base64.b64encode(b"never").decode()}
+
+
+@pytest.fixture(scope="module")
+def task_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("task")
+    (folder / "spinning.py").write_text(HANDLER)
+    return folder
+
+
+@pytest.fixture
+def begin(start: Start, task_root: Path, image: Image) -> Callable[..., ExecutionEnvironment]:
+    def begin(**variables: str) -> ExecutionEnvironment:
+        variables |= {"IMAGE": str(image.folder), "LOUPE_MODELS_DIR": str(image.folder / "models")}
+        return start(task_root, TIMEOUT_SECONDS, variables, "spinning.handler")
+
+    return begin
+
+
+def ask(environment: ExecutionEnvironment, event: Any, request_id: str) -> Any:
+    outcome = environment.invoke(json.dumps(event).encode(), request_id)
+    assert outcome.function_error is None, outcome.payload
+    return json.loads(outcome.payload)
+
+
+def lines(outcome: Outcome) -> list[dict[str, Any]]:
+    records = [json.loads(line) for line in outcome.output if line.startswith("{")]
+    return [record for record in records if "_aws" not in record]
+
+
+def test_a_decoder_that_outlives_its_batch_ends_before_the_next_request(
+    begin: Callable[..., ExecutionEnvironment], pictures: list[Golden]
+) -> None:
+    environment = begin()
+    good = {"image": base64.b64encode(pictures[0].path.read_bytes()).decode()}
+    before = ask(environment, "process", "before")
+    begun = time.monotonic()
+    outcome = environment.invoke(json.dumps({"items": [NEVER, good]}).encode(), "batch")
+    elapsed = time.monotonic() - begun
+    assert outcome.function_error is None, outcome.payload
+    assert elapsed < TIMEOUT_SECONDS
+    results = json.loads(outcome.payload)["results"]
+    assert results[0]["error"]["code"] == "deadline_exceeded"
+    assert results[1]["result"]["label"] == pictures[0].label
+    (line,) = lines(outcome)
+    assert line["left_running"] == 1
+
+    after = ask(environment, "process", "after")
+    assert after["pid"] == before["pid"]
+    assert after["started"] > before["started"]
+    assert not [name for name in after["threads"] if name.startswith("loupe-batch")]
+    served = environment.invoke(json.dumps(good).encode(), "next")
+    assert json.loads(served.payload)["label"] == pictures[0].label
+    (line,) = lines(served)
+    assert (line["cold_start"], line["initialization"]) == (False, "restart")
+    assert environment.usable
+
+
+def test_it_can_happen_again_and_again(begin: Callable[..., ExecutionEnvironment]) -> None:
+    environment = begin()
+    starts = []
+    for number in range(2):
+        result = ask(environment, {"items": [NEVER]}, f"batch-{number}")
+        assert result["results"][0]["error"]["code"] == "deadline_exceeded"
+        starts.append(ask(environment, "process", f"process-{number}")["started"])
+    assert starts[0] < starts[1]
+
+
+def test_without_a_restart_the_decoder_would_run_on(begin: Callable[..., ExecutionEnvironment]) -> None:
+    environment = begin(KEEP="1")
+    ask(environment, {"items": [NEVER]}, "batch")
+    first, second = ask(environment, "process", "first"), ask(environment, "process", "second")
+    assert [name for name in second["threads"] if name.startswith("loupe-batch")]
+    assert second["seconds"] > first["seconds"]
+
+
+RESERVED = 2
+
+
+def test_such_batches_hold_the_reserve_no_longer_than_their_timeout(
+    emulator: Path, task_root: Path, image: Image, pictures: list[Golden], tmp_path: Path
+) -> None:
+    """As many at once as there are environments; then ordinary requests are served by the same environments at once."""
+
+    class Reserve(Lambda):
+        reserved = RESERVED
+
+        def get_function(self, FunctionName: str, Qualifier: str) -> dict[str, Any]:  # noqa: N803
+            described = super().get_function(FunctionName, Qualifier)
+            described["Configuration"] |= {
+                "Timeout": TIMEOUT_SECONDS,
+                "MemorySize": 512,
+                "Environment": {
+                    "Variables": {"IMAGE": str(image.folder), "LOUPE_MODELS_DIR": str(image.folder / "models")}
+                },
+            }
+            return described
+
+    images = tmp_path / "image"
+    (images / "tag").mkdir(parents=True)
+    (images / "tag" / "spinning.py").write_text(HANDLER)
+    (images / "tag.json").write_text('{"command": "spinning.handler"}')
+    site = Site("http://127.0.0.1:9", "us-east-1", tmp_path / "tmp")
+    fleet = Fleet(Reserve(), Sts(), Recorder(), site, images, emulator, tmp_path / "logs")
+
+    def invoke(event: Any) -> Any:
+        arn = "arn:aws:lambda:us-east-1:000000000000:function:f:live"
+        outcome = fleet.invoke(Call("f", "1", "r1", arn, json.dumps(event).encode(), str(uuid.uuid4())))
+        assert outcome.function_error is None, outcome.payload
+        return json.loads(outcome.payload)
+
+    try:
+        with ThreadPoolExecutor(RESERVED) as pool:
+            list(pool.map(invoke, ["process"] * RESERVED))  # warm
+            begun = time.monotonic()
+            spent = list(pool.map(invoke, [{"items": [NEVER] * 3}] * RESERVED))
+            assert time.monotonic() - begun < TIMEOUT_SECONDS
+            codes = {item["error"]["code"] for answer in spent for item in answer["results"]}
+            assert codes == {"deadline_exceeded"}
+            good = {"image": base64.b64encode(pictures[0].path.read_bytes()).decode()}
+            begun = time.monotonic()
+            answers = list(pool.map(invoke, [good] * RESERVED))
+            assert {answer["label"] for answer in answers} == {pictures[0].label}
+            assert time.monotonic() - begun < TIMEOUT_SECONDS / 2
+    finally:
+        fleet.stop()

@@ -1,0 +1,87 @@
+"""The process is replaced between a response and the next event; tests/runtime does it in the real runtime."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from loupe import restart
+
+
+class Client:
+    """Stands for awslambdaric's."""
+
+    def wait_next_invocation(self) -> str:
+        return "event"
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> type[Client]:
+    client = type("LambdaRuntimeClient", (Client,), {})
+    module = ModuleType("awslambdaric.lambda_runtime_client")
+    module.LambdaRuntimeClient = client  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return client
+
+
+@pytest.fixture
+def replaced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str], dict[str, str]]]:
+    calls: list[tuple[str, list[str], dict[str, str]]] = []
+    monkeypatch.setattr(os, "execve", lambda *arguments: calls.append(arguments))
+    return calls
+
+
+def test_the_process_is_replaced_when_it_would_ask_for_the_next_event(client: Any, replaced: Any) -> None:
+    assert restart.after_response()
+    assert replaced == []
+    client().wait_next_invocation()
+    ((program, arguments, variables),) = replaced
+    assert (program, arguments) == (sys.executable, sys.orig_argv)
+    assert variables["LOUPE_INITIALIZATION"] == "restart"
+
+
+def test_it_starts_with_the_variables_that_it_was_started_with(
+    client: Any, replaced: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runtime client takes the descriptor of its log out of the environment, and sets the trace id."""
+    first = "_LAMBDA_TELEMETRY_LOG_FD=62\0PATH=/usr/bin\0ODD=a=b\0EMPTY=\0"
+    monkeypatch.setattr(restart, "Path", lambda path: SimpleNamespace(read_bytes=first.encode))
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1")
+    restart.after_response()
+    client().wait_next_invocation()
+    expected = {"_LAMBDA_TELEMETRY_LOG_FD": "62", "PATH": "/usr/bin", "ODD": "a=b", "EMPTY": ""}
+    assert replaced[0][2] == expected | {"LOUPE_INITIALIZATION": "restart"}
+
+
+def test_without_proc_it_starts_with_those_that_it_has(
+    client: Any, replaced: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> bytes:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(restart, "Path", lambda path: SimpleNamespace(read_bytes=missing))
+    restart.after_response()
+    client().wait_next_invocation()
+    assert replaced[0][2] == {**os.environ, "LOUPE_INITIALIZATION": "restart"}
+
+
+def test_without_a_known_runtime_client_nothing_is_arranged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "awslambdaric.lambda_runtime_client", raising=False)
+    assert not restart.after_response()
+    other = ModuleType("awslambdaric.lambda_runtime_client")
+    monkeypatch.setitem(sys.modules, other.__name__, other)
+    assert not restart.after_response()
+
+
+def test_the_pinned_runtime_client_has_what_is_replaced() -> None:
+    """Its import starts a client of its own, so its source is read: the base image brings the same package."""
+    from importlib.metadata import files
+
+    sources = {path.name: path.read_text() for path in files("awslambdaric") or () if path.suffix == ".py"}
+    assert "class LambdaRuntimeClient(" in sources["lambda_runtime_client.py"]
+    assert "def wait_next_invocation(self)" in sources["lambda_runtime_client.py"]
+    loop = sources["bootstrap.py"].split("while True:")[1]
+    assert loop.index("lambda_runtime_client.wait_next_invocation()") < loop.index("handle_event_request(")
