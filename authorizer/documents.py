@@ -32,16 +32,16 @@ def shown(value: object) -> str:
     return written if len(written) <= _SHOWN else written[:_SHOWN] + "..."
 
 
-def json_object(url: str, *, allow_http: bool) -> dict[str, Any]:
-    """Fetch a JSON object.
+def json_object(data: bytes, url: str) -> dict[str, Any]:
+    """Read a fetched document as a JSON object.
 
     Raises
     ------
     IssuerError
-        If it cannot be fetched within the limits, or is none.
+        With its address, if it is none.
     """
     try:
-        document = json.loads(fetch(url, allow_http=allow_http))
+        document = json.loads(data)
     except ValueError:
         raise IssuerError(f"{shown(url)} is not JSON") from None
     except RecursionError:

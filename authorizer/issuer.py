@@ -11,7 +11,7 @@ from typing import Any
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
-from documents import IssuerError, json_object, shown
+from documents import IssuerError, fetch, json_object, shown
 
 DISCOVERY = "/.well-known/openid-configuration"
 # Only these are accepted: with a shared secret (HMAC), or with none, whoever can check a token can make one.
@@ -115,7 +115,10 @@ class Issuer:
         return keys
 
     def _document(self, url: str) -> Mapping[str, Any]:
-        return json_object(url, allow_http=self._allow_http)
+        return json_object(self._fetch(url), url)
+
+    def _fetch(self, url: str) -> bytes:
+        return fetch(url, allow_http=self._allow_http)
 
 
 def public_keys(entries: list[Any]) -> dict[str, Key]:

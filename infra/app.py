@@ -9,7 +9,7 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
 from infra import base_image
-from infra.cards import read_card
+from infra.cards import Files, read_card
 from infra.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 from infra.settings_protection import RulePack
 from infra.stacks.inference import InferenceStack
@@ -28,8 +28,8 @@ def build(app: cdk.App) -> Settings:
     settings = load_settings(context, name, patch, environment=copy)
     base_image.require(settings)
     # An image that a pipeline pushed holds its own model files, and so may a base image.
-    verify_files = settings.image.source == "asset" and settings.image.base is None
-    card = read_card(PROJECT_ROOT / "models", settings.model.name, verify_files=verify_files)
+    files: Files = "none" if settings.image.source != "asset" else "all" if settings.image.base is None else "present"
+    card = read_card(PROJECT_ROOT / "models", settings.model.name, files=files)
     InferenceStack(
         app,
         f"Loupe-{settings.environment}",

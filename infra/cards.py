@@ -1,14 +1,23 @@
-"""The cheap part of a model's check, at synth: its card and files, before anything is built or deployed."""
+"""A model's check at synth: its card and the files that it names, before anything is built or deployed."""
 
 from __future__ import annotations
 
-import hashlib
 import json
+import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from infra.settings import SettingsError
+from infra.settings import PROJECT_ROOT, SettingsError
+
+# Which of the card's files have to be here: all of them; those that are there, where a base image may hold the others;
+# or none, where a pipeline pushed an image.
+Files = Literal["all", "present", "none"]
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+# Standard library only (-S): the program needs nothing that is installed.
+_CHECK = (sys.executable, "-S", "-m", "loupe.model_files")
 
 
 @dataclass(frozen=True)
@@ -20,48 +29,28 @@ class ModelCard:
     labels: tuple[str, ...]
 
 
-def read_card(models: Path, name: str, *, verify_files: bool) -> ModelCard:
-    """Read ``models/<name>/card.json``; with ``verify_files`` also hold its files against their sizes and checksums.
+def read_card(models: Path, name: str, *, files: Files) -> ModelCard:
+    """Check ``models/<name>``, and read its card.
+
+    The check is the function's own, run as a program: `infra` imports nothing of `function/`.
 
     Raises
     ------
     SettingsError
         If the model could not be served as it lies there.
     """
-    folder = models / name
-    try:
-        card: dict[str, Any] = json.loads((folder / "card.json").read_bytes())
-        files, labels, version = card["files"], tuple(card["output"]["labels"]), card["version"]
-    except FileNotFoundError:
+    path = models / name / "card.json"
+    if not _NAME.fullmatch(name) or not path.is_file():
         known = ", ".join(sorted(path.parent.name for path in models.glob("*/card.json"))) or "none"
-        raise SettingsError(f"model.name: there is no models/{name}/card.json. Models here: {known}.") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise SettingsError(
-            f"models/{name}/card.json cannot be read ({error}): python -m modelkit verify {name}"
-        ) from None
-    if card.get("name") != name:
-        raise SettingsError(f"models/{name}/card.json names the model {card.get('name')!r}, not {name!r}.")
-    if verify_files:
-        for file in files:
-            _verify(folder, name, file)
-    return ModelCard(name, version, labels)
-
-
-def _verify(folder: Path, name: str, file: dict[str, Any]) -> None:
-    path = folder / file["path"]
-    if not path.is_file():
-        raise SettingsError(
-            f"models/{name}/{file['path']} is missing. If the card names a URL: python -m modelkit fetch {name}"
-        )
-    if "bytes" in file and path.stat().st_size != file["bytes"]:
-        raise SettingsError(
-            f"models/{name}/{file['path']} has {path.stat().st_size} bytes; the card says {file['bytes']}."
-        )
-    if "sha256" in file:
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        if digest != file["sha256"]:
-            raise SettingsError(
-                f"models/{name}/{file['path']} is not the file of the card: its SHA-256 differs. "
-                f"python -m modelkit verify {name} says more."
-            )
+        raise SettingsError(f"model.name: there is no models/{name[:80]}/card.json. Models here: {known}.")
+    command = [*_CHECK, "--files", files, str(path.parent.resolve())]
+    outcome = subprocess.run(
+        command, cwd=PROJECT_ROOT / "function", capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
+    if outcome.returncode != 0:
+        reason = outcome.stderr.strip() or f"the check ended with {outcome.returncode}."
+        raise SettingsError(f"models/{name}: {reason} python -m modelkit verify {name} says more.")
+    card = json.loads(path.read_bytes())
+    if card["name"] != name:
+        raise SettingsError(f"models/{name}/card.json names the model {card['name']!r}, not {name!r}.")
+    return ModelCard(name, card["version"], tuple(card["output"]["labels"]))

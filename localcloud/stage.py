@@ -7,11 +7,14 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+import sys
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from localcloud.errors import CloudError
+from localcloud.state import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -126,14 +129,15 @@ def _function_files(folder: Path) -> Iterator[tuple[str, Path]]:
 def _model_files(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
     """The card and the files that it names; golden pictures and documents stay out of the image."""
     card = folder / "card.json"
-    try:
-        names = [entry["path"] for entry in json.loads(card.read_text(encoding="utf-8"))["files"]]
-    except FileNotFoundError as error:
-        raise CloudError(f"There is no model {name!r}: {card} is missing.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise CloudError(f"{card} is not a model card: {error!r}.") from error
+    if not card.is_file():
+        raise CloudError(f"There is no model {name!r}: {card} is missing.")
+    # The check that the Dockerfile runs, here as there by the function's own program.
+    check = subprocess.run(
+        [sys.executable, "-S", "-m", "loupe.model_files", str(folder.resolve())],
+        cwd=PROJECT / "function", capture_output=True, encoding="utf-8", errors="replace", check=False,
+    )  # fmt: skip
+    if check.returncode != 0:
+        raise CloudError(f"The model {name!r} cannot be deployed: {check.stderr.strip()}")
     yield f"models/{name}/card.json", card
-    for relative in names:
-        if not (folder / relative).is_file():
-            raise CloudError(f"{card} names {relative}, which is not there.")
-        yield f"models/{name}/{relative}", folder / relative
+    for entry in json.loads(card.read_bytes())["files"]:
+        yield f"models/{name}/{entry['path']}", folder / entry["path"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from loupe.card import BINARY_KINDS, COLORS, DTYPES, FILTERS, FITS, KINDS, CardError, load_card, parse_card
 from loupe.classifier import Classifier
 from loupe.errors import Problem
+from loupe.model_files import locate, read_golden
 
 from modelkit.alternatives import fitting
 from modelkit.errors import MissingAnswersError, MissingDataError, ModelkitError
@@ -239,8 +240,12 @@ def add(file: Path, models_dir: Path, name: str, answers: Answers, *, replace: b
         shutil.copyfile(file, folder / GRAPH_NAME)
         names = [GRAPH_NAME]
         for external in seen.external:
+            try:
+                source = locate(file.parent, external.location)
+            except CardError as error:
+                raise ModelkitError(f"{file.name} keeps weights in a file that cannot be taken: {error}") from None
             (folder / external.location).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file.parent / external.location, folder / external.location)
+            shutil.copyfile(source, folder / external.location)
             names.append(external.location)
         raw["graph"] = GRAPH_NAME
         raw["files"] = [describe_file(folder, each) for each in names]
@@ -274,9 +279,13 @@ def _golden(
         target = folder / "golden" / path.name
         if target.exists():
             raise ModelkitError(f"Two golden pictures are named {path.name}; rename one.")
-        shutil.copyfile(path, target)
         try:
-            prediction = classifier.classify(target.read_bytes())
+            image = read_golden(path.resolve().parent, path.resolve().name)
+        except CardError as error:
+            raise ModelkitError(f"Golden picture {path}: {error}") from None
+        target.write_bytes(image)
+        try:
+            prediction = classifier.classify(image)
         except Problem as problem:
             raise ModelkitError(f"Golden picture {path.name}: {problem.detail}") from None
         probability = round(dict(prediction.scores)[label], 4)

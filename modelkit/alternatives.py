@@ -7,9 +7,10 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from loupe.errors import Problem
+from loupe.model_files import read_golden
 from loupe.prediction import read
 
-from modelkit.pictures import tensor_of
+from modelkit.pictures import tensor_from
 from modelkit.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def fitting(card: Card, model: Model) -> list[Alternative]:
 
 def _holds(card: Card, case: GoldenCase, alternative: Alternative, model: Model) -> bool:
     try:
-        tensor = tensor_of(card.directory / case.image, alternative.input)
+        tensor = tensor_from(read_golden(card.directory, case.image), alternative.input)
         prediction = read(model.run(tensor[None])[0], alternative.output)
     except Problem:
         return False

@@ -7,8 +7,10 @@ import urllib.error
 import urllib.request
 from typing import IO, TYPE_CHECKING, Any
 
+from loupe.card import CardError
+from loupe.model_files import check_file, hold_inside
+
 from modelkit.errors import ModelkitError
-from modelkit.files import mismatch
 from modelkit.reading import Progress, silent
 
 if TYPE_CHECKING:
@@ -19,16 +21,21 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 18
 _TIMEOUT_SECONDS = 30
 _PARTIAL = ".part"
+# Where the card gives no size: what a container image for Lambda may have in all.
+MAX_BYTES = 10 * 1024**3
+_SHOWN = 200
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follow redirects, but never from https down to http."""
+    """Follow redirects within one scheme only: never from https to http, ftp or file."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        if req.full_url.startswith("https://") and not newurl.startswith("https://"):
-            raise ModelkitError(f"{req.full_url} redirects to {newurl}, which is not https; not followed.")
+        if newurl.partition(":")[0].lower() != req.type:
+            raise ModelkitError(
+                f"{req.full_url} redirects to {newurl[:_SHOWN]!r}, which is not {req.type}; not followed."
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -50,56 +57,99 @@ def fetch(card: Card, progress: Progress = silent, *, schemes: tuple[str, ...] =
     """
     brought = []
     for file in card.files:
-        path = card.directory / file.path
-        if path.is_file() and mismatch(card, file) is None:
+        try:
+            check_file(card.directory, file, content=True)
             continue
+        except CardError as error:
+            complaint = str(error)
         if not file.urls:
             raise ModelkitError(
-                f"{file.path} of {card.name} is not there or not whole, and its card names no URL: put the file into "
-                f"{card.directory} under exactly that name."
+                f"{complaint} The card of {card.name} names no URL for it: put the file into {card.directory} under "
+                "exactly that name."
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _fetch_file(card, file, progress, schemes)
+        place = card.directory / file.path
+        try:
+            hold_inside(card.directory, place)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _fetch_file(card, file, progress, schemes)
+        except CardError as error:
+            raise ModelkitError(str(error)) from None
+        except OSError as error:
+            raise ModelkitError(f"{place} cannot be written: {error.strerror or error}.") from None
         brought.append(file.path)
     return brought
 
 
 def _fetch_file(card: Card, file: ModelFile, progress: Progress, schemes: tuple[str, ...]) -> None:
     failures = []
+    place = card.directory / file.path
     for url in file.urls:
         if url.partition(":")[0] not in schemes:
             failures.append(f"{url}: only {', '.join(schemes)} is fetched")
             continue
-        partial = card.directory / (file.path + _PARTIAL)
-        resumed = partial.is_file()
+        partial = place.with_name(place.name + _PARTIAL)
+        resumed = _resumable(partial)
         try:
             _download(url, partial, file, progress)
-            wrong = _mismatch(card, file, partial)
-            if wrong and resumed:
+            difference = _difference(card, file, partial)
+            if difference and resumed:
                 # What was there before may be of another version of the file: once more, from the start.
                 partial.unlink()
                 _download(url, partial, file, progress)
-                wrong = _mismatch(card, file, partial)
-        except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", None) or error
+                difference = _difference(card, file, partial)
+        except _TooLongError as error:
+            partial.unlink(missing_ok=True)
+            failures.append(f"{url}: {error}; thrown away")
+            continue
+        except (_ConnectionError, http.client.HTTPException) as error:
             kept = f"; {partial.stat().st_size:,} bytes are kept, run it again to go on" if partial.is_file() else ""
-            failures.append(f"{url}: {reason}{kept}")
+            failures.append(f"{url}: {error or type(error).__name__}{kept}")
             continue
-        if wrong:
+        if difference:
             partial.unlink()
-            failures.append(f"{url}: {wrong}; thrown away")
+            failures.append(f"{url}: {difference}; thrown away")
             continue
-        partial.replace(card.directory / file.path)
+        if place.is_dir():
+            raise ModelkitError(f"{place} is a folder; move it away, a file of this name belongs there.")
+        partial.replace(place)
         return
     raise ModelkitError(f"{file.path} of {card.name} could not be fetched. " + " | ".join(failures))
 
 
-def _mismatch(card: Card, file: ModelFile, partial: Path) -> str | None:
-    return mismatch(card, file._replace(path=str(partial.relative_to(card.directory))))
+class _TooLongError(Exception):
+    """A server sends more than the card says."""
+
+
+class _ConnectionError(Exception):
+    """The server or the line gives up before the end."""
+
+
+def _resumable(partial: Path) -> bool:
+    """Whether a part of an earlier download is there. What is no regular file is removed, never written through."""
+    if partial.is_symlink() or (partial.exists() and not partial.is_file()):
+        partial.unlink()
+    return partial.is_file()
+
+
+def _difference(card: Card, file: ModelFile, partial: Path) -> str | None:
+    try:
+        check_file(card.directory, file._replace(path=str(partial.relative_to(card.directory))), content=True)
+    except CardError as error:
+        return str(error).rstrip(".")
+    return None
 
 
 def _download(url: str, partial: Path, file: ModelFile, progress: Progress) -> None:
-    """Add to ``partial`` what is missing. OSError if the server or the line gives up before the end."""
+    """Add to ``partial`` what is missing, and no more than the card's size.
+
+    Raises
+    ------
+    _TooLongError
+        If the server sends more; nothing is written beyond the size.
+    _ConnectionError
+        If the server or the line gives up before the end.
+    """
+    most = file.bytes or MAX_BYTES
     have = partial.stat().st_size if partial.is_file() else 0
     if file.bytes is not None and have >= file.bytes:
         if have == file.bytes:
@@ -108,23 +158,40 @@ def _download(url: str, partial: Path, file: ModelFile, progress: Progress) -> N
         have = 0
     headers = {"Range": f"bytes={have}-"} if have else {}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 (the scheme was checked by the caller)
-    opener = urllib.request.build_opener(_Redirects)
     try:
-        response = opener.open(request, timeout=_TIMEOUT_SECONDS)
+        response = urllib.request.build_opener(_Redirects).open(request, timeout=_TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
             return
-        raise OSError(f"the server answered {error.code} {error.reason}") from None
+        raise _ConnectionError(f"the server answered {error.code} {error.reason}") from None
+    except OSError as error:
+        raise _ConnectionError(str(getattr(error, "reason", None) or error)) from None
     with response:
         resuming = have > 0 and response.status == http.HTTPStatus.PARTIAL_CONTENT
         have = have if resuming else 0
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length else file.bytes
+        length = response.headers.get("Content-Length", "")
+        total = have + int(length) if length.isascii() and length.isdigit() else file.bytes
+        if total is not None and total > most:
+            raise _TooLongError(f"the server would send {total:,} bytes, {_limit(file)}")
         with partial.open("ab" if resuming else "wb") as sink:
-            while block := response.read(_BLOCK):
+            while block := _read(response, min(_BLOCK, most - have + 1)):
+                if have + len(block) > most:
+                    raise _TooLongError(f"the server sends more than {most:,} bytes, {_limit(file)}")
                 sink.write(block)
                 have += len(block)
                 progress(f"fetching {file.path}", have, total or have)
     if total is not None and have < total:
-        raise OSError(f"the connection ended after {have:,} of {total:,} bytes")
+        raise _ConnectionError(f"the connection ended after {have:,} of {total:,} bytes")
+
+
+def _limit(file: ModelFile) -> str:
+    return "where the card says " + f"{file.bytes:,}" if file.bytes else f"and {MAX_BYTES:,} are the most"
+
+
+def _read(response: Any, size: int) -> bytes:
+    try:
+        data: bytes = response.read(size)
+    except OSError as error:
+        raise _ConnectionError(str(error) or type(error).__name__) from None
+    return data

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from loupe.card import CardError
+from loupe.model_files import MissingFileError, check_file
+
 from modelkit.checks import Check
 from modelkit.errors import ModelkitError
-from modelkit.folders import git_blob_sha1_of, sha256_of
 from modelkit.graph import external_files, load_graph
 
 if TYPE_CHECKING:
@@ -16,36 +18,23 @@ if TYPE_CHECKING:
 def check_files(card: Card) -> list[Check]:
     """Hold every file of the card, and every file that the graph needs, against the folder."""
     checks = [_check_file(card, file) for file in card.files]
-    if card.graph_path.is_file():
+    graph = next(check for check in checks if check.name == f"file {card.graph}")
+    if graph.status == "pass":
         checks += _check_external(card)
     return checks
 
 
-def mismatch(card: Card, file: ModelFile) -> str | None:
-    """Return what is wrong with a file that is there, or None: size first, then its checksum."""
-    path = card.directory / file.path
-    size = path.stat().st_size
-    if file.bytes is not None and size != file.bytes:
-        return f"{file.path} has {size:,} bytes where the card says {file.bytes:,}"
-    if file.sha256 is not None:
-        actual = sha256_of(path)
-        return None if actual == file.sha256 else f"{file.path} has sha256 {actual}, not the card's {file.sha256}"
-    actual = git_blob_sha1_of(path)
-    return None if actual == file.git_blob_sha1 else f"{file.path} has git hash {actual}, not {file.git_blob_sha1}"
-
-
 def _check_file(card: Card, file: ModelFile) -> Check:
     name = f"file {file.path}"
-    if not (card.directory / file.path).is_file():
+    try:
+        place = check_file(card.directory, file, content=True)
+    except MissingFileError as error:
         fix = f"Run 'python -m modelkit fetch {card.name}'." if file.urls else "Put it back under exactly that name."
-        return Check(name, "fail", f"{file.path} is missing in {card.directory.name}/.", fix)
-    wrong = mismatch(card, file)
-    if wrong:
-        return Check(
-            name, "fail", f"{wrong}.", "Put the right file back; if the new one is meant, add the model again."
-        )
+        return Check(name, "fail", str(error), fix)
+    except CardError as error:
+        return Check(name, "fail", str(error), "Put the right file back; if the new one is meant, add the model again.")
     kind = "sha256" if file.sha256 else "git hash"
-    return Check(name, "pass", f"{(card.directory / file.path).stat().st_size:,} bytes, {kind} as in the card.")
+    return Check(name, "pass", f"{place.stat().st_size:,} bytes, {kind} as in the card.")
 
 
 def _check_external(card: Card) -> list[Check]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loupe.card import NAME_PATTERN
+from loupe.model_files import sha256_of
 
 from modelkit.errors import ModelkitError
 
@@ -70,21 +70,6 @@ def staged_folder(target: Path, *, replace: bool) -> Iterator[Path]:
             shutil.rmtree(old.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def git_blob_sha1_of(path: Path) -> str:
-    """Git's hash of a file: SHA-1 of ``blob <size>``, a zero byte, and the content."""
-    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def describe_file(folder: Path, name: str) -> dict[str, Any]:

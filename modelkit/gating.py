@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
+
+from loupe.model_files import MissingFileError, locate
 
 from modelkit.checks import Check
 from modelkit.errors import ModelkitError
@@ -40,14 +43,13 @@ def golden_pictures(card: Card) -> list[LabelledPicture]:
     ModelkitError
         If there are none.
     """
-    found = [
-        LabelledPicture(card.directory / case.image, card.output.labels.index(case.label))
-        for case in card.golden
-        if (card.directory / case.image).is_file()
-    ]
-    if not found:
+    pictures = []
+    for case in card.golden:
+        with contextlib.suppress(MissingFileError):
+            pictures.append(LabelledPicture(locate(card.directory, case.image), card.output.labels.index(case.label)))
+    if not pictures:
         raise ModelkitError(f"{card.name} has no golden pictures to judge by: give --images DIR (DIR/<label>/...).")
-    return found
+    return pictures
 
 
 def judge(comparison: Comparison, limits: Limits) -> list[Check]:

@@ -80,7 +80,12 @@ def tensor_of(path: Path, spec: InputSpec) -> Tensor:
     loupe.errors.Problem
         If it cannot be read.
     """
-    return to_tensor(decode(path.read_bytes(), UNLIMITED, spec), spec)
+    return tensor_from(path.read_bytes(), spec)
+
+
+def tensor_from(data: bytes, spec: InputSpec) -> Tensor:
+    """Read an image's bytes exactly as serving does; see `tensor_of`."""
+    return to_tensor(decode(data, UNLIMITED, spec), spec)
 
 
 def readable(pictures: Sequence[LabelledPicture], spec: InputSpec) -> Iterator[tuple[LabelledPicture, Tensor | None]]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from loupe.card import Card, load_card
+from loupe.card import Card, CardError, load_card
+from loupe.model_files import MissingFileError, read_golden, sha256_of
 
 from modelkit.errors import ModelkitError
-from modelkit.folders import describe_file, sha256_of, staged_folder, write_card
+from modelkit.folders import describe_file, staged_folder, write_card
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,10 +100,14 @@ def make_variant(
                 ) from None
             (folder / GRAPH_NAME).write_bytes(data)
             for case in card.golden:
-                source = card.directory / case.image
-                if source.is_file():
-                    (folder / case.image).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(source, folder / case.image)
+                try:
+                    image = read_golden(card.directory, case.image)
+                except MissingFileError:
+                    continue
+                except CardError as error:
+                    raise ModelkitError(str(error)) from None
+                (folder / case.image).parent.mkdir(parents=True, exist_ok=True)
+                (folder / case.image).write_bytes(image)
             raw |= {
                 "name": target.name,
                 "variant": suffix,

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import numpy as np
-from loupe.card import Card, CardError, load_card
+from loupe.card import Card, CardError, card_json, parse_card
 from loupe.classifier import Classifier
 from loupe.errors import ModelFailed, Problem
 from loupe.model import Array, Model
+from loupe.model_files import read_golden
 
 from modelkit.alternatives import fitting
 from modelkit.checks import Check, passed
 from modelkit.files import check_files
 from modelkit.graph import load_graph
 from modelkit.graph_end import graph_end
-from modelkit.pictures import UNLIMITED, tensor_of
+from modelkit.pictures import UNLIMITED, tensor_from
 from modelkit.reading import probabilities_of
 from modelkit.schema import complaints
 
@@ -59,13 +59,11 @@ def verify(directory: Path, *, cheap: bool = False) -> list[Check]:
 
 def _check_card(directory: Path) -> tuple[list[Check], Card | None]:
     try:
-        raw = json.loads((directory / "card.json").read_bytes())
+        raw = card_json(directory)
         found = complaints(raw)
-        card = load_card(directory)
-    except (OSError, ValueError) as error:
-        if isinstance(error, CardError):
-            return [Check("card", "fail", str(error), "Change card.json.")], None
-        return [Check("card", "fail", f"{directory / 'card.json'} cannot be read: {error}.", "Write valid JSON.")], None
+        card = parse_card(raw, directory)
+    except CardError as error:
+        return [Check("card", "fail", str(error), "Change card.json.")], None
     checks = [Check("card", "fail", sentence, "Change card.json; card.schema.json says what each key holds.")
               for sentence in found]  # fmt: skip
     if card.name != directory.name:
@@ -80,8 +78,8 @@ def check_numbers(card: Card, model: Model) -> list[Check]:
     tensors = [_tensor(card, index) for index in range(_FEW)]
     for case in card.golden[:_FEW]:
         try:
-            tensors.append(tensor_of(card.directory / case.image, card.input))
-        except (OSError, Problem):
+            tensors.append(tensor_from(read_golden(card.directory, case.image), card.input))
+        except (CardError, Problem):
             continue
     batch = np.stack(tensors)
     try:
@@ -192,15 +190,15 @@ def _check_golden(card: Card, model: Model) -> list[Check]:
                   "Add a picture whose answer you know from training ('add --golden IMAGE=LABEL', or by hand).")
         ]  # fmt: skip
     classifier = Classifier(card, model, UNLIMITED)
-    checks = []
+    checks, readable = [], True
     for case in card.golden:
-        path = card.directory / case.image
         name = f"golden {case.image}"
-        if not path.is_file():
-            checks.append(Check(name, "fail", f"{case.image} is missing.", "Put the picture back, or drop the case."))
-            continue
         try:
-            prediction = classifier.classify(path.read_bytes())
+            prediction = classifier.classify(read_golden(card.directory, case.image))
+        except CardError as error:
+            checks.append(Check(name, "fail", str(error), "Put the image itself there, or drop the case."))
+            readable = False
+            continue
         except Problem as problem:
             checks.append(Check(name, "fail", problem.detail, "Choose a picture that can be served."))
             continue
@@ -208,7 +206,7 @@ def _check_golden(card: Card, model: Model) -> list[Check]:
         seen = f"{case.label} {probability:.4f}, the card says {case.probability:.4f} +- {case.tolerance:g}"
         right = prediction.label == case.label and abs(probability - case.probability) <= case.tolerance
         checks.append(Check(name, "pass", f"{seen}.") if right else Check(name, "fail", f"{seen}.", "See below."))
-    if not passed(checks) and all((card.directory / case.image).is_file() for case in card.golden):
+    if not passed(checks) and readable:
         checks.append(_suggestion(card, model))
     return checks
 

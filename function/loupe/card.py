@@ -34,6 +34,16 @@ ICC = ("ignore", "srgb")
 KINDS = ("logit", "probability", "logits", "probabilities")
 BINARY_KINDS = ("logit", "probability")
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+PATH_PATTERN = re.compile(r"(?!/)(?!(.*/)?\.\.(/|$))[^\\\x00-\x1f\x7f]{1,255}")
+LABEL_PATTERN = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+# Limits of what a card may hold; models/card.schema.json has the same.
+MAX_CARD_BYTES = 4 * 1024 * 1024
+MAX_DEPTH = 32
+MAX_FILES = 100
+MAX_LABELS = 32_768
+MAX_GOLDEN = 1000
+MAX_SIDE = 4096
+MAX_SHORTEST = 8192
 VERSION_PATTERN = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 
 
@@ -169,16 +179,52 @@ def load_card(directory: Path | str) -> Card:
         If it is missing, is not JSON, or does not hold what a card holds.
     """
     directory = Path(directory)
+    return parse_card(card_json(directory), directory)
+
+
+def card_json(directory: Path) -> Any:
+    """Read ``card.json`` of a model's folder as JSON of bounded size and depth; `parse_card` checks what it holds.
+
+    Raises
+    ------
+    CardError
+        If it is missing or is not such JSON.
+    """
     path = directory / "card.json"
     try:
-        raw = json.loads(path.read_bytes())
-    except FileNotFoundError:
+        if path.exists() and not path.is_file():
+            raise CardError(f"{path} is not a regular file.")
+        with path.open("rb") as file:
+            data = file.read(MAX_CARD_BYTES + 1)
+        if len(data) > MAX_CARD_BYTES:
+            raise CardError(f"{path} is larger than {MAX_CARD_BYTES:,} bytes, which no card needs.")
+        raw = json.loads(data)
+    except (FileNotFoundError, NotADirectoryError):
         raise CardError(
             f"{path} is missing: every model has a folder with a card.json (see docs/bring-your-own-model.md)."
         ) from None
+    except OSError as error:
+        raise CardError(f"{path} cannot be read: {error.strerror}.") from None
+    except CardError:
+        raise
     except ValueError as error:
         raise CardError(f"{path} is not valid JSON: {error}.") from None
-    return parse_card(raw, directory)
+    except RecursionError:
+        raise CardError(f"{path} is nested more than {MAX_DEPTH} levels deep.") from None
+    if _deeper_than(raw, MAX_DEPTH):
+        raise CardError(f"{path} is nested more than {MAX_DEPTH} levels deep.")
+    return raw
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    """Whether lists and objects are nested deeper; level by level: recursion has Python's own limit."""
+    inner = [value]
+    for _ in range(levels):
+        inner = [item for part in inner if isinstance(part, (list, dict))
+                 for item in (part.values() if isinstance(part, dict) else part)]  # fmt: skip
+        if not inner:
+            return False
+    return any(isinstance(part, (list, dict)) for part in inner)
 
 
 def parse_card(raw: Any, directory: Path) -> Card:
@@ -190,17 +236,17 @@ def parse_card(raw: Any, directory: Path) -> Card:
     )  # fmt: skip
     name = top.text("name")
     if not NAME_PATTERN.fullmatch(name):
-        raise top.error("name", f"is {name!r} but must be lower-case letters, digits, '.', '_' or '-'")
+        raise top.error("name", f"is {name[:80]!r} but must be lower-case letters, digits, '.', '_' or '-'")
     version = top.text("version")
     if not VERSION_PATTERN.fullmatch(version):
-        raise top.error("version", f"is {version!r} but must be three numbers with dots between, as in 1.0.0")
+        raise top.error("version", f"is {version[:80]!r} but must be three numbers with dots between, as in 1.0.0")
     output = _output(top.child("output"))
-    files = tuple(_file(item) for item in top.children("files"))
+    files = tuple(_file(item) for item in top.children("files", most=MAX_FILES))
     graph = top.text("graph", "model.onnx")
     if not files:
         raise top.error("files", "must list the model's files, the graph among them")
     if graph not in {file.path for file in files}:
-        raise top.error("graph", f"is {graph!r}, which is not among the card's files")
+        raise top.error("graph", f"is {graph[:80]!r}, which is not among the card's files")
     return Card(
         directory=directory,
         name=name,
@@ -211,16 +257,14 @@ def parse_card(raw: Any, directory: Path) -> Card:
         files=files,
         input=_input(top.child("input")),
         output=output,
-        golden=tuple(_golden(item, output) for item in top.children("golden")),
+        golden=tuple(_golden(item, output) for item in top.children("golden", most=MAX_GOLDEN)),
         raw=top.value,
     )
 
 
 def _file(item: Fields) -> ModelFile:
     item.only("path", "sha256", "bytes", "urls", "git_blob_sha1")
-    path = item.text("path")
-    if path.startswith("/") or "\\" in path or ".." in path.split("/"):
-        raise item.error("path", f"is {path!r} but must stay inside the model's folder")
+    path = _path(item, "path")
     digest = item.optional_text("sha256")
     if digest is not None and not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise item.error("sha256", "must be 64 lower-case hex digits")
@@ -235,6 +279,13 @@ def _file(item: Fields) -> ModelFile:
     return ModelFile(path, digest, item.optional_integer("bytes"), urls, blob)
 
 
+def _path(item: Fields, key: str) -> str:
+    path = item.text(key)
+    if not PATH_PATTERN.fullmatch(path):
+        raise item.error(key, f"is {path[:80]!r} but must stay inside the model's folder, in at most 255 characters")
+    return path
+
+
 def _input(item: Fields) -> InputSpec:
     item.only(
         "name", "width", "height", "layout", "dtype", "color", "resize", "jpeg_draft", "icc", "scale", "mean", "std"
@@ -243,8 +294,8 @@ def _input(item: Fields) -> InputSpec:
     channels = 1 if color == "L" else 3
     spec = InputSpec(
         name=item.text("name"),
-        width=item.integer("width"),
-        height=item.integer("height"),
+        width=item.integer("width", most=MAX_SIDE),
+        height=item.integer("height", most=MAX_SIDE),
         layout=cast("Layout", item.choice("layout", LAYOUTS, "NCHW")),
         dtype=cast("Dtype", item.choice("dtype", DTYPES, "float32")),
         color=color,
@@ -282,7 +333,7 @@ def _resize(item: Fields) -> Resize:
     return Resize(
         filter=cast("Filter", item.choice("filter", FILTERS, "bilinear")),
         fit=fit,
-        shortest=item.optional_integer("shortest"),
+        shortest=item.optional_integer("shortest", most=MAX_SHORTEST),
         pad_color=(int(red), int(green), int(blue)),
     )
 
@@ -290,7 +341,9 @@ def _resize(item: Fields) -> Resize:
 def _output(item: Fields) -> OutputSpec:
     item.only("name", "kind", "labels", "temperature", "independent")
     kind = cast("Kind", item.choice("kind", KINDS))
-    labels = item.texts("labels", least=2)
+    labels = item.texts("labels", least=2, most=MAX_LABELS)
+    if not all(map(LABEL_PATTERN.fullmatch, labels)):
+        raise item.error("labels", "must be texts of 1 to 200 characters on one line")
     if len(set(labels)) != len(labels):
         raise item.error("labels", "must differ from each other")
     if kind in BINARY_KINDS and len(labels) != 2:
@@ -306,10 +359,10 @@ def _output(item: Fields) -> OutputSpec:
 def _golden(item: Fields, output: OutputSpec) -> GoldenCase:
     item.only("image", "label", "probability", "tolerance")
     case = GoldenCase(
-        item.text("image"), item.text("label"), item.number("probability"), item.number("tolerance", 0.02)
+        _path(item, "image"), item.text("label"), item.number("probability"), item.number("tolerance", 0.02)
     )
     if case.label not in output.labels:
-        raise item.error("label", f"is {case.label!r}, which is not one of the output's labels")
+        raise item.error("label", f"is {case.label[:80]!r}, which is not one of the output's labels")
     if not 0 <= case.probability <= 1 or not 0 < case.tolerance <= 0.5:
         raise item.error("", "needs a probability from 0 to 1 and a tolerance above 0, at most 0.5")
     return case

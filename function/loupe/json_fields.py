@@ -6,6 +6,11 @@ import math
 import re
 from typing import Any
 
+# Characters of a wrong value that a complaint repeats.
+_SHOWN = 80
+# Python writes no whole number of more than 4300 digits.
+_LARGEST_SHOWN = 10**_SHOWN
+
 
 class Fields:
     """Typed access to a JSON object, with the key's path in every complaint.
@@ -37,17 +42,19 @@ class Fields:
     def only(self, *keys: str) -> None:
         unknown = sorted(set(self.value) - set(keys))
         if unknown:
-            raise self.error(unknown[0], f"is not a known key (known: {', '.join(keys)})")
+            raise self.error(unknown[0][:_SHOWN], f"is not a known key (known: {', '.join(keys)})")
 
     def child(self, key: str, default: Any = None) -> Fields:
         if key not in self.value and default is None:
             raise self.error(key, "is missing")
         return Fields(self.value.get(key, default), self.document, self.error_type, self._path(key))
 
-    def children(self, key: str) -> list[Fields]:
+    def children(self, key: str, *, most: int) -> list[Fields]:
         value = self.value.get(key, [])
         if not isinstance(value, list):
             raise self.error(key, f"must be a list, not {_name(value)}")
+        if len(value) > most:
+            raise self.error(key, f"must list at most {most}, not {len(value)}")
         return [Fields(item, self.document, self.error_type, f"{self._path(key)}[{i}]") for i, item in enumerate(value)]
 
     def text(self, key: str, default: str | None = None) -> str:
@@ -64,7 +71,7 @@ class Fields:
     def choice(self, key: str, allowed: tuple[str, ...], default: str | None = None) -> str:
         value = self.text(key, default)
         if value not in allowed:
-            raise self.error(key, f"is {value!r} but must be one of {', '.join(allowed)}")
+            raise self.error(key, f"is {_shown(value)} but must be one of {', '.join(allowed)}")
         return value
 
     def boolean(self, key: str, *, default: bool) -> bool:
@@ -87,18 +94,20 @@ class Fields:
             raise self.error(key, f"must be a finite number, not {_name(value)}")
         return float(value)
 
-    def integer(self, key: str, default: int | None = None, *, least: int = 1) -> int:
+    def integer(self, key: str, default: int | None = None, *, least: int = 1, most: int | None = None) -> int:
         value = self.value.get(key, default)
         if value is None:
             raise self.error(key, "is missing")
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise self.error(key, f"must be a whole number of at least {least}, not {value!r}")
+            raise self.error(key, f"must be a whole number of at least {least}, not {_shown(value)}")
+        if most is not None and value > most:
+            raise self.error(key, f"must be at most {most}, not {_shown(value)}")
         return value
 
-    def optional_integer(self, key: str) -> int | None:
-        return self.integer(key) if key in self.value else None
+    def optional_integer(self, key: str, *, most: int | None = None) -> int | None:
+        return self.integer(key, most=most) if key in self.value else None
 
     def numbers(self, key: str, length: int, default: float) -> tuple[float, ...]:
         value = self.value.get(key, [default] * length)
@@ -106,13 +115,23 @@ class Fields:
             raise self.error(key, f"must be a list of {length} number(s), one for each channel")
         return tuple(self._finite(key, item) for item in value)
 
-    def texts(self, key: str, *, least: int = 0) -> tuple[str, ...]:
+    def texts(self, key: str, *, least: int = 0, most: int | None = None) -> tuple[str, ...]:
         value = self.value.get(key, [])
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
             raise self.error(key, "must be a list of texts")
         if len(value) < least:
             raise self.error(key, f"must list at least {least}")
+        if most is not None and len(value) > most:
+            raise self.error(key, f"must list at most {most}, not {len(value)}")
         return tuple(value)
+
+
+def _shown(value: Any) -> str:
+    """Return the beginning of a value that a complaint repeats."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _LARGEST_SHOWN:
+        return "a number of very many digits"
+    written = repr(value)
+    return written if len(written) <= _SHOWN else written[:_SHOWN] + "..."
 
 
 def _is_finite(value: float) -> bool:

@@ -9,6 +9,7 @@ import onnxruntime as ort
 
 from loupe.card import CardError
 from loupe.errors import ModelFailed
+from loupe.model_files import check_files
 
 if TYPE_CHECKING:
     from loupe.card import Card
@@ -56,15 +57,10 @@ class Model:
         Raises
         ------
         loupe.card.CardError
-            If a file is missing, the graph cannot be loaded, or the card disagrees with it.
+            If a file is missing or not the card's by place, kind or size, the graph cannot be loaded, or the card
+            disagrees with it.
         """
-        for file in card.files:
-            if not (card.directory / file.path).is_file():
-                raise CardError(
-                    f"{card.name}: {file.path} is missing in {card.directory.name}/. "
-                    f"A graph and its external data keep their exact names; put it back, or run "
-                    f"'python -m modelkit fetch {card.name}' if the card names a URL."
-                )
+        check_files(card, content=False)
         try:
             session = ort.InferenceSession(
                 str(card.graph_path), session_options(threads), providers=["CPUExecutionProvider"]

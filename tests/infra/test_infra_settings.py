@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from infra.cards import read_card
-from infra.settings import PROJECT_ROOT, SettingsError, load_settings, merge_patch
+from infra.settings import SettingsError, load_settings, merge_patch
 
 DIGEST = f"sha256:{'0a' * 32}"
 REFUSED = [
@@ -141,34 +140,3 @@ def test_merge_patch_follows_rfc_7386() -> None:
     assert merge_patch({"a": {"b": 1, "c": 2}}, {"a": {"b": None, "d": 3}}) == {"a": {"c": 2, "d": 3}}
     assert merge_patch({"a": [1]}, {"a": [2]}) == {"a": [2]}
     assert merge_patch("a", {"b": 1}) == {"b": 1}
-
-
-def test_an_unknown_model_is_told_with_those_that_there_are() -> None:
-    with pytest.raises(SettingsError, match=r"no models/dogs/card.json. Models here: .*hair-type"):
-        read_card(PROJECT_ROOT / "models", "dogs", verify_files=True)
-
-
-@pytest.mark.parametrize(
-    ("break_it", "sentence"),
-    [
-        (lambda folder: (folder / "model.onnx").unlink(), "model.onnx is missing"),
-        (lambda folder: (folder / "model.onnx").write_bytes(b"1234"), "has 4 bytes; the card says 5"),
-        (lambda folder: (folder / "model.onnx").write_bytes(b"12346"), "its SHA-256 differs"),
-        (lambda folder: (folder / "card.json").write_text("{"), "cannot be read"),
-        (lambda folder: (folder / "card.json").write_text("{}"), "cannot be read"),
-    ],
-)
-def test_a_model_that_is_not_whole_stops_the_synth(tmp_path, break_it, sentence: str) -> None:
-    folder = tmp_path / "m"
-    folder.mkdir()
-    (folder / "model.onnx").write_bytes(b"12345")
-    digest = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5"
-    card = {
-        "name": "m", "version": "1.0.0", "files": [{"path": "model.onnx", "bytes": 5, "sha256": digest}],
-        "output": {"labels": ["a", "b"]},
-    }  # fmt: skip
-    (folder / "card.json").write_text(json.dumps(card))
-    assert read_card(tmp_path, "m", verify_files=True).labels == ("a", "b")
-    break_it(folder)
-    with pytest.raises(SettingsError, match=sentence):
-        read_card(tmp_path, "m", verify_files=True)

@@ -6,16 +6,15 @@ import base64
 import importlib.util
 import json
 import sys
-from collections.abc import Mapping
+import tempfile
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
-from documents import MAX_BYTES, IssuerError, json_object
+from documents import MAX_BYTES, IssuerError
 from growth import Reader, repeated
 from issuer import Issuer
-from loupe.card import CardError, parse_card
+from loupe.card import CardError, card_json, parse_card
 
 AUTHORIZER = Path(__file__).parents[2] / "authorizer"
 ISSUER = "https://id.example"
@@ -45,9 +44,8 @@ class _Keys(Issuer):
         super().__init__(ISSUER, jwks_uri=f"{ISSUER}/keys", cache_seconds=600, refetch_seconds=30)
         self._answer = answer
 
-    def _document(self, url: str) -> Mapping[str, Any]:
-        with patch("documents.fetch", return_value=self._answer):
-            return json_object(url, allow_http=False)
+    def _fetch(self, url: str) -> bytes:
+        return self._answer
 
 
 AUTHORIZE.ISSUER = _Keys(b'{"keys": []}')
@@ -62,9 +60,17 @@ def _part(value: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
+_EC = {"kty": "EC", "crv": "P-256", "kid": "a", "x": "A" * 43, "y": "A" * 43}
+
+
 def _many_keys(size: int) -> bytes:
-    entry = {"kty": "EC", "crv": "P-256", "kid": "a", "x": "A" * 43, "y": "A" * 43}
-    return json.dumps({"keys": [entry] * (size // 150)}).encode()
+    return json.dumps({"keys": [{**_EC, "kid": str(number)} for number in range(size // 150)]}).encode()
+
+
+def _card_file(data: bytes) -> object:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "card.json").write_bytes(data)
+        return parse_card(card_json(Path(folder)), Path(folder))
 
 
 READERS = (
@@ -81,6 +87,7 @@ READERS = (
             ),
             "a long payload": lambda size: _part({"alg": "RS256", "kid": "k"}) + "." + "A" * size + ".AA",
             "white space": repeated(" "),
+            "a deep header": lambda size: base64.urlsafe_b64encode(b"[" * (size * 3 // 4)).decode() + ".e30.AA",
         },
         5.0,
         (AUTHORIZE.UnauthorizedError, IssuerError),
@@ -99,7 +106,8 @@ READERS = (
             "empty entries": repeated(b"{},", b'{"keys": [', b"{}]}"),
             "no JSON": repeated(b"x"),
             "nested lists": repeated(b"["),
-            "one key id": repeated(b'{"kid": "a"},', b'{"keys": [', b"{}]}"),
+            "keys with one id": lambda size: json.dumps({"keys": [_EC] * (size // 150)}).encode(),
+            "keys without a kind": repeated(b'{"kty": []},', b'{"keys": [', b"{}]}"),
         },
         20.0,
         (IssuerError,),
@@ -113,6 +121,20 @@ READERS = (
             "many unknown keys": lambda size: json.dumps(dict.fromkeys(map(str, range(size // 12)), 1)),
             "a long name": lambda size: json.dumps({"schema_version": 1, "name": "a" * size}),
             "a long version": lambda size: json.dumps({"schema_version": 1, "name": "a", "version": "1." * size}),
+        },
+        3.0,
+        (CardError,),
+    ),
+    Reader(
+        "cards",
+        ("loupe.card:card_json", "loupe.card:load_card"),
+        _card_file,
+        {
+            "deep lists": repeated(b"["),
+            "deep objects": repeated(b'{"a":'),
+            "wide": repeated(b"[[]],", b"[", b"0]"),
+            "deep within the bound": repeated(b"[" * 30 + b"]" * 30 + b",", b"[", b"0]"),
+            "no JSON": repeated(b"x"),
         },
         3.0,
         (CardError,),

@@ -99,7 +99,7 @@ def respond(body: bytes) -> Answer:
 def test_deep_nesting_is_a_sentence(site: Callable[[Answer], str], opening: bytes) -> None:
     url = site(respond(opening * (documents.MAX_BYTES // len(opening))))
     with pytest.raises(IssuerError, match=r"/keys is (nested too deeply|not JSON)$"):
-        json_object(url, allow_http=True)
+        json_object(fetch(url, allow_http=True), url)
 
 
 @pytest.mark.parametrize(

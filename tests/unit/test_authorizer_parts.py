@@ -29,7 +29,7 @@ class Source:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.asked, self.kids, self.down = 1000.0, 0, ["one"], False
-        monkeypatch.setattr("documents.fetch", lambda url, **_: self.fetch(url))
+        monkeypatch.setattr(Issuer, "_fetch", lambda _, url: self.fetch(url))
         self.issuer = Issuer(
             ISSUER, jwks_uri=f"{ISSUER}/keys", cache_seconds=600, refetch_seconds=30, clock=lambda: self.now
         )
@@ -113,7 +113,7 @@ def authorize() -> Any:
         patch.setenv("LOUPE_JWT_ISSUER", ISSUER)
         patch.setenv("LOUPE_JWT_AUDIENCE", "pictures prints")
         module = importlib.import_module("authorize")
-        patch.setattr("documents.fetch", lambda *_, **__: json.dumps({"keys": [jwk("one")]}).encode())
+        patch.setattr(Issuer, "_fetch", lambda *_: json.dumps({"keys": [jwk("one")]}).encode())
         patch.setattr(module, "ISSUER", Issuer(ISSUER, jwks_uri=f"{ISSUER}/k", cache_seconds=1e9, refetch_seconds=1e9))
         yield module
 

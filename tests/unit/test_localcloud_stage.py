@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING
 
 import pytest
+import tinymodel
 
 from localcloud import stage
 from localcloud.errors import CloudError
@@ -27,14 +27,13 @@ def project(tmp_path: Path) -> Path:
         "function/loupe/__init__.py": "",
         "function/loupe/page/index.html": "<p>",
         "function/loupe/__pycache__/old.pyc": "",
-        "models/m/card.json": json.dumps({"files": [{"path": "model.onnx"}]}),
-        "models/m/model.onnx": "weights",
         "models/m/README.md": "for people",
         "models/m/golden/a.jpg": "picture",
         "models/other/model.onnx": "weights",
     }.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
+    tinymodel.write_model(root / "models" / "m", b"weights")
     return root
 
 
@@ -63,7 +62,7 @@ def test_its_name_changes_with_its_content_only(project: Path, tmp_path: Path) -
     first = stage.stage(project, ["m"], tmp_path / "image")
     (project / "models/m/README.md").write_text("other words")
     assert stage.stage(project, ["m"], tmp_path / "image") == first
-    (project / "models/m/model.onnx").write_text("other weights")
+    tinymodel.write_model(project / "models" / "m", b"other weights")
     second = stage.stage(project, ["m"], tmp_path / "image")
     assert second.tag != first.tag
     stage.remove_others(tmp_path / "image", [second.tag])
@@ -75,8 +74,11 @@ def test_what_is_missing_is_named(project: Path, tmp_path: Path) -> None:
         stage.stage(project, ["none"], tmp_path)
     with pytest.raises(CloudError, match="No image with the tag"):
         staged_image(tmp_path, "abc")
+    (project / "models/m/model.onnx").write_text("changed")
+    with pytest.raises(CloudError, match=r"'m' cannot be deployed: m: model\.onnx has sha256 .*, not the card's"):
+        stage.stage(project, ["m"], tmp_path)
     (project / "models/m/model.onnx").unlink()
-    with pytest.raises(CloudError, match=r"names model\.onnx"):
+    with pytest.raises(CloudError, match=r"'m' cannot be deployed: m: model\.onnx is missing"):
         stage.stage(project, ["m"], tmp_path)
     (project / "function/Dockerfile").write_text("FROM x")
     with pytest.raises(CloudError, match="CMD"):

@@ -116,7 +116,7 @@ def test_every_status_of_onnx_runtime_is_told_as_a_card_error(tmp_path: Path, mo
     (graph(), {"output": {"kind": "logits"}}, "'logits' with 2 labels, which needs 2 number.* gives 1"),
     (b"this is no graph", {}, "cannot be loaded by ONNX Runtime"),
     (graph()[:200], {}, "cannot be loaded by ONNX Runtime"),
-    (b"", {}, "cannot be loaded by ONNX Runtime"),
+    (b"", {}, "has 0 bytes where the card says 1"),
 ])  # fmt: skip
 def test_a_card_that_disagrees_with_its_graph_is_refused(
     tmp_path: Path, data: bytes, changes: Any, sentence: str

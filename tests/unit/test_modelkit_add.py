@@ -76,6 +76,19 @@ def test_external_data_keeps_its_name(tmp_path: Path) -> None:
     assert Classifier.load(card.directory)
 
 
+@pytest.mark.parametrize("target", ["../outside.data", "/dev/zero"])
+def test_data_that_a_link_takes_from_elsewhere_is_not_added(tmp_path: Path, target: str) -> None:
+    source = tmp_path / "download"
+    source.mkdir()
+    file = save(classifier(), source / "net.onnx", external="net.onnx.data")
+    (source / "net.onnx.data").rename(tmp_path / "outside.data")
+    (source / "net.onnx.data").symlink_to(target)
+    result = add(file, tmp_path / "models", *GIVEN, "--labels", "red,blue")
+    assert result.exit_code == 3, result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "models" / "mine").exists()
+
+
 def test_golden_pictures_are_copied_and_their_answers_kept(tmp_path: Path) -> None:
     file = save(classifier(), tmp_path / "net.onnx")
     blue, red = picture(tmp_path, "blue"), picture(tmp_path, "red")

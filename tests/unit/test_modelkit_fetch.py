@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import threading
@@ -12,17 +13,25 @@ from typing import Any
 
 import pytest
 from loupe.card import Card, InputSpec, ModelFile, OutputSpec
+from loupe.model_files import git_blob_sha1_of
 from typer.testing import CliRunner
 
 from modelkit.cli import app
 from modelkit.errors import ModelkitError
 from modelkit.fetching import fetch
-from modelkit.folders import git_blob_sha1_of
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 CONTENT = bytes(range(256)) * 4096
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+REDIRECTS = {
+    "/redirect": "/whole",
+    "/to-file": "file:///etc/passwd",
+    "/to-ftp": "ftp://127.0.0.1/model.onnx",
+    "/to-https": "https://127.0.0.1:1/model.onnx",
+}
 
 
 class Site(ThreadingHTTPServer):
@@ -31,6 +40,7 @@ class Site(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.seen: list[tuple[str, str | None]] = []
+        self.sent = 0
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_port}/{path}"
@@ -46,16 +56,30 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/gone":
             self.send_error(404)
             return
-        if self.path == "/redirect":
+        if self.path in REDIRECTS:
             self.send_response(302)
-            self.send_header("Location", "/whole")
+            self.send_header("Location", REDIRECTS[self.path])
             self.end_headers()
+            return
+        if self.path == "/endless":
+            self.endless()
             return
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.path != "/plain" else 0
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         self.wfile.write(content[start : 100_000 if self.path == "/cut" else None])
+
+    def endless(self) -> None:
+        """Send without end, and without saying how much."""
+        self.send_response(200)
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(CONTENT)
+                self.server.sent += len(CONTENT)
+        except OSError:
+            return  # the client hung up
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -148,6 +172,53 @@ def test_a_wrong_file_is_never_put_in_place(tmp_path: Path, site: Site) -> None:
     with pytest.raises(ModelkitError, match="has sha256"):
         get(card(tmp_path / "m", site.url("other")))
     assert names(tmp_path / "m") == []
+
+
+def test_a_download_stops_at_the_size_of_the_card(tmp_path: Path, site: Site) -> None:
+    with pytest.raises(ModelkitError, match="would send 1,048,576 bytes, where the card says 10; thrown away"):
+        get(card(tmp_path / "m", site.url("whole"), size=10))
+    with pytest.raises(ModelkitError, match="sends more than 10 bytes, where the card says 10; thrown away"):
+        get(card(tmp_path / "m", site.url("endless"), size=10))
+    assert names(tmp_path / "m") == []
+    # What the operating system holds between the two, and no more.
+    assert site.sent < 64 * len(CONTENT)
+
+
+@pytest.mark.parametrize("path", ["to-file", "to-ftp", "to-https"])
+def test_no_redirect_leads_to_another_scheme(tmp_path: Path, site: Site, path: str) -> None:
+    with pytest.raises(ModelkitError, match=r"which is not http; not followed|to url 'file:.*' is not allowed"):
+        get(card(tmp_path / "m", site.url(path)))
+    assert names(tmp_path / "m") == []
+
+
+def test_a_link_in_place_of_the_part_is_not_written_through(tmp_path: Path, site: Site) -> None:
+    wanted, outside = card(tmp_path / "m", site.url("whole")), tmp_path / "outside"
+    outside.write_bytes(b"precious")
+    (tmp_path / "m" / "model.onnx.part").symlink_to(outside)
+    (tmp_path / "m" / "model.onnx").symlink_to(outside)
+    assert get(wanted) == ["model.onnx"]
+    assert outside.read_bytes() == b"precious"
+    assert not (tmp_path / "m" / "model.onnx").is_symlink()
+
+
+def test_a_folder_in_place_of_the_file_is_a_sentence(tmp_path: Path, site: Site) -> None:
+    wanted = card(tmp_path / "m", site.url("whole"))
+    (tmp_path / "m" / "model.onnx").mkdir()
+    with pytest.raises(ModelkitError, match=r"model\.onnx is a folder"):
+        get(wanted)
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = card(tmp_path / "m", site.url("whole"))
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(ModelkitError, match="cannot be written: No space left on device"):
+        get(wanted)
 
 
 def test_the_next_address_is_tried(tmp_path: Path, site: Site) -> None:

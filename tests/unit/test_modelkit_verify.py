@@ -204,7 +204,7 @@ def test_a_card_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     folder = make(tmp_path)
     (folder / "card.json").write_text("{")
     assert len(verify(folder)) == 1
-    assert "cannot be read" in told(folder)
+    assert "is not valid JSON" in told(folder)
 
 
 def test_all_models_are_verified_where_none_is_named(tmp_path: Path) -> None:
