@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from loupe.request import S3Object
 
 UPLOAD_PREFIX = "uploads/"
+_DOT_SEGMENTS = frozenset({".", ".."})
 
 
 class S3Location(NamedTuple):
@@ -46,6 +47,11 @@ class S3Rules(NamedTuple):
             raise S3NotAllowed("This endpoint does not read from S3. Send the picture itself.")
         if not any(source.bucket == bucket and source.key.startswith(prefix) for bucket, prefix in places):
             raise S3NotAllowed("This bucket or prefix is not one that this endpoint reads from.")
+        # S3 keeps such keys apart, but anything between here and there may resolve them to another prefix.
+        if not _DOT_SEGMENTS.isdisjoint(source.key.split("/")):
+            raise S3NotAllowed(
+                "The key has a segment '.' or '..', which is not read here. Copy the object to a key without."
+            )
 
 
 def bucket_origins(bucket: str, region: str, endpoint: str = "") -> tuple[str, ...]:

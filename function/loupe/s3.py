@@ -20,22 +20,39 @@ if TYPE_CHECKING:
     from loupe.request import S3Object
 
 _CHUNK = 256 * 1024
-# What S3 answers when it is the object that is the trouble (S3 API reference, 'Error responses'). Without the right to
-# list a bucket a missing key is AccessDenied, so these cannot be told apart for the caller.
-_NOT_READABLE = frozenset(
-    {"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "AccessDenied", "InvalidObjectState", "MethodNotAllowed"}
-    | {"InvalidArgument", "PermanentRedirect", "400", "403", "404", "405"}
+# Error codes (S3 API reference, 'Error responses') of failures that no caller can mend: credentials, clock and account
+# of this function. They stay what they are and become a 500.
+_OURS = frozenset(
+    {
+        "AccountProblem",
+        "AuthorizationHeaderMalformed",
+        "CredentialsNotSupported",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidSecurity",
+        "InvalidToken",
+        "MissingSecurityElement",
+        "MissingSecurityHeader",
+        "NotSignedUp",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+    }
 )
+# Failures that another attempt may not meet, whatever their status; every 5xx is one, too.
 _TRY_AGAIN = frozenset(
     {
-        "SlowDown",
-        "RequestTimeout",
         "InternalError",
-        "ServiceUnavailable",
-        "Throttling",
-        "503",
-        "500",
+        "KMS.ThrottlingException",
         "OperationAborted",
+        "Redirect",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "SlowDown",
+        "TemporaryRedirect",
+        "Throttling",
+        "ThrottlingException",
     }
 )
 
@@ -108,15 +125,18 @@ class ObjectReader:
 
 
 def _problem_of(error: ClientError) -> S3Unreachable | S3Unavailable | ClientError:
-    """What to raise for an answer of S3; what is our own misconfiguration stays as it is and becomes a 500."""
+    """What to raise for an error of S3.
+
+    Every other 3xx and 4xx is about the object that was asked for: its key, version, storage class, encryption key or
+    bucket. Without the right to list a bucket a missing key is AccessDenied, so the caller gets one sentence for all.
+    """
     code = str(error.response.get("Error", {}).get("Code", ""))
-    if code in _NOT_READABLE:
-        return S3Unreachable(
-            "There is no such object, or this endpoint may not read it. Check bucket, key and version."
-        )
-    if code in _TRY_AGAIN:
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
+    if code in _OURS:
+        return error
+    if code in _TRY_AGAIN or status >= 500:
         return _unavailable()
-    return error
+    return S3Unreachable("There is no such object, or this endpoint may not read it. Check bucket, key and version.")
 
 
 def _unavailable() -> S3Unavailable:

@@ -39,6 +39,8 @@ AREAS = (
     "JWT",
     "JWKS",
     "cards",
+    "S3 key",
+    "batch",
 )
 
 Make = Callable[[int], Any]

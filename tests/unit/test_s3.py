@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from types import SimpleNamespace
+from urllib.parse import unquote, urlsplit
 
 import boto3
 import pytest
-from botocore.exceptions import ConnectTimeoutError, IncompleteReadError, NoCredentialsError, ReadTimeoutError
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    IncompleteReadError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
+from botocore.loaders import Loader
 from botocore.stub import Stubber
 from fakes import FakeBody, FakeS3, problem_of
-from loupe.errors import ImageTooLarge, S3NotAllowed, S3Unavailable, S3Unreachable, UploadsOff
+from loupe.errors import ImageTooLarge, Problem, S3NotAllowed, S3Unavailable, S3Unreachable, UploadsOff
 from loupe.locations import S3Location, S3Rules, bucket_origins
 from loupe.request import S3Object
 from loupe.s3 import ObjectReader, connect
@@ -112,6 +122,94 @@ def test_a_missing_and_a_forbidden_object_look_alike() -> None:
 def test_our_own_misconfiguration_is_not_the_callers_problem(fail) -> None:
     with pytest.raises(Exception, match=r"GetObject|credentials"):
         read(FakeS3(OBJECTS, fail), "all", "b")
+
+
+def documented_codes() -> dict[str, int]:
+    """Code -> HTTP status of every error that S3's API reference lists, as botocore carries it."""
+    model = Loader().load_service_model("s3", "service-2")
+    text = model["shapes"]["Error"]["members"]["Code"]["documentation"]
+    rows = re.findall(r"<i>Code:</i> ([A-Za-z]{2,}).*?<i>HTTP Status Code:</i> ([0-9]{3}|N/A)", text, re.DOTALL)
+    return {code: 400 if status == "N/A" else int(status) for code, status in rows}
+
+
+# What each of them is, written down one by one: a code that S3 adds fails the test until somebody has decided.
+CREDENTIALS_OF_OURS = {
+    "AccountProblem", "AuthorizationHeaderMalformed", "CredentialsNotSupported", "ExpiredToken", "InvalidAccessKeyId",
+    "InvalidSecurity", "InvalidToken", "MissingSecurityElement", "MissingSecurityHeader", "NotSignedUp",
+    "RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired",
+}  # fmt: skip
+WORTH_ANOTHER_TRY = {
+    "InternalError", "NotImplemented", "OperationAborted", "Redirect", "RequestTimeout", "ServiceUnavailable",
+    "SlowDown", "TemporaryRedirect",
+}  # fmt: skip
+# Not in the table: SSE-KMS passes on KMS's own, and botocore names errors without a body by their status.
+UNLISTED = {
+    "KMS.DisabledException": (400, S3Unreachable), "KMS.NotFoundException": (400, S3Unreachable),
+    "KMS.KMSInvalidStateException": (400, S3Unreachable), "KMS.AccessDeniedException": (400, S3Unreachable),
+    "KMS.ThrottlingException": (400, S3Unavailable), "ObjectNotInActiveTierError": (403, S3Unreachable),
+    "400": (400, S3Unreachable), "403": (403, S3Unreachable), "404": (404, S3Unreachable), "500": (500, S3Unavailable),
+    "503": (503, S3Unavailable), "NobodyHasHeardOfIt": (400, S3Unreachable), "NorOfThis": (500, S3Unavailable),
+}  # fmt: skip
+
+
+def test_every_documented_code_is_decided_about() -> None:
+    codes = documented_codes()
+    assert len(codes) > 70
+    assert set(codes) >= CREDENTIALS_OF_OURS | WORTH_ANOTHER_TRY | {"InvalidURI", "InvalidRequest", "AllAccessDisabled"}
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        *((code, status, ClientError if code in CREDENTIALS_OF_OURS else S3Unavailable if code in WORTH_ANOTHER_TRY
+           else S3Unreachable) for code, status in sorted(documented_codes().items())),
+        *((code, status, kind) for code, (status, kind) in UNLISTED.items()),
+    ],
+)  # fmt: skip
+def test_each_code_of_s3_is_the_callers_problem_or_ours(code, status, kind) -> None:
+    client = connect(4)
+    with Stubber(client) as stub:
+        stub.add_client_error("get_object", code, "arn:aws:kms:eu-west-1:000000000000:key/secret", status)
+        reader = ObjectReader(RULES, 10, client)
+        with pytest.raises((Problem, ClientError)) as raised:
+            reader.read(S3Object("all", "b"))
+    assert isinstance(raised.value, kind)
+    if isinstance(raised.value, Problem):
+        assert raised.value.status == (503 if kind is S3Unavailable else 422)
+        assert "secret" not in raised.value.detail
+
+
+def sent_path(bucket: str, key: str) -> str:
+    """The path of the request that botocore would send, after all that it does to it."""
+    client, paths = connect(4), []
+
+    def keep(request, **_):
+        paths.append(urlsplit(request.url).path)
+        return AWSResponse(request.url, 404, {}, SimpleNamespace(stream=lambda: iter(())))
+
+    client.meta.events.register("before-send.s3.GetObject", keep)
+    assert isinstance(problem_of(ObjectReader(RULES, 10, client).read, S3Object(bucket, key)), S3Unreachable)
+    (path,) = paths
+    return path
+
+
+@pytest.mark.parametrize("key", [
+    "a//b", "/a", "a/", "a b", "a+b", "a%2Fb", "%2e%2e/b", "..a/b", "a../b", "...", "a/.../b",
+    "\u00e4/\U0001f600", "a?b=c#d",
+    "~a", "a\\..\\b", "a;b", "a:b@c", "*", "'\"<>&",
+])  # fmt: skip
+def test_a_key_is_sent_exactly_as_given(key) -> None:
+    assert unquote(sent_path("all", key)) == f"/{key}"
+
+
+@pytest.mark.parametrize("key", ["..", ".", "../b", "./b", "b/..", "b/.", "b/../c", "b/./c", "b//../c", "/../b"])
+@pytest.mark.parametrize(("bucket", "prefix"), [("all", ""), ("photos", "hair/"), ("uploads-bucket", "uploads/")])
+def test_dot_segments_are_rejected_without_a_call(bucket, prefix, key) -> None:
+    s3 = FakeS3({})
+    problem = problem_of(read, s3, bucket, prefix + key)
+    assert isinstance(problem, S3NotAllowed)
+    assert "'..'" in problem.detail
+    assert s3.calls == []
 
 
 def test_a_trickling_body_ends_at_the_deadline() -> None:

@@ -1,0 +1,59 @@
+"""Readers of S3 keys and of batches."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from growth import Reader, repeated
+from loupe.batch import Batch
+from loupe.classifier import Classifier
+from loupe.errors import Problem
+from loupe.locations import S3Location, S3Rules
+from loupe.request import Inline, S3Object
+from loupe.settings import UrlRules
+from loupe.source import Sources
+from loupe.stages import Stages
+
+RULES = S3Rules((S3Location("photos", "hair/"),))
+CLASSIFIER = Classifier.load(Path(__file__).parents[2] / "models" / "hair-type")
+
+
+def _batch(items: list[bytes]) -> None:
+    """Every item is broken, so what is left is the batch's own work."""
+    sources = Sources(UrlRules(), RULES, CLASSIFIER.limits.max_bytes)
+    Batch(CLASSIFIER, sources, Stages(), time.monotonic() + 60).run([Inline(item) for item in items])
+
+
+READERS = (
+    Reader(
+        "S3 key",
+        ("loupe.locations:S3Rules.check",),
+        lambda key: RULES.check(S3Object("photos", key)),
+        {
+            name: repeated(part, "hair/")
+            for name, part in (
+                ("slashes", "/"),
+                ("dots", "."),
+                ("parents", "../"),
+                ("letters", "a"),
+                ("other", "hair/"),
+            )
+        },
+        1.0,
+        (Problem,),
+    ),
+    Reader(
+        "batch",
+        ("loupe.batch:Batch.run",),
+        _batch,
+        {
+            "empty items": lambda size: [b""] * (size // 1024),
+            "items of no format": lambda size: [b"x" * 1024] * (size // 1024),
+            "one item": lambda size: [b"x" * size],
+        },
+        2.0,
+        (),
+        largest=256 * 1024,
+    ),
+)
