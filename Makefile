@@ -1,5 +1,7 @@
 # Every command that a person types. `make` alone lists them.
 ENV ?= dev
+# `make synth ENV=` is the same as without it.
+override ENV := $(or $(ENV),dev)
 IMAGE ?=
 # Of smoke: what to check and as whom; more options in SMOKE, such as SMOKE="--junit smoke.xml".
 URL ?=
@@ -17,9 +19,12 @@ PY := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export JSII_NODE := $(CURDIR)/.venv/bin/node
 export AWS_CDK_DISABLE_VERSION_CHECK := 1
+# Of another project: they would change what Python and Node import here.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS PYTHONDONTWRITEBYTECODE \
+	PYTHONPYCACHEPREFIX NODE_OPTIONS NODE_PATH NODE_ENV VIRTUAL_ENV CDK_OUTDIR CDK_CONTEXT_JSON
 CDK := node_modules/.bin/cdk -c env=$(ENV)
 
-.PHONY: help setup demo test up down smoke acceptance synth diff diff-comment doctor deploy destroy check lint \
+.PHONY: help setup demo test up down smoke acceptance synth bootstrap diff diff-comment doctor deploy destroy check lint \
 	format lock lock-base openapi bench clean
 
 help: ## List these commands
@@ -50,7 +55,10 @@ acceptance: setup ## Deploy a copy of ENV, prove it, destroy it (AWS credentials
 	@$(PY) -m tools.acceptance --env $(ENV) $(ACCEPTANCE)
 
 synth: setup ## Write the CloudFormation template of ENV; offline
-	@$(CDK) synth --quiet && echo "cdk.out/Loupe-$(ENV).template.json"
+	@$(CDK) synth --quiet && ls cdk.out/Loupe-$(ENV).template.json
+
+bootstrap: setup ## Prepare an AWS account and region for the CDK, once (AWS credentials)
+	@$(CDK) bootstrap
 
 diff: setup ## Compare ENV with what is deployed (AWS credentials)
 	@$(CDK) diff

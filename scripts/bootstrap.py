@@ -10,14 +10,16 @@ import fcntl
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -31,6 +33,34 @@ UNFINISHED = STAMPS / "packages.unfinished"
 UV = "uv==0.13.9"
 # The Lambda runtime interface emulator (Apache-2.0) has no package of its own; the SAM CLI's wheel carries it.
 EMULATOR_WHEEL = ("aws-sam-cli==1.170.0", "24ebaf5ecba38dc1758089968cb89ab61e124b84e92a344fc7a2771a47f4d0bf")
+PYTHON_INDEX, NPM_REGISTRY = "https://pypi.org/simple", "https://registry.npmjs.org/"
+# How pip, uv and npm say that they did not get through.
+UNREACHED = re.compile(
+    r"Failed to establish a new connection|Max retries exceeded|NewConnectionError|NameResolutionError|ProxyError|"
+    r"ConnectTimeoutError|ReadTimeoutError|Cannot connect to proxy|error sending request|client error \(Connect\)|"
+    r"dns error|operation timed out|tunnel error|\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|"
+    r"ENETUNREACH)\b"
+)
+# Variables by which a shell would change what is installed, or where: other targets, other interpreters, options of
+# Node and npm. Indexes, caches, proxies and certificates are heeded.
+MISLEADING = re.compile(
+    r"PYTHON\w*|VIRTUAL_ENV|NODE_(ENV|OPTIONS|PATH)|"
+    r"PIP_(TARGET|USER|PREFIX|ROOT|PYTHON|REQUIRE_VIRTUALENV|NO_DEPS|REQUIRE_HASHES|NO_BINARY|DRY_RUN|REQUIREMENT)|"
+    r"UV_(TARGET|PREFIX|PYTHON|SYSTEM_PYTHON|REQUIRE_HASHES|PROJECT\w*|OVERRIDE|CONSTRAINT|EXCLUDE_NEWER|NO_BINARY|"
+    r"RESOLUTION|PRERELEASE|NO_DEPS|MANAGED_PYTHON|BREAK_SYSTEM_PACKAGES)|"
+    r"(npm_config|NPM_CONFIG)_(global|prefix|location|omit|include|production|only|dry_run|ignore_scripts|node_options|"
+    r"GLOBAL|PREFIX|LOCATION|OMIT|INCLUDE|PRODUCTION|ONLY|DRY_RUN|IGNORE_SCRIPTS|NODE_OPTIONS)"
+)
+LAUNCHER = """#!/bin/sh
+# Made by scripts/bootstrap.py: the pinned CDK command line, with the Node of this environment.
+here=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
+PATH="$here/.venv/bin:$PATH"
+JSII_NODE="$here/.venv/bin/node"
+AWS_CDK_DISABLE_VERSION_CHECK=1
+export PATH JSII_NODE AWS_CDK_DISABLE_VERSION_CHECK
+unset PYTHONPATH PYTHONHOME NODE_OPTIONS
+exec "$here/node_modules/.bin/cdk" "$@"
+"""
 EMULATOR_MEMBERS = {"x86_64": "aws-lambda-rie-x86_64", "aarch64": "aws-lambda-rie-arm64"}
 
 
@@ -39,19 +69,78 @@ class SetupError(Exception):
 
 
 def run(*command: str | Path) -> None:
-    """Run a command with its output in the log."""
-    variables = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
-    # What is installed once is imported many times: bytecode pays, whatever the person's shell says.
-    variables.pop("PYTHONDONTWRITEBYTECODE", None)
+    """Run a command with its output in the log.
+
+    Raises
+    ------
+    SetupError
+        If it fails: with one sentence where a package index was not reached, else with the end of its output.
+    """
     with LOG.open("ab") as log:
         log.write(f"\n$ {' '.join(map(str, command))}\n".encode())
         log.flush()
+        begin = log.tell()
         done = subprocess.run(
-            [str(part) for part in command], cwd=ROOT, env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
+            [str(part) for part in command], cwd=ROOT, env=tool_variables(os.environ), stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log,
+        )  # fmt: skip
     if done.returncode != 0:
-        tail = LOG.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-8:]
-        raise SetupError("\n".join(["", *tail, "", f"'{Path(command[0]).name}' failed. The whole log is {LOG}."]))
+        with LOG.open("rb") as log:
+            log.seek(begin)
+            output = log.read().decode("utf-8", "replace").strip()
+        name = Path(command[0]).name
+        if UNREACHED.search(output):
+            raise SetupError(unreachable(name, os.environ))
+        tail = output.splitlines()[-8:]
+        raise SetupError("\n".join(["", *tail, "", f"'{name}' failed. The whole log is {LOG}."]))
+
+
+def tool_variables(variables: Mapping[str, str]) -> dict[str, str]:
+    """Variables of the package managers: the person's, less those that would install elsewhere or something else.
+
+    A mirror that is named for one of pip and uv serves both.
+    """
+    kept = {name: value for name, value in variables.items() if not MISLEADING.fullmatch(name)}
+    mirror = python_index(variables)
+    if mirror is not None:
+        kept.setdefault("PIP_INDEX_URL", mirror)
+        if "UV_INDEX_URL" not in kept:
+            kept.setdefault("UV_DEFAULT_INDEX", mirror)
+    kept["PATH"] = f"{BIN}{os.pathsep}{variables.get('PATH', '')}"
+    if not home_is_writable(variables):
+        for name, folder in (("UV_CACHE_DIR", "uv"), ("npm_config_cache", "npm"), ("PIP_CACHE_DIR", "pip")):
+            kept.setdefault(name, str(ROOT / ".local" / "cache" / folder))
+    return kept
+
+
+def home_is_writable(variables: Mapping[str, str]) -> bool:
+    """Whether the package managers' caches have a place; a service account may have no home of its own."""
+    cache = Path(variables.get("XDG_CACHE_HOME") or Path(variables.get("HOME") or "/nonexistent") / ".cache")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(cache, os.W_OK)
+
+
+def python_index(variables: Mapping[str, str]) -> str | None:
+    """Return the index that the person's variables name for Python packages."""
+    names = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
+    return next((variables[name] for name in names if variables.get(name)), None)
+
+
+def unreachable(tool: str, variables: Mapping[str, str]) -> str:
+    """Say which index was not reached, and how to name another."""
+    if tool == "npm":
+        registry = variables.get("npm_config_registry") or variables.get("NPM_CONFIG_REGISTRY") or NPM_REGISTRY
+        how = "npm_config_registry=URL names a mirror"
+    else:
+        registry = python_index(variables) or PYTHON_INDEX
+        how = "UV_DEFAULT_INDEX=URL, UV_INDEX_URL=URL or PIP_INDEX_URL=URL (one is enough) names a mirror"
+    address = urlsplit(registry)
+    # Without the user name and password that such an address may hold.
+    shown = urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2]))
+    return f"The package index {shown} cannot be reached. {how}, HTTPS_PROXY=URL a proxy. The whole log is {LOG}."
 
 
 def make_venv() -> None:
@@ -78,6 +167,10 @@ def install_project() -> None:
 
 def install_cdk() -> None:
     run(BIN / "npm", "ci", "--no-audit", "--no-fund", "--loglevel=error")
+    # `cdk` in the activated environment: a bare `npm install aws-cdk` would give one that refuses these libraries.
+    launcher = BIN / "cdk"
+    launcher.write_text(LAUNCHER, encoding="utf-8")
+    launcher.chmod(0o755)
 
 
 def fetch_emulator() -> None:
@@ -138,7 +231,7 @@ def set_up() -> None:
     step("packages", "Python packages", packages, STAMPS, BIN / "cfn-lint", install_packages)
     project = digest(packages, ROOT / "pyproject.toml")
     step("project", "The project itself, editable", project, STAMPS, BIN / "python", install_project)
-    cdk = digest(packages, ROOT / "package-lock.json")
+    cdk = digest(packages, ROOT / "package-lock.json", LAUNCHER)
     step("cdk", "The AWS CDK command line", cdk, STAMPS, ROOT / "node_modules" / ".bin" / "cdk", install_cdk)
 
 
