@@ -14,6 +14,7 @@ from loupe.model_files import locate, read_golden
 from modelkit.alternatives import fitting
 from modelkit.errors import MissingAnswersError, MissingDataError, ModelkitError
 from modelkit.folders import describe_file, staged_folder, write_card
+from modelkit.graph import load_graph, run_dependence
 from modelkit.inspection import NO_PICTURE, Inspection, Tensor, inspect_file
 from modelkit.pictures import UNLIMITED
 from modelkit.presets import PRESETS
@@ -247,6 +248,8 @@ def add(file: Path, models_dir: Path, name: str, answers: Answers, *, replace: b
             (folder / external.location).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, folder / external.location)
             names.append(external.location)
+        if run_dependence(load_graph(file)):
+            raw["output"]["independent"] = False
         raw["graph"] = GRAPH_NAME
         raw["files"] = [describe_file(folder, each) for each in names]
         raw["provenance"] = {"source_file": file.name, **({"producer": seen.producer} if seen.producer else {})}

@@ -127,6 +127,17 @@ def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
                     yield from graphs(inner)
 
 
+def run_dependence(proto: onnx.ModelProto) -> str | None:
+    """Return why an image's output depends on the other images of its run, as far as operators tell; else None.
+
+    `DynamicQuantizeLinear` takes the least and the largest value of its whole input, the batch axis included (ONNX
+    operators, 'DynamicQuantizeLinear'); ONNX Runtime's fused forms of it have names that begin alike.
+    """
+    names = {node.op_type for graph in (*graphs(proto.graph), *proto.functions) for node in graph.node}
+    dynamic = sorted(name for name in names if name.startswith("DynamicQuantize"))
+    return f"{dynamic[0]} takes one scale for all pictures of a run" if dynamic else None
+
+
 def tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     """Yield every weight: initializers, and the values of Constant nodes."""
     for graph in graphs(proto.graph):

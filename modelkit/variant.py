@@ -13,6 +13,7 @@ from loupe.model_files import MissingFileError, read_golden, sha256_of
 
 from modelkit.errors import ModelkitError
 from modelkit.folders import describe_file, staged_folder, write_card
+from modelkit.graph import run_dependence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +60,13 @@ class Variant:
     def discard(self) -> None:
         """Leave nothing behind."""
         raise RejectedError
+
+
+def _output(card: Card, proto: onnx.ModelProto) -> dict[str, Any]:
+    """The base's output section, with what the new graph says about images that share a run."""
+    output: dict[str, Any] = {key: value for key, value in card.raw["output"].items() if key != "independent"}
+    dependent = not card.output.independent or run_dependence(proto) is not None
+    return output | ({"independent": False} if dependent else {})
 
 
 @contextmanager
@@ -112,6 +120,7 @@ def make_variant(
                 "name": target.name,
                 "variant": suffix,
                 "graph": GRAPH_NAME,
+                "output": _output(card, proto),
                 "files": [describe_file(folder, GRAPH_NAME)],
                 "quantization": details
                 | {

@@ -18,6 +18,7 @@ from modelkit.adding import Answers, add
 from modelkit.checks import Check, passed
 from modelkit.cli import app
 from modelkit.folders import describe_file, write_card
+from modelkit.quantize.int8 import int8_dynamic
 from modelkit.verify import verify
 
 
@@ -238,3 +239,65 @@ def test_float16_and_uint8_models_verify(tmp_path: Path) -> None:
         preprocess = "raw" if dtype == TensorProto.UINT8 else "unit"
         answers = Answers(labels=("red", "blue"), preprocess=preprocess, resize="bilinear")
         assert passed(verify(add(file, tmp_path / "models", f"m{dtype}", answers)))
+
+
+def dynamic(tmp_path: Path, *, batch: int | None = None) -> Path:
+    """The zoo's model with its layer quantized dynamically: one scale of activations for a whole run."""
+    options = {} if batch is None else {"batch": batch}
+    proto = int8_dynamic(classifier(**options))
+    assert "DynamicQuantizeLinear" in {node.op_type for node in proto.graph.node}
+    return save(proto, tmp_path / "source" / "dynamic.onnx")
+
+
+@pytest.mark.parametrize("batch", [None, 4])
+def test_a_dynamically_quantized_graph_is_served_one_picture_at_a_time(tmp_path: Path, batch: int | None) -> None:
+    answers = Answers(labels=("red", "blue"), preprocess="unit", resize="bilinear")
+    folder = add(dynamic(tmp_path, batch=batch), tmp_path / "models", "mine", answers)
+    assert json.loads((folder / "card.json").read_bytes())["output"]["independent"] is False
+    (check,) = [check for check in verify(folder) if check.name == "batch"]
+    assert check.status == "pass"
+    assert "each picture is run alone. DynamicQuantizeLinear takes one scale" in check.detail
+
+    edit(folder, lambda raw: raw["output"].pop("independent"))
+    (failure,) = failures(folder)
+    assert failure.name == "batch"
+    assert "DynamicQuantizeLinear takes one scale for all pictures of a run" in failure.detail
+    assert "Set output.independent to false" in failure.fix
+
+
+def test_a_fixed_batch_of_one_shares_no_run(tmp_path: Path) -> None:
+    answers = Answers(labels=("red", "blue"), preprocess="unit", resize="bilinear")
+    folder = add(dynamic(tmp_path, batch=1), tmp_path / "models", "mine", answers)
+    edit(folder, lambda raw: raw["output"].pop("independent"))
+    assert failures(folder) == []
+
+
+def test_a_card_may_say_by_itself_that_pictures_depend_on_each_other(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    edit(folder, lambda raw: raw["output"].update(independent=False))
+    assert failures(folder) == []
+    assert "each picture is run alone. The card says so" in str([check.detail for check in verify(folder)])
+
+
+def test_a_model_that_is_undefined_for_a_single_colour_passes_with_a_warning(tmp_path: Path) -> None:
+    proto = classifier()
+    graph = proto.graph
+    source = graph.input[0].name
+    for node in graph.node:
+        node.input[:] = ["standard" if name == source else name for name in node.input]
+    first = [
+        helper.make_node("ReduceMean", [source], ["mean"], axes=[1, 2, 3]),
+        helper.make_node("Sub", [source, "mean"], ["centred"]),
+        helper.make_node("Mul", ["centred", "centred"], ["squares"]),
+        helper.make_node("ReduceMean", ["squares"], ["variance"], axes=[1, 2, 3]),
+        helper.make_node("Sqrt", ["variance"], ["deviation"]),
+        helper.make_node("Div", ["centred", "deviation"], ["standard"]),
+    ]
+    nodes = [*first, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    file = save(proto, tmp_path / "net.onnx")
+    answers = Answers(labels=("red", "blue"), preprocess="unit", resize="bilinear")
+    checks = verify(add(file, tmp_path / "models", "mine", answers))
+    assert passed(checks)
+    assert "single colour gives no number" in next(check.detail for check in checks if check.status == "warn")
