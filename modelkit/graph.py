@@ -10,19 +10,12 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import external_data_helper, inliner
 
 from modelkit.errors import ModelkitError
+from modelkit.impostors import HEAD_BYTES, impostor, zip_impostor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# What people give instead of an ONNX file, by its first bytes.
-_IMPOSTORS = (
-    (b"version https://git-lfs", "is a Git LFS pointer, not the model: run 'git lfs pull'"),
-    (b"PK\x03\x04", "is a zip archive (a PyTorch .pt or a Keras .keras file?): export it to ONNX first"),
-    (b"\x89HDF", "is an HDF5 file (Keras .h5): export it to ONNX first, for example with tf2onnx"),
-    (b"<", "is a web page, not a model: the download was refused or needs the file's direct address"),
-    (b"{", "is JSON, not a model"),
-)
 # Protocol buffers end at 2 GiB; a graph whose weights stand inside cannot be larger.
 LARGEST_PROTO_BYTES = 2**31 - 1
 
@@ -75,15 +68,7 @@ def load_graph(path: Path) -> onnx.ModelProto:
     """
     if path.is_dir():
         raise ModelkitError(f"{path} is a folder; give the .onnx file in it.")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelkitError(f"{path} cannot be read: {error.strerror}.") from None
-    if not data:
-        raise ModelkitError(f"{path} is empty: the download or the export was cut off.")
-    for start, complaint in _IMPOSTORS:
-        if data.startswith(start):
-            raise ModelkitError(f"{path} {complaint}.")
+    data = _read(path)
     proto = onnx.ModelProto()
     try:
         proto.ParseFromString(data)
@@ -94,6 +79,30 @@ def load_graph(path: Path) -> onnx.ModelProto:
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
     return proto
+
+
+def _read(path: Path) -> bytes:
+    """Read a file that may be an ONNX model; what is something else is named, and not read to its end."""
+    try:
+        if path.exists() and not path.is_file():
+            raise ModelkitError(f"{path} is not a regular file.")
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+            if not head:
+                raise ModelkitError(f"{path} is empty: the download or the export was cut off.")
+            if what := impostor(head):
+                raise ModelkitError(f"{path} {what}.")
+            if size > LARGEST_PROTO_BYTES:
+                raise ModelkitError(
+                    f"{path} has {size:,} bytes, and an ONNX file at most 2 GiB. Save its weights as external data."
+                )
+            data = head + file.read()
+    except OSError as error:
+        raise ModelkitError(f"{path} cannot be read: {error.strerror}.") from None
+    if what := zip_impostor(data):
+        raise ModelkitError(f"{path} {what}.")
+    return data
 
 
 def load_whole(path: Path) -> onnx.ModelProto:

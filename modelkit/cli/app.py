@@ -66,6 +66,11 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
         except Problem as problem:
             errors.print(problem.detail, style="red", markup=False)
             raise typer.Exit(UNUSABLE) from None
+        except OSError as error:
+            # A read-only or full disk, a file where a folder is expected.
+            reason = error.strerror or type(error).__name__
+            errors.print(f"{error.filename or 'A file'}: {reason}.", style="red", markup=False)
+            raise typer.Exit(UNUSABLE) from None
         except KeyboardInterrupt:
             errors.print("Interrupted; nothing half-made is left.", style="yellow")
             raise typer.Exit(INTERRUPTED) from None

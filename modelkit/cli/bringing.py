@@ -20,6 +20,7 @@ from modelkit.errors import MissingAnswersError, MissingDataError, ModelkitError
 from modelkit.fetching import fetch as fetch_files
 from modelkit.folders import model_folder
 from modelkit.inspection import Inspection, inspect_file
+from modelkit.label_files import read_labels
 from modelkit.verify import verify
 
 
@@ -82,10 +83,7 @@ def _labels(text: str | None, file: Path | None) -> tuple[str, ...] | None:
     if text is not None and file is not None:
         raise typer.BadParameter("give --labels or --labels-file, not both")
     if file is not None:
-        try:
-            return tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
-        except OSError as error:
-            raise typer.BadParameter(f"{file}: {error.strerror}") from None
+        return tuple(line.strip() for line in read_labels(file).splitlines() if line.strip())
     return tuple(part.strip() for part in text.split(",")) if text is not None else None
 
 

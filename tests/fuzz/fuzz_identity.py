@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "authorizer"), str(ROOT / "function")]
 os.environ |= {"LOUPE_JWT_ISSUER": "https://id.example", "LOUPE_JWT_AUDIENCE": "pictures"}
 
-import atheris
+import atheris  # noqa: E402 (after the path and the settings that the authorizer reads)
 
 with atheris.instrument_imports(include=["authorize", "issuer", "documents", "owners", "jwt", "loupe"]):
     import authorize
@@ -31,7 +31,7 @@ with atheris.instrument_imports(include=["authorize", "issuer", "documents", "ow
     import jwt
     from loupe.card import CardError, card_json, parse_card
 
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 GOOD = {**jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True), "kid": "good", "alg": "ES256"}
@@ -108,7 +108,9 @@ def _seeds(name: str) -> list[bytes]:
     claims = {"iss": "https://id.example", "aud": "pictures", "sub": "me", "exp": int(time.time()) + 10**6}
     if name == "jwt":
         header, body = json.dumps({"alg": "ES256", "kid": "good"}), json.dumps(claims)
-        rich = json.dumps({**claims, "nbf": 1, "iat": 1.5, "scope": "a b", "scp": ["a"], "azp": "x", "aud": ["pictures"]})
+        rich = json.dumps(
+            {**claims, "nbf": 1, "iat": 1.5, "scope": "a b", "scp": ["a"], "azp": "x", "aud": ["pictures"]}
+        )
         return [f"h{header}\n{body}".encode(), f"c{body}".encode(), f"c{rich}".encode(), b"ra.b.c",
                 f"r{_encoded(header.encode())}.{_encoded(body.encode())}.AA".encode()]  # fmt: skip
     if name == "jwks":

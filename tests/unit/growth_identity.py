@@ -95,7 +95,7 @@ READERS = (
     ),
     Reader(
         "JWKS",
-        ("issuer:Issuer.key", "issuer:public_keys"),
+        ("issuer:Issuer.key", "documents:json_object", "issuer:public_keys"),
         lambda answer: _Keys(answer).key("a"),
         {
             "many keys": _many_keys,
