@@ -151,7 +151,7 @@ def _describe(account: Account, outputs: Mapping[str, str]) -> dict[str, Any]:
     if key_id := outputs.get("ApiKeyId"):
         key = account.client("apigateway").get_api_key(apiKey=key_id, includeValue=True)["value"]
     return {
-        "url": f"{account.endpoint}/_aws/execute-api/{api}/{stage_name}",
+        "url": f"{account.endpoint}/_aws/execute-api/{api}/{stage_name}/",
         "api_key": key,
         "environment": ENVIRONMENT,
         "aws_endpoint": account.endpoint,
@@ -166,7 +166,7 @@ def _await_health(state: State, running: Running, url: str) -> None:
 
     def healthy() -> bool:
         try:
-            with doors.opener.open(f"{url}/v1/health", timeout=10) as answer:
+            with doors.opener.open(f"{url}v1/health", timeout=10) as answer:
                 return bool(json.load(answer)["status"] == "ok")
         except urllib.error.HTTPError as error:
             found["answer"] = f"HTTP {error.code} {error.read(200).decode(errors='replace')}"

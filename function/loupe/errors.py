@@ -50,7 +50,7 @@ class RequestInvalid(Problem):
 
 
 class NotFound(Problem):
-    code, status, title = "not_found", 404, "There is nothing at this address"
+    code, status, title = "not_found", 404, "There is no such route or method"
 
 
 class MethodNotAllowed(Problem):

@@ -62,7 +62,9 @@ class Deployed:
             sent["Content-Type"] = content_type
         if key:
             sent["x-api-key"] = self.endpoint["api_key"]
-        return send(urllib.request.Request(f"{self.endpoint['url']}{path}", body, sent, method=method))
+        return send(
+            urllib.request.Request(f"{self.endpoint['url']}{path.removeprefix('/')}", body, sent, method=method)
+        )
 
     def post(self, path: str, body: bytes, content_type: str = "application/json") -> Response:
         """Post, and once more for as long as the usage plan has no token left for it."""

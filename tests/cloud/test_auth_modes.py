@@ -43,7 +43,7 @@ def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy]:
     def deploy(auth: dict[str, Any]) -> Deployed:
         settings = {"auth": auth, "inputs": {"uploads": {"enabled": False}}, "alarms": {"enabled": False}}
         endpoint = cloud.up(state, 0, settings, QUIETLY)
-        assert send(urllib.request.Request(f"{endpoint['url']}/v1/health")).status == 200
+        assert send(urllib.request.Request(f"{endpoint['url']}v1/health")).status == 200
         return Deployed(state, Account(endpoint["aws_endpoint"], endpoint["region"]), endpoint, settings)
 
     try:
@@ -112,7 +112,7 @@ def test_a_user_pools_tokens_let_in_who_has_the_scope(deploy: Deploy) -> None:
 
 def signed(deployed: Deployed, key_id: str, secret: str, token: str | None = None) -> Response:
     """A call with an AWS signature."""
-    url = f"{deployed.endpoint['url']}/v1/models"
+    url = f"{deployed.endpoint['url']}v1/models"
     request = AWSRequest("GET", url)
     SigV4Auth(Credentials(key_id, secret, token), "execute-api", deployed.account.region).add_auth(request)
     return send(urllib.request.Request(url, headers=dict(request.headers)))

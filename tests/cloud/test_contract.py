@@ -28,7 +28,7 @@ def report(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> dict
     path = tmp_path_factory.mktemp("schemathesis") / "report.json"
     command = [
         *(Path(sys.executable).with_name("schemathesis"), "--config-file", os.devnull, "run", OPENAPI),
-        *("--url", deployed.endpoint["url"], "--header", f"x-api-key: {deployed.endpoint['api_key']}"),
+        *("--url", deployed.endpoint["url"].rstrip("/"), "--header", f"x-api-key: {deployed.endpoint['api_key']}"),
         *("--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES, "--generation-deterministic"),
         *("--exclude-checks", ",".join(NOT_CHECKED), "--continue-on-failure", "--no-shrink"),
         *("--request-timeout", 30, "--report", "json", "--report-json-path", path),

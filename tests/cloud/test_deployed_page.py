@@ -30,7 +30,7 @@ def as_file(picture: Golden) -> File:
 def test_pictures_with_a_wrong_key_and_then_the_right_one(
     open_page: Open, deployed: Deployed, pictures: list[Golden], width: int
 ) -> None:
-    page = open_page(f"{deployed.endpoint['url']}/", viewport={"width": width, "height": 800})
+    page = open_page(deployed.endpoint["url"], viewport={"width": width, "height": 800})
     key = page.get_by_label("API key")
     expect(key).to_be_visible()
     choose(page, *map(as_file, pictures), File("notes.txt", "text/plain", b"These are notes and no picture."))
@@ -53,7 +53,7 @@ def test_pictures_with_a_wrong_key_and_then_the_right_one(
 
 
 def test_a_picture_by_url(open_page: Open, deployed: Deployed, pictures: list[Golden], picture_site: str) -> None:
-    page = open_page(f"{deployed.endpoint['url']}/")
+    page = open_page(deployed.endpoint["url"])
     page.get_by_label("API key").fill(deployed.endpoint["api_key"])
     page.get_by_role("button", name="Use key").click()
     expect(page.locator("#key-state")).to_have_text("The API key is accepted.")
@@ -75,7 +75,7 @@ def large(picture: Golden, size: int = 4_600_000) -> File:
 def test_a_picture_larger_than_a_request_is_uploaded_first(
     open_page: Open, deployed: Deployed, pictures: list[Golden]
 ) -> None:
-    page = open_page(f"{deployed.endpoint['url']}/")
+    page = open_page(deployed.endpoint["url"])
     page.get_by_label("API key").fill(deployed.endpoint["api_key"])
     page.get_by_role("button", name="Use key").click()
     expect(page.locator("#key-state")).to_have_text("The API key is accepted.")

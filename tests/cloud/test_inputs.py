@@ -58,7 +58,7 @@ def test_a_form_by_curl(deployed: Deployed, pictures: list[Golden]) -> None:
     picture = pictures[0]
     command = ["curl", "-sS", "-H", f"x-api-key: {deployed.endpoint['api_key']}", "-F", f"file=@{picture.path}"]
     answer = subprocess.run(
-        [*command, f"{deployed.endpoint['url']}/v1/classify"], check=True, capture_output=True, timeout=60
+        [*command, f"{deployed.endpoint['url']}v1/classify"], check=True, capture_output=True, timeout=60
     )
     assert_result(json.loads(answer.stdout), picture)
 

@@ -35,6 +35,6 @@ def test_a_wrong_key_fails_and_a_wrong_url_is_a_sentence(deployed: Deployed) -> 
     wrong_key = CliRunner().invoke(app, ["--url", url, "--key", "x" * 40])
     assert wrong_key.exit_code == 1
     assert "api_key_invalid" in wrong_key.output
-    wrong_url = CliRunner().invoke(app, ["--url", f"{url}/nothing", "--key", "x"])
+    wrong_url = CliRunner().invoke(app, ["--url", f"{url}nothing", "--key", "x"])
     assert wrong_url.exit_code == 2
     assert "is this the URL of a Loupe endpoint?" in wrong_url.output

@@ -63,7 +63,10 @@ class GatewayProblem:
 
 
 _SORRY = "Quote the request id when you report this."
-_NO_ROUTE = "No route has this path and method; openapi.json lists them."
+_NO_ROUTE = (
+    "No route has this path, or the route does not take this method; openapi.json lists both. Where the deployment "
+    "asks for AWS signatures, the request may lack one."
+)
 
 GATEWAY_PROBLEMS = (
     GatewayProblem(
@@ -100,7 +103,8 @@ GATEWAY_PROBLEMS = (
         413,
         "request_too_large",
         "The request is larger than allowed",
-        "A request may have about 4.5 MB of picture, or 6 MB of JSON. Send a larger one through POST /v1/uploads.",
+        "A request carries about 4.5 MB: an image of that size as bytes or in a form, of 3.4 MB as base64 in JSON. "
+        "Send a larger one through POST /v1/uploads.",
         ("REQUEST_TOO_LARGE",),
     ),
     GatewayProblem(

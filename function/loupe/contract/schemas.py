@@ -1,7 +1,6 @@
-"""JSON Schemas of what is sent and answered.
+"""JSON Schemas of requests and answers.
 
-Those of requests hold to what API Gateway's validation takes (JSON Schema draft 4, no ``$ref`` between models), so the
-deployed API can check bodies with them before the function is asked.
+Alternatives are named schemas, each an object of its own: code generators make a type of each, and a union of them.
 """
 
 from __future__ import annotations
@@ -9,53 +8,74 @@ from __future__ import annotations
 from typing import Any
 
 from loupe.errors import PROBLEM_TYPE_BASE
-from loupe.request import DEFAULT_TOP, MAX_S3_KEY_BYTES, MAX_TOP, MAX_URL_CHARACTERS, SOURCE_KEYS
+from loupe.request import DEFAULT_TOP, MAX_S3_KEY_BYTES, MAX_TOP, MAX_URL_CHARACTERS
 from loupe.settings import MAX_BATCH_LIMIT
 
 Schema = dict[str, Any]
 
 _NO_CONTROLS = "^[^\\u0000-\\u001f\\u007f]+$"
 _S3_TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_S3_KEY_BYTES, "pattern": _NO_CONTROLS}
-TOP: Schema = {
-    "description": f"How many scores are wanted, or all of them. Without it: {DEFAULT_TOP}.",
-    "anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_TOP}, {"type": "string", "enum": ["all"]}],
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _one_of(description: str, *names: str) -> Schema:
+    return {"description": description, "oneOf": [_ref(name) for name in names]}
+
+
+_URL: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_URL_CHARACTERS,
+    "description": "Where the image is fetched from, if this endpoint fetches from there.",
 }
-S3_OBJECT: Schema = {
-    "type": "object",
-    "description": "An object in a bucket and prefix that the endpoint reads from, or that was uploaded through it.",
-    "properties": {"bucket": _S3_TEXT, "key": _S3_TEXT, "version_id": _S3_TEXT},
-    "required": ["bucket", "key"],
-    "additionalProperties": False,
+_BASE64: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "description": "The image file in base64 (standard or URL-safe); white space, a data-URI prefix and missing "
+    "padding do not matter. Through API Gateway at most about 3.4 MB of image; send a larger one as the body itself.",
 }
-_SOURCES: Schema = {
-    "url": {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": MAX_URL_CHARACTERS,
-        "description": "Where the picture is to be fetched, if this endpoint fetches from there.",
-    },
-    "image": {
-        "type": "string",
-        "minLength": 1,
-        "description": "The picture's file in base64; white space and a data-URI prefix do not matter.",
-    },
-    "s3": S3_OBJECT,
-}
-_EXACTLY_ONE = [{"required": [key]} for key in SOURCE_KEYS]
-_ITEM: Schema = {
-    "type": "object",
-    "properties": _SOURCES,
-    "oneOf": _EXACTLY_ONE,
-    "additionalProperties": False,
-}
+
+
+def _sources(prefix: str, description: str, more: Schema) -> dict[str, Schema]:
+    """Return a named schema for each source, with what else the object may have, and their union."""
+    contents = {"url": ("Url", _URL), "image": ("Base64", _BASE64), "s3": ("S3", _ref("S3Object"))}
+    schemas: dict[str, Schema] = {
+        f"{prefix}{suffix}": {
+            "type": "object",
+            "title": f"{prefix}{suffix}",
+            "properties": {key: content, **more},
+            "required": [key],
+            "additionalProperties": False,
+        }
+        for key, (suffix, content) in contents.items()
+    }
+    return {prefix: _one_of(description, *schemas), **schemas}
+
+
 REQUESTS: dict[str, Schema] = {
-    "ClassifyRequest": {
+    "Top": {
+        "description": f"How many scores are wanted, or all of them. Without it: {DEFAULT_TOP}.",
+        "anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_TOP}, {"type": "string", "enum": ["all"]}],
+    },
+    "S3Object": {
         "type": "object",
-        "description": "Exactly one of url, image and s3.",
-        "properties": {**_SOURCES, "top": TOP},
-        "oneOf": _EXACTLY_ONE,
+        "description": "An object in a bucket and prefix that the endpoint reads from, or that was uploaded.",
+        "properties": {"bucket": _S3_TEXT, "key": _S3_TEXT, "version_id": _S3_TEXT},
+        "required": ["bucket", "key"],
         "additionalProperties": False,
     },
+    **_sources("ClassifyRequest", "An image's source, and how many scores are wanted.", {"top": _ref("Top")}),
+    "ClassifyForm": {
+        "type": "object",
+        "description": "A form with one file; its field's name does not matter.",
+        "properties": {"file": {"type": "string", "format": "binary"}, "top": _ref("Top")},
+        "required": ["file"],
+        "additionalProperties": False,
+    },
+    **_sources("ImageSource", "An image's source.", {}),
     "BatchRequest": {
         "type": "object",
         "properties": {
@@ -63,26 +83,22 @@ REQUESTS: dict[str, Schema] = {
                 "type": "array",
                 "minItems": 1,
                 "maxItems": MAX_BATCH_LIMIT,
-                "description": "Pictures, each with exactly one of url, image and s3. What is none is answered with a "
-                "problem in its place. A deployment may allow fewer; GET /v1/models tells how many.",
-                "items": {"anyOf": [_ITEM, {"description": "What is no picture's source."}]},
+                "description": "An item that is not valid is answered with a problem in its place. A deployment may "
+                "allow fewer items; GET /v1/models has the number.",
+                "items": _ref("ImageSource"),
             },
-            "top": TOP,
+            "top": _ref("Top"),
         },
         "required": ["items"],
         "additionalProperties": False,
     },
-    "UploadRequest": {"type": "object", "description": "Nothing is asked.", "additionalProperties": False},
+    "UploadRequest": {"type": "object", "description": "Nothing is asked for.", "additionalProperties": False},
 }
 
 
 def _object(properties: dict[str, Schema], *, optional: tuple[str, ...] = (), **more: Any) -> Schema:
     required = [name for name in properties if name not in optional]
     return {"type": "object", "properties": properties, "required": required, **more}
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
 
 
 _TEXT: Schema = {"type": "string"}
@@ -115,13 +131,10 @@ ANSWERS: dict[str, Schema] = {
             "request_id": _REQUEST_ID,
         }
     ),
-    "BatchItem": {
-        "type": "object",
-        "properties": {"index": _COUNT, "result": _object(_SCORES), "error": _ref("Problem")},
-        "required": ["index"],
-        "oneOf": [{"required": ["result"]}, {"required": ["error"]}],
-        "additionalProperties": False,
-    },
+    "BatchItem": _one_of("The result or the problem of one item.", "BatchItemResult", "BatchItemProblem"),
+    "BatchItemResult": _object({"index": _COUNT, "result": _ref("Scores")}, additionalProperties=False),
+    "BatchItemProblem": _object({"index": _COUNT, "error": _ref("Problem")}, additionalProperties=False),
+    "Scores": _object(_SCORES),
     "Upload": _object(
         {
             "upload": _object(
@@ -132,7 +145,7 @@ ANSWERS: dict[str, Schema] = {
                     "max_bytes": _COUNT,
                 }
             ),
-            "s3": {**S3_OBJECT, "description": "What to send to POST /v1/classify when the file is there."},
+            "s3": _ref("S3Object"),
         }
     ),
     "Models": _object(
