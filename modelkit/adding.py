@@ -257,7 +257,8 @@ def add(file: Path, models_dir: Path, name: str, answers: Answers, *, replace: b
         try:
             classifier = Classifier.load(folder, UNLIMITED)
         except (CardError, Problem) as error:
-            raise ModelkitError(" ".join(str(error).split())) from None
+            # The temporary folder means nothing to whoever reads this.
+            raise ModelkitError(" ".join(str(error).replace(folder.name, name).split())) from None
         if answers.golden:
             raw["golden"] = _golden(folder, raw, classifier, answers.golden)
             write_card(folder, raw)

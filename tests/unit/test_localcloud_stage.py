@@ -91,3 +91,10 @@ def test_the_dockerfile_copies_what_is_staged() -> None:
     copied = {match.group(1) for line in lines if (match := re.match(r"COPY (?!--from)(\S+)", line))}
     assert copied == {"function/requirements.txt", "models/${MODEL}", "function/handler.py", "function/loupe",
                       "function/prune.py"}  # fmt: skip
+
+
+def test_the_authorizers_image_has_its_modules_and_its_table_of_issuers(tmp_path: Path) -> None:
+    image = stage.stage_authorizer(PROJECT, tmp_path)
+    assert files(image.folder) == {
+        "authorize.py", "documents.py", "issuer.py", "owners.py", "shared_issuers.json",
+    }  # fmt: skip

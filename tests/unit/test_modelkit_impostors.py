@@ -129,6 +129,18 @@ def test_a_disk_that_cannot_be_written_is_a_sentence(
     assert "Traceback" not in result.output
 
 
+def test_no_message_names_the_temporary_folder(tmp_path: Path) -> None:
+    proto = classifier()
+    proto.graph.node[-1].op_type = "NobodysOperator"
+    file = save(proto, tmp_path / "net.onnx")
+    given = ["--labels", "a,b", "--preprocess", "unit", "--resize", "bilinear", "--kind", "logit"]
+    command = ["add", str(file), "--name", "mine", "--models-dir", str(tmp_path / "models"), *given]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 3, result.output
+    assert "NobodysOperator" in result.output
+    assert ".mine." not in result.output
+
+
 def test_a_file_where_the_folder_of_models_should_be_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file")
     file = save(classifier(), tmp_path / "net.onnx")
