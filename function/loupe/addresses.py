@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -30,6 +32,14 @@ _NEVER: tuple[Network, ...] = tuple(
     for text in ("100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "240.0.0.0/4",
                  "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 )  # fmt: skip
+
+
+# Look-ups at work at once, those that outlive their request among them.
+MAX_LOOKUPS = 64
+_LOOKUPS = threading.BoundedSemaphore(MAX_LOOKUPS)
+# The resolver's own limits (resolv.conf(5), RES_OPTIONS): by default it may take 10 s for each name server. Set before
+# the first look-up; what is set from outside stays.
+os.environ.setdefault("RES_OPTIONS", "timeout:2 attempts:2")
 
 
 def is_public(address: Address) -> bool:
@@ -69,11 +79,18 @@ def literal(host: str) -> Address | None:
 def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
     """Look a name up in the system's resolver.
 
+    ``getaddrinfo`` takes no timeout, so it runs in a thread of its own, which may outlive its request. It waits for a
+    packet and uses no CPU, ends by the resolver's own limits, and there are never more than `MAX_LOOKUPS`.
+
     Raises
     ------
     TimeoutError
         If that takes more than ``timeout`` seconds.
     """
+    late = TimeoutError(f"no answer for {host} in {timeout:g} s")
+    end = time.monotonic() + timeout
+    if not _LOOKUPS.acquire(timeout=max(0.0, timeout)):
+        raise late
     answer: list[Sequence[Address]] = []
 
     def look_up() -> None:
@@ -81,12 +98,17 @@ def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
             infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             infos = []
+        finally:
+            _LOOKUPS.release()
         answer.append(tuple(ipaddress.ip_address(str(info[4][0])) for info in infos))
 
-    # getaddrinfo takes no timeout; a thread that outlives its request holds nothing.
     thread = threading.Thread(target=look_up, daemon=True)
-    thread.start()
-    thread.join(timeout)
+    try:
+        thread.start()
+    except RuntimeError:
+        _LOOKUPS.release()
+        raise
+    thread.join(max(0.0, end - time.monotonic()))
     if not answer:
-        raise TimeoutError(f"no answer for {host} in {timeout:g} s")
+        raise late
     return answer[0]

@@ -83,7 +83,7 @@ class Settings(NamedTuple):
     log_level: str
     metrics: MetricsRules
     threads: int
-    vcpus: float
+    vcpus: float = 1.0
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str], default_models_dir: Path) -> Settings:

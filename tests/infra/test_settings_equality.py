@@ -24,6 +24,7 @@ MIB = 1024 * 1024
 # Read by the function and written by other parts than `infra.settings`.
 NOT_SETTINGS = {
     "LOUPE_MODELS_DIR",  # the image's folder; tests and the local cloud name another
+    "LOUPE_INITIALIZATION",  # set by loupe.restart for the process that follows
     "LOUPE_THREADS",  # follows the memory
     "LOUPE_S3_TIMEOUT_SECONDS",  # fixed
     "LOUPE_UPLOAD_BUCKET",  # the name that CloudFormation chose

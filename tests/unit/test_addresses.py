@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from loupe import addresses
 from loupe.addresses import is_local_name, is_name, is_public, literal, resolve
 
+FUNCTION = Path(__file__).resolve().parents[2] / "function"
 # IANA's special-purpose registries, multicast and what is reserved; and every way to hide IPv4 inside IPv6.
 SPECIAL = [
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
@@ -111,3 +117,34 @@ def test_a_resolver_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(TimeoutError):
         resolve("slow.example", 443, 0.05)
     released.set()
+
+
+def test_look_ups_that_hang_are_bounded_and_give_their_places_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    released, places = threading.Event(), threading.BoundedSemaphore(3)
+    monkeypatch.setattr(addresses, "_LOOKUPS", places)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait(30) and [])
+    before = threading.active_count()
+    for _ in range(5):
+        with pytest.raises(TimeoutError, match=r"no answer for slow\.example in 0\.02 s"):
+            resolve("slow.example", 443, 0.02)
+    assert threading.active_count() == before + 3
+    released.set()
+    assert all(places.acquire(timeout=20) for _ in range(3))
+
+
+def test_the_systems_resolver_gives_up_within_seconds() -> None:
+    """What glibc has read of RES_OPTIONS: seconds for each attempt, and attempts (the first fields of its state)."""
+    code = (
+        "import ctypes, loupe.addresses\n"
+        "libc = ctypes.CDLL(None)\n"
+        "libc.__res_init()\n"
+        "libc.__res_state.restype = ctypes.POINTER(ctypes.c_int)\n"
+        "state = libc.__res_state()\n"
+        "print(state[0], state[1])\n"
+    )
+    variables = {name: value for name, value in os.environ.items() if name != "RES_OPTIONS"}
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=variables | {"PYTHONPATH": str(FUNCTION)}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert run.stdout.split() == ["2", "2"]
