@@ -13,6 +13,7 @@ OUTPUT ?= diff.md
 MODEL ?=
 SMOKE ?=
 ACCEPTANCE ?=
+BENCH ?=
 SHELL := /bin/sh
 PY := .venv/bin/python
 # Node and npm come with the virtual environment; jsii and the CDK CLI are to use that one.
@@ -25,7 +26,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONSAFEPATH PYTHONOPTIMIZE PYTHO
 CDK := node_modules/.bin/cdk -c env=$(ENV)
 
 .PHONY: help setup demo test up down smoke acceptance synth bootstrap diff diff-comment doctor deploy destroy check lint \
-	format lock lock-base openapi bench clean
+	format lock lock-base openapi bench bench-aws clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +103,9 @@ openapi: setup ## Write docs/openapi.json and the tables of docs/api.md from the
 
 bench: setup ## Measure beside peers and the floor; write docs/benchmarks.md
 	@$(PY) -m benchmarks
+
+bench-aws: setup ## Measure starts, latency and price on AWS for ENV; write docs/aws-benchmarks.md (AWS credentials, Docker)
+	@$(PY) -m tools.bench_aws --env $(ENV) $(BENCH)
 
 clean: ## End the local cloud; delete what setup and the tools made
 	@if [ -x $(PY) ]; then $(PY) -m localcloud down || true; fi

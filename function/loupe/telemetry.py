@@ -140,6 +140,10 @@ class Telemetry:
         }
         if first:
             fields["initialization"] = self._initialization
+        if first and self._least == _LEVELS["DEBUG"]:
+            from loupe.processor import describe
+
+            fields["processor"] = describe()
         if observation.source is not None:
             fields["source"] = type(observation.source).__name__.lower()
         if observation.hosts:

@@ -19,8 +19,8 @@ from tools.acceptance import transcript
 from tools.acceptance.steps import API_KEYS, steps
 from tools.acceptance.suite import Context, Outcome, execute
 from tools.acceptance.target import Target
+from tools.provenance import PROJECT, versions
 
-PROJECT = transcript.PROJECT
 # What a copy must not inherit: it is destroyed at the end, with all that it stored.
 COPY: dict[str, Any] = {
     "protection": {"keep_data": False, "termination_protection": False, "rule_packs": ["AwsSolutions"]},
@@ -72,7 +72,7 @@ def acceptance(
 
     made_with: dict[str, str] = {"target": target.name}
     try:
-        made_with = transcript.versions(target)
+        made_with = versions(target.name) | dict(target.versions())
         ordinary, last = steps(model)
         execute(Context(target, dict(API_KEYS), max_usd), ordinary, last, observe)
     except KeyboardInterrupt:
