@@ -24,7 +24,6 @@ from loupe.errors import (
 
 Operation = dict[str, Any]
 
-IMAGE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif")
 # Every body reaches the function as bytes. API Gateway decodes a body of any other type as UTF-8, which damages images
 # that arrive without a media type or with a rare one ("Working with binary media types for REST APIs").
 BINARY_MEDIA_TYPES = ("*/*",)
