@@ -38,7 +38,8 @@ GOOD = {**jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True), "ki
 SIGNER = jwt.algorithms.ECAlgorithm(jwt.algorithms.ECAlgorithm.SHA256)
 METHOD = "arn:aws:execute-api:r:1:api/live/GET/v1/models"
 LONGEST_MESSAGE = 1000
-CARD = Path(tempfile.mkdtemp(prefix="loupe-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+# libFuzzer ends the process without a way to clean up: set TMPDIR to a folder that somebody removes.
+CARD = Path(tempfile.mkdtemp(prefix="loupe-fuzz-"))
 
 
 class _Keys(issuer.Issuer):
@@ -129,12 +130,13 @@ def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
         sys.exit(f"Name a target: {', '.join(TARGETS)}.")
     name = sys.argv.pop(1)
-    with tempfile.TemporaryDirectory(prefix="loupe-seeds-") as folder:
-        for number, seed in enumerate(_seeds(name)):
-            (Path(folder) / str(number)).write_bytes(seed)
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (the authorizer's log, for as long as the process lives)
-        atheris.Setup([*sys.argv, folder], TARGETS[name])
-        atheris.Fuzz()
+    seeds = CARD / "seeds"
+    seeds.mkdir()
+    for number, seed in enumerate(_seeds(name)):
+        (seeds / str(number)).write_bytes(seed)
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (the authorizer's log, for as long as the process lives)
+    atheris.Setup([*sys.argv, str(seeds)], TARGETS[name])
+    atheris.Fuzz()
 
 
 if __name__ == "__main__":
