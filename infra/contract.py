@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 _METHODS = ("get", "post", "put", "patch", "delete")
-_JSON = "application/json"
 
 
 @dataclass(frozen=True)
@@ -19,26 +18,48 @@ class Route:
     Attributes
     ----------
     open
-        Needs no API key: ``security: []`` (OpenAPI 3.1, 'Operation Object').
-    schema
-        JSON Schema of the body, where it is JSON and nothing else: API Gateway takes a body without a content type
-        for JSON, so it can check only those.
+        Needs no credentials: ``security: []`` (OpenAPI 3.1, 'Operation Object').
     """
 
     method: str
     path: str
     open: bool = False
-    schema: str | None = None
 
 
 @dataclass(frozen=True)
 class Contract:
-    """Routes, schemas by name, media types that are bytes, and the problems that the gateway answers itself."""
+    """Routes, media types that are bytes, and the problems that the gateway answers itself.
+
+    Attributes
+    ----------
+    picture_paths
+        Paths whose bodies hold images, themselves or as base64.
+    problems
+        Problem object by API Gateway's response type.
+    retry_after
+        Seconds for the ``Retry-After`` header by response type.
+    """
 
     routes: tuple[Route, ...]
-    schemas: Mapping[str, Mapping[str, Any]]
     binary_media_types: tuple[str, ...]
+    picture_paths: tuple[str, ...]
     problems: Mapping[str, Mapping[str, Any]]
+    retry_after: Mapping[str, int]
+
+    def open_methods(self, *, preflights: bool) -> tuple[tuple[str, str], ...]:
+        """Return path and method of everything that runs the function without credentials.
+
+        HEAD goes with GET (RFC 9110, 9.3.2); a preflight (Fetch standard) carries no credentials, on any path.
+        """
+        methods = [(route.path, method) for route in self.routes if route.open for method in methods_of(route)]
+        if preflights:
+            methods += [(path, "OPTIONS") for path in dict.fromkeys(route.path for route in self.routes)]
+        return tuple(methods)
+
+
+def methods_of(route: Route) -> tuple[str, ...]:
+    """Return a route's methods, without preflights."""
+    return ("GET", "HEAD") if route.method == "GET" else (route.method,)
 
 
 def read_contract(document: Path) -> Contract:
@@ -51,21 +72,13 @@ def read_contract(document: Path) -> Contract:
                 method.upper(),
                 path,
                 open=not operations[method].get("security", api.get("security", [])),
-                schema=_schema(operations[method]),
             )
             for path, operations in api["paths"].items()
             for method in _METHODS
             if method in operations
         ),
-        schemas=api["components"]["schemas"],
         binary_media_types=tuple(gateway["binaryMediaTypes"]),
+        picture_paths=tuple(gateway["picturePaths"]),
         problems=gateway["responses"],
+        retry_after=gateway["retryAfter"],
     )
-
-
-def _schema(operation: Mapping[str, Any]) -> str | None:
-    content = operation.get("requestBody", {}).get("content", {})
-    if set(content) != {_JSON}:
-        return None
-    reference: str | None = content[_JSON].get("schema", {}).get("$ref")
-    return reference and reference.rpartition("/")[2]

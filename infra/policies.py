@@ -40,7 +40,7 @@ REASONS: tuple[tuple[str, str, str], ...] = (
     (
         "AWS::ApiGateway::RestApi",
         r"AWS: \* execute-api:Invoke execute-api:/\*",
-        "all routes of this API: the Deny beside it says who may come, and `auth` who of them may call",
+        "all routes of this API: a Deny beside it says who may come, and `auth` who may call",
     ),
     (
         "AWS::ApiGateway::RestApi",

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
 
-from infra.settings_auth import AuthSettings
+from infra.settings_auth import AuthSettings, ClientPlan
 from infra.settings_base import Digest, RepositoryName, Section, mutable_tag, text
 from infra.settings_firewall import FirewallSettings
 from infra.settings_network import NetworkSettings
@@ -195,9 +195,12 @@ class ApiSettings(Section):
     account_log_role: bool = True
     rate_limit: Annotated[float, Field(gt=0, le=10_000)] = 50.0
     burst_limit: Annotated[int, Field(ge=1, le=5_000)] = 100
-    # Of the methods that ask for no credentials: strangers must not take the function's concurrency from callers.
+    # Of each method without credentials, preflights included: strangers must not take the function's concurrency from
+    # callers. Without a burst: the largest that `infra.throttles` allows.
     open_rate_limit: Annotated[float, Field(gt=0, le=10_000)] = 5.0
-    open_burst_limit: Annotated[int, Field(ge=1, le=5_000)] = 20
+    open_burst_limit: Annotated[int, Field(ge=1, le=5_000)] | None = None
+    # API Gateway's metrics of each method, beside those of the stage. Each is a custom metric, which is paid.
+    method_metrics: bool = False
     cors_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
 
     @model_validator(mode="after")
@@ -247,6 +250,11 @@ class Settings(Section):
     tags: dict[str, str] = Field(default_factory=dict)
 
     @property
+    def clients(self) -> dict[str, ClientPlan]:
+        """Clients with API keys and the limits that hold for them."""
+        return self.auth.plans(self.api.rate_limit, self.api.burst_limit)
+
+    @property
     def local(self) -> bool:
         """Whether this is the local cloud, which has no image builds and carries less than AWS."""
         return self.environment == "local"
@@ -265,12 +273,12 @@ class Settings(Section):
         if self.alarms.period_seconds < 60 and not self.local:
             raise ValueError("alarms.period_seconds below 60 never sees AWS/Lambda metrics, which come once a minute")
         self._check_scaling()
-        if refused := self.auth.refused(self.environment, self.api.rate_limit):
+        if refused := self.auth.refused(self.environment, self.api.rate_limit, self.api.burst_limit):
             raise ValueError(refused)
         if refused := self.network.refused(self.region, local=self.local):
             raise ValueError(refused)
         if refused := self.firewall.refused(
-            self.auth.keyed_clients, private=self.network.private_endpoint is not None, local=self.local
+            self.clients, private=self.network.private_endpoint is not None, local=self.local
         ):
             raise ValueError(refused)
         if refused := self.protection.refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -40,13 +41,25 @@ class QuotaSettings(Section):
 class ClientSettings(Section):
     """One client: its API key, and what the key may do: requests a second, a burst above it, a quota."""
 
-    rate: Annotated[float, Field(gt=0)] = 10.0
-    burst: Annotated[int, Field(ge=1)] = 20
+    # Of all methods together. Without them, those of the stage: `api.rate_limit` and `api.burst_limit`.
+    rate: Annotated[float, Field(gt=0)] | None = None
+    burst: Annotated[int, Field(ge=1)] | None = None
     quota: QuotaSettings | None = None
     # Name or ARN of a secret whose value is the key. Without it the stack makes one, with a random value.
     secret: Annotated[str, text(_NAME_OR_ARN, "the name or ARN of a secret in Secrets Manager")] | None = None
     # One more makes a new key: CloudFormation reads a secret only when it makes the resource that names it.
     key_version: Annotated[int, Field(ge=1)] = 1
+
+
+@dataclass(frozen=True)
+class ClientPlan:
+    """A client with the limits that hold for it: its own, or the stage's."""
+
+    rate: float
+    burst: int
+    quota: QuotaSettings | None
+    secret: str | None
+    key_version: int
 
 
 class CognitoSettings(Section):
@@ -167,7 +180,8 @@ class AuthSettings(Section):
     mode: Mode = "api-key"
     # Mode 'none' elsewhere than in `local` and `dev`: whoever finds the address calls it, and you pay.
     i_know_this_is_public: bool = False
-    clients: Annotated[dict[ClientName, ClientSettings], Field(min_length=1, max_length=100)] = Field(
+    # Each takes four resources, of the 500 that a stack may have.
+    clients: Annotated[dict[ClientName, ClientSettings], Field(min_length=1, max_length=90)] = Field(
         default_factory=lambda: {"default": ClientSettings()}
     )
     iam: IamSettings = IamSettings()
@@ -189,10 +203,26 @@ class AuthSettings(Section):
             raise ValueError("mode 'jwt' needs jwt.issuer and jwt.audience")
         return self
 
-    @property
-    def keyed_clients(self) -> dict[ClientName, ClientSettings]:
-        """Clients that have keys and plans: none unless keys are what the mode asks for."""
-        return self.clients if self.mode == "api-key" else {}
+    def plans(self, rate: float, burst: int) -> dict[ClientName, ClientPlan]:
+        """Return the clients that have keys and usage plans: none unless the mode is ``api-key``.
+
+        Parameters
+        ----------
+        rate, burst
+            The stage's limits, for clients without limits of their own.
+        """
+        if self.mode != "api-key":
+            return {}
+        return {
+            name: ClientPlan(
+                rate=rate if client.rate is None else client.rate,
+                burst=burst if client.burst is None else client.burst,
+                quota=client.quota,
+                secret=client.secret,
+                key_version=client.key_version,
+            )
+            for name, client in self.clients.items()
+        }
 
     @model_validator(mode="after")
     def _a_key_each(self) -> Self:
@@ -202,7 +232,7 @@ class AuthSettings(Section):
             raise ValueError(f"clients has the secret {twice[0]!r} twice; API Gateway takes a key's value only once")
         return self
 
-    def refused(self, environment: str, stage_rate: float) -> str | None:
+    def refused(self, environment: str, stage_rate: float, stage_burst: int) -> str | None:
         """Say what of it cannot be together with the rest of an environment's settings."""
         if self.mode == "none" and environment not in PRIVATE_ENVIRONMENTS and not self.i_know_this_is_public:
             return (
@@ -220,8 +250,9 @@ class AuthSettings(Section):
                 return (
                     f"auth.cognito.domain_prefix is needed: its default has {environment!r}, and AWS keeps {taken[0]!r}"
                 )
-        if self.mode == "api-key":
-            for name, client in self.clients.items():
-                if client.rate > stage_rate:
-                    return f"auth.clients.{name}.rate is above api.rate_limit, which would never let it through"
+        for name, client in self.plans(stage_rate, stage_burst).items():
+            if client.rate > stage_rate:
+                return f"auth.clients.{name}.rate is above api.rate_limit, which would never let it through"
+            if client.burst > stage_burst:
+                return f"auth.clients.{name}.burst is above api.burst_limit, which would never let it through"
         return None

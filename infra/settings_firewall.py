@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from infra.settings_auth import ClientSettings
+from infra.settings_auth import ClientPlan
 from infra.settings_base import Section
 
 # What WAF takes for a country: its API's CountryCode. (The United Kingdom is GB.)
@@ -74,7 +74,7 @@ class FirewallSettings(Section):
             raise ValueError(f"{given[0]} belongs to a firewall that is enabled; set enabled to true")
         return self
 
-    def refused(self, clients: Mapping[str, ClientSettings], *, private: bool, local: bool) -> str | None:
+    def refused(self, clients: Mapping[str, ClientPlan], *, private: bool, local: bool) -> str | None:
         """Say why it cannot stand beside these clients with keys, before a private endpoint, or there, or None."""
         if self.enabled and local:
             return "firewall.enabled is not carried by the local cloud; leave it out there"
@@ -93,11 +93,11 @@ class FirewallSettings(Section):
                 )
         return None
 
-    def default_limit(self, clients: Mapping[str, ClientSettings]) -> int:
+    def default_limit(self, clients: Mapping[str, ClientPlan]) -> int:
         """Return the limit of a rate that is not given, for clients with keys or, if there are none, for others."""
         largest = max(map(self._by_plan, clients.values()), default=_REQUESTS_A_SECOND * self.window_seconds)
         return max(10, 2 * largest)
 
-    def _by_plan(self, client: ClientSettings) -> int:
+    def _by_plan(self, client: ClientPlan) -> int:
         """Return the most that a client's throttle lets through in a window: its rate all the time, and a burst."""
         return math.ceil(client.rate * self.window_seconds) + client.burst

@@ -1,9 +1,10 @@
-"""The REST API: routes to the function's alias, access log, problems in one shape. Who may call is `auth`'s to say."""
+"""The REST API: routes to the function's alias, access log, problems in one shape. `auth` decides who may call."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
@@ -12,17 +13,21 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.components import network
+from infra.components import network as endpoints
 from infra.components.acknowledge import acknowledge
-from infra.components.auth import Callers
-from infra.contract import Contract, Route
-from infra.settings import ApiSettings
+from infra.components.auth import ApiAuth
+from infra.contract import Contract, Route, methods_of
+from infra.settings import ApiSettings, SettingsError
 from infra.settings_network import NetworkSettings
 
 # A regional default endpoint takes TLS 1.0 unless told otherwise; this takes 1.2 and 1.3 (API Gateway developer guide,
-# 'Security policies for REST APIs'). With STRICT the name in the TLS handshake must be the host that is asked for.
+# 'Security policies for REST APIs'). Private endpoints take it, too (AWS Compute Blog, 'Enhancing API security with
+# Amazon API Gateway TLS security policies').
 SECURITY_POLICY = "SecurityPolicy_TLS13_1_2_PQ_2025_09"
-ENDPOINT_ACCESS_MODE = "STRICT"
+# "Amazon API Gateway quotas": resource policy of a REST API.
+MAX_POLICY_CHARACTERS = 8_192
+_SHORT_FORM = "execute-api:/"
+LONGEST_API_ARN = len("arn:aws-us-gov:execute-api:ap-southeast-1:111122223333:a1b2c3d4e5/")
 
 
 _STAGE_REASONS = {
@@ -50,8 +55,9 @@ class ClassifierApi(Construct):
         environment: str,
         target: lambda_.IFunction,
         settings: ApiSettings,
-        callers: Callers,
-        way: NetworkSettings,
+        auth: ApiAuth,
+        network: NetworkSettings,
+        open_burst: int,
         timeout: cdk.Duration,
         tracing: bool,
         log_retention: logs.RetentionDays,
@@ -78,72 +84,53 @@ class ClassifierApi(Construct):
                 stage_name=settings.stage,
                 throttling_rate_limit=settings.rate_limit,
                 throttling_burst_limit=settings.burst_limit,
-                method_options=_open_methods(contract, settings),
-                metrics_enabled=True,
+                method_options=_open_methods(contract, settings, open_burst),
+                metrics_enabled=settings.method_metrics,
                 tracing_enabled=tracing,
                 access_log_destination=apigateway.LogGroupLogDestination(access_log),
-                access_log_format=_access_log_format(callers.log_fields()),
+                access_log_format=_access_log_format(auth.log_fields()),
             ),
-            **network.api_options(self, way),
+            **endpoints.api_options(self, network),
         )
         resource = self.api.node.default_child
         assert isinstance(resource, apigateway.CfnRestApi)  # noqa: S101
-        # A private endpoint has TLS 1.2 in any case, and strict access would refuse its endpoints' own names.
-        if way.private_endpoint is None:
-            resource.security_policy, resource.endpoint_access_mode = SECURITY_POLICY, ENDPOINT_ACCESS_MODE
+        resource.security_policy = SECURITY_POLICY
+        # With STRICT the name in the TLS handshake must be the host that is asked for; names of VPC endpoints are not.
+        resource.endpoint_access_mode = "STRICT" if network.private_endpoint is None else "BASIC"
         integration = apigateway.LambdaIntegration(
             target, proxy=True, timeout=cdk.Duration.seconds(29), allow_test_invoke=False
         )
         if timeout.to_seconds() >= 29:
             raise ValueError("the function's timeout must be below API Gateway's 29 s")
-        self._validator = self.api.add_request_validator("Bodies", validate_request_body=True)
         for route in contract.routes:
-            self._add(route, integration, settings, callers, self._model(route, contract))
+            self._add(route, integration, settings, auth)
         for name, problem in contract.problems.items():
-            self._add_response(name, problem["status"], json.dumps(problem), _cors_headers(settings.cors_origins))
-        callers.admit(self.api, stage=settings.stage, restricted=way.restricted)
-        network.refuse_others(self.api, way)
+            self._add_response(name, problem, contract.retry_after.get(name), _cors_headers(settings.cors_origins))
+        auth.attach(self.api, stage=settings.stage)
+        endpoints.deny_others(self.api, network)
+        self._check_policy(environment, resource)
         self.url = self.api.url
         self._acknowledge(account_log_role=settings.account_log_role)
 
-    def _model(self, route: Route, contract: Contract) -> apigateway.IModel | None:
-        """Give the gateway the schema of a route's body; its models are draft 4 JSON Schemas."""
-        if route.schema is None:
-            return None
-        schema = {"$schema": "http://json-schema.org/draft-04/schema#", **contract.schemas[route.schema]}
-        model = apigateway.CfnModel(
-            self, route.schema, rest_api_id=self.api.rest_api_id, content_type="application/json", name=route.schema,
-            schema=schema,
-        )  # fmt: skip
-        # A stage serves what was deployed: another schema has to be another deployment.
-        if self.api.latest_deployment is not None:
-            self.api.latest_deployment.add_to_logical_id({route.schema: schema})
-        return apigateway.Model.from_model_name(self, f"{route.schema}Model", model.ref)
-
-    def _add(
-        self,
-        route: Route,
-        integration: apigateway.Integration,
-        settings: ApiSettings,
-        callers: Callers,
-        model: apigateway.IModel | None,
-    ) -> None:
+    def _add(self, route: Route, integration: apigateway.Integration, settings: ApiSettings, auth: ApiAuth) -> None:
         resource = self.api.root.resource_for_path(route.path)
-        options = callers.options(open=route.open)
-        # HEAD goes with GET (RFC 9110); a preflight (Fetch standard) carries no credentials.
-        method = resource.add_method(
-            route.method,
-            integration,
-            request_models=None if model is None else {"application/json": model},
-            request_validator=None if model is None else self._validator,
-            **options,
-        )
-        callers.add(method, open=route.open)
-        if route.method == "GET":
-            callers.add(resource.add_method("HEAD", integration, **options), open=route.open)
+        for method in methods_of(route):
+            auth.add(resource.add_method(method, integration, **auth.options(open=route.open)), open=route.open)
         if settings.cors_origins:
-            preflight = resource.add_method("OPTIONS", integration, **callers.options(open=True))
-            callers.add(preflight, open=True, preflight=True)
+            preflight = resource.add_method("OPTIONS", integration, **auth.options(open=True))
+            auth.add(preflight, open=True, preflight=True)
+
+    def _check_policy(self, environment: str, resource: apigateway.CfnRestApi) -> None:
+        """Raise SettingsError if the resource policy is longer than API Gateway takes."""
+        policy = json.dumps(cdk.Stack.of(self).resolve(resource.policy), separators=(",", ":"))
+        # API Gateway stores whole ARNs in place of the short form.
+        size = len(policy) + policy.count(_SHORT_FORM) * (LONGEST_API_ARN - len(_SHORT_FORM))
+        if size > MAX_POLICY_CHARACTERS:
+            raise SettingsError(
+                f"environments.{environment}: the API's resource policy would have {size:,} characters, and API "
+                f"Gateway takes {MAX_POLICY_CHARACTERS:,}. Shorten network.allowed_cidrs or auth.iam.callers: name "
+                "larger networks, or accounts (arn:aws:iam::<account>:root) in place of their roles."
+            )
 
     def _acknowledge(self, *, account_log_role: bool) -> None:
         if account_log_role:
@@ -157,8 +144,8 @@ class ClassifierApi(Construct):
         acknowledge(
             self.api,
             "AwsSolutions-APIG2",
-            "Bodies are pictures, which no JSON schema describes; the function checks every request before it decodes "
-            "anything, and answers in the API's own problem shape.",
+            "Every body reaches the function base64-encoded (binaryMediaTypes */*), so the gateway's models cannot "
+            "read it; the function validates each request before it decodes an image.",
         )
         for rule, reason in _STAGE_REASONS.items():
             acknowledge(self.api.deployment_stage, f"NIST.800.53.R5-APIGW{rule}", reason)
@@ -170,30 +157,35 @@ class ClassifierApi(Construct):
             "the function's log tell the same by request id.",
         )
 
-    def _add_response(self, name: str, status: int, template: str, headers: Mapping[str, str]) -> None:
+    def _add_response(
+        self, name: str, problem: Mapping[str, Any], retry_after: int | None, headers: Mapping[str, str]
+    ) -> None:
         self.api.add_gateway_response(
             _title(name),
             type=apigateway.ResponseType.of(name),
-            status_code=str(status),
+            status_code=str(problem["status"]),
             response_headers={
                 "Content-Type": "'application/problem+json'",
                 "X-Request-Id": "context.requestId",
                 "Cache-Control": "'no-store'",
-                **({"Retry-After": "'1'"} if name == "THROTTLED" else {}),
+                **({} if retry_after is None else {"Retry-After": f"'{retry_after}'"}),
                 **headers,
             },
-            templates={"application/json": template},
+            templates={"application/json": json.dumps(problem)},
         )
 
 
-def _open_methods(contract: Contract, settings: ApiSettings) -> dict[str, apigateway.MethodDeploymentOptions]:
-    """Throttles of the methods that everybody may call, by path and method."""
+def _open_methods(
+    contract: Contract, settings: ApiSettings, burst: int
+) -> dict[str, apigateway.MethodDeploymentOptions]:
+    """Throttles of the methods that everybody may call, preflights included, by path and method."""
     throttle = apigateway.MethodDeploymentOptions(
         throttling_rate_limit=settings.open_rate_limit,
-        throttling_burst_limit=settings.open_burst_limit,
-        metrics_enabled=True,
+        throttling_burst_limit=burst,
+        metrics_enabled=settings.method_metrics,
     )
-    return {f"{route.path}/{method}": throttle for route in contract.routes if route.open for method in ("GET", "HEAD")}
+    methods = contract.open_methods(preflights=bool(settings.cors_origins))
+    return {f"{path}/{method}": throttle for path, method in methods}
 
 
 def _cors_headers(origins: Sequence[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Who may call: API keys with usage plans, AWS identities, tokens of a user pool. What a mode asks of each method."""
+"""Authorization by mode: API keys with usage plans, AWS identities, tokens of a user pool or of any issuer."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
+from infra.components.explicit import write_key
 from infra.components.user_pool import MachineUserPool
-from infra.settings_auth import AuthSettings, ClientSettings
+from infra.settings_auth import AuthSettings, ClientPlan
 
 _NONE = apigateway.AuthorizationType.NONE
 _PERIODS = {
@@ -50,11 +51,13 @@ _REASONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-class Callers(Construct):
-    """What a method asks of its caller, by mode, and what there must be for it: keys and plans, a pool, a policy.
+class ApiAuth(Construct):
+    """Authorization of the methods by mode, and its resources: keys and plans, a user pool, the resource policy.
 
     Parameters
     ----------
+    clients
+        Clients with API keys: none in other modes than ``api-key``.
     authorizer
         Of mode ``jwt``.
 
@@ -71,12 +74,13 @@ class Callers(Construct):
         *,
         environment: str,
         settings: AuthSettings,
+        clients: Mapping[str, ClientPlan],
         authorizer: apigateway.IAuthorizer | None,
         encryption_key: kms.IKey | None,
         removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
-        self._environment, self._settings = environment, settings
+        self._environment, self._settings, self._clients = environment, settings, clients
         self._encryption_key, self._removal_policy = encryption_key, removal_policy
         self._open: list[apigateway.Method] = []
         self.outputs: dict[str, tuple[str, str]] = {}
@@ -102,25 +106,23 @@ class Callers(Construct):
         for rule in rules:
             acknowledge(method, f"AwsSolutions-{rule}", reason)
 
-    def admit(self, api: apigateway.RestApi, *, stage: str, restricted: bool) -> None:
-        """Make what belongs to a whole API, once its methods are there.
-
-        Parameters
-        ----------
-        restricted
-            Whether the API has a resource policy for another reason: then it has to let in, too.
-        """
-        if self._settings.mode == "api-key":
-            for number, (name, client) in enumerate(self._settings.clients.items()):
-                key_id = self._add_client(api, name, client)
-                self.outputs["ApiKeyId" if number == 0 else f"ApiKeyId{_title(name)}"] = (
-                    key_id,
-                    f"Client {name}: aws apigateway get-api-key --include-value --api-key <this> shows the key",
-                )
+    def attach(self, api: apigateway.RestApi, *, stage: str) -> None:
+        """Add what belongs to a whole API once its methods exist: the resource policy, keys and usage plans."""
+        for number, (name, client) in enumerate(self._clients.items()):
+            key_id = self._add_client(api, name, client)
+            self.outputs["ApiKeyId" if number == 0 else f"ApiKeyId{_title(name)}"] = (
+                key_id,
+                f"Client {name}: aws apigateway get-api-key --include-value --api-key <this> shows the key",
+            )
+        # In every mode: CloudFormation keeps the policy of a RestApi whose template has none (aws-cdk issue 21840), so
+        # that a caller who was removed would stay authorized, and other modes would lock everybody out.
         if self._settings.mode == "iam":
-            if restricted or self._settings.iam.callers:
-                self._let_in(api, stage, self._settings.iam.callers)
-        elif restricted:
+            self._allow_open_methods(api, stage)
+            if callers := self._settings.iam.callers:
+                api.add_to_resource_policy(
+                    _invoke([iam.ArnPrincipal(caller) for caller in callers], ["execute-api:/*"])
+                )
+        else:
             api.add_to_resource_policy(_invoke([iam.AnyPrincipal()], ["execute-api:/*"]))
 
     def log_fields(self) -> Mapping[str, str]:
@@ -134,7 +136,7 @@ class Callers(Construct):
             return {"caller": context.context_authorizer_principal_id()}
         return {"api_key_id": context.context_identity_api_key_id()}
 
-    def _add_client(self, api: apigateway.RestApi, name: str, client: ClientSettings) -> str:
+    def _add_client(self, api: apigateway.RestApi, name: str, client: ClientPlan) -> str:
         title = _title(name)
         version = "" if client.key_version == 1 else f"-{client.key_version}"
         if client.secret is None:
@@ -151,6 +153,7 @@ class Callers(Construct):
                 ),
                 removal_policy=self._removal_policy,
             )
+            write_key(secret)
             for rule in ("AwsSolutions-SMG4", "NIST.800.53.R5-SecretsManagerRotationEnabled"):
                 acknowledge(secret, rule, _NO_ROTATION)
             value = secret.secret_value
@@ -197,18 +200,16 @@ class Callers(Construct):
             "authorization_scopes": list(settings.scopes),
         }
 
-    def _let_in(self, api: apigateway.RestApi, stage: str, callers: Sequence[str]) -> None:
-        """Let in identities of other accounts, and everybody to what is open: with a policy, nothing else is open.
+    def _allow_open_methods(self, api: apigateway.RestApi, stage: str) -> None:
+        """Allow everybody the open methods, and nothing else.
 
-        Identities of this account need no mention, their own policies are enough; but whom a statement names, it lets
-        in without one, so that everybody is named for the open methods only (API Gateway developer guide, 'How API
-        Gateway resource policies affect authorization workflow').
+        Identities of this account need no statement, their own policies are enough; but a principal that a statement
+        names needs no other policy, so that a statement for everybody and all methods would authorize every identity of
+        the account (API Gateway developer guide, 'How API Gateway resource policies affect authorization workflow').
         """
         # By the stage's name, not by reference: the stage itself depends on the API that holds the policy.
         open_methods = [f"execute-api:/{stage}/{method.http_method}{method.resource.path}" for method in self._open]
         api.add_to_resource_policy(_invoke([iam.AnyPrincipal()], open_methods))
-        if callers:
-            api.add_to_resource_policy(_invoke([iam.ArnPrincipal(caller) for caller in callers], ["execute-api:/*"]))
 
 
 def _invoke(principals: Sequence[iam.IPrincipal], resources: Sequence[str]) -> iam.PolicyStatement:

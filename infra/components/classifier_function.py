@@ -16,6 +16,7 @@ from constructs import Construct
 from infra.allocator import ALLOCATOR
 from infra.base_image import build_args
 from infra.components.acknowledge import acknowledge
+from infra.components.explicit import write_tracing
 from infra.components.upload_bucket import UploadBucket, grant_read
 from infra.settings import PROJECT_ROOT, FunctionSettings, ImageSettings, InputSettings, SettingsError
 
@@ -100,6 +101,7 @@ class ClassifierFunction(Construct):
             # Versions stay where the rest stays: the alias can be turned back to an earlier one.
             current_version_options=lambda_.VersionOptions(removal_policy=removal_policy),
         )
+        write_tracing(self.function)
         for location in inputs.s3.locations:
             grant_read(self.role, location)
         if inputs.uploads.enabled:
@@ -127,6 +129,7 @@ class ClassifierFunction(Construct):
         return lambda_.DockerImageCode.from_image_asset(
             str(PROJECT_ROOT),
             file="function/Dockerfile",
+            cmd=[HANDLER],
             build_args={"MODEL": model, **base},
             platform=platform,
             # .dockerignore lets in only function/ and models/; of the models, only this one counts for the hash.

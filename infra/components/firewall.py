@@ -13,7 +13,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
-from infra.settings_auth import ClientSettings
+from infra.settings_auth import ClientPlan
 from infra.settings_firewall import FirewallSettings
 
 # Rules that look at bodies, by the managed group that has them, and the labels with which they mark what they match
@@ -57,7 +57,7 @@ class Firewall(Construct):
         settings: FirewallSettings,
         stage: apigateway.Stage,
         picture_paths: Sequence[str],
-        clients: Mapping[str, ClientSettings],
+        clients: Mapping[str, ClientPlan],
         encryption_key: kms.IKey | None,
         log_retention: logs.RetentionDays,
         removal_policy: cdk.RemovalPolicy,
@@ -126,7 +126,7 @@ class Firewall(Construct):
             inside = wafv2.CfnWebACL.StatementProperty(geo_match_statement=among(self._settings.allowed_countries))
             self._add("Countries", not_statement=wafv2.CfnWebACL.NotStatementProperty(statement=inside))
 
-    def _add_rates(self, clients: Mapping[str, ClientSettings]) -> None:
+    def _add_rates(self, clients: Mapping[str, ClientPlan]) -> None:
         settings = self._settings
         default = settings.default_limit(clients)
         self._add(

@@ -16,6 +16,7 @@ from constructs import Construct
 
 from infra.base_image import build_args
 from infra.components.classifier_function import PLATFORMS, acknowledge_function, retention
+from infra.components.explicit import write_tracing
 from infra.settings import PROJECT_ROOT, FunctionSettings
 from infra.settings_auth import AuthorizerImage, JwtSettings
 
@@ -50,10 +51,11 @@ class JwtAuthorizer(Construct):
     ) -> None:
         super().__init__(scope, id)
         name = f"loupe-{environment}-authorizer"
+        # Without a fixed name: with `protection.keep_data` the group stays when another mode is chosen, and its name
+        # would be taken when this mode comes back.
         log_group = logs.LogGroup(
             self,
             "Logs",
-            log_group_name=f"/aws/lambda/{name}",
             encryption_key=encryption_key,
             retention=retention(function.log_retention_days),
             removal_policy=removal_policy,
@@ -82,6 +84,7 @@ class JwtAuthorizer(Construct):
             tracing=lambda_.Tracing.ACTIVE if function.tracing else lambda_.Tracing.DISABLED,
             environment=variables(settings),
         )
+        write_tracing(self.function)
         self.authorizer = apigateway.TokenAuthorizer(
             self,
             "Tokens",
@@ -97,7 +100,9 @@ class JwtAuthorizer(Construct):
     ) -> lambda_.DockerImageCode:
         if image is None:
             folder = str(PROJECT_ROOT / "authorizer")
-            return lambda_.DockerImageCode.from_image_asset(folder, build_args=base or None, platform=platform)
+            return lambda_.DockerImageCode.from_image_asset(
+                folder, cmd=[HANDLER], build_args=base or None, platform=platform
+            )
         repository = ecr.Repository.from_repository_name(self, "Repository", image.repository)
         return lambda_.DockerImageCode.from_ecr(repository, tag_or_digest=image.reference, cmd=[HANDLER])
 

@@ -1,4 +1,4 @@
-"""The ways to the API: who is refused by address, a private endpoint, a domain of one's own with its records."""
+"""Network access to the API: denied addresses, a private endpoint, a custom domain with its DNS records."""
 
 from __future__ import annotations
 
@@ -17,29 +17,33 @@ from infra.settings_network import DomainSettings, NetworkSettings
 
 
 def api_options(scope: Construct, settings: NetworkSettings) -> dict[str, Any]:
-    """Options of the REST API: its endpoint, and whether it keeps its own address."""
+    """Return options of the REST API: its endpoint, and whether it keeps its own address.
+
+    Every option is written whatever its value: CloudFormation may keep the last value of a property that is left out.
+    """
+    closed = settings.domain is not None and not settings.domain.keep_default_endpoint
+    options: dict[str, Any] = {"disable_execute_api_endpoint": closed}
     if settings.private_endpoint is None:
-        closed = settings.domain is not None and not settings.domain.keep_default_endpoint
-        # Unless asked for, an endpoint has IPv4 only.
-        both = apigateway.IpAddressType.DUAL_STACK if settings.ipv6 else None
-        endpoint = apigateway.EndpointConfiguration(types=[apigateway.EndpointType.REGIONAL], ip_address_type=both)
-        options: dict[str, Any] = {"endpoint_configuration": endpoint}
-        return {**options, "disable_execute_api_endpoint": True} if closed else options
+        addresses = apigateway.IpAddressType.DUAL_STACK if settings.ipv6 else apigateway.IpAddressType.IPV4
+        endpoint = apigateway.EndpointConfiguration(types=[apigateway.EndpointType.REGIONAL], ip_address_type=addresses)
+        return {**options, "endpoint_configuration": endpoint}
     endpoints = [
         ec2.InterfaceVpcEndpoint.from_interface_vpc_endpoint_attributes(
             scope, f"VpcEndpoint{number}", port=443, vpc_endpoint_id=each
         )
         for number, each in enumerate(settings.private_endpoint.vpc_endpoint_ids)
     ]
-    return {
-        "endpoint_configuration": apigateway.EndpointConfiguration(
-            types=[apigateway.EndpointType.PRIVATE], vpc_endpoints=endpoints
-        )
-    }
+    endpoint = apigateway.EndpointConfiguration(
+        types=[apigateway.EndpointType.PRIVATE],
+        vpc_endpoints=endpoints,
+        # Private APIs take no other ("IP address types for REST APIs").
+        ip_address_type=apigateway.IpAddressType.DUAL_STACK,
+    )
+    return {**options, "endpoint_configuration": endpoint}
 
 
-def refuse_others(api: apigateway.RestApi, settings: NetworkSettings) -> None:
-    """Deny, in the API's resource policy, whoever comes from elsewhere. Who of the rest may call is `auth`'s to say."""
+def deny_others(api: apigateway.RestApi, settings: NetworkSettings) -> None:
+    """Deny, in the API's resource policy, callers from elsewhere. `auth` decides who of the others may call."""
     conditions: list[dict[str, Any]] = []
     if settings.private_endpoint is not None:
         conditions.append({"StringNotEquals": {"aws:SourceVpce": list(settings.private_endpoint.vpc_endpoint_ids)}})

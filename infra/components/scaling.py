@@ -6,6 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_applicationautoscaling as autoscaling
 from aws_cdk import aws_lambda as lambda_
 
+from infra.components.explicit import write_no_schedules
 from infra.settings_scaling import ScalingSettings
 
 
@@ -20,6 +21,8 @@ def scale(alias: lambda_.Alias, settings: ScalingSettings) -> None:
         return
     target = alias.add_auto_scaling(min_capacity=provisioned.min, max_capacity=provisioned.max)
     target.scale_on_utilization(utilization_target=provisioned.target_utilization)
+    if not settings.schedules:
+        write_no_schedules(alias)
     for each in settings.schedules:
         target.scale_on_schedule(
             each.name,

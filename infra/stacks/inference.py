@@ -10,7 +10,7 @@ from constructs import Construct
 from infra.cards import ModelCard
 from infra.components.acknowledge import acknowledge
 from infra.components.api import ClassifierApi
-from infra.components.auth import Callers
+from infra.components.auth import ApiAuth
 from infra.components.classifier_function import ClassifierFunction, retention
 from infra.components.data_key import data_key
 from infra.components.firewall import Firewall
@@ -19,10 +19,9 @@ from infra.components.monitoring import Monitoring
 from infra.components.network import Domain
 from infra.components.scaling import scale
 from infra.contract import read_contract
+from infra.notices import add_notices
 from infra.settings import PROJECT_ROOT, Settings
-
-# Where a body is a picture, or several as base64.
-PICTURE_PATHS = ("/v1/classify", "/v1/classify/batch")
+from infra.throttles import open_burst
 
 
 class InferenceStack(cdk.Stack):
@@ -39,6 +38,7 @@ class InferenceStack(cdk.Stack):
             setting=settings.protection.kms_key,
             removal_policy=removal_policy,
         )
+        contract = read_contract(PROJECT_ROOT / "docs" / "openapi.json")
         provisioned = settings.scaling.provisioned
         classifier = ClassifierFunction(
             self,
@@ -68,11 +68,12 @@ class InferenceStack(cdk.Stack):
             if settings.auth.jwt
             else None
         )
-        callers = Callers(
+        auth = ApiAuth(
             self,
             "Callers",
             environment=settings.environment,
             settings=settings.auth,
+            clients=settings.clients,
             authorizer=authorizer,
             encryption_key=encryption_key,
             removal_policy=removal_policy,
@@ -83,14 +84,15 @@ class InferenceStack(cdk.Stack):
             environment=settings.environment,
             target=classifier.alias,
             settings=settings.api,
-            callers=callers,
-            way=settings.network,
+            auth=auth,
+            network=settings.network,
+            open_burst=open_burst(settings, contract),
             timeout=classifier.timeout,
             tracing=settings.function.tracing,
             log_retention=retention(settings.function.log_retention_days),
             encryption_key=encryption_key,
             removal_policy=removal_policy,
-            contract=read_contract(PROJECT_ROOT / "docs" / "openapi.json"),
+            contract=contract,
         )
         if settings.firewall.enabled:
             Firewall(
@@ -99,8 +101,8 @@ class InferenceStack(cdk.Stack):
                 environment=settings.environment,
                 settings=settings.firewall,
                 stage=api.api.deployment_stage,
-                picture_paths=PICTURE_PATHS,
-                clients=settings.auth.keyed_clients,
+                picture_paths=contract.picture_paths,
+                clients=settings.clients,
                 encryption_key=encryption_key,
                 log_retention=retention(settings.function.log_retention_days),
                 removal_policy=removal_policy,
@@ -134,5 +136,6 @@ class InferenceStack(cdk.Stack):
         cdk.CfnOutput(self, "FunctionName", value=classifier.function.function_name)
         cdk.CfnOutput(self, "FunctionAlias", value=classifier.alias.function_arn, description="What the API calls")
         cdk.CfnOutput(self, "AlarmTopicArn", value=monitoring.topic.topic_arn)
-        for name, (value, description) in callers.outputs.items():
+        add_notices(self, settings)
+        for name, (value, description) in auth.outputs.items():
             cdk.CfnOutput(self, name, value=value, description=description)

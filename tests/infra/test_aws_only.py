@@ -105,14 +105,43 @@ def test_strangers_cannot_take_the_functions_concurrency_by_open_routes(prod: Sy
     everything = throttles.pop(("/*", "*"))
     assert everything == (100, 200)
     paths = ("/", "/~1v1~1health", "/~1openapi.json")
-    assert throttles == {(path, method): (5, 20) for path in paths for method in ("GET", "HEAD")}
+    assert throttles == {(path, method): (5, 6) for path in paths for method in ("GET", "HEAD")}
 
 
-def test_another_schema_is_another_deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stage serves the snapshot that was deployed: without a new one it would check bodies by the old schema."""
+def test_preflights_have_the_throttle_of_open_routes(tmp_path: Path) -> None:
+    """They carry no credentials, and the stage's rate would let strangers run the function with them."""
+    built = synthesize(tmp_path, "prod", {"api": {"cors_origins": ["https://a.example"]}})
+    throttles = {
+        (entry["HttpMethod"], entry["ResourcePath"].replace("~1", "/")): entry["ThrottlingBurstLimit"]
+        for entry in built.only("AWS::ApiGateway::Stage")["MethodSettings"]
+        if entry["ThrottlingRateLimit"] == 5
+    }
+    open_methods = [
+        method["Properties"]["HttpMethod"]
+        for method in built.resources("AWS::ApiGateway::Method").values()
+        if not method["Properties"]["ApiKeyRequired"]
+    ]
+    assert sorted(method for method, _ in throttles) == sorted(open_methods)
+    assert {("OPTIONS", "//v1/classify"), ("OPTIONS", "//v1/uploads"), ("OPTIONS", "/")} <= set(throttles)
+    # Cold, each request of a burst starts an execution environment: a quarter of the reserve stays for callers.
+    assert sum(throttles.values()) <= 50 * 3 // 4
+
+
+def test_another_gateway_response_is_another_deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage serves the snapshot that was deployed."""
     before = synthesize(tmp_path / "before", "dev")
     contract = read_contract(ROOT / "docs" / "openapi.json")
-    schemas = {**contract.schemas, "BatchRequest": {**contract.schemas["BatchRequest"], "minProperties": 1}}
-    monkeypatch.setattr(inference, "read_contract", lambda _: replace(contract, schemas=schemas))
+    problems = {**contract.problems, "THROTTLED": {**contract.problems["THROTTLED"], "detail": "Slow down."}}
+    monkeypatch.setattr(inference, "read_contract", lambda _: replace(contract, problems=problems))
     after = synthesize(tmp_path / "after", "dev")
     assert set(before.resources("AWS::ApiGateway::Deployment")) != set(after.resources("AWS::ApiGateway::Deployment"))
+
+
+def test_another_resource_policy_is_another_deployment(tmp_path: Path) -> None:
+    """A changed policy takes effect with a new deployment of the stage (aws-cdk issue 8024)."""
+    callers = [[], ["arn:aws:iam::210987654321:role/a"], ["arn:aws:iam::210987654321:role/b"]]
+    deployments = set()
+    for number, names in enumerate(callers):
+        built = synthesize(tmp_path / str(number), "dev", {"auth": {"mode": "iam", "iam": {"callers": names}}})
+        deployments |= set(built.resources("AWS::ApiGateway::Deployment"))
+    assert len(deployments) == len(callers)

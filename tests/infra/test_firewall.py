@@ -12,9 +12,9 @@ import botocore.loaders
 import pytest
 from synthesis import ROOT, Synthesized, context, synthesize
 
+from infra.contract import read_contract
 from infra.settings import SettingsError, load_settings
 from infra.settings_firewall import COUNTRIES
-from infra.stacks.inference import PICTURE_PATHS
 
 MB = 1_000_000
 # "AWS managed rule groups list" and "Setting the capacity" of the WAF developer guide: capacity units by group,
@@ -28,6 +28,9 @@ PREFIX = {
     "AWSManagedRulesCommonRuleSet": "awswaf:managed:aws:core-rule-set:",
     "AWSManagedRulesKnownBadInputsRuleSet": "awswaf:managed:aws:known-bad-inputs:",
 }
+
+
+PICTURE_PATHS = read_contract(ROOT / "docs" / "openapi.json").picture_paths
 
 
 @dataclass
@@ -135,9 +138,9 @@ def test_without_the_overrides_every_picture_would_be_blocked(web_acl: dict[str,
         (Request(path="/live/v1/health"), "Allow"),
         (Request(path="/live/.git/config"), "KnownBadInputs/ExploitablePaths_URIPATH"),
         (Request(path="/live/v1/classify.bak", body=b"\xff\xd8"), "Common/RestrictedExtensions_URIPATH"),
-        # The default client's plan lets 10 a second through for 300 seconds, and a burst of 20: twice that.
-        (Request(recent=6_040), "Allow"),
-        (Request(recent=6_041), "RateByAddress"),
+        # The default client's plan lets 100 a second through for 300 seconds, and a burst of 200: twice that.
+        (Request(recent=60_400), "Allow"),
+        (Request(recent=60_401), "RateByAddress"),
     ],
 )
 def test_what_is_no_picture_is_judged_by_all_rules(web_acl: dict[str, Any], request_: Request, rule: str) -> None:
@@ -145,11 +148,11 @@ def test_what_is_no_picture_is_judged_by_all_rules(web_acl: dict[str, Any], requ
 
 
 def test_a_key_has_a_rate_of_its_own(tmp_path: Path) -> None:
-    built = synthesize(tmp_path, "prod", {"firewall": {"requests_per_address": 9_000, "requests_per_key": 3_020}})
+    built = synthesize(tmp_path, "prod", {"firewall": {"requests_per_address": 90_000, "requests_per_key": 30_200}})
     acl = built.only("AWS::WAFv2::WebACL")
-    assert verdict(acl, Request(recent=3_020)) == "Allow"
-    assert verdict(acl, Request(recent=3_021)) == "RateByKey"
-    assert verdict(acl, Request(recent=3_021, key=None)) == "Allow"
+    assert verdict(acl, Request(recent=30_200)) == "Allow"
+    assert verdict(acl, Request(recent=30_201)) == "RateByKey"
+    assert verdict(acl, Request(recent=30_201, key=None)) == "Allow"
     (rate,) = (each["Statement"]["RateBasedStatement"] for each in acl["Rules"] if each["Name"] == "RateByKey")
     assert [key["Header"]["Name"] for key in rate["CustomKeys"]] == ["x-api-key"]
     assert rate["EvaluationWindowSec"] == 300
@@ -294,7 +297,7 @@ def test_no_client_is_blocked_within_its_plan(environment: str, patch: dict[str,
     ]
     assert len(rates) == 2
     for rate in rates:
-        for client in settings.auth.clients.values():
+        for client in settings.clients.values():
             assert rate["Limit"] > client.rate * rate["EvaluationWindowSec"] + client.burst
 
 
@@ -319,8 +322,8 @@ def test_dev_has_none(tmp_path: Path) -> None:
         ("prod", {"blocked_countries": ["UK"]}, r"blocked_countries.0: .*such as DE or GB \(it is 'UK'\)"),
         (
             "prod",
-            {"requests_per_key": 3_019},
-            r"requests_per_key \(3019\) would block client 'default' within its plan.* make it 3020 or more",
+            {"requests_per_key": 30_199},
+            r"requests_per_key \(30199\) would block client 'default' within its plan.* make it 30200 or more",
         ),
         ("prod", {"blocked_networks": ["10.0.0.1/8"]}, r"blocked_networks.0: must be a network.*has host bits set"),
         ("prod", {"trusted_networks": ["0.0.0.0/0"]}, r"trusted_networks.0: 0.0.0.0/0 is every address"),

@@ -74,7 +74,10 @@ REFUSED = [
         {"inputs": {"url": {"policy": "public", "timeout_seconds": 15}}},
         "inputs.url.timeout_seconds must be below function.timeout_seconds",
     ),
-    ({"api": {"rate_limit": 5}}, "auth.clients.default.rate is above api.rate_limit"),
+    (
+        {"api": {"rate_limit": 5}, "auth": {"clients": {"app": {"rate": 10}}}},
+        "auth.clients.app.rate is above api.rate_limit",
+    ),
     ({"api": {"stage": "v 1"}}, "environments.x.api.stage: must be letters, digits and _, at most 64 (it is 'v 1')."),
     ({"alarms": {"period_seconds": 10}}, "alarms.period_seconds below 60 never sees AWS/Lambda metrics"),
     ({"alarms": {"subscriptions": ["nobody"]}}, "environments.x.alarms.subscriptions.0: must be an e-mail address"),

@@ -164,7 +164,7 @@ def test_an_environment_may_extend_another() -> None:
     staging, prod = (load_settings(context(), name) for name in ("staging", "prod"))
     assert staging.environment == "staging"
     assert staging.protection.kms_key == prod.protection.kms_key == "customer"
-    assert staging.function.reserved_concurrency == 10
+    assert staging.function.reserved_concurrency == 20
     assert staging.tags == prod.tags
 
 

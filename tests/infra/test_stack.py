@@ -195,17 +195,20 @@ def test_the_stage_throttles_and_logs_without_secrets(prod: Synthesized) -> None
     (settings,) = (each for each in stage["MethodSettings"] if each["ResourcePath"] == "/*")
     assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (100, 200)
     for each in stage["MethodSettings"]:
-        assert each["MetricsEnabled"] is True
+        assert each["MetricsEnabled"] is False
         assert not each["DataTraceEnabled"]
     log = json.loads(stage["AccessLogSetting"]["Format"])
     assert log["request_id"] == "$context.requestId"
     assert "$context.identity.apiKey" not in log.values()
 
 
-def test_bodies_that_are_pictures_are_binary_and_json_is_not(prod: Synthesized) -> None:
-    types = prod.only("AWS::ApiGateway::RestApi")["BinaryMediaTypes"]
-    assert {"image/jpeg", "image/png", "image/webp", "multipart/form-data"} <= set(types)
-    assert not {"*/*", "application/json"} & set(types)
+def test_metrics_of_each_method_are_paid_for_only_where_they_are_wanted(tmp_path: Path) -> None:
+    stage = synthesize(tmp_path, "dev", {"api": {"method_metrics": True}}).only("AWS::ApiGateway::Stage")
+    assert {settings["MetricsEnabled"] for settings in stage["MethodSettings"]} == {True}
+
+
+def test_every_body_is_binary_whatever_its_media_type(prod: Synthesized) -> None:
+    assert prod.only("AWS::ApiGateway::RestApi")["BinaryMediaTypes"] == ["*/*"]
     assert prod.only("AWS::ApiGateway::RestApi")["EndpointConfiguration"]["Types"] == ["REGIONAL"]
 
 
@@ -223,17 +226,22 @@ def test_the_gateways_own_answers_are_problems(prod: Synthesized) -> None:
         assert headers["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
 
 
-def test_the_gateway_checks_bodies_that_are_json_and_nothing_else(prod: Synthesized) -> None:
-    models = {each["Properties"]["Name"] for each in prod.resources("AWS::ApiGateway::Model").values()}
-    assert models == {"BatchRequest", "UploadRequest"}
-    checked = [
-        each["Properties"]
-        for each in prod.resources("AWS::ApiGateway::Method").values()
-        if "RequestModels" in each["Properties"]
-    ]
-    assert [set(each["RequestModels"]) for each in checked] == [{"application/json"}] * 2
-    assert all(each["RequestValidatorId"] for each in checked)
-    assert prod.only("AWS::ApiGateway::RequestValidator")["ValidateRequestBody"] is True
+def test_busy_and_throttled_answers_say_when_to_retry(prod: Synthesized) -> None:
+    retry_after = {
+        response["Properties"]["ResponseType"]: (response["Properties"]["StatusCode"], value)
+        for response in prod.resources("AWS::ApiGateway::GatewayResponse").values()
+        for name, value in response["Properties"]["ResponseParameters"].items()
+        if name == "gatewayresponse.header.Retry-After"
+    }
+    assert retry_after == {"THROTTLED": ("429", "'1'"), "INTEGRATION_FAILURE": ("503", "'1'")}
+
+
+def test_the_gateway_validates_no_body(synthesized: Synthesized) -> None:
+    """Bodies reach it as bytes, and no method has a mock integration, which would need text."""
+    assert not synthesized.resources("AWS::ApiGateway::Model")
+    assert not synthesized.resources("AWS::ApiGateway::RequestValidator")
+    integrations = synthesized.resources("AWS::ApiGateway::Method").values()
+    assert {method["Properties"]["Integration"]["Type"] for method in integrations} == {"AWS_PROXY"}
 
 
 def test_the_topic_is_encrypted_and_cloudwatch_may_use_its_key(prod: Synthesized) -> None:

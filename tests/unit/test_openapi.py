@@ -250,4 +250,35 @@ def test_the_gateways_problems_are_ready_for_the_stack() -> None:
     for name, problem in gateway["responses"].items():
         validator("Problem").validate(problem)
         assert problem["request_id"] == "$context.requestId", name
-    assert gateway["binaryMediaTypes"] == ["*/*"]
+    assert set(gateway["retryAfter"]) == {"THROTTLED", "INTEGRATION_FAILURE"}
+
+
+def test_every_body_reaches_the_function_as_bytes() -> None:
+    assert DOCUMENT["x-loupe-gateway"]["binaryMediaTypes"] == ["*/*"]
+
+
+def expanded(value: Any) -> Any:
+    """A part of the document with the schemas that it refers to in place of the references."""
+    if isinstance(value, dict):
+        if "$ref" in value:
+            return expanded(resolve(value))
+        return {key: expanded(item) for key, item in value.items() if key != "examples"}
+    return [expanded(item) for item in value] if isinstance(value, list) else value
+
+
+def test_paths_whose_bodies_hold_images_are_named() -> None:
+    """By their schemas: an image type, or a property `image` somewhere within."""
+    holding = set()
+    for _, path, operation in OPERATION_LIST:
+        content = operation.get("requestBody", {}).get("content", {})
+        if any(kind.startswith("image/") for kind in content) or '"image"' in json.dumps(expanded(content)):
+            holding.add(path)
+    assert holding == set(DOCUMENT["x-loupe-gateway"]["picturePaths"])
+
+
+def test_busy_and_failed_functions_get_one_honest_answer() -> None:
+    """API Gateway has one response type for a throttled invocation and for a function that failed."""
+    problem = DOCUMENT["x-loupe-gateway"]["responses"]["INTEGRATION_FAILURE"]
+    assert (problem["status"], problem["code"]) == (503, "service_unavailable")
+    assert "busy" in problem["detail"]
+    assert "failed" in problem["detail"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loupe.contract.operations import BINARY_MEDIA_TYPES, OPERATIONS
+from loupe.contract.operations import BINARY_MEDIA_TYPES, OPERATIONS, PICTURE_OPERATIONS
 from loupe.contract.problems import GATEWAY_PROBLEMS, examples, gateway_example
 from loupe.contract.schemas import ANSWERS, REQUESTS, problem
 from loupe.routes import ROUTES
@@ -47,10 +47,17 @@ def document() -> dict[str, Any]:
         },
         "x-loupe-gateway": {
             "binaryMediaTypes": list(BINARY_MEDIA_TYPES),
+            "picturePaths": [route.path for route in ROUTES if route.name in PICTURE_OPERATIONS],
             "responses": {
                 name: gateway_example(each, "$context.requestId")
                 for each in GATEWAY_PROBLEMS
                 for name in each.responses
+            },
+            "retryAfter": {
+                name: problem.retry_after
+                for problem in GATEWAY_PROBLEMS
+                for name in problem.responses
+                if problem.retry_after is not None
             },
         },
     }

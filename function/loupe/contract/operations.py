@@ -27,6 +27,8 @@ Operation = dict[str, Any]
 # Every body reaches the function as bytes. API Gateway decodes a body of any other type as UTF-8, which damages images
 # that arrive without a media type or with a rare one ("Working with binary media types for REST APIs").
 BINARY_MEDIA_TYPES = ("*/*",)
+# Operations whose bodies hold images, themselves or as base64: a firewall must not judge them by their bytes.
+PICTURE_OPERATIONS = ("classify", "batch")
 _BYTES = {"type": "string", "format": "binary"}
 _SMALLEST = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 _S3 = {"bucket": "loupe-uploads", "key": "uploads/0f1e2d3c4b5a69788796a5b4c3d2e1f0"}

@@ -53,13 +53,22 @@ EXAMPLES: dict[type[Problem], str] = {
 
 @dataclass(frozen=True)
 class GatewayProblem:
-    """What API Gateway answers itself; ``responses`` are its names for it (API Gateway guide, 'Gateway responses')."""
+    """A problem that API Gateway answers itself.
+
+    Attributes
+    ----------
+    responses
+        API Gateway's names of the failure ("Gateway response types for API Gateway").
+    retry_after
+        Value of the ``Retry-After`` header in seconds, where a retry can help.
+    """
 
     status: int
     code: str
     title: str
     detail: str
     responses: tuple[str, ...]
+    retry_after: int | None = None
 
 
 _SORRY = "Quote the request id when you report this."
@@ -71,13 +80,6 @@ _NO_ROUTE = (
 GATEWAY_PROBLEMS = (
     GatewayProblem(
         400, RequestInvalid.code, RequestInvalid.title, "API Gateway refused the request.", ("DEFAULT_4XX",)
-    ),
-    GatewayProblem(
-        400,
-        RequestInvalid.code,
-        RequestInvalid.title,
-        "The body or a parameter does not match the schema in openapi.json.",
-        ("BAD_REQUEST_BODY", "BAD_REQUEST_PARAMETERS"),
     ),
     GatewayProblem(
         401, "unauthorized", "Credentials are missing or not valid", "Send valid credentials.", ("UNAUTHORIZED",)
@@ -117,7 +119,9 @@ GATEWAY_PROBLEMS = (
     GatewayProblem(
         429, "quota_exceeded", "The key's quota is used up", "Try again in the next period.", ("QUOTA_EXCEEDED",)
     ),
-    GatewayProblem(429, "too_many_requests", "Too many requests", "Wait a moment and try again.", ("THROTTLED",)),
+    GatewayProblem(
+        429, "too_many_requests", "Too many requests", "Wait a moment and try again.", ("THROTTLED",), retry_after=1
+    ),
     GatewayProblem(
         500,
         InternalError.code,
@@ -125,8 +129,16 @@ GATEWAY_PROBLEMS = (
         f"API Gateway failed. {_SORRY}",
         ("DEFAULT_5XX", "API_CONFIGURATION_ERROR", "AUTHORIZER_CONFIGURATION_ERROR", "AUTHORIZER_FAILURE"),
     ),
+    # One response type for an invocation that Lambda throttles (re:Post QUL-z6rJbmR4meafB7MzYXxw) and for a function
+    # that fails or times out (access log in DataBiosphere/azul pull request 6624): the text names both.
     GatewayProblem(
-        502, "bad_gateway", InternalError.title, f"The function gave no answer. {_SORRY}", ("INTEGRATION_FAILURE",)
+        503,
+        "service_unavailable",
+        "The service did not answer",
+        "All execution environments are busy, or the function failed on this request. Send it again after Retry-After; "
+        "if it fails again, quote the request id.",
+        ("INTEGRATION_FAILURE",),
+        retry_after=1,
     ),
     GatewayProblem(
         504, "timeout", "The answer took too long", "Send a smaller picture, or try again.", ("INTEGRATION_TIMEOUT",)

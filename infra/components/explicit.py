@@ -1,0 +1,37 @@
+"""Properties that the CDK leaves out when a setting is off: CloudFormation may keep the last value of what is left out.
+
+Each function writes the value that stands for "off". `tests/infra/test_transitions.py` compares settings pairwise and
+finds properties that disappear.
+"""
+
+from __future__ import annotations
+
+from aws_cdk import aws_applicationautoscaling as autoscaling
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import IConstruct
+
+# The key that Secrets Manager uses where a secret names none (Secrets Manager user guide, 'Secret encryption').
+SECRETS_MANAGER_KEY = "alias/aws/secretsmanager"
+
+
+def write_tracing(function: lambda_.Function) -> None:
+    """Write ``PassThrough``, Lambda's default, where tracing is off."""
+    resource = function.node.default_child
+    assert isinstance(resource, lambda_.CfnFunction)  # noqa: S101
+    if resource.tracing_config is None:
+        resource.tracing_config = lambda_.CfnFunction.TracingConfigProperty(mode="PassThrough")
+
+
+def write_key(secret: secretsmanager.Secret) -> None:
+    """Write Secrets Manager's own key where the secret has no other."""
+    resource = secret.node.default_child
+    assert isinstance(resource, secretsmanager.CfnSecret)  # noqa: S101
+    if resource.kms_key_id is None:
+        resource.kms_key_id = SECRETS_MANAGER_KEY
+
+
+def write_no_schedules(target: IConstruct) -> None:
+    """Write the empty list of scheduled actions of a scalable target."""
+    (resource,) = (child for child in target.node.find_all() if isinstance(child, autoscaling.CfnScalableTarget))
+    resource.add_property_override("ScheduledActions", [])

@@ -1,0 +1,59 @@
+"""Bursts of the methods that everybody may call, budgeted against the function's concurrency."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from infra.contract import Contract
+from infra.settings import Settings, SettingsError
+
+# What Lambda never lets an account reserve, so that a function without a reserve has it ("Lambda quotas").
+UNRESERVED_CONCURRENCY = 100
+# Share of the concurrency that open methods must leave to callers with credentials.
+CALLERS_SHARE = 0.25
+# More than a page's requests at once is of no use to one person.
+LARGEST_DEFAULT = 20
+
+
+def open_burst(settings: Settings, contract: Contract) -> int:
+    """Return the burst of each open method: `api.open_burst_limit`, or the largest that the budget allows.
+
+    API Gateway throttles each method by itself. While execution environments are cold, every request of a burst starts
+    one, so the sum of the bursts is what strangers can take at once.
+
+    Raises
+    ------
+    SettingsError
+        If the bursts can take more than three quarters of the reserve.
+    """
+    given = settings.api.open_burst_limit
+    if settings.local:  # Its callers are on this machine.
+        return LARGEST_DEFAULT if given is None else given
+    methods = len(contract.open_methods(preflights=bool(settings.api.cors_origins)))
+    reserve = settings.function.reserved_concurrency
+    budget = _budget(reserve or UNRESERVED_CONCURRENCY)
+    if methods * (given or 1) <= budget:
+        return given or min(LARGEST_DEFAULT, budget // methods)
+    kept = (
+        f"function.reserved_concurrency is {reserve}"
+        if reserve
+        else f"a function without a reserve can count on {UNRESERVED_CONCURRENCY}"
+    )
+    needed = least_reserve(methods * (given or 1))
+    advice = f"set function.reserved_concurrency to {needed} or more"
+    if given is not None and budget >= methods:
+        advice = f"set api.open_burst_limit to {budget // methods} or less, or {advice}"
+    raise SettingsError(
+        f"environments.{settings.environment}.api.open_burst_limit: {methods} methods without credentials and a burst "
+        f"of {given or 1} each can start {methods * (given or 1)} execution environments at once; {kept}, of which a "
+        f"quarter is kept for callers with credentials: {advice}."
+    )
+
+
+def least_reserve(bursts: int) -> int:
+    """Return the smallest reserve whose budget holds the sum of the open methods' bursts."""
+    return next(reserve for reserve in range(bursts, 2 * bursts + 2) if _budget(reserve) >= bursts)
+
+
+def _budget(concurrency: int) -> int:
+    return concurrency - ceil(concurrency * CALLERS_SHARE)

@@ -1,0 +1,208 @@
+"""Settings that the transitions suite compares, and how two templates of one stack are compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+Template = Mapping[str, Any]
+
+CERTIFICATE = "arn:aws:acm:eu-central-1:111122223333:certificate/0d1c2b3a-0000-4000-8000-000000000000"
+DOMAIN = {
+    "name": "images.example.com",
+    "certificate_arn": CERTIFICATE,
+    "hosted_zone_id": "Z0123456789ABC",
+    "hosted_zone_name": "example.com",
+}
+NAT = {"allowed_cidrs": ["198.51.100.0/24", "2001:db8::/32"]}
+BARE = {
+    "firewall": {"enabled": False},
+    "protection": {"kms_key": "aws", "keep_data": False, "rule_packs": ["AwsSolutions"]},
+    "function": {"reserved_concurrency": None, "tracing": False},
+    "inputs": {"uploads": {"enabled": False}},
+    "api": {"account_log_role": False},
+    "alarms": {"enabled": False},
+}
+PROVISIONED = {"min": 2, "max": 5}
+SCHEDULE = {"name": "night", "cron": "cron(0 19 ? * MON-FRI *)", "min": 1, "max": 1}
+SCOPED = {"mode": "cognito", "cognito": {"domain_prefix": "images-example"}}
+JWT = {"mode": "jwt", "jwt": {"issuer": "https://id.example.com/", "audience": ["https://images.example"]}}
+ONE = {"app": {"rate": 5, "burst": 10, "quota": {"requests": 1000, "period": "week"}}}
+
+# Patches over `prod`: each differs from it in what its name says.
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "prod": {},
+    "bare": BARE,
+    "iam": {"auth": {"mode": "iam", "iam": {"callers": ["arn:aws:iam::210987654321:role/caller"]}}},
+    "cognito": {"auth": SCOPED},
+    "jwt": {"auth": JWT},
+    "one client": {"auth": {"clients": ONE}},
+    "two clients": {"auth": {"clients": {"app": {}, "night-batch": {"secret": "team/loupe-key"}}}},
+    "client renamed": {"auth": {"clients": {"app-b": {"rate": 5, "burst": 10}}}},
+    "addresses": {"network": NAT, "api": {"cors_origins": ["https://a.example", "https://b.example"]}},
+    "domain": {"network": {"domain": DOMAIN}},
+    "client certificates": {
+        "network": {"domain": {**DOMAIN, "mutual_tls": {"truststore": "s3://certificates/authorities.pem"}}}
+    },
+    "private": {"network": {"private_endpoint": {"vpc_endpoint_ids": ["vpce-0123456789abcdef0"]}}},
+    "scaling": {"scaling": {"provisioned": PROVISIONED}},
+    "schedules": {"scaling": {"provisioned": PROVISIONED, "schedules": [SCHEDULE]}},
+    "stage renamed": {"api": {"stage": "next", "method_metrics": True}},
+}
+# Their values are documents, which an update replaces as a whole; a key within one is no property.
+DOCUMENTS = frozenset(
+    {"Policy", "PolicyDocument", "KeyPolicy", "AssumeRolePolicyDocument", "Variables", "ResponseParameters",
+     "ResponseTemplates", "DashboardBody"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Of a resource type, what CloudFormation replaces it for, and what is unique about it."""
+
+    create_only: frozenset[str]
+    identifier: tuple[str, ...]
+    read_only: frozenset[str]
+
+
+@cache
+def _schemas() -> Any:
+    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
+    return PROVIDER_SCHEMA_MANAGER
+
+
+@cache
+def schema(kind: str) -> Schema:
+    """Read the CloudFormation schema that cfn-lint ships."""
+    document = _schemas().get_resource_schema("eu-central-1", kind).schema
+    return Schema(
+        frozenset(map(_name, document.get("createOnlyProperties", []))),
+        tuple(map(_name, document.get("primaryIdentifier", []))),
+        frozenset(map(_name, document.get("readOnlyProperties", []))),
+    )
+
+
+@cache
+def update_permissions(kind: str) -> frozenset[str]:
+    """Return what the update handler of a resource type may do, by the schema."""
+    document = _schemas().get_resource_schema("eu-central-1", kind).schema
+    return frozenset(document["handlers"]["update"]["permissions"])
+
+
+def _name(pointer: str) -> str:
+    return pointer.removeprefix("/properties/").partition("/")[0]
+
+
+def disappearing(before: Template, after: Template) -> Iterator[str]:
+    """Properties of resources that are in both templates, and no longer set in the second: ``Type.Path``."""
+    for name, old, new in _surviving(before, after):
+        yield from (f"{old['Type']}.{path}" for path in _gone(old.get("Properties", {}), new.get("Properties", {})))
+        assert old["Type"] == new["Type"], name
+
+
+def _gone(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in old.items():
+        if key not in new:
+            yield key
+        elif key not in DOCUMENTS and isinstance(value, dict) and isinstance(new[key], dict) and not _intrinsic(value):
+            yield from (f"{key}.{path}" for path in _gone(value, new[key]))
+
+
+def _intrinsic(value: Mapping[str, Any]) -> bool:
+    return len(value) == 1 and next(iter(value)).startswith(("Ref", "Fn::"))
+
+
+def replaced(before: Template, after: Template) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    """Resources that CloudFormation creates anew before it deletes the old one, with the properties that cause it."""
+    replaced_names: set[str] = set()
+    surviving = list(_surviving(before, after))
+    # A reference to a replaced resource is another value, too.
+    for _ in range(3):
+        for name, old, new in surviving:
+            for key in schema(old["Type"]).create_only:
+                one, other = old.get("Properties", {}).get(key), new.get("Properties", {}).get(key)
+                if one != other or _refers(other, replaced_names):
+                    replaced_names.add(name)
+    for name, old, new in surviving:
+        if name in replaced_names:
+            yield name, old["Type"], old.get("Properties", {}), new.get("Properties", {})
+
+
+def _refers(value: Any, names: set[str]) -> bool:
+    if isinstance(value, dict):
+        if "Ref" in value:
+            return value["Ref"] in names
+        if "Fn::GetAtt" in value:
+            return value["Fn::GetAtt"][0] in names
+        return any(_refers(item, names) for item in value.values())
+    return isinstance(value, list) and any(_refers(item, names) for item in value)
+
+
+def _surviving(before: Template, after: Template) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    new = after["Resources"]
+    for name, resource in before["Resources"].items():
+        if name in new:
+            yield name, resource, new[name]
+
+
+# What may exist once, beside the primary identifiers of the schemas: API Gateway developer guide, 'Create API keys' and
+# 'Usage plans' (a key has one plan for each stage); WAF API reference, CreateIPSet and CreateWebACL (names);
+# Cognito, CreateUserPoolDomain; CloudWatch dashboards and alarms are identified by their names.
+UNIQUE: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "AWS::ApiGateway::ApiKey": (("Value",), ("Name",)),
+    "AWS::ApiGateway::UsagePlanKey": (("KeyId", "Stage"),),
+    "AWS::ApiGateway::GatewayResponse": (("RestApiId", "ResponseType"),),
+    "AWS::ApiGateway::Resource": (("RestApiId", "ParentId", "PathPart"),),
+    "AWS::ApiGateway::Authorizer": (("RestApiId", "Name"),),
+    "AWS::WAFv2::WebACL": (("Name", "Scope"),),
+    "AWS::WAFv2::IPSet": (("Name", "Scope"),),
+    "AWS::WAFv2::WebACLAssociation": (("ResourceArn",),),
+    "AWS::Cognito::UserPoolDomain": (("Domain",),),
+    "AWS::ApplicationAutoScaling::ScalableTarget": (("ResourceId", "ScalableDimension"),),
+    "AWS::Route53::RecordSet": (("Name", "Type", "HostedZoneId"),),
+    "AWS::SecretsManager::Secret": (("Name",),),
+    "AWS::S3::Bucket": (("BucketName",),),
+    "AWS::IAM::Role": (("RoleName",),),
+    "AWS::SNS::Topic": (("TopicName",),),
+}
+
+
+def identities(resource: Mapping[str, Any], template: Template) -> Iterator[tuple[str, ...]]:
+    """What only one resource may have at a time, as far as the template sets it."""
+    kind, properties = resource["Type"], resource.get("Properties", {})
+    if kind == "AWS::ApiGateway::UsagePlanKey":
+        plan = template["Resources"][properties["UsagePlanId"]["Ref"]]["Properties"]
+        properties = {**properties, "Stage": plan["ApiStages"]}
+    for keys in (schema(kind).identifier, *UNIQUE.get(kind, ())):
+        if keys and all(key in properties for key in keys):
+            yield (kind, *keys, json.dumps([properties[key] for key in keys], sort_keys=True))
+
+
+def conflicts(before: Template, after: Template) -> Iterator[str]:
+    """New or replaced resources that have what an old one still has: create comes before delete."""
+    replaced_names = {name for name, *_ in replaced(before, after)}
+    kept = {name for name in before["Resources"] if name in after["Resources"] and name not in replaced_names}
+    leaving = {
+        identity: name
+        for name, resource in before["Resources"].items()
+        if name not in kept
+        for identity in identities(resource, before)
+    }
+    for name, resource in after["Resources"].items():
+        if name not in kept:
+            for identity in identities(resource, after):
+                # A value made of a replaced resource's attributes is another value.
+                if identity in leaving and not _refers(json.loads(identity[-1]), replaced_names):
+                    yield f"{resource['Type']} {name}: {', '.join(identity[1:-1])} of {leaving[identity]}"
+
+
+def retained_with_a_fixed_name(before: Template, after: Template) -> Iterator[str]:
+    """Resources that leave the stack and stay in the account: they are in the way when the setting comes back."""
+    for name, resource in before["Resources"].items():
+        leaves = name not in after["Resources"] and resource.get("DeletionPolicy", "Delete") != "Delete"
+        if leaves and any(True for _ in identities(resource, before)):
+            yield f"{resource['Type']} {name}"
