@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_MAX_PARAMETERS = 100
+
+
 class HttpRequest(NamedTuple):
     """An HTTP request. Header names are in lower case; ``query`` has every value that was sent for a name."""
 
@@ -107,6 +110,7 @@ def _text(value: Any) -> str:
 
 def _parse(query: Any) -> dict[str, list[str]]:
     try:
-        return parse_qs(_text(query), keep_blank_values=True, max_num_fields=100)
+        return parse_qs(_text(query), keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
     except ValueError:
-        return {}
+        # Rejected as an unknown parameter by the calls that take parameters.
+        return {f"(more than {_MAX_PARAMETERS} parameters)": [""]}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from events import rest
+from events import http, rest
 from growth import Reader, repeated
+from loupe import cors
 from loupe.base64_text import decode_base64
 from loupe.card import load_card
 from loupe.diagnosis import damage, diagnosis
@@ -17,6 +19,8 @@ from loupe.form import read_form
 from loupe.image import Limits
 from loupe.redaction import redacted
 from loupe.request import Url, batch_from_http, from_http, from_payload
+from loupe.response import cacheable
+from loupe.routes import find
 from loupe.settings import MetricsRules, UrlRules
 from loupe.telemetry import Observation, Telemetry
 from loupe.url import Fetcher
@@ -51,6 +55,14 @@ def _logged(text: str) -> None:
         observation = Observation("request-1", "http", "classify")
         observation.source, observation.problem = Url(text), problem
         telemetry.report(observation)
+
+
+def _answered(text: str) -> None:
+    """Find a route by a path, and answer conditionally, with a caller's text in both."""
+    request = unwrap(rest("GET", f"/{text}", headers={"If-None-Match": text, "Origin": text}))
+    cacheable("body", cors.headers(["https://a.example"], request), request.headers["if-none-match"])
+    with suppress(Problem):
+        find(request.method, request.path)
 
 
 JSON_FAMILIES = {
@@ -195,6 +207,28 @@ READERS = (
         1.0,
         (Problem,),
         largest=65_536,
+    ),
+    Reader(
+        "URL",
+        ("loupe.envelope:unwrap",),
+        lambda query: from_http(unwrap(http(body=b"?", rawQueryString=query)), LIMITS),
+        {
+            "many parameters": repeated("a=1&"),
+            "one parameter repeated": repeated("top=1&"),
+            "ampersands": repeated("&"),
+            "escapes": repeated("%41"),
+            "broken escapes": repeated("%"),
+            "a long name": repeated("a"),
+        },
+        2.0,
+        (Problem,),
+    ),
+    Reader(
+        "headers",
+        ("loupe.envelope:unwrap", "loupe.response:cacheable", "loupe.routes:find"),
+        _answered,
+        {"commas": repeated(","), "tags": repeated('W/"a", '), "slashes": repeated("/"), "white space": repeated(" ")},
+        2.0,
     ),
     Reader(
         "URL",

@@ -26,6 +26,7 @@ CASES = [
     for reader in READERS
     for name in reader.families
 ]
+AUTHORIZER = PROJECT / "authorizer"
 PATTERN_BYTES = 32_768
 # Public functions with a parameter of type bytes that read nothing of it, or that pass it on: reason.
 EXEMPT = {
@@ -126,8 +127,9 @@ def _compiled() -> dict[str, re.Pattern[Any]]:
         for _, name, _ in pkgutil.walk_packages(loupe.__path__, "loupe.")
         if not name.endswith("__main__")
     ]
+    modules += [importlib.import_module(path.stem) for path in AUTHORIZER.glob("*.py") if path.stem != "authorize"]
     modules.append(importlib.import_module("growth_identity").AUTHORIZE)
-    return {
+    return _inline() | {
         f"{module.__name__}:{name}:{pattern.pattern[:40]!r}": pattern
         for module in modules
         for name, value in vars(module).items()
@@ -136,9 +138,31 @@ def _compiled() -> dict[str, re.Pattern[Any]]:
     }
 
 
+def _inline() -> dict[str, re.Pattern[Any]]:
+    """Every pattern that is a literal of a call such as ``re.fullmatch("...", text)``."""
+    patterns = {}
+    for folder in (PROJECT / "function", AUTHORIZER):
+        for path in folder.rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Attribute)
+                    and isinstance(node.func.value, ast.Name)
+                    and node.func.value.id == "re"
+                    and node.func.attr in ("fullmatch", "match", "search", "sub", "split", "findall", "finditer")
+                    and isinstance(node.args[0], ast.Constant)
+                ):
+                    patterns[f"{path.stem}:{node.func.attr}:{node.args[0].value[:40]!r}"] = re.compile(
+                        node.args[0].value
+                    )
+    return patterns
+
+
 def _used(name: str) -> set[str]:
     """Methods of a pattern that its module calls; those of a pattern in a table are unknown, so all are assumed."""
     module, variable = name.split(":")[:2]
+    if module not in sys.modules:  # a literal of a call
+        return {variable}
     source = inspect.getsource(sys.modules[module])
     return set(re.findall(rf"{variable}\.(\w+)", source)) or {"fullmatch", "search"}
 
