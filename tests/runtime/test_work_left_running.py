@@ -14,6 +14,7 @@ from test_fleet import Lambda, Recorder, Sts
 
 from localcloud.fleet import Call, Fleet
 from localcloud.function import Site
+from localcloud.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +101,10 @@ def test_a_decoder_that_outlives_its_batch_ends_before_the_next_request(
     after = ask(environment, "process", "after")
     assert after["pid"] == before["pid"]
     assert after["started"] > before["started"]
-    assert not [name for name in after["threads"] if name.startswith("loupe-batch")]
+    assert after["threads"] == before["threads"]
+    # The process that runs now has nothing to do: its CPU time is that of ten small requests.
+    later = [ask(environment, "process", f"later-{number}") for number in range(10)][-1]
+    assert later["seconds"] - after["seconds"] < 0.1
     served = environment.invoke(json.dumps(good).encode(), "next")
     assert json.loads(served.payload)["label"] == pictures[0].label
     (line,) = lines(served)
@@ -121,12 +125,15 @@ def test_it_can_happen_again_and_again(begin: Callable[..., ExecutionEnvironment
 def test_without_a_restart_the_decoder_would_run_on(begin: Callable[..., ExecutionEnvironment]) -> None:
     environment = begin(KEEP="1")
     ask(environment, {"items": [NEVER]}, "batch")
-    first, second = ask(environment, "process", "first"), ask(environment, "process", "second")
-    assert [name for name in second["threads"] if name.startswith("loupe-batch")]
-    assert second["seconds"] > first["seconds"]
+    first = ask(environment, "process", "first")
+    assert [name for name in first["threads"] if name.startswith("loupe-batch")]
+    # More CPU than any number of such requests would take.
+    assert wait_until(lambda: ask(environment, "process", "later")["seconds"] > first["seconds"] + 1, 30, 0.1)
 
 
 RESERVED = 2
+# Long enough for several restarts at once on a busy machine.
+FLEET_TIMEOUT_SECONDS = 16
 
 
 def test_such_batches_hold_the_reserve_no_longer_than_their_timeout(
@@ -140,7 +147,7 @@ def test_such_batches_hold_the_reserve_no_longer_than_their_timeout(
         def get_function(self, FunctionName: str, Qualifier: str) -> dict[str, Any]:  # noqa: N803
             described = super().get_function(FunctionName, Qualifier)
             described["Configuration"] |= {
-                "Timeout": TIMEOUT_SECONDS,
+                "Timeout": FLEET_TIMEOUT_SECONDS,
                 "MemorySize": 512,
                 "Environment": {
                     "Variables": {"IMAGE": str(image.folder), "LOUPE_MODELS_DIR": str(image.folder / "models")}
@@ -165,14 +172,14 @@ def test_such_batches_hold_the_reserve_no_longer_than_their_timeout(
         with ThreadPoolExecutor(RESERVED) as pool:
             list(pool.map(invoke, ["process"] * RESERVED))  # warm
             begun = time.monotonic()
-            spent = list(pool.map(invoke, [{"items": [NEVER] * 3}] * RESERVED))
-            assert time.monotonic() - begun < TIMEOUT_SECONDS
+            spent = list(pool.map(invoke, [{"items": [NEVER]}] * RESERVED))
+            assert time.monotonic() - begun < FLEET_TIMEOUT_SECONDS
             codes = {item["error"]["code"] for answer in spent for item in answer["results"]}
             assert codes == {"deadline_exceeded"}
             good = {"image": base64.b64encode(pictures[0].path.read_bytes()).decode()}
             begun = time.monotonic()
             answers = list(pool.map(invoke, [good] * RESERVED))
             assert {answer["label"] for answer in answers} == {pictures[0].label}
-            assert time.monotonic() - begun < TIMEOUT_SECONDS / 2
+            assert time.monotonic() - begun < FLEET_TIMEOUT_SECONDS / 2
     finally:
         fleet.stop()

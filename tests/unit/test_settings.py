@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from loupe.locations import S3Location, S3Rules
-from loupe.settings import Settings, SettingsError, UrlRules
+from loupe.settings import MetricsRules, Settings, SettingsError, UrlRules
 
 MODELS = Path("/var/task/models")
 
@@ -48,14 +48,23 @@ def test_everything_set_is_read() -> None:
         LOUPE_MAX_BATCH="8",
         LOUPE_CORS_ORIGINS="https://example.com,http://localhost:5173",
         LOUPE_LOG_LEVEL="DEBUG",
+        LOUPE_METRICS_MAX_LABELS="5",
+        LOUPE_METRICS_BY_VERSION="true",
         LOUPE_THREADS="3",
     )
+    assert settings.metrics == MetricsRules(5, by_version=True)
     assert settings.url.hosts == ("images.example.com", "*.example.org")
     assert settings.url.ports == (443, 80)
     assert settings.s3 == S3Rules((S3Location("photos"), S3Location("archive", "2026/hair/")), "loupe-uploads", 120, 3)
     assert (settings.limits.max_bytes, settings.limits.max_pixels, settings.max_batch) == (2000, 20000, 8)
     assert settings.cors_origins == ("https://example.com", "http://localhost:5173")
     assert (settings.log_level, settings.threads) == ("DEBUG", 3)
+
+
+@pytest.mark.parametrize(("memory", "vcpus"), [("1769", 1.0), ("3538", 2.0), ("10240", 5.79)])
+def test_the_share_of_a_cpu_follows_memory(memory, vcpus) -> None:
+    assert parse(AWS_LAMBDA_FUNCTION_MEMORY_SIZE=memory).vcpus == pytest.approx(vcpus, abs=0.01)
+    assert parse().vcpus == 1.0
 
 
 @pytest.mark.parametrize(("memory", "threads"), [("128", 1), ("1769", 1), ("3008", 2), ("3538", 2), ("10240", 6)])
@@ -91,6 +100,8 @@ def test_threads_follow_memory(memory, threads) -> None:
         ("LOUPE_UPLOAD_BUCKET", "arn:aws:s3:::x", "name of an S3 bucket"),
         ("LOUPE_UPLOAD_SECONDS", "10", "from 60 to 3600"),
         ("LOUPE_MAX_IMAGE_BYTES", "10MB", "whole number"),
+        ("LOUPE_METRICS_MAX_LABELS", "1001", "from 0 to 1000"),
+        ("LOUPE_METRICS_BY_VERSION", "yes", "true, false"),
         ("LOUPE_MAX_BATCH", "0", "from 1 to 100"),
         ("LOUPE_MAX_BATCH", "1000", "from 1 to 100"),
         ("LOUPE_CORS_ORIGINS", "example.com", "https://example.com"),
