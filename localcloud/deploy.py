@@ -78,18 +78,21 @@ class Deployer:
     def _cdk(self, name: str, arguments: list[str], cwd: Path, failure: str) -> Command:
         return Command(
             [str(CDK), *arguments, "--no-notices", "--no-color"],
-            self._environment(),
+            self.environment(),
             cwd,
             self.state.logs / f"{name}.log",
             failure,
         )
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """Variables of the CDK command line: those of the local account, with this environment's Node."""
         programs = Path(sys.executable).parent
         variables = self.account.environment()
         variables["PATH"] = os.pathsep.join((str(programs), variables.get("PATH", os.defpath)))
         if (programs / "node").exists():
             variables["JSII_NODE"] = str(programs / "node")
+        # Below the project: a home folder that cannot be written would stop the synth.
+        variables["JSII_RUNTIME_PACKAGE_CACHE_ROOT"] = str(PROJECT / ".local" / "cache" / "jsii")
         variables["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = "20"
         variables["JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION"] = "1"
         variables["CDK_DISABLE_CLI_TELEMETRY"] = "true"

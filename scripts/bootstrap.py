@@ -56,8 +56,9 @@ LAUNCHER = """#!/bin/sh
 here=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
 PATH="$here/.venv/bin:$PATH"
 JSII_NODE="$here/.venv/bin/node"
+JSII_RUNTIME_PACKAGE_CACHE_ROOT="$here/.local/cache/jsii"
 AWS_CDK_DISABLE_VERSION_CHECK=1
-export PATH JSII_NODE AWS_CDK_DISABLE_VERSION_CHECK
+export PATH JSII_NODE JSII_RUNTIME_PACKAGE_CACHE_ROOT AWS_CDK_DISABLE_VERSION_CHECK
 unset PYTHONPATH PYTHONHOME NODE_OPTIONS
 exec "$here/node_modules/.bin/cdk" "$@"
 """

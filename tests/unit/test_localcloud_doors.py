@@ -7,13 +7,15 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from localcloud import doors
 from localcloud.aws import Account
-from localcloud.state import PROJECT
+from localcloud.deploy import Deployer
+from localcloud.state import PROJECT, State
 
 HOSTILE = {
     "AWS_PROFILE": "none", "AWS_DEFAULT_PROFILE": "none", "AWS_CONFIG_FILE": "/none", "AWS_CA_BUNDLE": "/none",
@@ -64,6 +66,12 @@ def test_what_a_run_needs_is_kept() -> None:
 def test_the_command_line_closes_them_in_its_own_process() -> None:
     doors.close()
     assert not HOSTILE.keys() & os.environ.keys()
+
+
+def test_the_cdks_library_is_unpacked_below_the_project_where_no_home_can_be_written(tmp_path: Path) -> None:
+    deployer = Deployer(State(tmp_path), Account("http://127.0.0.1:9", "us-east-1"))
+    variables = deployer.environment()
+    assert Path(variables["JSII_RUNTIME_PACKAGE_CACHE_ROOT"]).is_relative_to(PROJECT / ".local")
 
 
 class _Health(BaseHTTPRequestHandler):
