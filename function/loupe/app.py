@@ -154,7 +154,7 @@ class App:
     def _classify_batch(self, request: BatchRequest, deadline: float, seen: Observation) -> dict[str, Any]:
         from loupe.batch import Batch
 
-        batch = Batch(self._classifier, self._sources, seen.stages, deadline, seen.hosts)
+        batch = Batch(self._classifier, self._sources, seen.stages, deadline, seen.hosts, request.top)
         seen.items = batch.run(request.items)
         if batch.left_running:
             from loupe import restart

@@ -16,7 +16,7 @@ from math import prod
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from loupe.errors import DeadlineExceeded, InternalError, Problem
+from loupe.errors import DeadlineExceeded, InternalError, Problem, ResultTooLarge
 from loupe.formats import declared_size, media_type_of
 from loupe.stages import Stages
 
@@ -35,6 +35,8 @@ WORKERS = 8
 MODEL_BATCH = 8
 # Tensors that wait for the model or are prepared for it, and the copy of those that one run takes.
 TENSOR_BYTES = 64 * 1024 * 1024
+# Scores that are kept until the answer is written, 80 bytes each. An answer of 4.5 MB has no more: one takes 8 bytes.
+MAX_SCORES = 562_500
 _ITEM_BYTES = {"float32": 4, "float16": 2, "uint8": 1}
 _IDLE_SECONDS = 0.02
 # Sources end by the deadline itself; what is still at work this much later is a decoder.
@@ -75,6 +77,9 @@ class Batch:
     hosts
         Takes the hosts of URLs that were connected to, for the log.
 
+    top
+        How many scores of each item the answer has; None for all.
+
     Attributes
     ----------
     left_running : int
@@ -88,9 +93,10 @@ class Batch:
         stages: Stages,
         deadline: float,
         hosts: list[str] | None = None,
+        top: int | None = None,
     ) -> None:
         self._classifier, self._sources, self._stages, self._deadline = classifier, sources, stages, deadline
-        self._hosts = hosts
+        self._hosts, self._top, self._scores = hosts, top, 0
         self._budget = PixelBudget(classifier.limits.max_pixels)
         self._held = held_tensors(classifier.card.input)
         self._outcomes: dict[int, Prediction | Problem] = {}
@@ -189,8 +195,18 @@ class Batch:
             with self._stages("model"):
                 outcomes = self._classified([tensor for _, tensor in part])
             self._seconds_an_item = max((time.monotonic() - begun) / len(part), 1e-6)
-            self._outcomes.update(zip((index for index, _ in part), outcomes, strict=True))
+            self._outcomes.update(zip((index for index, _ in part), map(self._kept, outcomes), strict=True))
         return True
+
+    def _kept(self, outcome: Prediction | Problem) -> Prediction | Problem:
+        """Drop the scores that the answer does not have."""
+        if isinstance(outcome, Problem):
+            return outcome
+        scores = outcome.scores[: self._top]
+        self._scores += len(scores)
+        if self._scores > MAX_SCORES:
+            return ResultTooLarge("The batch's answer has become too large. Ask for fewer scores with top.")
+        return outcome._replace(scores=scores)
 
     def _classified(self, tensors: list[Tensor]) -> list[Prediction | Problem]:
         """Run the model; what nobody foresaw fails the one item that brings it about, and no other."""

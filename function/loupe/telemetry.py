@@ -117,7 +117,7 @@ class Telemetry:
         self, environment: str, model: str, log_level: str, card: Card, rules: MetricsRules, initialization: str
     ) -> None:
         self._dimensions = {"Environment": environment, "Model": model}
-        version = {"ModelVersion": card.version, "ModelVariant": card.variant}
+        version = {"ModelVersion": card.version, "ModelVariant": _dimension_value(card.variant)}
         self._version = version if rules.by_version else {}
         self._about = {"service": "loupe", "environment": environment, "model": model,
                        "model_version": card.version, "model_variant": card.variant}  # fmt: skip
@@ -213,7 +213,7 @@ class Telemetry:
             groups.append((values, self._version))
         if self._label_dimension:
             for label, count in Counter(prediction.label for prediction in predictions).items():
-                groups.append(({"Predictions": ([count], "Count")}, {"Label": label}))
+                groups.append(({"Predictions": ([count], "Count")}, {"Label": _dimension_value(label)}))
         for code, count in Counter(problem.code for problem in observation.problems).items():
             groups.append(({"Problems": ([count], "Count")}, {"Code": code}))
         self._blobs(groups)
@@ -254,6 +254,14 @@ def _trace(fault: BaseException) -> dict[str, str]:
     from loupe.redaction import redacted
 
     return {"exception_name": type(fault).__name__, "exception": redacted("".join(traceback.format_exception(fault)))}
+
+
+def _dimension_value(text: str) -> str:
+    """Return a text as CloudWatch takes dimension values: printable ASCII, not blank, no colon first, 1024 at most.
+
+    Source: CloudWatch API reference, 'Dimension'. It drops metrics with other values without a word.
+    """
+    return ascii(text)[1:-1].strip().lstrip(":")[:1024] or "_"
 
 
 def _raised_at(problem: Problem) -> str:

@@ -19,6 +19,7 @@ from loupe.batch import MODEL_BATCH, TENSOR_BYTES, WORKERS, Batch, PixelBudget, 
 from loupe.card import InputSpec
 from loupe.classifier import Classifier
 from loupe.errors import DeadlineExceeded, ModelFailed, UrlUnreachable
+from loupe.locations import S3Rules
 from loupe.prediction import Prediction
 from loupe.request import Inline, Url
 from loupe.settings import UrlRules
@@ -245,8 +246,6 @@ def test_model_with_a_fixed_batch_size(tmp_path) -> None:
 
 
 def test_outcomes_are_predictions(classifier) -> None:
-    from loupe.locations import S3Rules
-
     stages = Stages()
     sources = Sources(UrlRules(), S3Rules(), 10**7)
     outcomes = Batch(classifier, sources, stages, time.monotonic() + 10).run(
@@ -375,3 +374,24 @@ def test_the_deadline_leaves_time_for_a_restart(classifier, restart_seconds, rem
     app = make_app(classifier, sources=Watched(), restart_seconds=restart_seconds)
     send(app, [{"url": "https://a"}], context=Context(remaining_ms=remaining_ms))
     assert most - 0.3 < given_seconds[0] <= most
+
+
+def many_labels(directory, count):
+    labels = [f"label-{number}" for number in range(count)]
+    return Classifier.load(write_model(directory, graph(outputs=count), output={"kind": "logits", "labels": labels}))
+
+
+@pytest.mark.parametrize(("top", "kept"), [(3, 3), (None, 1000)])
+def test_a_batch_keeps_the_scores_that_its_answer_has(tmp_path, top, kept) -> None:
+    classifier = many_labels(tmp_path / "many", 1000)
+    batch = Batch(classifier, Sources(UrlRules(), S3Rules(), 10**7), Stages(), time.monotonic() + 60, top=top)
+    outcomes = batch.run([Inline(jpeg(solid(RED)))] * 5)
+    assert [len(outcome.scores) for outcome in outcomes] == [kept] * 5
+
+
+def test_more_scores_than_an_answer_can_have_are_not_kept(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("loupe.batch.MAX_SCORES", 3500)
+    app = make_app(many_labels(tmp_path / "many", 1000))
+    codes = send(app, [RED_ITEM] * 5, scores="all")
+    assert [code.startswith("label-") for code in codes] == [True] * 3 + [False] * 2
+    assert codes[3:] == ["result_too_large"] * 2

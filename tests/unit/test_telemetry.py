@@ -11,9 +11,10 @@ from loupe import errors
 from loupe.classifier import Classifier
 from loupe.errors import UrlUnreachable
 from loupe.locations import S3Rules
+from loupe.prediction import Prediction
 from loupe.settings import MetricsRules, UrlRules
 from loupe.source import Sources
-from loupe.telemetry import NAMESPACE, STAGE_METRICS
+from loupe.telemetry import NAMESPACE, STAGE_METRICS, Observation, Telemetry
 from pictures import BLUE, RED, jpeg, solid
 from tinymodel import graph, write_model
 
@@ -162,9 +163,6 @@ def test_label_is_a_dimension_of_models_with_few_labels_alone(told, tmp_path, co
 
 
 def test_a_batch_names_at_most_20_labels_in_the_log(told, tmp_path) -> None:
-    from loupe.prediction import Prediction
-    from loupe.telemetry import Observation, Telemetry
-
     classifier = many_labels(tmp_path, 1000)
     observation = Observation("r", "direct", "batch")
     observation.items = [Prediction(f"label-{number}", 0.5, ()) for number in range(256)]
@@ -263,3 +261,16 @@ TRACE = "1-67891233-abcdef012345678912345678"
 def test_only_a_trace_id_of_the_exact_form_is_logged(told, monkeypatch, header, logged) -> None:
     monkeypatch.setenv("_X_AMZN_TRACE_ID", header)
     assert told(rest(body=PICTURE))[0][0].get("xray_trace_id") == logged
+
+
+@pytest.mark.parametrize(("label", "value"), [
+    ("K\u00e4tzchen", "K\\xe4tzchen"), ("\u732b", "\\u732b"), (":x", "x"), (" ", "_"), ("a\tb", "a\\tb"),
+    ("don't", "don't"), ("x" * 2000, "x" * 1024),
+])  # fmt: skip
+def test_dimension_values_are_those_that_cloudwatch_takes(classifier, capsys, label, value) -> None:
+    telemetry = Telemetry("test", "tiny", "ERROR", classifier.card, MetricsRules(), "on-demand")
+    observation = Observation("r", "direct", "classify")
+    observation.prediction = Prediction(label, 0.5, ())
+    telemetry.report(observation)
+    blobs = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [blob["Label"] for blob in blobs if "Label" in blob] == [value]
