@@ -34,14 +34,17 @@ def report(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> dict
         *("--request-timeout", 30, "--report", "json", "--report-json-path", path),
     ]
     with deployed.plan(rate_limit=5000, burst_limit=5000), deployed.released(LOUPE_URL_POLICY="off"):
-        run = subprocess.run(
-            [str(part) for part in command],
-            cwd=path.parent,
-            capture_output=True,
-            text=True,
-            timeout=3 * SECONDS,
-            check=False,
-        )
+        try:
+            run = subprocess.run(
+                [str(part) for part in command],
+                cwd=path.parent,
+                capture_output=True,
+                text=True,
+                timeout=3 * SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            pytest.fail(f"schemathesis did not end in {error.timeout} s: {error.stdout!r}", pytrace=False)
     assert path.exists(), run.stdout + run.stderr
     found: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return {**found, "log": run.stdout}

@@ -190,6 +190,12 @@ def _samples(tree: Any) -> Iterator[str]:
                 yield from _samples(branch)
 
 
+def test_patterns_are_collected() -> None:
+    names = " ".join(_compiled())
+    for word in ("loupe.redaction:_RULES", "loupe.request:_NOT_IN_KEYS", "issuer:", "json_fields:fullmatch"):
+        assert word in names, word
+
+
 @pytest.mark.parametrize("name", PATTERNS := _compiled())
 def test_no_pattern_backtracks(name: str) -> None:
     """Repeat every part, and every pair of parts, that a pattern is made of, before what does not match."""

@@ -229,6 +229,11 @@ def test_unknown_query_parameters_are_rejected_by_name(path: str, name: str) -> 
     assert f'"{name}" is unknown' in problem.detail
 
 
+def test_too_many_query_parameters_are_rejected() -> None:
+    request = unwrap(http(body=JPEG, rawQueryString="top=1&" * 101))
+    assert isinstance(problem_of(from_http, request, LIMITS), RequestInvalid)
+
+
 def test_parameters_of_an_aws_signature_belong_to_the_gateway() -> None:
     request = unwrap(rest(body=JPEG, query={"X-Amz-Signature": "s", "X-Amz-Date": "d", "top": "1"}))
     assert from_http(request, LIMITS).top == 1
