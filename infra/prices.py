@@ -22,6 +22,11 @@ _SAGEMAKER = f"{_OFFER}/AmazonSageMaker/current/us-east-1/index.json"
 _REST_API = "https://aws.amazon.com/api-gateway/pricing/"
 _LOGS = "https://aws.amazon.com/cloudwatch/pricing/"
 _WAF = "https://aws.amazon.com/waf/pricing/"
+_XRAY = "https://aws.amazon.com/xray/pricing/"
+_KMS = "https://aws.amazon.com/kms/pricing/"
+_SECRETS = "https://aws.amazon.com/secrets-manager/pricing/"
+# When the prices of monitoring, keys and secrets were read.
+_LATER = "2026-11"
 
 SECONDS_A_MONTH = 730 * 3600
 MIB_A_GB = 1024  # Lambda's GB is 1,024 MB of its memory setting.
@@ -36,12 +41,15 @@ class Price:
     tiers
         Upper end of a tier in units a month and the price of a unit in it, from the lowest tier up; the last is
         endless.
+    as_of
+        Month in which the price was read from its source.
     """
 
     name: str
     unit: str
     tiers: tuple[tuple[float, float], ...]
     source: str
+    as_of: str = AS_OF
 
     @property
     def first(self) -> float:
@@ -59,8 +67,8 @@ class Price:
         return total
 
 
-def _flat(name: str, unit: str, price: float, source: str) -> Price:
-    return Price(name, unit, ((inf, price),), source)
+def _flat(name: str, unit: str, price: float, source: str, as_of: str = AS_OF) -> Price:
+    return Price(name, unit, ((inf, price),), source, as_of)
 
 
 LAMBDA_REQUESTS = _flat("Lambda requests", "request", 0.20e-6, _LAMBDA)
@@ -113,6 +121,22 @@ DATA_OUT = Price(
 WAF_WEB_ACL = _flat("WAF web ACL", "month", 5.00, _WAF)
 WAF_RULES = _flat("WAF rules", "rule and month", 1.00, _WAF)
 WAF_REQUESTS = _flat("WAF requests", "request", 0.60e-6, _WAF)
+# A metric is a name with one combination of dimension values that had data in the month.
+CUSTOM_METRICS = Price(
+    "CloudWatch custom metrics",
+    "metric and month",
+    ((10_000, 0.30), (250_000, 0.10), (1_000_000, 0.05), (inf, 0.02)),
+    _LOGS,
+    _LATER,
+)
+# For each metric that an alarm watches; of high resolution with a period below a minute.
+ALARM_METRICS = _flat("CloudWatch alarms", "metric and month", 0.10, _LOGS, _LATER)
+ALARM_METRICS_HIGH_RESOLUTION = _flat("CloudWatch alarms, high resolution", "metric and month", 0.30, _LOGS, _LATER)
+DASHBOARDS = _flat("CloudWatch dashboard", "dashboard and month", 3.00, _LOGS, _LATER)
+# Recorded; the first 100,000 a month are free for an account, and left out here.
+XRAY_TRACES = _flat("X-Ray traces", "trace", 5.00e-6, _XRAY, _LATER)
+KMS_KEYS = _flat("KMS keys", "key and month", 1.00, _KMS, _LATER)
+SECRETS = _flat("Secrets Manager, API keys", "secret and month", 0.40, _SECRETS, _LATER)
 # Sold in steps of 1 GB of memory, each at the same price for a GB and second (3 GB: $0.00006 a second).
 SAGEMAKER_SERVERLESS = _flat("SageMaker Serverless Inference", "GB-second", 0.0000200, _SAGEMAKER)
 SAGEMAKER_DATA = _flat("SageMaker endpoint data, in and out", "GB", 0.016, _SAGEMAKER)
@@ -129,6 +153,13 @@ TABLE: tuple[Price, ...] = (
     WAF_WEB_ACL,
     WAF_RULES,
     WAF_REQUESTS,
+    CUSTOM_METRICS,
+    ALARM_METRICS,
+    ALARM_METRICS_HIGH_RESOLUTION,
+    DASHBOARDS,
+    XRAY_TRACES,
+    KMS_KEYS,
+    SECRETS,
     SAGEMAKER_SERVERLESS,
     SAGEMAKER_DATA,
 )

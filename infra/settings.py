@@ -101,6 +101,15 @@ class MetricsSettings(Section):
     by_version: bool = False
 
 
+class TraceSamplingSettings(Section):
+    """Which requests of the API X-Ray records: so many a second, and a share of the rest."""
+
+    rate: Annotated[float, Field(ge=0, le=1)] = 0.05
+    per_second: Annotated[int, Field(ge=0, le=10_000)] = 1
+    # The matching rule with the lowest number decides; the account's Default has 10000.
+    priority: Annotated[int, Field(ge=1, le=9_999)] = 1_000
+
+
 class FunctionSettings(Section):
     """The Lambda function. ``memory_mib`` also buys CPU: 1769 MiB is one vCPU."""
 
@@ -112,6 +121,8 @@ class FunctionSettings(Section):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731] = 30
     tracing: bool = True
+    # Without it the account's own sampling rules apply: one request a second and 5 % of the rest, unless changed there.
+    trace_sampling: TraceSamplingSettings | None = None
     metrics: MetricsSettings = MetricsSettings()
 
 
@@ -272,6 +283,8 @@ class Settings(Section):
             )
         if self.alarms.period_seconds < 60 and not self.local:
             raise ValueError("alarms.period_seconds below 60 never sees AWS/Lambda metrics, which come once a minute")
+        if self.function.trace_sampling is not None and not self.function.tracing:
+            raise ValueError("function.trace_sampling needs function.tracing; without it nothing is recorded")
         self._check_scaling()
         if refused := self.auth.refused(self.environment, self.api.rate_limit, self.api.burst_limit):
             raise ValueError(refused)
@@ -298,6 +311,8 @@ class Settings(Section):
             raise ValueError(f"{above} is above function.reserved_concurrency ({reserved}), of which it is a part")
         if self.scaling.provisioned is not None and self.local:
             raise ValueError("scaling.provisioned is not carried by the local cloud; leave it out there")
+        if self.function.trace_sampling is not None and self.local:
+            raise ValueError("function.trace_sampling is not carried by the local cloud; leave it out there")
 
 
 def _overlaps_own(item: str) -> bool:

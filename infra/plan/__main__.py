@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Annotated
 
 import typer
 
+from infra.cards import read_card
 from infra.plan import report
 from infra.plan.costs import monthly
+from infra.plan.inventory import Inventory, inventory
 from infra.plan.page import rewrite
 from infra.plan.sizing import Load, cheapest_memory, size
 from infra.prices import Architecture
+from infra.settings import PROJECT_ROOT, SettingsError, load_settings
 
 
 class Format(StrEnum):
@@ -48,6 +52,29 @@ def _measured(value: str) -> _Memory:
     return found
 
 
+def _environment(name: str, patch: str | None, labels: int | None) -> tuple[Inventory, str, tuple[str, ...]]:
+    """What an environment of cdk.json has, a sentence about it, and its clients with keys."""
+    context = json.loads((PROJECT_ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
+    try:
+        values = load_settings(context, name, patch)
+        number = labels or len(read_card(PROJECT_ROOT / "models", values.model.name, files="none").labels)
+    except SettingsError as error:
+        raise typer.BadParameter(f"{error}", param_hint="--env") from None
+    counted = inventory(values, number)
+    traces = counted.traces
+    sampled = (
+        "nothing is traced"
+        if traces is None
+        else f"X-Ray records {traces.per_second} requests a second and {traces.rate * 100:g} % of the rest"
+    )
+    sentence = (
+        f"As environment {name} has it, for a model of {number} labels: at most {counted.custom_metrics} custom "
+        f"metrics, alarms on {counted.alarm_metrics} metrics, "
+        f"{f'a firewall of {counted.waf_rules} rules' if counted.waf_rules else 'no firewall'}; {sampled}."
+    )
+    return counted, sentence, tuple(values.auth.plans(values.api.rate_limit, values.api.burst_limit))
+
+
 app = typer.Typer(add_completion=False)
 
 
@@ -63,7 +90,7 @@ Examples:
 
     python -m infra.plan --rps 50 --measured 1024=20 --measured 1769=12 --measured 3538=8 --provisioned
 
-    python -m infra.plan --rps 20 --duration-ms 80 --peak-factor 5 --hours-per-day 10 --waf-rules 6
+    python -m infra.plan --rps 20 --duration-ms 80 --peak-factor 5 --hours-per-day 10 --env staging --labels 1000
 
     python -m infra.plan --update docs/scaling.md
 """,
@@ -99,7 +126,11 @@ def main(
     ] = None,
     picture_kb: Annotated[float, typer.Option(min=0.1, help="Size of a large picture.")] = 500.0,
     hours_per_day: Annotated[float, typer.Option(min=0.1, max=24, help="Hours that have load.")] = 24.0,
-    waf_rules: Annotated[int, typer.Option(min=0, help="Rules of a web ACL, to count its costs.")] = 0,
+    env: Annotated[
+        str, typer.Option(help="Environment of cdk.json whose monitoring, firewall, keys and tracing are counted.")
+    ] = "prod",
+    settings: Annotated[str | None, typer.Option(help="JSON merge patch over it, as -c settings=... takes it.")] = None,
+    labels: Annotated[int | None, typer.Option(min=1, help="Labels of the model; by default its card's.")] = None,
     provisioned: Annotated[
         bool, typer.Option("--provisioned", help="Print settings with provisioned concurrency.")
     ] = False,
@@ -124,6 +155,7 @@ def main(
         except ValueError as error:
             raise typer.BadParameter(f"{error}.", param_hint="--duration-limit-ms") from None
         duration_ms = found[memory]
+    fees, about, clients = _environment(env, settings, labels)
     plans = []
     for rate in rps:
         load = Load(
@@ -142,7 +174,7 @@ def main(
             environments=environments,
         )
         sizing = size(load)
-        plans.append(report.Plan(load, sizing, monthly(load, sizing, waf_rules=waf_rules)))
+        plans.append(report.Plan(load, sizing, monthly(load, sizing, fees), about, clients))
     extra = [report.memories(found, plans[0].load)] if found else []
     write = {Format.text: report.text, Format.markdown: report.markdown, Format.json: report.as_json}[format]
     typer.echo(write(plans, extra, provisioned=provisioned), nl=False)

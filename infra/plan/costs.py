@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from infra import prices
+from infra.plan.inventory import Inventory
 from infra.plan.sizing import ROUNDING_MS, Load, Sizing
 from infra.prices import Price
 
@@ -17,9 +18,9 @@ ANSWER_BYTES = 1_000
 GB = 1024**3
 
 LEFT_OUT = (
-    "the free tier, taxes, savings plans",
-    "what is the same for every load and small: alarms, dashboard, custom metrics, keys, the image in ECR",
-    "storage of logs, traces of X-Ray, uploads by S3",
+    "free tiers, taxes, savings plans",
+    "storage: logs, the image in ECR, uploads in S3",
+    "requests to KMS and S3, the authorizer of auth.mode 'jwt', tokens of Cognito, alarms of target tracking",
     "cold starts, which are charged as duration: few under a steady load",
 )
 
@@ -61,12 +62,20 @@ class Costs:
         return on_demand, provisioned
 
 
-def monthly(load: Load, sizing: Sizing, *, waf_rules: int = 0) -> Costs:
-    """Return the month's costs of a load; provisioned environments are kept the whole month."""
+def monthly(load: Load, sizing: Sizing, monitored: Inventory | None = None) -> Costs:
+    """Return the month's costs of a load; provisioned environments are kept the whole month.
+
+    Parameters
+    ----------
+    monitored
+        What the environment has beside function and API; None leaves it out.
+    """
     busy_seconds = prices.SECONDS_A_MONTH * load.hours_a_day / 24
     requests = load.rate * busy_seconds
     gb_seconds = requests * (load.duration_ms + ROUNDING_MS) / 1000 * prices.gb(load.memory_mib)
-    shared = tuple(_shared(requests, waf_rules))
+    shared = tuple(_shared(requests))
+    if monitored is not None:
+        shared += tuple(_monthly_fees(monitored, requests, _traced(monitored, load.rate, busy_seconds)))
     kept = sizing.provisioned
     ready = kept.least * prices.SECONDS_A_MONTH * prices.gb(load.memory_mib)
     spilled = gb_seconds * kept.spill_on_average
@@ -93,12 +102,32 @@ def break_even(architecture: prices.Architecture) -> float:
     return prices.PROVISIONED_CONCURRENCY[architecture].first / saved
 
 
-def _shared(requests: float, waf_rules: int) -> Iterator[Line]:
+def _shared(requests: float) -> Iterator[Line]:
     yield Line(prices.REST_API_REQUESTS, requests)
     yield Line(prices.LAMBDA_LOGS, requests * LAMBDA_LOG_BYTES / GB)
     yield Line(prices.ACCESS_LOGS, requests * ACCESS_LOG_BYTES / GB)
     yield Line(prices.DATA_OUT, requests * ANSWER_BYTES / GB)
-    if waf_rules:
+
+
+def _monthly_fees(monitored: Inventory, requests: float, traces: float) -> Iterator[Line]:
+    alarms = prices.ALARM_METRICS_HIGH_RESOLUTION if monitored.high_resolution else prices.ALARM_METRICS
+    if monitored.waf_rules:
         yield Line(prices.WAF_WEB_ACL, 1)
-        yield Line(prices.WAF_RULES, waf_rules)
+        yield Line(prices.WAF_RULES, monitored.waf_rules)
         yield Line(prices.WAF_REQUESTS, requests)
+    yield Line(prices.CUSTOM_METRICS, monitored.custom_metrics)
+    yield Line(alarms, monitored.alarm_metrics)
+    yield Line(prices.DASHBOARDS, 1)
+    if traces:
+        yield Line(prices.XRAY_TRACES, traces)
+    yield Line(prices.KMS_KEYS, monitored.keys)
+    yield Line(prices.SECRETS, monitored.secrets)
+
+
+def _traced(monitored: Inventory, rate: float, seconds: float) -> float:
+    """Return the traces of a month: so many a second, and a share of the rest."""
+    sampling = monitored.traces
+    if sampling is None:
+        return 0.0
+    first = min(rate, sampling.per_second)
+    return seconds * (first + sampling.rate * (rate - first))

@@ -15,11 +15,21 @@ from infra.plan.sizing import Load, Sizing, million, refused, settings
 
 @dataclass(frozen=True)
 class Plan:
-    """A load with all that was made of it."""
+    """A load with all that was made of it.
+
+    Attributes
+    ----------
+    about
+        The environment whose monthly fees are in the costs.
+    clients
+        Its clients with API keys.
+    """
 
     load: Load
     sizing: Sizing
     costs: Costs
+    about: str = ""
+    clients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,8 +130,10 @@ def notes(plans: Sequence[Plan]) -> list[str]:
             f"At the peak at most {_percent(load.overflow)} of the requests are refused; "
             f"at most {_percent(load.spill)} find no provisioned environment free."
         ),
-        f"List prices of {prices.REGION}, {prices.AS_OF}. Not counted: {'; '.join(LEFT_OUT)}.",
+        f"List prices of {prices.REGION}, read in {_months(plans)}. Not counted: {'; '.join(LEFT_OUT)}.",
     ]
+    if plans[0].about:
+        found.append(plans[0].about)
     warned: dict[str, list[str]] = {}
     for plan in plans:
         for warning in plan.sizing.warnings:
@@ -187,8 +199,12 @@ def _object(plan: Plan, extra: Sequence[Table], *, provisioned: bool) -> dict[st
             "utilization": plan.costs.utilization,
             "break_even_utilization": plan.costs.break_even,
         },
-        "settings": settings(plan.load, plan.sizing, provisioned=provisioned),
+        "settings": settings(plan.load, plan.sizing, provisioned=provisioned, clients=plan.clients),
     }
+
+
+def _months(plans: Sequence[Plan]) -> str:
+    return " and ".join(sorted({line.price.as_of for plan in plans for line in plan.costs.on_demand}))
 
 
 def _lines(lines: Sequence[Any]) -> list[dict[str, Any]]:
@@ -199,13 +215,14 @@ def _lines(lines: Sequence[Any]) -> list[dict[str, Any]]:
             "unit": line.price.unit,
             "dollars": round(line.dollars, 2),
             "source": line.price.source,
+            "as_of": line.price.as_of,
         }
         for line in lines
     ]
 
 
 def _settings(plan: Plan, *, provisioned: bool) -> str:
-    values = settings(plan.load, plan.sizing, provisioned=provisioned)
+    values = settings(plan.load, plan.sizing, provisioned=provisioned, clients=plan.clients)
     return ",\n".join(f'"{name}": {_inline(value)}' for name, value in values.items())
 
 

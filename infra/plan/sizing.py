@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -19,7 +19,7 @@ SYNC_PAYLOAD_KB = 6 * 1024
 API_RATE, API_BURST = 10_000, 5_000
 # A body of pictures reaches Lambda as base64: 4 bytes for 3.
 BASE64 = 4 / 3
-# Room above the peak before the stage throttles; below these, a key's own default limits would be above the stage's.
+# Room above the peak before the stage throttles; one client alone may send as much as the least.
 HEADROOM, LEAST_RATE, LEAST_BURST = 1.25, 10, 20
 LOWEST_TARGET = 0.1
 
@@ -199,8 +199,14 @@ def _warnings(load: Load, sizing: Sizing) -> Iterator[str]:
         )
 
 
-def settings(load: Load, sizing: Sizing, *, provisioned: bool) -> dict[str, Any]:
-    """Return what to paste into an environment of ``cdk.json``."""
+def settings(load: Load, sizing: Sizing, *, provisioned: bool, clients: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what to paste into an environment of ``cdk.json``.
+
+    Parameters
+    ----------
+    clients
+        Clients with API keys: each may use the whole rate, and the stage throttles their sum.
+    """
     values: dict[str, Any] = {
         "function": {
             "memory_mib": load.memory_mib,
@@ -209,6 +215,9 @@ def settings(load: Load, sizing: Sizing, *, provisioned: bool) -> dict[str, Any]
         },
         "api": {"rate_limit": sizing.rate_limit, "burst_limit": sizing.burst_limit},
     }
+    if clients:
+        limits = {"rate": sizing.rate_limit, "burst": sizing.burst_limit}
+        values["auth"] = {"clients": {name: dict(limits) for name in clients}}
     if provisioned:
         kept = sizing.provisioned
         values["scaling"] = {

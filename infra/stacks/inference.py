@@ -18,6 +18,7 @@ from infra.components.jwt_authorizer import JwtAuthorizer
 from infra.components.monitoring import Monitoring
 from infra.components.network import Domain
 from infra.components.scaling import scale
+from infra.components.tracing import sampling_rule
 from infra.contract import read_contract
 from infra.notices import add_notices
 from infra.settings import PROJECT_ROOT, Settings
@@ -94,6 +95,14 @@ class InferenceStack(cdk.Stack):
             removal_policy=removal_policy,
             contract=contract,
         )
+        if settings.function.trace_sampling is not None:
+            sampling_rule(
+                self,
+                environment=settings.environment,
+                api_name=f"loupe-{settings.environment}",
+                stage=settings.api.stage,
+                settings=settings.function.trace_sampling,
+            )
         if settings.firewall.enabled:
             Firewall(
                 self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import re
 from pathlib import Path
@@ -19,7 +20,7 @@ from infra import settings as infra_settings
 from infra.components.classifier_function import variables
 from infra.settings import SettingsError, load_settings
 
-FUNCTION = ROOT / "function" / "loupe"
+FUNCTION = ROOT / "function"
 MIB = 1024 * 1024
 # Read by the function and written by other parts than `infra.settings`.
 NOT_SETTINGS = {
@@ -150,10 +151,9 @@ def _compare(values: dict[str, Any]) -> None:
         return
     assert read is not None, values
     url, inputs = accepted.inputs.url, accepted.inputs
-    assert read == FunctionSettings(
+    assert read == read._replace(
         environment="prod",
         model=accepted.model.name,
-        models_dir=Path("models"),
         url=type(read.url)(
             url.policy,
             url.hosts,
@@ -171,7 +171,6 @@ def _compare(values: dict[str, Any]) -> None:
         cors_origins=accepted.api.cors_origins,
         log_level=accepted.function.log_level,
         metrics=type(read.metrics)(accepted.function.metrics.max_labels, accepted.function.metrics.by_version),
-        threads=1,
     )
 
 
@@ -233,6 +232,11 @@ def test_more_variables_than_lambda_takes_are_rejected_at_synth() -> None:
     assert _environment(hosts(130))
     with pytest.raises(SettingsError, match="Lambda takes 4096 in all"):
         _environment(hosts(200))
+
+
+def test_every_setting_of_the_function_is_compared_or_follows_from_its_memory_and_place() -> None:
+    compared = set(re.findall(r"^        (\w+)=", inspect.getsource(_compare), re.MULTILINE))
+    assert set(FunctionSettings._fields) == compared | {"models_dir", "threads", "vcpus"}
 
 
 def _read_by_the_function() -> set[str]:

@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 from infra import prices
 from infra.plan.__main__ import app
 from infra.plan.costs import Costs, break_even, monthly
+from infra.plan.inventory import Inventory
 from infra.plan.queueing import erlang_b, poisson_quantile
 from infra.plan.sizing import Load, cheapest_memory, million, refused, settings, size
-from infra.settings import Settings, load_settings
+from infra.settings import Settings, TraceSamplingSettings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 LOADS = st.builds(
@@ -108,7 +109,11 @@ def _dollars(costs: Costs, name: str) -> float:
 
 def test_costs_by_line() -> None:
     load = Load(rate=50, duration_ms=11.5, memory_mib=1024)
-    costs = monthly(load, size(load), waf_rules=6)
+    sampling = TraceSamplingSettings(rate=0.1, per_second=5)
+    has = Inventory(
+        custom_metrics=11_000, alarm_metrics=13, high_resolution=False, secrets=2, keys=1, waf_rules=6, traces=sampling
+    )
+    costs = monthly(load, size(load), has)
     requests = 50 * 730 * 3600
     assert costs.requests == requests
     assert _dollars(costs, "Lambda requests") == pytest.approx(requests * 0.2e-6)
@@ -117,6 +122,13 @@ def test_costs_by_line() -> None:
     assert _dollars(costs, "API Gateway REST requests") == pytest.approx(requests * 3.5e-6)
     assert _dollars(costs, "WAF web ACL") + _dollars(costs, "WAF rules") == pytest.approx(11.0)
     assert _dollars(costs, "WAF requests") == pytest.approx(requests * 0.6e-6)
+    # 10,000 at $0.30 and the rest at $0.10.
+    assert _dollars(costs, "CloudWatch custom metrics") == pytest.approx(3_100)
+    assert _dollars(costs, "CloudWatch alarms") == pytest.approx(1.3)
+    assert _dollars(costs, "CloudWatch dashboard") == 3
+    assert (_dollars(costs, "KMS keys"), _dollars(costs, "Secrets Manager, API keys")) == (1, pytest.approx(0.8))
+    # 5 a second and a tenth of the other 45.
+    assert _dollars(costs, "X-Ray traces") == pytest.approx(9.5 * 730 * 3600 * 5e-6)
     assert costs.totals[0] == pytest.approx(sum(line.dollars for line in costs.on_demand))
 
 
@@ -224,6 +236,42 @@ def test_what_is_printed_to_paste_is_taken_by_the_app() -> None:
     assert load_settings(context, "prod", values).function.reserved_concurrency
 
 
+def test_each_client_may_use_the_rate_that_the_stage_is_given() -> None:
+    two = json.dumps({"auth": {"clients": {"app": {}, "night-batch": {}}}})
+    (found,) = objects("--rps", "50", "--duration-ms", "12", "--settings", two)
+    api = found["settings"]["api"]
+    assert found["settings"]["auth"]["clients"] == {
+        name: {"rate": api["rate_limit"], "burst": api["burst_limit"]} for name in ("app", "night-batch")
+    }
+    assert taken(found["settings"]).auth.clients["app"].rate == api["rate_limit"] == 125
+    (found,) = objects("--rps", "50", "--duration-ms", "12", "--settings", '{"auth": {"mode": "iam"}}')
+    assert "auth" not in found["settings"]
+
+
+def test_the_fees_are_those_of_the_environment_that_is_named() -> None:
+    def lines(*options: str) -> dict[str, float]:
+        (found,) = objects("--rps", "5", "--duration-ms", "12", *options)
+        return {line["name"]: line["dollars"] for line in found["costs"]["on_demand"]["lines"]}
+
+    prod, dev = lines(), lines("--env", "dev")
+    assert prod["WAF web ACL"] == 5
+    assert "WAF web ACL" not in dev
+    many = lines("--labels", "1000", "--settings", '{"function": {"metrics": {"max_labels": 1000}}}')
+    assert many["CloudWatch custom metrics"] == pytest.approx(prod["CloudWatch custom metrics"] + 0.3 * 998)
+    # Above the setting, labels are no dimension.
+    assert lines("--labels", "1000")["CloudWatch custom metrics"] < prod["CloudWatch custom metrics"]
+    less = lines("--settings", '{"function": {"trace_sampling": {"rate": 0.0, "per_second": 0}}}')
+    assert ("X-Ray traces" in prod, "X-Ray traces" in less) == (True, False)
+    assert lines("--settings", '{"api": {"method_metrics": true}}')["CloudWatch custom metrics"] > 20
+
+
+def test_every_line_has_the_source_and_the_month_of_its_price() -> None:
+    (found,) = objects("--rps", "5", "--duration-ms", "12")
+    for line in found["costs"]["on_demand"]["lines"]:
+        assert line["source"].startswith("https://")
+        assert re.fullmatch(r"20\d\d-\d\d", line["as_of"])
+
+
 def test_measured_memories_choose_the_memory() -> None:
     options = ("--rps", "50", "--measured", "1024=20", "--measured", "1769=11", "--measured", "3538=8")
     (found,) = objects(*options)
@@ -248,6 +296,8 @@ def test_measured_memories_choose_the_memory() -> None:
         (("--rps", "50", "--measured", "99999=12"), "a memory is 128 to 10240 MiB"),
         (("--rps", "50", "--measured", "1769=12", "--duration-limit-ms", "5"), "the fastest takes 12 ms"),
         (("--rps", "50", "--duration-ms", "12", "--wait-probability", "1"), "Invalid value for '--wait-probability'"),
+        (("--rps", "50", "--duration-ms", "12", "--env", "nowhere"), "no environment 'nowhere'"),
+        (("--rps", "50", "--duration-ms", "12", "--settings", "{"), "is not valid JSON"),
         (("--rps", "50", "--duration-ms", "12", "--format", "xml"), "Invalid value for '--format'"),
     ],
 )

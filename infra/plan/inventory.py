@@ -1,0 +1,104 @@
+"""What an environment costs whatever its load: counted from its settings, as a test compares with its template."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from infra.contract import read_contract
+from infra.settings import PROJECT_ROOT, Settings, TraceSamplingSettings
+from infra.settings_auth import ClientPlan
+
+# Series of the function without a further dimension: Requests, ServerFaults, two totals, ColdStart, Confidence and the
+# latencies of four stages.
+OWN_SERIES = 10
+# Values of `Code`, if every problem that the function knows occurs in a month.
+PROBLEM_CODES = 19
+# API Gateway developer guide, 'Amazon API Gateway dimensions and metrics': of each method, in detailed metrics.
+METRICS_OF_A_METHOD = 7
+# AWS's groups (reputation, known bad inputs, common rules); the rate of each address, and bodies elsewhere.
+WAF_MANAGED_GROUPS, WAF_OWN_RULES = 3, 2
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What is paid by the month, and how requests are traced.
+
+    Attributes
+    ----------
+    custom_metrics
+        At most: every problem code and, up to the setting, every label occurs.
+    alarm_metrics
+        CloudWatch charges for each metric that an alarm watches.
+    traces
+        None where tracing is off.
+    """
+
+    custom_metrics: int
+    alarm_metrics: int
+    high_resolution: bool
+    secrets: int
+    keys: int
+    waf_rules: int
+    traces: TraceSamplingSettings | None
+
+
+def inventory(settings: Settings, labels: int) -> Inventory:
+    """Count what an environment has, for a model with so many labels."""
+    function = settings.function
+    return Inventory(
+        custom_metrics=_custom_metrics(settings, labels),
+        alarm_metrics=_alarm_metrics(settings),
+        high_resolution=settings.alarms.period_seconds < 60,
+        secrets=sum(client.secret is None for client in _clients(settings).values()),
+        # The stack's own key, or, with AWS's keys, that of the alarm topic.
+        keys=0 if settings.protection.kms_key.startswith("arn:") else 1,
+        waf_rules=_waf_rules(settings),
+        traces=(function.trace_sampling or TraceSamplingSettings()) if function.tracing else None,
+    )
+
+
+def _clients(settings: Settings) -> dict[str, ClientPlan]:
+    return settings.auth.plans(settings.api.rate_limit, settings.api.burst_limit)
+
+
+def _custom_metrics(settings: Settings, labels: int) -> int:
+    metrics = settings.function.metrics
+    series = OWN_SERIES * (2 if metrics.by_version else 1) + PROBLEM_CODES
+    if labels <= metrics.max_labels:
+        series += labels
+    if settings.api.method_metrics:
+        series += METRICS_OF_A_METHOD * _methods(settings)
+    return series
+
+
+def _methods(settings: Settings) -> int:
+    routes = read_contract(PROJECT_ROOT / "docs" / "openapi.json").routes
+    heads = sum(route.method == "GET" for route in routes)
+    preflights = len({route.path for route in routes}) if settings.api.cors_origins else 0
+    return len(routes) + heads + preflights
+
+
+def _alarm_metrics(settings: Settings) -> int:
+    if not settings.alarms.enabled:
+        return 0
+    rates = {"FunctionErrorRate": 2, "ApiErrorRate": 2, "ServerFaultRate": 2, "UndecodableImageRate": 3}
+    single = ["FunctionThrottles", "FunctionDurationP99", "ApiLatencyP99"]
+    if settings.function.reserved_concurrency is not None:
+        single.append("FunctionConcurrency")
+    if settings.scaling.provisioned is not None:
+        single.append("ProvisionedSpillover")
+    return sum(rates.values()) + len(single)
+
+
+def _waf_rules(settings: Settings) -> int:
+    firewall = settings.firewall
+    if not firewall.enabled:
+        return 0
+    sets = {
+        (name, ipaddress.ip_network(network).version)
+        for name in ("trusted_networks", "blocked_networks")
+        for network in getattr(firewall, name)
+    }
+    countries = bool(firewall.allowed_countries or firewall.blocked_countries)
+    return WAF_MANAGED_GROUPS + WAF_OWN_RULES + len(sets) + countries + bool(_clients(settings))

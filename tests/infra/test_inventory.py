@@ -1,0 +1,124 @@
+"""What the planner counts of an environment is what its template and its function have."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from io import BytesIO
+from typing import Any
+
+import pytest
+from loupe.errors import all_problems
+from PIL import Image
+from synthesis import ROOT, Synthesized, context, synthesize
+
+from infra.plan.costs import LAMBDA_LOG_BYTES
+from infra.plan.inventory import METRICS_OF_A_METHOD, OWN_SERIES, PROBLEM_CODES, Inventory, inventory
+from infra.settings import load_settings
+
+KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+PATCHES: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "scaled": {"scaling": {"provisioned": {"max": 2}}},
+    "silent": {"alarms": {"enabled": False}},
+    "guarded": {
+        "firewall": {
+            "enabled": True,
+            "blocked_countries": ["KP"],
+            "trusted_networks": ["192.0.2.0/24", "2001:db8::/32"],
+            "blocked_networks": ["198.51.100.0/24"],
+        }
+    },
+    "by signature": {"auth": {"mode": "iam"}},
+    "clients": {"auth": {"clients": {"app": {}, "batch": {"secret": "team/key"}}}},
+    "own key": {"protection": {"kms_key": KEY}},
+    "methods": {"api": {"method_metrics": True, "cors_origins": ["https://example.com"]}},
+}
+
+
+def _counted(environment: str, patch: dict[str, Any]) -> Inventory:
+    return inventory(load_settings(context(), environment, patch), 2)
+
+
+def _compare(template: Synthesized, counted: Inventory) -> None:
+    alarms = [resource["Properties"] for resource in template.resources("AWS::CloudWatch::Alarm").values()]
+    watched = sum(sum("MetricStat" in item for item in alarm.get("Metrics", [])) or 1 for alarm in alarms)
+    assert counted.alarm_metrics == watched
+    periods = {
+        item["MetricStat"]["Period"] for alarm in alarms for item in alarm.get("Metrics", []) if "MetricStat" in item
+    }
+    assert counted.high_resolution == any(period < 60 for period in periods)
+    acls = template.resources("AWS::WAFv2::WebACL").values()
+    assert counted.waf_rules == sum(len(acl["Properties"]["Rules"]) for acl in acls)
+    assert counted.secrets == len(template.resources("AWS::SecretsManager::Secret"))
+    assert counted.keys == len(template.resources("AWS::KMS::Key"))
+    methods = len(template.resources("AWS::ApiGateway::Method"))
+    detailed = any(item["MetricsEnabled"] for item in template.only("AWS::ApiGateway::Stage")["MethodSettings"])
+    assert counted.custom_metrics == OWN_SERIES + PROBLEM_CODES + 2 + detailed * METRICS_OF_A_METHOD * methods
+    traced = template.only("AWS::ApiGateway::Stage")["TracingEnabled"]
+    assert traced == (counted.traces is not None)
+
+
+def test_an_environment_has_what_the_planner_counts(synthesized: Synthesized) -> None:
+    _compare(synthesized, _counted(synthesized.name, {}))
+
+
+@pytest.mark.parametrize("name", [name for name in PATCHES if name != "as it is"])
+def test_other_settings_have_what_the_planner_counts(name: str, tmp_path) -> None:
+    _compare(synthesize(tmp_path, "dev", PATCHES[name]), _counted("dev", PATCHES[name]))
+
+
+@pytest.fixture(scope="module")
+def written() -> list[str]:
+    """What the function writes for a classification, and then for a batch of two, one of them broken."""
+    buffer = BytesIO()
+    Image.new("RGB", (64, 64), "brown").save(buffer, "JPEG")
+    image = base64.b64encode(buffer.getvalue()).decode()
+    batch = [{"image": image}, {"image": image[:200]}]
+    code = (
+        "import json, sys, types, handler\n"
+        "context = types.SimpleNamespace(aws_request_id='8f4e2c1a-0000-0000-0000-000000000000',\n"
+        "                                get_remaining_time_in_millis=lambda: 9000)\n"
+        "for line in sys.stdin:\n"
+        "    handler.handler(json.loads(line), context)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        input="\n".join(json.dumps(event) for event in ({"image": image}, {"image": image}, {"items": batch})),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "LOUPE_ENVIRONMENT": "prod", "LOUPE_MODEL": "hair-type"},
+        cwd=ROOT,
+    )
+    return run.stdout.splitlines()
+
+
+def _series(lines: list[str]) -> set[tuple[str, tuple[str, ...]]]:
+    return {
+        (metric["Name"], tuple(sorted(set(names) - {"Environment", "Model"})))
+        for line in lines
+        for directive in json.loads(line).get("_aws", {}).get("CloudWatchMetrics", [])
+        for names in directive["Dimensions"]
+        for metric in directive["Metrics"]
+    }
+
+
+def test_the_function_emits_as_many_series_as_the_planner_counts(written: list[str]) -> None:
+    series = _series(written)
+    assert sum(not further for _, further in series) == OWN_SERIES, series
+    assert {further for _, further in series} == {(), ("Label",), ("Code",)}
+    # An upper bound, with room for a few codes more.
+    assert 0 <= PROBLEM_CODES - len(all_problems()) <= 4
+
+
+def test_a_request_writes_about_as_many_bytes_as_the_planner_charges(written: list[str]) -> None:
+    lines = [line for line in written if '"route":"classify"' in line]
+    second = written[written.index(lines[1]) : written.index(lines[1]) + 1]
+    second += [line for line in written[written.index(lines[1]) + 1 :] if "_aws" in line][:1]
+    # START, END and REPORT are Lambda's own: 54, 52 and 150 bytes and more; CloudWatch charges 26 bytes for each event.
+    charged = sum(len(line) + 1 + 26 for line in second) + 3 * 26 + 260
+    assert charged == pytest.approx(LAMBDA_LOG_BYTES, rel=0.15)
