@@ -1,0 +1,58 @@
+"""Sources are made when they are first read, each by itself."""
+
+from __future__ import annotations
+
+import threading
+
+import loupe.s3
+import pytest
+from fakes import FakeFetcher
+from loupe.locations import S3Location, S3Rules
+from loupe.request import Inline, S3Object, Url
+from loupe.settings import UrlRules
+from loupe.source import Sources
+
+RULES = S3Rules((S3Location("all"),))
+
+
+def test_a_url_does_not_wait_for_the_import_and_client_of_s3(monkeypatch: pytest.MonkeyPatch) -> None:
+    importing, released = threading.Event(), threading.Event()
+
+    class SlowToMake:
+        def __init__(self, *_: object) -> None:
+            importing.set()
+            assert released.wait(20)
+
+        def read(self, source: S3Object, *, seconds: float | None = None) -> bytes:
+            return b"object"
+
+    monkeypatch.setattr(loupe.s3, "ObjectReader", SlowToMake)
+    sources = Sources(UrlRules(), RULES, 100, url_fetcher=FakeFetcher({"https://a": b"page"}))
+    answers: dict[str, bytes] = {}
+    first = threading.Thread(target=lambda: answers.update(s3=sources.read(S3Object("all", "key"))))
+    second = threading.Thread(target=lambda: answers.update(url=sources.read(Url("https://a"))))
+    first.start()
+    try:
+        assert importing.wait(20)
+        second.start()
+        second.join(20)
+        assert answers == {"url": b"page"}
+        assert sources.read(Inline(b"inline")) == b"inline"
+    finally:
+        released.set()
+    first.join(20)
+    assert answers == {"url": b"page", "s3": b"object"}
+
+
+def test_the_time_that_a_caller_has_and_its_hosts_reach_the_fetcher() -> None:
+    given: list[float | None] = []
+
+    class Watched(FakeFetcher):
+        def fetch(self, url: str, *, seconds: float | None = None, hosts: list[str] | None = None) -> bytes:
+            given.append(seconds)
+            return super().fetch(url, seconds=seconds, hosts=hosts)
+
+    hosts: list[str] = []
+    sources = Sources(UrlRules(), RULES, 100, url_fetcher=Watched({"https://a.example/x": b"page"}))
+    assert sources.read(Url("https://a.example/x"), seconds=1.5, hosts=hosts) == b"page"
+    assert (given, hosts) == ([1.5], ["a.example"])
