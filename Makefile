@@ -20,7 +20,7 @@ PY := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export JSII_NODE := $(CURDIR)/.venv/bin/node
 export AWS_CDK_DISABLE_VERSION_CHECK := 1
-# Below the project: a home folder that cannot be written would stop the synth.
+# Below the project: a service account may have no home folder that can be written.
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CURDIR)/.local/cache/jsii
 # Of another project: they would change what Python and Node import here.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS PYTHONDONTWRITEBYTECODE \

@@ -91,7 +91,7 @@ class Deployer:
         variables["PATH"] = os.pathsep.join((str(programs), variables.get("PATH", os.defpath)))
         if (programs / "node").exists():
             variables["JSII_NODE"] = str(programs / "node")
-        # Below the project: a home folder that cannot be written would stop the synth.
+        # Below the project: a service account may have no home folder that can be written.
         variables["JSII_RUNTIME_PACKAGE_CACHE_ROOT"] = str(PROJECT / ".local" / "cache" / "jsii")
         variables["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = "20"
         variables["JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION"] = "1"
