@@ -152,8 +152,14 @@ def fuzz_event(data: bytes) -> None:
 
 def fuzz_url(data: bytes) -> None:
     """Any URL: a target with public addresses only, or `UrlNotAllowed`."""
+    # As it is, and as printable characters after a scheme: most bytes are no URL at all.
+    for url in (data.decode("utf-8", "surrogateescape"), "https://" + "".join(chr(33 + byte % 94) for byte in data)):
+        _check(url)
+
+
+def _check(url: str) -> None:
     try:
-        target = FETCHER.check(data.decode("utf-8", "surrogateescape"), Deadline(5.0))
+        target = FETCHER.check(url, Deadline(5.0))
     except UrlNotAllowed as problem:
         _sentence(problem)
         return
