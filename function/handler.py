@@ -29,7 +29,7 @@ SETTINGS = Settings.from_environment(
 CLASSIFIER = Classifier.load(SETTINGS.models_dir / SETTINGS.model, SETTINGS.limits, SETTINGS.threads)
 APP = App(
     CLASSIFIER,
-    Sources(SETTINGS.url, SETTINGS.s3, SETTINGS.limits.max_bytes),
+    Sources(SETTINGS.url, SETTINGS.s3, SETTINGS.limits.max_bytes, formats=SETTINGS.limits.formats),
     Telemetry(
         SETTINGS.environment,
         SETTINGS.model,

@@ -186,15 +186,29 @@ class UploadSettings(Section):
     valid_seconds: Annotated[int, Field(ge=60, le=3600)] = 300
 
 
+# bmp and tiff are read on request only; `loupe.formats` has the same list.
+ImageFormat = Literal["jpeg", "png", "webp", "gif", "avif", "heic", "bmp", "tiff"]
+
+
 class InputSettings(Section):
     """Limits on one picture. API Gateway and Lambda let about 4.5 MB of picture through in a request."""
 
     max_image_bytes: Annotated[int, Field(ge=1024, le=100 * MIB)] = 10 * MIB
     max_image_pixels: Annotated[int, Field(ge=10_000, le=200_000_000)] = 25_000_000
+    formats: Annotated[tuple[ImageFormat, ...], Field(min_length=1)] = (
+        "jpeg", "png", "webp", "gif", "avif", "heic"
+    )  # fmt: skip
     max_batch: Annotated[int, Field(ge=1, le=100)] = 32
     url: UrlSettings = UrlSettings()
     s3: S3Settings = S3Settings()
     uploads: UploadSettings = UploadSettings()
+
+    @field_validator("formats")
+    @classmethod
+    def _formats(cls, value: tuple[ImageFormat, ...]) -> tuple[ImageFormat, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("must name each format once")
+        return value
 
 
 class ApiSettings(Section):

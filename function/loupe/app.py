@@ -183,6 +183,7 @@ class App:
         return {
             "max_image_bytes": limits.max_bytes,
             "max_image_pixels": limits.max_pixels,
+            "formats": list(limits.formats),
             "max_batch": self._max_batch,
             "uploads": bool(self._s3_rules.upload_bucket),
         }

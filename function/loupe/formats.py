@@ -4,15 +4,38 @@ from __future__ import annotations
 
 import re
 import struct
+from typing import TYPE_CHECKING, NamedTuple
 
-# Media type -> module of its decoder, imported when a picture of that kind comes.
-DECODERS = {
-    "image/jpeg": "loupe.decoders.jpeg",
-    "image/png": "loupe.decoders.png",
-    "image/webp": "loupe.decoders.webp",
-    "image/gif": "loupe.decoders.gif",
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Format(NamedTuple):
+    """``name`` is what people call it; ``decoder`` is imported when an image of that kind comes."""
+
+    name: str
+    decoder: str
+
+
+FORMATS = {
+    "jpeg": Format("JPEG", "loupe.decoders.jpeg"),
+    "png": Format("PNG", "loupe.decoders.png"),
+    "webp": Format("WebP", "loupe.decoders.webp"),
+    "gif": Format("GIF", "loupe.decoders.gif"),
+    "avif": Format("AVIF", "loupe.decoders.avif"),
+    "heic": Format("HEIC", "loupe.decoders.heic"),
+    "bmp": Format("BMP", "loupe.decoders.bmp"),
+    "tiff": Format("TIFF", "loupe.decoders.tiff"),
 }
-FORMAT_NAMES = "JPEG, PNG, WebP or GIF"
+# The others are no formats of phones, cameras or browsers: on request.
+DEFAULT_FORMATS = ("jpeg", "png", "webp", "gif", "avif", "heic")
+
+# Brands of ISO base media files (ISO/IEC 23008-12 and AVIF 1.1). The last are of either.
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
+_IMAGE_BRANDS = frozenset({b"mif1", b"msf1", b"miaf", b"mif2"})
+_MAX_BRANDS_BYTES = 256
+_BMP_HEADERS = frozenset(bytes([length]) for length in (12, 40, 52, 56, 64, 108, 124))
 
 # A JPEG marker that can stand before the first scan: fill bytes, then any code but a stuffed zero or a restart.
 _MARKER = re.compile(rb"\xff++([\x01-\xcf\xd8-\xfe])")
@@ -27,7 +50,10 @@ _MAX_SEGMENTS = 2_000
 
 
 def media_type_of(data: bytes) -> str | None:
-    """Return the media type that the first bytes show, or None if it is none that can be served."""
+    """Return the media type that the first bytes show, or None if it is none of `FORMATS`.
+
+    Enough of the first bytes: 18, and some more to tell AVIF from HEIC where the brand is of either.
+    """
     if data[:3] == b"\xff\xd8\xff":
         return "image/jpeg"
     if data[:8] == b"\x89PNG\r\n\x1a\n":
@@ -36,7 +62,36 @@ def media_type_of(data: bytes) -> str | None:
         return "image/webp"
     if data[:6] in (b"GIF87a", b"GIF89a"):
         return "image/gif"
+    if data[4:8] == b"ftyp":
+        return _media_type_of_brands(data)
+    # Device-independent headers have 12 to 124 bytes; 'BM' alone begins many a text.
+    if data[:2] == b"BM" and data[15:18] == bytes(3) and data[14:15] in _BMP_HEADERS:
+        return "image/bmp"
+    if data[:4] in (b"II*\0", b"MM\0*"):
+        return "image/tiff"
     return None
+
+
+def _media_type_of_brands(data: bytes) -> str | None:
+    brand, length = data[8:12], int.from_bytes(data[:4], "big")
+    if brand in _IMAGE_BRANDS:
+        end = min(length, _MAX_BRANDS_BYTES, len(data))
+        others = {data[place : place + 4] for place in range(16, end - 3, 4)}
+        return "image/avif" if others & _AVIF_BRANDS else "image/heic"
+    if brand in _AVIF_BRANDS:
+        return "image/avif"
+    return "image/heic" if brand in _HEIC_BRANDS else None
+
+
+def media_types(formats: Sequence[str]) -> list[str]:
+    """Return the media type of each format."""
+    return [f"image/{name}" for name in formats]
+
+
+def names_of(formats: Sequence[str]) -> str:
+    """Return the formats as people list them: JPEG, PNG or GIF."""
+    *rest, last = (FORMATS[name].name for name in formats)
+    return f"{', '.join(rest)} or {last}" if rest else last
 
 
 def declared_size(data: bytes, media_type: str) -> tuple[int, int] | None:

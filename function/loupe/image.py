@@ -15,7 +15,7 @@ from PIL import Image
 
 from loupe.decoders import Plan
 from loupe.errors import ImageTooLarge, ImageUndecodable, Problem, UnsupportedMediaType
-from loupe.formats import DECODERS, FORMAT_NAMES, declared_size, media_type_of
+from loupe.formats import DEFAULT_FORMATS, FORMATS, declared_size, media_type_of, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from loupe.card import InputSpec
     from loupe.decoders import Picture
 
-__all__ = ["DECODERS", "FORMAT_NAMES", "Limits", "decode", "image_errors", "media_type_of"]
+__all__ = ["Limits", "decode", "image_errors", "media_type_of"]
 
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 # The longest side that a JPEG can have. Resizing a longer one would need memory for its side alone.
@@ -58,11 +58,14 @@ class Limits(NamedTuple):
     max_pixels_per_byte
         Pixels that each byte of the file may stand for, in pictures of more than a million pixels. Photos have 2 to 30,
         a blank page as PNG 1000; only bombs have more.
+    formats
+        Those of `loupe.formats.FORMATS` that are read.
     """
 
     max_bytes: int = 10 * 1024 * 1024
     max_pixels: int = 25_000_000
     max_pixels_per_byte: int = 2_000
+    formats: tuple[str, ...] = DEFAULT_FORMATS
 
 
 def decode(data: bytes, limits: Limits, spec: InputSpec) -> Image.Image:
@@ -94,9 +97,15 @@ def decode(data: bytes, limits: Limits, spec: InputSpec) -> Image.Image:
         raise ImageUndecodable("The image is empty: no bytes arrived. Send the file's content.")
     media_type = media_type_of(data)
     if media_type is None:
-        raise UnsupportedMediaType(f"The content is not a picture in a format that is read here: {FORMAT_NAMES}.")
-    with image_errors(media_type.removeprefix("image/").upper()):
-        return _decoded(data, media_type, limits, spec)
+        raise UnsupportedMediaType(
+            f"The content is not an image in a format that is read here: {names_of(limits.formats)}."
+        )
+    kind = media_type.removeprefix("image/")
+    name = FORMATS[kind].name
+    if kind not in limits.formats:
+        raise UnsupportedMediaType(f"The image is a {name} file. Send it as {names_of(limits.formats)}.")
+    with image_errors(name):
+        return _decoded(data, kind, limits, spec)
 
 
 @contextmanager
@@ -121,8 +130,8 @@ def image_errors(name: str) -> Iterator[None]:
         raise ImageUndecodable(f"The {name} data is damaged or cut off. Send the whole file.", cause=cause) from None
 
 
-def _decoded(data: bytes, media_type: str, limits: Limits, spec: InputSpec) -> Image.Image:
-    declared = declared_size(data, media_type)
+def _decoded(data: bytes, kind: str, limits: Limits, spec: InputSpec) -> Image.Image:
+    declared = declared_size(data, f"image/{kind}")
     if declared:
         # Before the decoder is asked: some allocate while they open a file.
         _check_size(declared, len(data), limits)
@@ -133,8 +142,8 @@ def _decoded(data: bytes, media_type: str, limits: Limits, spec: InputSpec) -> I
         if declared and size[0] * size[1] > declared[0] * declared[1]:
             raise ImageUndecodable("The image's headers contradict each other about its size. Save it again.")
 
-    decoder = import_module(DECODERS[media_type])
-    picture: Picture = decoder.decode(data, Plan(check, spec))
+    decoder = import_module(FORMATS[kind].decoder)
+    picture: Picture = decoder.decode(data, Plan(check, spec, limits.max_pixels))
     # One name from here on: each step's picture is freed when the next one is there.
     image, orientation, profile = picture
     del picture

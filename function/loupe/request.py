@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loupe.base64_text import decode_base64
 from loupe.errors import BatchTooLarge, Problem, RequestInvalid, UnsupportedMediaType
-from loupe.image import FORMAT_NAMES, Limits, media_type_of
+from loupe.formats import media_type_of, names_of
 from loupe.json_body import json_object, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from loupe.envelope import HttpRequest
+    from loupe.image import Limits
 
 DEFAULT_TOP = 5
 MAX_TOP = 9999
@@ -95,7 +96,7 @@ def from_http(request: HttpRequest, limits: Limits) -> ClassifyRequest:
     if kind.startswith("image/"):
         return ClassifyRequest(Inline(body), _count(top))  # decoding rejects it, and names its format
     raise UnsupportedMediaType(
-        f"The body is neither an image ({FORMAT_NAMES}) nor JSON nor a form. "
+        f"The body is neither an image ({names_of(limits.formats)}) nor JSON nor a form. "
         "Send the file's bytes, application/json, or multipart/form-data."
     )
 

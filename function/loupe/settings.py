@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from loupe.card import NAME_PATTERN
+from loupe.formats import DEFAULT_FORMATS, FORMATS
 from loupe.image import Limits
 from loupe.locations import S3Location, S3Rules, bucket_origins
 
@@ -123,6 +124,7 @@ class Settings(NamedTuple):
             limits=Limits(
                 max_bytes=read.integer("LOUPE_MAX_IMAGE_BYTES", limits.max_bytes, *IMAGE_BYTES_RANGE),
                 max_pixels=read.integer("LOUPE_MAX_IMAGE_PIXELS", limits.max_pixels, *IMAGE_PIXELS_RANGE),
+                formats=read.formats("LOUPE_FORMATS"),
             ),
             max_batch=read.integer("LOUPE_MAX_BATCH", 32, 1, MAX_BATCH_LIMIT),
             cors_origins=read.origins("LOUPE_CORS_ORIGINS"),
@@ -177,6 +179,16 @@ class _Variables:
 
     def text(self, name: str, default: str) -> str:
         return self._variables.get(name, "").strip() or default
+
+    def formats(self, name: str) -> tuple[str, ...]:
+        items = self.items(name, ",".join(DEFAULT_FORMATS))
+        unknown = [item for item in items if item not in FORMATS]
+        if unknown or not items or len(set(items)) < len(items):
+            raise SettingsError(
+                f"{name} is {','.join(items)!r} but must hold some of {', '.join(FORMATS)}, each once, with commas "
+                "between."
+            )
+        return items
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
         value = self.text(name, default)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Protocol
 
+from loupe.formats import DEFAULT_FORMATS
 from loupe.request import Inline, S3Object, Source, Url
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from loupe.locations import S3Rules
     from loupe.settings import UrlRules
 
@@ -35,10 +38,12 @@ class Sources:
         s3_rules: S3Rules,
         max_bytes: int,
         *,
+        formats: Sequence[str] = DEFAULT_FORMATS,
         url_fetcher: UrlFetcher | None = None,
         object_reader: ObjectReader | None = None,
     ) -> None:
         self._url_rules, self._s3_rules, self._max_bytes = url_rules, s3_rules, max_bytes
+        self._formats = formats
         self._url_fetcher, self._object_reader = url_fetcher, object_reader
         # One for each: importing boto3 takes long, and who only fetches a URL does not wait for it.
         self._url_lock, self._object_lock = threading.Lock(), threading.Lock()
@@ -70,7 +75,7 @@ class Sources:
             if self._url_fetcher is None:
                 from loupe.url import Fetcher
 
-                self._url_fetcher = Fetcher(self._url_rules, self._max_bytes)
+                self._url_fetcher = Fetcher(self._url_rules, self._max_bytes, formats=self._formats)
             return self._url_fetcher
 
     def _reader(self) -> ObjectReader:

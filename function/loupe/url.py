@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from loupe.addresses import Address, Resolver, is_local_name, is_name, is_public, literal, resolve
 from loupe.connection import Deadline, connected
 from loupe.errors import ImageTooLarge, UnsupportedMediaType, UrlNotAllowed, UrlUnreachable
-from loupe.formats import DECODERS, FORMAT_NAMES, media_type_of
+from loupe.formats import DEFAULT_FORMATS, media_type_of, media_types, names_of
 from loupe.request import MAX_URL_CHARACTERS
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHUNK = 64 * 1024
 # Bytes that are enough to tell a picture's format.
-_MAGIC = 12
+_MAGIC = 18
 # What a redirect may have unescaped; the rest is escaped as browsers do it.
 _URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~\\"
 
@@ -64,14 +64,23 @@ class Fetcher:
         Cap on the body, held while it streams.
     resolver
         Looks names up.
+    formats
+        Those of `loupe.formats.FORMATS` that are read: what is asked for, and named when something else comes.
     tls
         Whom to trust; by default the system's authorities, read when they are first needed.
     """
 
     def __init__(
-        self, rules: UrlRules, max_bytes: int, resolver: Resolver = resolve, *, tls: ssl.SSLContext | None = None
+        self,
+        rules: UrlRules,
+        max_bytes: int,
+        resolver: Resolver = resolve,
+        *,
+        formats: Sequence[str] = DEFAULT_FORMATS,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._rules, self._max_bytes, self._resolver, self._tls = rules, max_bytes, resolver, tls
+        self._formats = formats
 
     def fetch(self, url: str, *, seconds: float | None = None, hosts: list[str] | None = None) -> bytes:
         """Return the body.
@@ -151,8 +160,8 @@ class Fetcher:
     def _get(self, target: Target, deadline: Deadline) -> bytes | str:
         """Return the body, or the address that a redirect names."""
         tls = self._trust() if target.scheme == "https" else None
-        headers = {"Host": target.authority, "Accept": ", ".join(DECODERS), "Accept-Encoding": "identity",
-                   "User-Agent": "Loupe", "Connection": "close"}  # fmt: skip
+        headers = {"Host": target.authority, "Accept": ", ".join(media_types(self._formats)),
+                   "Accept-Encoding": "identity", "User-Agent": "Loupe", "Connection": "close"}  # fmt: skip
         try:
             with connected(target.addresses, target.port, target.host, deadline, tls) as connection:
                 connection.request("GET", target.path, headers=headers)
@@ -183,7 +192,9 @@ class Fetcher:
             if len(body) > self._max_bytes:
                 raise self._too_large()
             if not told and len(body) >= _MAGIC and media_type_of(bytes(body[:_MAGIC])) is None:
-                raise UnsupportedMediaType(f"What is at the URL is not a picture that is read here: {FORMAT_NAMES}.")
+                raise UnsupportedMediaType(
+                    f"What is at the URL is not an image in a format that is read here: {names_of(self._formats)}."
+                )
         if expected is not None and len(body) < expected:
             raise UrlUnreachable("The host closed the connection before the whole body had arrived.")
         return bytes(body)

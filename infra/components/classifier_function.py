@@ -184,6 +184,7 @@ def variables(
         "LOUPE_METRICS_BY_VERSION": "true" if function.metrics.by_version else "false",
         "LOUPE_MAX_IMAGE_BYTES": str(inputs.max_image_bytes),
         "LOUPE_MAX_IMAGE_PIXELS": str(inputs.max_image_pixels),
+        "LOUPE_FORMATS": ",".join(inputs.formats),
         "LOUPE_MAX_BATCH": str(inputs.max_batch),
         "LOUPE_S3_LOCATIONS": ",".join(inputs.s3.locations),
         "LOUPE_CORS_ORIGINS": ",".join(cors_origins),

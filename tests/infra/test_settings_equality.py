@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loupe.formats import FORMATS
 from loupe.settings import Settings as FunctionSettings
 from loupe.settings import SettingsError as FunctionSettingsError
 from pydantic import BaseModel
@@ -86,6 +87,9 @@ PARTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "inputs.s3.locations": _lists(LOCATIONS).map(lambda found: {"inputs": {"s3": {"locations": found}}}),
     "inputs.max_image_bytes": _numbers(1024, 100 * MIB).map(lambda number: {"inputs": {"max_image_bytes": number}}),
     "inputs.max_image_pixels": _numbers(10_000, 200_000_000).map(lambda n: {"inputs": {"max_image_pixels": n}}),
+    "inputs.formats": st.lists(st.sampled_from([*FORMATS, "JPEG", "jpg", "svg", ""]), max_size=4).map(
+        lambda formats: {"inputs": {"formats": formats}}
+    ),
     "inputs.max_batch": _numbers(1, 256).map(lambda number: {"inputs": {"max_batch": number}}),
     "inputs.uploads.valid_seconds": _numbers(60, 3600).map(lambda n: {"inputs": {"uploads": {"valid_seconds": n}}}),
     "api.cors_origins": _lists(ORIGINS).map(lambda origins: {"api": {"cors_origins": origins}}),
@@ -166,7 +170,9 @@ def _compare(values: dict[str, Any]) -> None:
             locations=tuple(type(read.s3.locations[0])(*item.split("/", 1)) for item in inputs.s3.locations),
             upload_seconds=inputs.uploads.valid_seconds,
         ),
-        limits=read.limits._replace(max_bytes=inputs.max_image_bytes, max_pixels=inputs.max_image_pixels),
+        limits=read.limits._replace(
+            max_bytes=inputs.max_image_bytes, max_pixels=inputs.max_image_pixels, formats=inputs.formats
+        ),
         max_batch=inputs.max_batch,
         cors_origins=accepted.api.cors_origins,
         log_level=accepted.function.log_level,

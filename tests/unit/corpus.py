@@ -34,6 +34,7 @@ def gif(image: Image.Image | None = None, **options: object) -> bytes:
 
 def cases() -> Iterator[Case]:
     yield from _modes()
+    yield from _phones()
     yield from _odd()
     yield from _truncated()
     yield from _flipped()
@@ -86,6 +87,39 @@ def _modes() -> Iterator[Case]:
             png_of(8, 8, (b"\0" + bytes(depth)) * 8, depth=depth, color=3, before=table),
             FINE,
         )
+
+
+def _phones() -> Iterator[Case]:
+    red = solid(RED, SIZE)
+    avif = encode(red, "AVIF", speed=10, quality=90)
+    heic = (Path(__file__).parent / "heic" / "red.heic").read_bytes()
+    for name, data in (("avif", avif), ("heic", heic)):
+        yield name, data, FINE
+        yield f"{name} with zeros after it", data + bytes(500), EITHER
+        yield f"{name} of the other brand", data.replace(b"mif1", b"mif2"), EITHER
+        for share in (5, 30, 60, 95):
+            yield f"{name} cut to {share} %", data[: len(data) * share // 100], REFUSED
+        place = data.index(b"ispe") + 8
+        for width, height in ((0, 4), (1 << 31, 1), (20_000, 20_000), (65_535, 65_535)):
+            claim = data[:place] + struct.pack(">II", width, height) + data[place + 8 :]
+            yield f"{name} declares {width} x {height}", claim, REFUSED
+        rng = random.Random(21)
+        for count in (1, 1, 2, 8, 40):
+            changed = bytearray(data)
+            for _ in range(count):
+                changed[rng.randrange(12, len(data))] ^= 1 << rng.randrange(8)
+            yield f"{name} with {count} bits flipped, {rng.randrange(1 << 20)}", bytes(changed), EITHER
+        boxes = b"\0\0\0\x08free" * (9 * MIB // 8)
+        yield f"{name} behind a million boxes", data[:28] + boxes + data[28:], EITHER
+    large = encode(Image.new("RGB", (9000, 9000)), "AVIF", speed=10, quality=5)
+    place = large.index(b"ispe") + 8
+    yield (
+        "avif of 81 million pixels as 64 x 64",
+        large[:place] + struct.pack(">II", 64, 64) + large[place + 8 :],
+        REFUSED,
+    )
+    yield "bmp", encode(red, "BMP"), REFUSED
+    yield "tiff", encode(red, "TIFF"), REFUSED
 
 
 def _odd() -> Iterator[Case]:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 
 import pictures
 from growth import Make, Reader, repeated
 from loupe.card import InputSpec
+from loupe.decoders import Plan
 from loupe.errors import Problem
 from loupe.exif import of_text, read_orientation
-from loupe.formats import declared_size, media_type_of, up_to_scans
-from loupe.image import Limits, decode
+from loupe.formats import FORMATS, declared_size, media_type_of, up_to_scans
+from loupe.image import Limits, decode, image_errors
 from PIL import Image
 
 SPEC = InputSpec("input", 20, 20)
+LIMITS = Limits(formats=tuple(FORMATS))
 JPEG = b"\xff\xd8\xff\xe0\x00\x04JF"
 JPEG_FAMILIES = {
     "fill bytes": repeated(b"\xff", JPEG),
@@ -114,12 +119,76 @@ def _webp_bodies() -> dict[str, Make]:
     }
 
 
-BODIES = {"jpeg": _jpeg_bodies(), "png": _png_bodies(), "gif": _gif_bodies(), "webp": _webp_bodies()}
+def _container_bodies(data: bytes) -> dict[str, Make]:
+    """Boxes between the file type and the rest, whose offsets are then wrong: what is read of them is the point."""
+    first = int.from_bytes(data[:4], "big")
+    item = data.index(b"infe") - 4
+    length = int.from_bytes(data[item : item + 4], "big")
+    return {
+        "empty boxes": _inside(data, first, b"\0\0\0\x08free"),
+        "boxes at the end": _inside(data, len(data), b"\0\0\0\x08free"),
+        "items": _inside(data, item, data[item : item + length]),
+        "brands": _inside(data, first, b"mif1"),
+        "metadata boxes": _inside(data, first, data[first : first + int.from_bytes(data[first : first + 4], "big")]),
+    }
+
+
+def _tiff_bodies() -> dict[str, Make]:
+    data = pictures.encode(pictures.scene(), "TIFF", compression="tiff_lzw")
+    start = int.from_bytes(data[4:8], "little")
+    entry = data[start + 2 : start + 14]
+
+    def entries(size: int) -> bytes:
+        count = min(65_535, size // 12)
+        return b"II*\0\x08\0\0\0" + struct.pack("<H", count) + entry * count + data[start + 14 :]
+
+    def numbers(size: int) -> bytes:
+        strips = struct.pack("<HHII", 273, 4, size // 4, 200)
+        kept = bytearray(data)
+        kept[start + 2 : start + 14] = strips
+        return bytes(kept) + bytes(size)
+
+    return {
+        "entries": entries,
+        "a list of strips": numbers,
+        "trailing directories": repeated(data[start : start + 14], data),
+    }
+
+
+def _bmp_bodies() -> dict[str, Make]:
+    data = pictures.encode(pictures.scene().convert("P"), "BMP")
+    coded = data[:30] + struct.pack("<I", 1) + data[34:]
+    return {"run lengths": repeated(b"\1\1", coded), "what follows": repeated(b"\0", data)}
+
+
+AVIF = pictures.encode(pictures.scene(), "AVIF", speed=10)
+HEIC = (Path(__file__).parent / "heic" / "scene.heic").read_bytes()
+BODIES = {
+    "avif": _container_bodies(AVIF),
+    "heic": _container_bodies(HEIC),
+    "bmp": _bmp_bodies(),
+    "tiff": _tiff_bodies(),
+    "jpeg": _jpeg_bodies(),
+    "png": _png_bodies(),
+    "gif": _gif_bodies(),
+    "webp": _webp_bodies(),
+}
 EXIF = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"
 
 
 def read(data: bytes) -> Image.Image:
-    return decode(data, Limits(), SPEC)
+    return decode(data, LIMITS, SPEC)
+
+
+def _here(kind: str) -> Callable[[bytes], object]:
+    """Decode in this process: another's time is not this thread's."""
+    decoder = import_module(f"loupe.decoders.{kind}")
+
+    def raw(data: bytes) -> object:
+        with image_errors(kind):
+            return decoder.raw(data, Plan(lambda _: None, SPEC, LIMITS.max_pixels))
+
+    return raw
 
 
 READERS = (
@@ -153,7 +222,7 @@ READERS = (
         Reader(
             "decoding",
             ("loupe.image:decode", f"loupe.decoders.{kind}:decode"),
-            read,
+            _here(kind) if kind in ("avif", "heic") else read,
             families,
             # Headers that Pillow reads byte by byte: 100,000 reads, whatever the size.
             3.0,

@@ -187,6 +187,7 @@ def test_health_and_models(app, classifier, event) -> None:
     assert models["limits"] == {
         "max_image_bytes": classifier.limits.max_bytes,
         "max_image_pixels": classifier.limits.max_pixels,
+        "formats": ["jpeg", "png", "webp", "gif", "avif", "heic"],
         "max_batch": 32,
         "uploads": True,
     }

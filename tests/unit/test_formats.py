@@ -11,7 +11,7 @@ import pictures
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loupe.formats import DECODERS, declared_size, media_type_of, up_to_scans
+from loupe.formats import DEFAULT_FORMATS, FORMATS, declared_size, media_type_of, names_of, up_to_scans
 
 FUNCTION = Path(__file__).resolve().parents[2] / "function"
 KINDS = ["jpeg", "png", "webp", "gif"]
@@ -21,7 +21,41 @@ KINDS = ["jpeg", "png", "webp", "gif"]
 def test_the_format_is_told_by_content(kind: str) -> None:
     data = getattr(pictures, kind)()
     assert media_type_of(data) == f"image/{kind}"
-    assert f"image/{kind}" in DECODERS
+    assert kind in FORMATS
+
+
+def _container(brand: bytes, *others: bytes) -> bytes:
+    box = b"ftyp" + brand + bytes(4) + b"".join(others)
+    return (len(box) + 4).to_bytes(4, "big") + box + bytes(40)
+
+
+@pytest.mark.parametrize(("brand", "others", "kind"), [
+    *((brand, (b"mif1",), "heic") for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")),
+    (b"avif", (b"mif1", b"miaf"), "avif"),
+    (b"avis", (b"msf1",), "avif"),
+    (b"mif1", (b"miaf", b"heic"), "heic"),
+    (b"mif1", (b"mif1", b"avif"), "avif"),
+    (b"msf1", (b"hevc",), "heic"),
+    (b"msf1", (b"avis",), "avif"),
+    (b"mif1", (), "heic"),
+    (b"isom", (b"heic",), None),
+    (b"mp42", (), None),
+    (b"qt  ", (), None),
+])  # fmt: skip
+def test_avif_and_heic_are_told_by_their_brands(brand: bytes, others: tuple[bytes, ...], kind: str | None) -> None:
+    assert media_type_of(_container(brand, *others)) == (kind and f"image/{kind}")
+
+
+def test_bmp_and_tiff_are_told_by_content() -> None:
+    assert media_type_of(pictures.encode(pictures.scene(), "BMP")) == "image/bmp"
+    assert media_type_of(pictures.encode(pictures.scene(), "TIFF")) == "image/tiff"
+    for text in (b"BM is how this text begins, and it goes on", b"BM" + bytes(60)):
+        assert media_type_of(text) is None
+
+
+def test_formats_are_listed_as_people_do() -> None:
+    assert names_of(DEFAULT_FORMATS) == "JPEG, PNG, WebP, GIF, AVIF or HEIC"
+    assert names_of(("png",)) == "PNG"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (300, 200), (1, 4097)])

@@ -33,6 +33,9 @@ EXEMPT = {
     "loupe.classifier:Classifier.classify": "passes the bytes on to loupe.image:decode",
     "loupe.classifier:Classifier.prepare": "passes the bytes on to loupe.image:decode",
     "loupe.batch:pixels_of": "calls media_type_of and declared_size",
+    "loupe.decoders.avif:raw": "read by loupe.decoders.avif:decode",
+    "loupe.decoders.heic:raw": "read by loupe.decoders.heic:decode",
+    "loupe.decoders.isolated:picture": "passes the bytes on to a decoder",
     "loupe.icc:to_srgb": "LittleCMS reads the profile; bounded by Pillow's limits and by fuzzing",
 }
 

@@ -46,7 +46,7 @@ def test_each_format_is_told_by_its_content(kind: str) -> None:
     "content", [b"<svg/>", b"BM" + bytes(60), b"II*\0" + bytes(60), b"%PDF-1.7", b"x", b"RIFF1234WAVE"]
 )
 def test_other_content_is_refused_by_name_of_what_is_read(content: bytes) -> None:
-    with pytest.raises(UnsupportedMediaType, match="JPEG, PNG, WebP or GIF"):
+    with pytest.raises(UnsupportedMediaType, match="JPEG, PNG, WebP, GIF, AVIF or HEIC"):
         read(content)
 
 

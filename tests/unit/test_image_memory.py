@@ -6,6 +6,8 @@ The table in docs/api.md is these bounds times 25 million.
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ import memory
 import pictures
 import pytest
 from loupe.card import InputSpec
+from loupe.formats import FORMATS
 from loupe.image import Limits, decode
 from PIL import Image
 
@@ -63,14 +66,55 @@ CASES: dict[str, tuple[Callable[[], bytes], InputSpec, float]] = {
     ),
     "gif": (lambda: pictures.gif(scene("P")), PLAIN, 5.5),
     "gif, clear index": (lambda: pictures.gif(scene("P"), transparency=3), PLAIN, 5.5),
+    "bmp": (lambda: pictures.encode(scene("RGB"), "BMP"), PLAIN, 4.5),
+    "tiff": (lambda: pictures.encode(scene("RGB"), "TIFF", compression="tiff_lzw"), PLAIN, 4.5),
 }  # fmt: skip
+# Decoded in a child process: what it takes, and the pixels in memory that both have.
+CHILD_CASES = {"avif": 12.5, "avif, 4:4:4": 14.5, "avif, 4:4:4, alpha": 18.5, "heic": 8.5}
+HEIC = Path(__file__).parent / "heic" / "4096.heic"
+CHILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import memory
+from importlib import import_module
+from loupe.card import InputSpec
+from loupe.decoders import Plan
+decoder = import_module("loupe.decoders." + sys.argv[2])
+data, kept = Path(sys.argv[3]).read_bytes(), []
+grown = memory.growth(lambda: kept.append(decoder.raw(data, Plan(lambda _: None, InputSpec("input", 20, 20), 0))))
+print(grown + memoryview(kept[0].pixels).nbytes)
+"""
+
+
+@pytest.mark.parametrize("case", CHILD_CASES)
+def test_memory_of_a_child_for_each_pixel(case: str, tmp_path: Path) -> None:
+    if case == "heic":
+        kind, file, pixels = "heic", HEIC, 4096 * 4096
+    else:
+        kind, file, pixels = "avif", tmp_path / "image.avif", PIXELS
+        image = scene("RGBA" if "alpha" in case else "RGB")
+        subsampling = "4:4:4" if "4:4:4" in case else "4:2:0"
+        file.write_bytes(pictures.encode(image, "AVIF", speed=10, quality=60, subsampling=subsampling))
+    folders = [Path(__file__).parent, Path(__file__).resolve().parents[2] / "function"]
+    run = subprocess.run(
+        [sys.executable, "-c", CHILD, str(folders[0]), kind, str(file)],
+        capture_output=True, text=True, check=True, env={"PYTHONPATH": str(folders[1])},
+    )  # fmt: skip
+    assert int(run.stdout) <= CHILD_CASES[case] * pixels + FIXED
+    # Here, when the child has ended: the pixels that it left, and Pillow's.
+    data = file.read_bytes()
+    if kind == "avif":
+        grown = memory.growth(lambda: decode(data, Limits(), PLAIN))
+        assert grown <= CHILD_CASES[case] * pixels + FIXED
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_memory_for_each_pixel(case: str) -> None:
     make, spec, most = CASES[case]
     data = make()
-    grown = memory.growth(lambda: decode(data, Limits(), spec))
+    limits = Limits(max_bytes=20_000_000, formats=tuple(FORMATS))
+    grown = memory.growth(lambda: decode(data, limits, spec))
     assert grown <= most * PIXELS + FIXED
 
 
@@ -79,4 +123,5 @@ def test_the_documented_table_is_these_bounds() -> None:
     table = page.partition("| a picture | bytes for each pixel |")[2].partition("\n\n")[0]
     documented = [row.strip("| ").split(" | ") for row in table.splitlines()[2:]]
     most_pixels = Limits().max_pixels
-    assert documented == [[name, str(most), f"{most * most_pixels / 1e6:.0f}"] for name, (_, _, most) in CASES.items()]
+    bounds = {name: most for name, (_, _, most) in CASES.items()} | CHILD_CASES
+    assert documented == [[name, str(most), f"{most * most_pixels / 1e6:.0f}"] for name, most in bounds.items()]

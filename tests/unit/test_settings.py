@@ -45,6 +45,7 @@ def test_everything_set_is_read() -> None:
         LOUPE_S3_TIMEOUT_SECONDS="3",
         LOUPE_MAX_IMAGE_BYTES="2000",
         LOUPE_MAX_IMAGE_PIXELS="20000",
+        LOUPE_FORMATS="png, tiff",
         LOUPE_MAX_BATCH="8",
         LOUPE_CORS_ORIGINS="https://example.com,http://localhost:5173",
         LOUPE_LOG_LEVEL="DEBUG",
@@ -57,6 +58,7 @@ def test_everything_set_is_read() -> None:
     assert settings.url.ports == (443, 80)
     assert settings.s3 == S3Rules((S3Location("photos"), S3Location("archive", "2026/hair/")), "loupe-uploads", 120, 3)
     assert (settings.limits.max_bytes, settings.limits.max_pixels, settings.max_batch) == (2000, 20000, 8)
+    assert settings.limits.formats == ("png", "tiff")
     assert settings.cors_origins == ("https://example.com", "http://localhost:5173")
     assert (settings.log_level, settings.threads) == ("DEBUG", 3)
 
@@ -102,6 +104,10 @@ def test_threads_follow_memory(memory, threads) -> None:
         ("LOUPE_MAX_IMAGE_BYTES", "10MB", "whole number"),
         ("LOUPE_METRICS_MAX_LABELS", "1001", "from 0 to 1000"),
         ("LOUPE_METRICS_BY_VERSION", "yes", "true, false"),
+        ("LOUPE_FORMATS", "jpeg,svg", "jpeg, png, webp, gif, avif, heic, bmp, tiff"),
+        ("LOUPE_FORMATS", "jpeg,jpeg", "each once"),
+        ("LOUPE_FORMATS", "JPEG", "must hold some of"),
+        ("LOUPE_FORMATS", ",", "must hold some of"),
         ("LOUPE_MAX_BATCH", "0", "from 1 to 100"),
         ("LOUPE_MAX_BATCH", "1000", "from 1 to 100"),
         ("LOUPE_CORS_ORIGINS", "example.com", "https://example.com"),

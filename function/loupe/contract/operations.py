@@ -21,6 +21,7 @@ from loupe.errors import (
     UrlNotAllowed,
     UrlUnreachable,
 )
+from loupe.formats import DEFAULT_FORMATS
 
 Operation = dict[str, Any]
 
@@ -34,7 +35,8 @@ _SMALLEST = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAM
 _S3 = {"bucket": "loupe-uploads", "key": "uploads/0f1e2d3c4b5a69788796a5b4c3d2e1f0"}
 _MODEL = {"name": "hair-type", "version": "1.0.0", "variant": "fp32"}
 _SCORES = {"label": "curly", "probability": 0.93, "scores": {"curly": 0.93, "straight": 0.07}}
-_LIMITS = {"max_image_bytes": 10485760, "max_image_pixels": 25000000, "max_batch": 32, "uploads": True}
+_LIMITS = {"max_image_bytes": 10485760, "max_image_pixels": 25000000,
+           "formats": list(DEFAULT_FORMATS), "max_batch": 32, "uploads": True}  # fmt: skip
 # Not here: not_found and method_not_allowed, which only a path or method that this document does not have is answered
 # with. The REST API answers both with its own 404; 405 comes from a function URL or an HTTP API.
 _ANY: tuple[type[Problem], ...] = (InternalError,)

@@ -26,6 +26,7 @@ from loupe.errors import (
     UrlNotAllowed,
     UrlUnreachable,
 )
+from loupe.formats import DEFAULT_FORMATS, names_of
 
 REQUEST_ID = "8f4e2c1a-6d3b-4f5e-9a7c-0b1d2e3f4a5b"
 
@@ -36,7 +37,7 @@ EXAMPLES: dict[type[Problem], str] = {
     MethodNotAllowed: "Send POST, not PUT.",
     ImageTooLarge: "The image has 9000 x 9000 pixels; at most 25,000,000 in all are allowed. Scale it down.",
     BatchTooLarge: "The batch has 40 items; at most 32 are allowed. Send several batches.",
-    UnsupportedMediaType: "The content is not a picture in a format that is read here: JPEG, PNG, WebP or GIF.",
+    UnsupportedMediaType: f"The content is not an image in a format that is read here: {names_of(DEFAULT_FORMATS)}.",
     ImageUndecodable: "The JPEG data is damaged or cut off. Send the whole file.",
     UrlNotAllowed: "The host localhost is not on the public internet.",
     UrlUnreachable: "The host example.com answered 404.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from loupe.errors import PROBLEM_TYPE_BASE
+from loupe.formats import FORMATS
 from loupe.request import DEFAULT_TOP, MAX_S3_KEY_BYTES, MAX_TOP, MAX_URL_CHARACTERS
 from loupe.settings import MAX_BATCH_LIMIT
 
@@ -155,6 +156,12 @@ ANSWERS: dict[str, Schema] = {
                 {
                     "max_image_bytes": _COUNT,
                     "max_image_pixels": _COUNT,
+                    "formats": {
+                        "type": "array",
+                        "items": {"enum": list(FORMATS)},
+                        "minItems": 1,
+                        "description": "Image formats that this deployment reads.",
+                    },
                     "max_batch": _COUNT,
                     "uploads": {"type": "boolean", "description": "Whether POST /v1/uploads is on."},
                 }

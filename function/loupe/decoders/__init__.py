@@ -40,6 +40,7 @@ class Plan(NamedTuple):
 
     check: Callable[[tuple[int, int]], None]
     spec: InputSpec
+    max_pixels: int
 
 
 class Picture(NamedTuple):

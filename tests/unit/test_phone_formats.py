@@ -1,0 +1,300 @@
+"""AVIF, HEIC, and BMP and TIFF on request: turned once, with alpha and deep colours, within the same limits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import memory
+import numpy as np
+import pictures
+import pytest
+from loupe.card import InputSpec
+from loupe.decoders import Plan, heic, isolated
+from loupe.errors import ImageTooLarge, ImageUndecodable, Problem, UnsupportedMediaType
+from loupe.formats import FORMATS
+from loupe.image import Limits, decode
+from pictures import RED, WHITE
+from PIL import Image
+
+FILES = Path(__file__).parent / "heic"
+CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "http"
+SPEC = InputSpec("input", 20, 20)
+ALL = Limits(formats=tuple(FORMATS))
+
+
+def heic_file(name: str) -> bytes:
+    return (FILES / f"{name}.heic").read_bytes()
+
+
+def avif(image: Image.Image | None = None, **options: Any) -> bytes:
+    return pictures.encode(
+        image or pictures.scene(), "AVIF", **{"quality": 95, "subsampling": "4:4:4", "speed": 10, **options}
+    )
+
+
+def read(data: bytes, spec: InputSpec = SPEC, limits: Limits = ALL) -> Image.Image:
+    return decode(data, limits, spec)
+
+
+def difference(image: Image.Image, expected: Image.Image) -> float:
+    assert image.size == expected.size
+    return float(np.abs(np.asarray(image, float) - np.asarray(expected.convert(image.mode), float)).mean())
+
+
+def resized(data: bytes, width: int, height: int) -> bytes:
+    """Declare another size in the container."""
+    place = data.index(b"ispe") + 8
+    return data[:place] + struct.pack(">II", width, height) + data[place + 8 :]
+
+
+@pytest.mark.parametrize("name", ["scene", "ten-bit", "several"])
+def test_heic_shows_its_primary_image(name: str) -> None:
+    assert difference(read(heic_file(name)), pictures.scene()) < 1.5
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="../shared/cases is not there")
+def test_an_iphones_file_is_read() -> None:
+    assert read((CASES / "x.heic").read_bytes()).size == (440, 520)
+
+
+@pytest.mark.parametrize(("name", "orientation"), [("rotated", 6), ("mirrored", 5)])
+def test_heic_is_turned_once_though_container_and_exif_say_it(name: str, orientation: int) -> None:
+    data = heic_file(name)
+    assert b"irot" in data
+    assert b"Exif" in data
+    turn = {6: Image.Transpose.ROTATE_270, 5: Image.Transpose.TRANSPOSE}[orientation]
+    assert difference(read(data), pictures.scene().transpose(turn)) < 1.5
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_avif_is_turned_once(orientation: int) -> None:
+    data = avif(pictures.turned_away(pictures.scene(), orientation), exif=pictures.exif(orientation))
+    assert difference(read(data), pictures.scene()) < 2
+
+
+def test_alpha_is_laid_over_white() -> None:
+    expected = pictures.scene()
+    expected.paste(WHITE, (48, 0, 96, 64))
+    assert difference(read(heic_file("alpha")), expected) < 1.5
+    clear = pictures.scene()
+    alpha = Image.new("L", clear.size, 255)
+    alpha.paste(0, (48, 0, 96, 64))
+    clear.putalpha(alpha)
+    assert difference(read(avif(clear)), expected) < 2
+
+
+def test_grey_files_and_grey_models() -> None:
+    grey = InputSpec("input", 20, 20, color="L", mean=(0.0,), std=(1.0,))
+    scene = pictures.scene().convert("L")
+    for data in (heic_file("grey"), avif(scene)):
+        assert difference(read(data), scene.convert("RGB")) < 2
+        assert difference(read(data, grey), scene) < 2
+
+
+def test_an_avif_sequence_shows_its_first_frame() -> None:
+    data = avif(pictures.solid(RED), save_all=True, append_images=[pictures.solid(pictures.BLUE)] * 3)
+    assert data[8:12] == b"avis"
+    assert difference(read(data), pictures.solid(RED)) < 3
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
+def test_bmp_and_tiff_are_read_on_request(kind: str, mode: str) -> None:
+    image = pictures.scene().convert(mode)
+    data = pictures.encode(image, kind)
+    assert difference(read(data), image.convert("RGB")) == 0
+    with pytest.raises(UnsupportedMediaType, match=f"is a {kind} file. Send it as JPEG, PNG, WebP, GIF, AVIF or HEIC"):
+        read(data, limits=Limits())
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits"])
+def test_compressed_tiff(compression: str) -> None:
+    data = pictures.encode(pictures.scene(), "TIFF", compression=compression)
+    assert difference(read(data), pictures.scene()) == 0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_tiff_is_turned_once(orientation: int) -> None:
+    stored = pictures.turned_away(pictures.scene(), orientation)
+    data = pictures.encode(stored, "TIFF", exif=pictures.exif(orientation), compression="tiff_lzw")
+    assert difference(read(data), pictures.scene()) == 0
+
+
+def test_files_within_a_tiff_and_run_lengths_are_not_read() -> None:
+    with pytest.raises(ImageUndecodable, match="compressed in a way"):
+        read(pictures.encode(pictures.scene(), "TIFF", compression="jpeg"))
+    data = bytearray(pictures.encode(pictures.scene().convert("P"), "BMP"))
+    data[30:34] = struct.pack("<I", 1)
+    with pytest.raises(ImageUndecodable, match="run-length"):
+        read(bytes(data))
+
+
+def test_a_format_that_a_deployment_does_not_read_is_named() -> None:
+    only = Limits(formats=("jpeg", "png"))
+    for data, name in ((heic_file("scene"), "HEIC"), (avif(), "AVIF"), (pictures.webp(), "WebP")):
+        with pytest.raises(UnsupportedMediaType, match=f"is a {name} file. Send it as JPEG or PNG."):
+            read(data, limits=only)
+    assert read(pictures.png(), limits=only).mode == "RGB"
+
+
+@pytest.mark.parametrize("make", [lambda: heic_file("scene"), avif])
+def test_what_is_cut_off_is_undecodable(make: Any) -> None:
+    data = make()
+    for share in (0.1, 0.3, 0.6, 0.95):
+        with pytest.raises((ImageUndecodable, UnsupportedMediaType)):
+            read(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize("size", [(5001, 5000), (65_536, 1), (1 << 30, 1 << 30)])
+def test_a_declared_size_is_checked_before_decoding(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    for data in (heic_file("scene"), avif()):
+        with pytest.raises((ImageTooLarge, ImageUndecodable)):
+            read(resized(data, *size))
+    with pytest.raises(ImageTooLarge, match="decompression bombs"):
+        read(heic_file("4096"))
+
+
+def test_more_pixels_than_declared_are_not_decoded() -> None:
+    with pytest.raises(ImageUndecodable):
+        read(resized(heic_file("4096"), 64, 64))
+    data = avif(Image.new("RGB", (9000, 9000), RED), quality=5, subsampling="4:2:0")
+    with pytest.raises((ImageTooLarge, ImageUndecodable)):
+        read(resized(data, 64, 64))
+
+
+def test_a_small_declared_size_with_a_large_tile_takes_no_memory_here() -> None:
+    if not memory.can_measure():
+        pytest.skip("this kernel does not tell a process's peak memory")
+    data = resized(avif(Image.new("RGB", (9000, 9000), RED), quality=5, subsampling="4:2:0"), 64, 64)
+
+    def rejected() -> None:
+        with pytest.raises(Problem):
+            read(data)
+
+    assert memory.growth(rejected) < 8 << 20
+
+
+PLAN = Plan(lambda _: None, SPEC, 1_000_000)
+
+
+def _raw(**changes: Any) -> isolated.Raw:
+    return isolated.Raw("L", (2, 1), b"ab")._replace(**changes)
+
+
+def _fails(error: BaseException) -> Any:
+    def fail(*_: object) -> isolated.Raw:
+        raise error
+
+    return fail
+
+
+def test_a_child_gives_back_pixels_orientation_and_profile() -> None:
+    picture = isolated.picture(lambda *_: _raw(orientation=6, profile=b"icc"), b"", PLAN)
+    assert (picture.image.tobytes(), picture.image.size, picture.orientation, picture.profile) == (
+        b"ab", (2, 1), 6, b"icc",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "cause"),
+    [
+        (ImageTooLarge("Too large."), ImageTooLarge, ""),
+        (RuntimeError("x"), ImageUndecodable, "RuntimeError"),
+        (MemoryError(), ImageTooLarge, "MemoryError"),
+        (SystemExit(1), ImageUndecodable, "ChildEnded"),
+    ],
+)
+def test_what_a_child_raises_is_raised_here(error: BaseException, kind: type[Problem], cause: str) -> None:
+    with pytest.raises(kind) as caught:
+        isolated.picture(_fails(error), b"", PLAN)
+    assert caught.value.cause == cause
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGXCPU, signal.SIGTERM])
+def test_a_child_that_crashes_is_the_images_fault(number: signal.Signals) -> None:
+    def crash(*_: object) -> isolated.Raw:
+        os.kill(os.getpid(), number)
+        return _raw()
+
+    with pytest.raises(ImageUndecodable, match="too much time or memory"):
+        isolated.picture(crash, b"", PLAN)
+
+
+def test_a_child_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    def allocate(*_: object) -> isolated.Raw:
+        return _raw(pixels=bytes(200 << 20))
+
+    with pytest.raises(ImageTooLarge):
+        isolated.picture(allocate, b"", PLAN)
+    monkeypatch.setattr(isolated, "_CPU_SECONDS", 1)
+
+    def compute(*_: object) -> isolated.Raw:
+        while True:
+            pass
+
+    with pytest.raises(ImageUndecodable, match="too much time"):
+        isolated.picture(compute, b"", PLAN)
+
+
+def test_a_child_that_waits_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated, "_WALL_SECONDS", 0.2)
+
+    def hang(*_: object) -> isolated.Raw:
+        signal.pause()
+        return _raw()
+
+    children, fork = [], os.fork
+
+    def forks() -> int:
+        child = fork()
+        children.append(child)
+        return child
+
+    monkeypatch.setattr(os, "fork", forks)
+    begun = time.monotonic()
+    with pytest.raises(ImageUndecodable):
+        isolated.picture(hang, b"", PLAN)
+    assert time.monotonic() - begun < 10
+    assert len(children) == 1
+    with pytest.raises(ChildProcessError):
+        os.waitpid(children[0], os.WNOHANG)
+
+
+LOADED = """
+import sys
+from pathlib import Path
+import loupe.image
+from loupe.card import InputSpec
+before = set(sys.modules)
+assert not {"_pi_heif", "pi_heif", "PIL._avif", "loupe.decoders.isolated"} & before
+loupe.image.decode(Path(sys.argv[1]).read_bytes(), loupe.image.Limits(), InputSpec("input", 20, 20))
+print(sorted({"_pi_heif", "pi_heif", "PIL._avif"} & set(sys.modules)))
+"""
+
+
+def test_the_decoders_are_loaded_with_the_first_image_of_their_kind(tmp_path: Path) -> None:
+    """pi-heif registers nothing with Pillow: its Python package is not imported at all."""
+    function = Path(__file__).resolve().parents[2] / "function"
+    for data, loaded in ((heic_file("scene"), "['_pi_heif']"), (avif(), "['PIL._avif']")):
+        file = tmp_path / "image"
+        file.write_bytes(data)
+        run = subprocess.run(
+            [sys.executable, "-c", LOADED, str(file)], capture_output=True, text=True, env={"PYTHONPATH": str(function)}
+        )
+        assert run.stdout.strip() == loaded, run.stderr
+
+
+def test_the_primary_images_pixels_are_those_of_pi_heif() -> None:
+    import pi_heif
+
+    for name in ("scene", "alpha", "rotated", "ten-bit", "tile"):
+        expected = pi_heif.open_heif(FILES / f"{name}.heic").to_pillow()
+        raw = heic.raw(heic_file(name), PLAN)
+        assert (raw.mode, raw.size, bytes(raw.pixels)) == (expected.mode, expected.size, expected.tobytes())
