@@ -12,12 +12,15 @@ import pytest
 pytest.importorskip("atheris", reason="atheris is there on Linux on x86-64 only")
 
 FOLDER = Path(__file__).parent
-TARGETS = re.findall(r'^    "(image-\w+)":', (FOLDER / "images.py").read_text("utf-8"), re.MULTILINE)
+TARGETS = re.findall(r'^    "(image-\w+)":', (FOLDER / "image_targets.py").read_text("utf-8"), re.MULTILINE)
 
 
 def run(target: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(FOLDER / "run.py"), target, *options], capture_output=True, text=True, errors="replace"
+        [sys.executable, str(FOLDER / "fuzz_images.py"), target, *options],
+        capture_output=True,
+        text=True,
+        errors="replace",
     )
 
 

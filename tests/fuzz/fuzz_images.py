@@ -1,6 +1,6 @@
 """Run one fuzz target with atheris (libFuzzer).
 
-Usage: python tests/fuzz/run.py TARGET [libFuzzer options, such as -runs=100000]
+Usage: python tests/fuzz/fuzz_images.py TARGET [libFuzzer options, such as -runs=100000]
 
 The last line says how many executions there were. A finding ends the run with an error and leaves its input in
 ``.local/fuzz/TARGET/``; run it again by giving that file as an option.
@@ -22,12 +22,11 @@ def main() -> None:
     target, *options = sys.argv[1:]
     with atheris.instrument_imports(include=["loupe", "PIL"], enable_loader_override=False):
         sys.path[:0] = [str(ROOT / "function"), str(ROOT / "tests" / "fuzz")]
-        import images
-    # One registry for each subject.
-    call = images.TARGETS[target]
+        import image_targets
+    call = image_targets.TARGETS[target]
     folder = ROOT / ".local" / "fuzz" / target
     folder.mkdir(parents=True, exist_ok=True)
-    for number, data in enumerate(images.seeds(target)):
+    for number, data in enumerate(image_targets.seeds(target)):
         (folder / f"seed-{number}").write_bytes(data)
     reproducing = any(not option.startswith("-") for option in options)
     arguments = [sys.argv[0], *LIMITS, f"-artifact_prefix={folder}/finding-", *options]
