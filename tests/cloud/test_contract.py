@@ -33,7 +33,8 @@ def report(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> dict
         *("--exclude-checks", ",".join(NOT_CHECKED), "--continue-on-failure", "--no-shrink"),
         *("--request-timeout", 30, "--report", "json", "--report-json-path", path),
     ]
-    with deployed.plan(rate_limit=5000, burst_limit=5000), deployed.released(LOUPE_URL_POLICY="off"):
+    variables = {"LOUPE_URL_POLICY": "off", "LOUPE_URL_PRIVATE_NETWORKS": ""}
+    with deployed.plan(rate_limit=5000, burst_limit=5000), deployed.released(**variables):
         try:
             run = subprocess.run(
                 [str(part) for part in command],
