@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import struct
@@ -9,12 +10,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import memory
 import numpy as np
 import pictures
 import pytest
+from events import Context, rest
+from fakes import make_app
 from loupe.card import InputSpec
 from loupe.decoders import Plan, heic, isolated
 from loupe.errors import ImageTooLarge, ImageUndecodable, Problem, UnsupportedMediaType
@@ -22,6 +25,9 @@ from loupe.formats import FORMATS
 from loupe.image import Limits, decode
 from pictures import RED, WHITE
 from PIL import Image
+
+if TYPE_CHECKING:
+    from loupe.classifier import Classifier
 
 FILES = Path(__file__).parent / "heic"
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "http"
@@ -179,6 +185,19 @@ def test_a_small_declared_size_with_a_large_tile_takes_no_memory_here() -> None:
             read(data)
 
     assert memory.growth(rejected) < 8 << 20
+
+
+@pytest.mark.parametrize("content_type", ["image/heic", "image/avif", "application/octet-stream", None])
+def test_the_api_classifies_them(
+    classifier: Classifier, content_type: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
+    for data in (heic_file("red"), avif(pictures.solid(RED))):
+        answer = make_app(classifier).http(rest(body=data, headers=headers), Context())
+        assert json.loads(answer["body"])["label"] == "red"
+    answer = make_app(classifier).http(rest(body=heic_file("red")[:300], headers=headers), Context())
+    assert answer["statusCode"] == 422
+    assert "ERROR" not in capsys.readouterr().out
 
 
 PLAN = Plan(lambda _: None, SPEC, 1_000_000)

@@ -34,6 +34,8 @@ _OPEN_BYTES, _BYTES_FOR_A_PIXEL = 64 << 20, 24
 # The largest pictures take 2 to 3 s of one vCPU. The wall clock is for a child that waits and does not compute.
 _CPU_SECONDS, _WALL_SECONDS = 10, 25.0
 _CHANNELS = 4
+# The most that a setting may allow; also where there is no limit, as in training.
+_MOST_PIXELS = 200_000_000
 _MAX_PROFILE_BYTES = 4 << 20
 
 # The child calls one decoder and ends; what other threads held when it began does not concern that.
@@ -65,7 +67,7 @@ def picture(decode: Callable[[bytes, Plan], Raw], data: bytes, plan: Plan) -> Pi
     if not hasattr(os, "fork"):
         raw = decode(data, plan)
         return Picture(Image.frombytes(raw.mode, raw.size, bytes(raw.pixels)), raw.orientation, raw.profile)
-    shared = mmap.mmap(-1, _CHANNELS * plan.max_pixels)
+    shared = mmap.mmap(-1, _CHANNELS * min(plan.max_pixels, _MOST_PIXELS))
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
