@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from synthesis import ROOT, context
 
 from infra.contract import read_contract
+from infra.plan.sizing import LEAST_RESERVE
 from infra.settings import SettingsError, load_settings
 from infra.throttles import UNRESERVED_CONCURRENCY, least_reserve, open_burst
 
@@ -81,6 +82,10 @@ def test_the_least_reserve_is_the_least(bursts: int) -> None:
     reserve = least_reserve(bursts)
     assert reserve - ceil(reserve / 4) >= bursts
     assert reserve - 1 - ceil((reserve - 1) / 4) < bursts
+
+
+def test_the_planner_proposes_no_smaller_reserve_than_a_synth_accepts() -> None:
+    assert least_reserve(len(CONTRACT.open_methods(preflights=False))) == LEAST_RESERVE
 
 
 def test_the_local_cloud_has_no_strangers() -> None:

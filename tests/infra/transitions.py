@@ -163,6 +163,8 @@ UNIQUE: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "AWS::WAFv2::WebACLAssociation": (("ResourceArn",),),
     "AWS::Cognito::UserPoolDomain": (("Domain",),),
     "AWS::ApplicationAutoScaling::ScalableTarget": (("ResourceId", "ScalableDimension"),),
+    "AWS::ApplicationAutoScaling::ScalingPolicy": (("PolicyName", "ResourceId", "ScalableDimension"),),
+    "AWS::Lambda::Alias": (("FunctionName", "Name"),),
     "AWS::Route53::RecordSet": (("Name", "Type", "HostedZoneId"),),
     "AWS::SecretsManager::Secret": (("Name",),),
     "AWS::S3::Bucket": (("BucketName",),),
