@@ -16,8 +16,9 @@ from documents import IssuerError, fetch, json_object
 from issuer import MAX_NUMBER, public_keys
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
-EC = ec.generate_private_key(ec.SECP256R1())
-OTHER = ec.generate_private_key(ec.SECP256R1())
+# Fixed, so that test names are the same in every process.
+EC = ec.derive_private_key(1, ec.SECP256R1())
+OTHER = ec.derive_private_key(2, ec.SECP256R1())
 
 
 def jwk(kid: Any = "good", key: ec.EllipticCurvePrivateKey = EC, **changes: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from loupe.card import CardError, InputSpec, Resize, load_card, parse_card
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "models" / "card.schema.json").read_text())
-REMOVED = object()
+REMOVED = Enum("Marker", ["REMOVED"]).REMOVED
 DIGEST = "0" * 64
 
 
