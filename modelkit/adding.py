@@ -6,14 +6,14 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from loupe.card import BINARY_KINDS, COLORS, DTYPES, FILTERS, FITS, KINDS, CardError, load_card, parse_card
+from loupe.card import BINARY_KINDS, COLORS, DTYPES, FILTERS, FITS, KINDS, CardError, load_card
 from loupe.classifier import Classifier
 from loupe.errors import Problem
-from loupe.model_files import locate, read_golden
+from loupe.model_files import locate
 
-from modelkit.alternatives import fitting
 from modelkit.errors import MissingAnswersError, MissingDataError, ModelkitError
 from modelkit.folders import describe_file, staged_folder, write_card
+from modelkit.golden import Golden, make_cases, read_answer
 from modelkit.graph import load_graph, run_dependence
 from modelkit.inspection import NO_PICTURE, Inspection, Tensor, inspect_file
 from modelkit.pictures import UNLIMITED
@@ -47,7 +47,7 @@ class Answers:
     version: str = "1.0.0"
     description: str | None = None
     license: str | None = None
-    golden: tuple[tuple[Path, str], ...] = field(default=())
+    golden: tuple[Golden, ...] = field(default=())
 
 
 def plan(file: Path, name: str, answers: Answers) -> tuple[Inspection, dict[str, Any]]:
@@ -81,6 +81,8 @@ def plan(file: Path, name: str, answers: Answers) -> tuple[Inspection, dict[str,
         card["license"] = {"spdx": answers.license}
     if questions:
         raise MissingAnswersError(questions)
+    for golden in answers.golden:
+        read_answer(golden.answer, card["output"]["labels"])
     return seen, card
 
 
@@ -260,52 +262,7 @@ def add(file: Path, models_dir: Path, name: str, answers: Answers, *, replace: b
             # The temporary folder means nothing to whoever reads this.
             raise ModelkitError(" ".join(str(error).replace(folder.name, name).split())) from None
         if answers.golden:
-            raw["golden"] = _golden(folder, raw, classifier, answers.golden)
+            raw["golden"] = make_cases(folder, classifier, answers.golden)
             write_card(folder, raw)
             load_card(folder)
     return models_dir / name
-
-
-def _golden(
-    folder: Path, raw: dict[str, Any], classifier: Classifier, pictures: tuple[tuple[Path, str], ...]
-) -> list[dict[str, Any]]:
-    """Copy the pictures, classify them, and keep the answers, if they are the ones that were given."""
-    (folder / "golden").mkdir()
-    cases: list[dict[str, Any]] = []
-    wrong: list[str] = []
-    for path, label in pictures:
-        if not path.is_file():
-            raise ModelkitError(f"Golden picture {path} is missing.")
-        if label not in classifier.card.output.labels:
-            raise ModelkitError(
-                f"Golden label {label!r} is not one of the labels ({', '.join(classifier.card.output.labels)})."
-            )
-        target = folder / "golden" / path.name
-        if target.exists():
-            raise ModelkitError(f"Two golden pictures are named {path.name}; rename one.")
-        try:
-            image = read_golden(path.resolve().parent, path.resolve().name)
-        except CardError as error:
-            raise ModelkitError(f"Golden picture {path}: {error}") from None
-        target.write_bytes(image)
-        try:
-            prediction = classifier.classify(image)
-        except Problem as problem:
-            raise ModelkitError(f"Golden picture {path.name}: {problem.detail}") from None
-        probability = round(dict(prediction.scores)[label], 4)
-        if prediction.label != label:
-            wrong.append(f"{path.name} comes out as {prediction.label} ({prediction.probability:.3f}), not {label}")
-        cases.append({"image": f"golden/{path.name}", "label": label, "probability": probability, "tolerance": 0.02})
-    if wrong:
-        raise ModelkitError(f"{'; '.join(wrong)}. {_hint(folder, raw, classifier, cases)}")
-    return cases
-
-
-def _hint(folder: Path, raw: dict[str, Any], classifier: Classifier, cases: list[dict[str, Any]]) -> str:
-    """Which other preprocessing turns the golden labels right: their probabilities are not known, only the labels."""
-    sure = [case | {"probability": 1.0, "tolerance": 0.5} for case in cases]
-    fits = fitting(parse_card(raw | {"golden": sure}, folder), classifier.model)
-    if not fits:
-        return "None of the usual preprocessings turns them right: if the model is simply wrong there, choose others."
-    listed = "; or ".join(" and ".join(variant.changes) for variant in fits[:3])
-    return f"The labels would come out right with {listed}. If the model is simply wrong there, choose other pictures."

@@ -1,86 +1,78 @@
-"""When golden cases fail: which other reading of the card would make them fit?"""
+"""The usual differences between training and a card, one by one: each is a change to a part of the card."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from loupe.errors import Problem
-from loupe.model_files import read_golden
-from loupe.prediction import read
-
-from modelkit.pictures import tensor_from
 from modelkit.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from loupe.card import Card, GoldenCase, InputSpec, OutputSpec
-    from loupe.model import Model
+    from loupe.card import InputSpec, OutputSpec
 
-_FILTERS = ("bilinear", "nearest", "bicubic", "lanczos")
-_FITS = ("stretch", "crop", "pad")
+_FILTERS = ("bilinear", "nearest", "bicubic", "lanczos", "box")
 _SWAPPED = {"logit": "probability", "probability": "logit", "logits": "probabilities", "probabilities": "logits"}
-_MOST_CHANGES = 3
+# Shortest sides before a centre crop, as shares of the crop: 256/224 (torchvision), 1/0.95 and 1/0.9 (timm), none.
+_CROP_SHARES = (256 / 224, 1 / 0.95, 1 / 0.9, 1.0)
+_PAD_COLORS = ((0, 0, 0), (114, 114, 114), (128, 128, 128), (255, 255, 255))
 
 
 @dataclass(frozen=True)
-class Alternative:
-    """A card with other preprocessing or another reading of the output; ``changes`` says it in the card's words."""
+class Change:
+    """``part`` is what it changes: two changes to one part exclude each other. ``text`` is in the card's words."""
 
-    changes: tuple[str, ...]
-    input: InputSpec
-    output: OutputSpec
+    part: str
+    text: str
+    values: dict[str, Any]
+    resize: dict[str, Any]
 
-
-def fitting(card: Card, model: Model) -> list[Alternative]:
-    """Return the alternatives with the fewest changes under which every golden case holds, best first."""
-    best: list[Alternative] = []
-    for alternative in sorted(_alternatives(card), key=lambda each: len(each.changes)):
-        if best and len(alternative.changes) > len(best[0].changes):
-            break
-        if all(_holds(card, case, alternative, model) for case in card.golden):
-            best.append(alternative)
-    return best
+    def apply(self, spec: InputSpec) -> InputSpec:
+        """Return the input with this change."""
+        return spec._replace(resize=spec.resize._replace(**self.resize), **self.values)
 
 
-def _holds(card: Card, case: GoldenCase, alternative: Alternative, model: Model) -> bool:
-    try:
-        tensor = tensor_from(read_golden(card.directory, case.image), alternative.input)
-        prediction = read(model.run(tensor[None])[0], alternative.output)
-    except Problem:
-        return False
-    probability = dict(prediction.scores)[case.label]
-    return prediction.label == case.label and abs(probability - case.probability) <= case.tolerance
+def input_changes(spec: InputSpec) -> list[Change]:
+    """Return every change to the input that is tried, each of which differs from the card."""
+    return [
+        *(Change("filter", f"input.resize.filter {name!r}", {}, {"filter": name})
+          for name in _FILTERS if name != spec.resize.filter),
+        *_fits(spec),
+        *(Change("color", f"input.color {name!r}", {"color": name}, {})
+          for name in ("RGB", "BGR") if spec.color not in ("L", name)),
+        *_normalisations(spec),
+        *([Change("draft", "input.jpeg_draft 0", {"jpeg_draft": 0}, {})] if spec.jpeg_draft else []),
+    ]  # fmt: skip
 
 
-def _alternatives(card: Card) -> Iterator[Alternative]:
-    """Every combination of the usual differences that changes at most a few things."""
-    inputs, outputs = list(_inputs(card.input)), list(_outputs(card.output))
-    for (input_changes, spec), (output_changes, output) in product(inputs, outputs):
-        changes = input_changes + output_changes
-        if 0 < len(changes) <= _MOST_CHANGES:
-            yield Alternative(changes, spec, output)
+def other_kinds(output: OutputSpec) -> list[tuple[str, OutputSpec]]:
+    """Return the other reading of the same count of numbers: squashed already, or not yet."""
+    kind: Any = _SWAPPED[output.kind]
+    return [(f"output.kind {kind!r}", output._replace(kind=kind, temperature=1.0))]
 
 
-def _inputs(spec: InputSpec) -> Iterator[tuple[tuple[str, ...], InputSpec]]:
-    colors = [spec.color] if spec.color == "L" else ["RGB", "BGR"]
-    for filter_, fit, color, numbers in product(_FILTERS, _FITS, colors, _normalisations(spec)):
-        resize = spec.resize._replace(filter=filter_, fit=fit)
-        if fit != "crop":
-            resize = resize._replace(shortest=None)
-        other = spec._replace(color=color, resize=resize, **numbers[1])
-        yield _input_changes(spec, other, numbers[0]), other
-    if spec.jpeg_draft:
-        yield ("input.jpeg_draft 0",), spec._replace(jpeg_draft=0)
+def _fits(spec: InputSpec) -> Iterator[Change]:
+    resize, longest = spec.resize, max(spec.width, spec.height)
+    if resize.fit != "stretch":
+        yield Change("fit", "input.resize.fit 'stretch'", {}, {"fit": "stretch", "shortest": None})
+    for share in _CROP_SHARES:
+        shortest = None if share == 1 else round(longest * share)
+        if resize.fit == "crop" and resize.shortest == shortest:
+            continue
+        text = "input.resize.fit 'crop'" + (f" with shortest {shortest}" if shortest else "")
+        yield Change("fit", text, {}, {"fit": "crop", "shortest": shortest})
+    for color in _PAD_COLORS:
+        if resize.fit == "pad" and resize.pad_color == color:
+            continue
+        text = "input.resize.fit 'pad'" + (f" with pad_color {list(color)}" if color != (0, 0, 0) else "")
+        yield Change("fit", text, {}, {"fit": "pad", "shortest": None, "pad_color": color})
 
 
-def _normalisations(spec: InputSpec) -> list[tuple[str, dict[str, Any]]]:
+def _normalisations(spec: InputSpec) -> Iterator[Change]:
     own = {"scale": spec.scale, "mean": spec.mean, "std": spec.std}
-    found: list[tuple[str, dict[str, Any]]] = [("", own)]
     if spec.dtype == "uint8":
-        return found
+        return
     for name, preset in PRESETS.items():
         try:
             fields = preset.fields(spec.channels)
@@ -89,33 +81,4 @@ def _normalisations(spec: InputSpec) -> list[tuple[str, dict[str, Any]]]:
         scale = 1 / 255 if fields["scale"] == "1/255" else float(fields["scale"])
         numbers = {"scale": scale, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])}
         if numbers != own:
-            found.append((f"preprocessing {name!r} (input.scale, mean, std)", numbers))
-    return found
-
-
-def _input_changes(spec: InputSpec, other: InputSpec, normalisation: str) -> tuple[str, ...]:
-    changes = []
-    if other.resize.filter != spec.resize.filter:
-        changes.append(f"input.resize.filter {other.resize.filter!r}")
-    if other.resize.fit != spec.resize.fit:
-        changes.append(f"input.resize.fit {other.resize.fit!r}")
-    if other.color != spec.color:
-        changes.append(f"input.color {other.color!r}")
-    if normalisation:
-        changes.append(normalisation)
-    return tuple(changes)
-
-
-def _outputs(output: OutputSpec) -> Iterator[tuple[tuple[str, ...], OutputSpec]]:
-    kinds: Any = (output.kind, _SWAPPED[output.kind])
-    orders = [output.labels]
-    if len(output.labels) <= 4:
-        orders.append(output.labels[::-1])
-    for kind, labels in product(kinds, orders):
-        changes = []
-        if kind != output.kind:
-            changes.append(f"output.kind {kind!r}")
-        if labels != output.labels:
-            changes.append(f"output.labels {list(labels)!r}")
-        temperature = output.temperature if kind == output.kind else 1.0
-        yield tuple(changes), output._replace(kind=kind, labels=labels, temperature=temperature)
+            yield Change("pixels", f"preprocessing {name!r} (input.scale, mean, std)", numbers, {})

@@ -11,9 +11,10 @@ from loupe.errors import ModelFailed, Problem
 from loupe.model import Array, Model
 from loupe.model_files import read_golden
 
-from modelkit.alternatives import fitting
 from modelkit.checks import Check, passed
+from modelkit.diagnosis import diagnose
 from modelkit.files import check_files
+from modelkit.golden import evidence_of
 from modelkit.graph import load_graph, run_dependence
 from modelkit.graph_end import graph_end
 from modelkit.pictures import UNLIMITED, tensor_from
@@ -234,14 +235,12 @@ def _check_golden(card: Card, model: Model) -> list[Check]:
 
 
 def _suggestion(card: Card, model: Model) -> Check:
-    fits = fitting(card, model)
-    if not fits:
-        return Check(
-            "preprocessing", "fail", "None of the usual preprocessings fits the golden cases either.",
-            "The weights are not those of the golden cases, or training resized or scaled in its own way.",
-        )  # fmt: skip
-    listed = "; or ".join(" and ".join(variant.changes) for variant in fits[:3])
-    return Check("preprocessing", "fail", f"The golden cases would fit with {listed}.", "Change the card accordingly.")
+    finding = diagnose(card, model, evidence_of(card.directory, card.golden))
+    only = finding.singled_out
+    name = "label order" if only is not None and only.order is not None else "preprocessing"
+    if len(finding.candidates) > 1:
+        name = "label order or preprocessing" if finding.candidates[0].order is not None else name
+    return Check(name, "fail", finding.detail, finding.fix)
 
 
 def _one_line(error: Exception) -> str:

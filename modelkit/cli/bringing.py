@@ -19,6 +19,7 @@ from modelkit.cli.app import DEFAULT_MODELS_DIR, REFUSED, AsJson, ModelsDir, Nam
 from modelkit.errors import MissingAnswersError, MissingDataError, ModelkitError
 from modelkit.fetching import fetch as fetch_files
 from modelkit.folders import model_folder
+from modelkit.golden import Golden, label_only, parse_golden, read_golden_file
 from modelkit.inspection import Inspection, inspect_file
 from modelkit.label_files import read_labels
 from modelkit.verify import verify
@@ -87,14 +88,12 @@ def _labels(text: str | None, file: Path | None) -> tuple[str, ...] | None:
     return tuple(part.strip() for part in text.split(",")) if text is not None else None
 
 
-def _golden(items: list[str]) -> tuple[tuple[Path, str], ...]:
-    found = []
-    for item in items:
-        path, equals, label = item.rpartition("=")
-        if not equals or not path or not label:
-            raise typer.BadParameter(f"{item!r} must be IMAGE=LABEL")
-        found.append((Path(path), label))
-    return tuple(found)
+def _golden(items: list[str], file: Path | None) -> tuple[Golden, ...]:
+    try:
+        given = tuple(parse_golden(item) for item in items)
+    except ModelkitError as error:
+        raise typer.BadParameter(str(error)) from None
+    return given + (read_golden_file(file) if file is not None else ())
 
 
 # What is asked on a terminal, and how the answer is read.
@@ -134,7 +133,7 @@ def _complete(file: Path, name: str, answers: Answers, models_dir: Path) -> None
         "add mobilenet.onnx --name mobilenet --labels-file imagenet.txt --preprocess imagenet --resize bilinear "
         "--shortest 256",
         "add mnist.onnx --name mnist --labels 0,1,2,3,4,5,6,7,8,9 --preprocess raw --resize bilinear "
-        "--golden three.jpg=3",
+        "--golden three.jpg=3:0.9985",
     )
 )
 @guarded
@@ -164,7 +163,13 @@ def add(
     temperature: Annotated[float, typer.Option(help="Logits are divided by it (calibration).")] = 1.0,
     jpeg_draft: Annotated[float, typer.Option(help="Decode large JPEGs scaled; 0 is off, 2 is fast and close.")] = 0,
     golden: Annotated[
-        list[str] | None, typer.Option(help="IMAGE=LABEL, any number of times: a picture whose answer is right.")
+        list[str] | None,
+        typer.Option(
+            help="IMAGE=LABEL:PROBABILITY as training saw it, any number of times. IMAGE=LABEL proves the label only."
+        ),
+    ] = None,
+    golden_file: Annotated[
+        Path | None, typer.Option(help="A file of them: one a line, or CSV with image,label,probability.")
     ] = None,
     version: Annotated[str, typer.Option(help="Version of the model.")] = "1.0.0",
     description: Annotated[str | None, typer.Option(help="One sentence for people.")] = None,
@@ -178,20 +183,22 @@ def add(
         labels=_labels(labels, labels_file), preprocess=preprocess, scale=_scale(scale), mean=_numbers(mean),
         std=_numbers(std), color=color, resize=resize, fit=fit, shortest=shortest, size=_size(size), layout=layout,
         kind=kind, output=output, temperature=temperature, jpeg_draft=jpeg_draft, version=version,
-        description=description, license=license_, golden=_golden(golden or []),
+        description=description, license=license_, golden=_golden(golden or [], golden_file),
     )  # fmt: skip
     _complete(file, name, answers, models_dir)
     with show.progress() as report:
         report("copying and loading", 0, 1)
         folder = adding.add(file, models_dir, name, answers, replace=replace)
         checks = verify(folder)
+    card = load_card(folder)
+    notes = label_only(answers.golden, card.output.labels)
     if as_json:
-        show.as_json(
-            {"folder": str(folder), "card": dict(load_card(folder).raw), "checks": [c.to_json() for c in checks]}
-        )
+        shown = {"folder": str(folder), "card": dict(card.raw), "checks": [check.to_json() for check in checks]}
+        show.as_json(shown | {"notes": notes})
     else:
         show.said([f"{folder / 'card.json'} is written.", *_taken(folder)])
         show.checks("It was verified:", checks)
+        show.said(notes)
     if not passed(checks):
         raise typer.Exit(REFUSED)
 

@@ -18,6 +18,7 @@ from modelkit.adding import Answers, add
 from modelkit.checks import Check, passed
 from modelkit.cli import app
 from modelkit.folders import describe_file, write_card
+from modelkit.golden import Golden
 from modelkit.quantize.int8 import int8_dynamic
 from modelkit.verify import verify
 
@@ -25,7 +26,7 @@ from modelkit.verify import verify
 def make(tmp_path: Path, name: str = "mine", *, golden: bool = True, external: str | None = None, **graph: Any) -> Path:
     """A folder with the zoo's red-or-blue model, and a golden picture of each."""
     file = save(classifier(**graph), tmp_path / "source" / "net.onnx", external=external)
-    cases = tuple((picture(tmp_path, label), label) for label in ("red", "blue")) if golden else ()
+    cases = tuple(Golden(picture(tmp_path, label), label) for label in ("red", "blue")) if golden else ()
     answers = Answers(labels=("red", "blue"), preprocess="unit", resize="bilinear", golden=cases)
     return add(file, tmp_path / "models", name, answers)
 
