@@ -153,12 +153,12 @@ def _call(read: Callable[[Any], object], rejects: tuple[type[Exception], ...]) -
     return call
 
 
-def _least_seconds(call: Callable[[Any], None], value: Any, repeats: int = REPEATS) -> float:
+def _least_seconds(call: Callable[[Any], None], value: Any, repeats: int | None = None) -> float:
     times = []
     enabled = gc.isenabled()
     gc.disable()  # a collection belongs to what was allocated before
     try:
-        for _ in range(repeats):
+        for _ in range(repeats or REPEATS):
             start = time.thread_time()
             call(value)
             times.append(time.thread_time() - start)

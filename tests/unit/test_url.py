@@ -77,7 +77,7 @@ def test_what_is_sent_is_little_and_says_nothing_of_us(monkeypatch: pytest.Monke
     assert visit.request.startswith(b"GET /a/b;c?d=e&f HTTP/1.1\r\n")
     assert visit.headers == {
         "host": f"{NAME}:{served.port}",
-        "accept": "image/jpeg, image/png, image/webp, image/gif",
+        "accept": "image/jpeg, image/png, image/webp, image/gif, image/avif, image/heic",
         "accept-encoding": "identity",
         "user-agent": "Loupe",
         "connection": "close",
