@@ -16,6 +16,7 @@ from modelkit.folders import describe_file, staged_folder, write_card
 from modelkit.golden import Golden, make_cases, read_answer
 from modelkit.graph import load_graph, run_dependence
 from modelkit.inspection import NO_PICTURE, Inspection, Tensor, inspect_file
+from modelkit.label_forms import check_labels
 from modelkit.pictures import UNLIMITED
 from modelkit.presets import PRESETS
 
@@ -223,9 +224,12 @@ def _output(seen: Inspection, answers: Answers, questions: dict[str, str]) -> di
     if labels is not None:
         wanted = 2 if kind in BINARY_KINDS else size
         if wanted is not None and len(labels) != wanted:
+            background = " Some models have one class more, a 'background' first." if wanted == len(labels) + 1 else ""
             raise ModelkitError(
                 f"{len(labels)} labels were given, but output {name!r} ({kind}, {size} number(s)) needs {wanted}."
+                f"{background}"
             )
+        check_labels(labels)
     fields = {"name": name, "kind": kind, "labels": list(labels or ())}
     return fields | ({"temperature": answers.temperature} if answers.temperature != 1 else {})
 

@@ -13,7 +13,7 @@ from loupe.model_files import read_golden
 
 from modelkit.diagnosis import Evidence, diagnose
 from modelkit.errors import ModelkitError
-from modelkit.label_files import read_labels
+from modelkit.label_files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ def read_golden_file(path: Path) -> tuple[Golden, ...]:
     ModelkitError
         With the line that cannot be read.
     """
-    text = read_labels(path)
+    text = read_text(path)
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     if not lines:
         raise ModelkitError(f"{path} holds no golden case.")

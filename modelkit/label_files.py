@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from loupe.card import MAX_CARD_BYTES
 
 from modelkit.errors import ModelkitError
+from modelkit.label_forms import parse_labels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,8 +15,19 @@ if TYPE_CHECKING:
 _SHOWN = 40
 
 
-def read_labels(path: Path) -> str:
-    """Read a label file: UTF-8, with or without a byte order mark, or UTF-16 with one.
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Read a label file of any of the forms that `modelkit.label_forms` knows, in output order.
+
+    Raises
+    ------
+    ModelkitError
+        If it cannot be read, or its form is not known.
+    """
+    return parse_labels(read_text(path), path.name)
+
+
+def read_text(path: Path) -> str:
+    """Read a text file that people write: UTF-8, with or without a byte order mark, or UTF-16 with one.
 
     Raises
     ------

@@ -22,6 +22,7 @@ from modelkit.folders import model_folder
 from modelkit.golden import Golden, label_only, parse_golden, read_golden_file
 from modelkit.inspection import Inspection, inspect_file
 from modelkit.label_files import read_labels
+from modelkit.label_forms import number_duplicates, split_labels
 from modelkit.verify import verify
 
 
@@ -80,12 +81,11 @@ def _size(text: str | None) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
-def _labels(text: str | None, file: Path | None) -> tuple[str, ...] | None:
+def _labels(text: str | None, file: Path | None, *, numbered: bool = False) -> tuple[str, ...] | None:
     if text is not None and file is not None:
         raise typer.BadParameter("give --labels or --labels-file, not both")
-    if file is not None:
-        return tuple(line.strip() for line in read_labels(file).splitlines() if line.strip())
-    return tuple(part.strip() for part in text.split(",")) if text is not None else None
+    labels = read_labels(file) if file is not None else split_labels(text) if text is not None else None
+    return number_duplicates(labels) if labels is not None and numbered else labels
 
 
 def _golden(items: list[str], file: Path | None) -> tuple[Golden, ...]:
@@ -140,8 +140,15 @@ def _complete(file: Path, name: str, answers: Answers, models_dir: Path) -> None
 def add(
     file: Annotated[Path, typer.Argument(help="The ONNX file, its external data beside it.")],
     name: Annotated[str, typer.Option("--name", help="Name of the model and of its folder.")],
-    labels: Annotated[str | None, typer.Option(help="Labels in output order, with commas between.")] = None,
-    labels_file: Annotated[Path | None, typer.Option(help="The same, one a line.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Labels in output order, with commas between; quotes around one with a comma.")
+    ] = None,
+    labels_file: Annotated[
+        Path | None, typer.Option(help="The same from a file: lines, '0 name', WordNet ids, JSON, YAML, Python, CSV.")
+    ] = None,
+    number_labels: Annotated[
+        bool, typer.Option("--number-duplicates", help="Put the output's number behind labels that are there twice.")
+    ] = False,
     preprocess: Annotated[
         str | None, typer.Option(help="How training scaled pixels: imagenet, unit, minus-one-one, raw or caffe.")
     ] = None,
@@ -180,8 +187,9 @@ def add(
 ) -> None:
     """Make models/NAME with the graph, its data and a complete card; what the graph does not say is asked."""
     answers = Answers(
-        labels=_labels(labels, labels_file), preprocess=preprocess, scale=_scale(scale), mean=_numbers(mean),
-        std=_numbers(std), color=color, resize=resize, fit=fit, shortest=shortest, size=_size(size), layout=layout,
+        labels=_labels(labels, labels_file, numbered=number_labels), preprocess=preprocess, scale=_scale(scale),
+        mean=_numbers(mean), std=_numbers(std), color=color, resize=resize, fit=fit,
+        shortest=shortest, size=_size(size), layout=layout,
         kind=kind, output=output, temperature=temperature, jpeg_draft=jpeg_draft, version=version,
         description=description, license=license_, golden=_golden(golden or [], golden_file),
     )  # fmt: skip
