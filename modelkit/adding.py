@@ -64,6 +64,8 @@ def plan(file: Path, name: str, answers: Answers) -> tuple[Inspection, dict[str,
     seen = inspect_file(file)
     for external in seen.missing:
         raise MissingDataError(external.complaint(file.name))
+    if seen.obstacle:
+        raise ModelkitError(f"{file.name} {seen.obstacle}")
     questions: dict[str, str] = {}
     if len(seen.inputs) != 1:
         raise ModelkitError(

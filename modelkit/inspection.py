@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import asdict, dataclass
 from math import prod
@@ -12,11 +13,14 @@ import onnx
 from modelkit.compute import Shapes, multiply_adds, shapes_for_one
 from modelkit.graph import ExternalFile, external_files, graphs, load_graph, tensor_bytes
 from modelkit.graph_end import GraphEnd, graph_end
+from modelkit.runtime_limits import obstacle_to_loading
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Side = int | str
+# Names of the channel axis in exports of Hugging Face, Keras and others.
+_CHANNEL_NAME = re.compile(r"chann|^ch$|^c$")
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Inspection:
     sizes: dict[str, int | None]
     picture: Picture | None
     multiply_adds: int | None
+    obstacle: str | None = None
 
     @property
     def load_bytes(self) -> int:
@@ -115,6 +120,7 @@ def inspect_file(path: Path) -> Inspection:
         sizes=sizes,
         picture=_picture(inputs[0], graph, shapes) if len(inputs) == 1 else None,
         multiply_adds=multiply_adds(graph, shapes),
+        obstacle=obstacle_to_loading(proto),
     )
 
 
@@ -122,12 +128,19 @@ def _tensor(value: onnx.ValueInfoProto) -> Tensor:
     kind = value.type.tensor_type
     if not value.type.HasField("tensor_type"):
         return Tensor(value.name, str(value.type.WhichOneof("value")), ())
+    if not kind.HasField("shape"):
+        # No shape at all is read as four open sides: the first operator or an answer says the rest.
+        return Tensor(value.name, _dtype(kind.elem_type), tuple(f"axis{axis}" for axis in range(4)))
     sides: list[Side] = [
         side.dim_value if side.HasField("dim_value") else side.dim_param or f"axis{axis}"
         for axis, side in enumerate(kind.shape.dim)
     ]
-    return Tensor(value.name, onnx.TensorProto.DataType.Name(kind.elem_type).lower().replace("float", "float32")
-                  .replace("float3216", "float16").replace("double", "float64"), tuple(sides))  # fmt: skip
+    return Tensor(value.name, _dtype(kind.elem_type), tuple(sides))
+
+
+def _dtype(number: int) -> str:
+    name = str(onnx.TensorProto.DataType.Name(number)).lower()
+    return {"float": "float32", "double": "float64"}.get(name, name)
 
 
 def _size(output: Tensor, shapes: Shapes) -> int | None:
@@ -161,6 +174,11 @@ def _picture(value: Tensor, graph: onnx.GraphProto, shapes: Shapes) -> Picture:
         return Picture(
             "NHWC", last, third, second, f"Axis 3 has {last} channel(s): channels last, as TensorFlow has them."
         )
+    names = [str(side).lower() for side in value.shape]
+    if _CHANNEL_NAME.search(names[1]) or (names[2:] == ["height", "width"]):
+        return Picture("NCHW", second, last, third, f"Axis 1 is named {value.shape[1]!r}: channels first.")
+    if _CHANNEL_NAME.search(names[3]) or (names[1:3] == ["height", "width"]):
+        return Picture("NHWC", last, third, second, f"Axis 3 is named {value.shape[3]!r}: channels last.")
     for node in graph.node:
         if node.op_type == "Conv" and node.input[0] == value.name:
             channels = (shapes.get(node.input[1]) or (None, None))[1]

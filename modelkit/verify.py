@@ -19,6 +19,7 @@ from modelkit.graph import load_graph, run_dependence
 from modelkit.graph_end import graph_end
 from modelkit.pictures import UNLIMITED, tensor_from
 from modelkit.reading import probabilities_of
+from modelkit.runtime_limits import obstacle_to_loading
 from modelkit.schema import complaints
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def verify(directory: Path, *, cheap: bool = False) -> list[Check]:
     checks += check_files(card)
     if cheap or not passed(checks):
         return checks
+    if obstacle := obstacle_to_loading(load_graph(card.graph_path)):
+        return [*checks, Check("graph", "fail", f"{card.graph} {obstacle}", "Export the graph again.")]
     try:
         model = Model.load(card)
     except CardError as error:

@@ -47,7 +47,8 @@ class Model:
         self._session = session
         self._input = card.input.name
         self._outputs = [card.output.name]
-        batch = session.get_inputs()[0].shape[0]
+        shape = session.get_inputs()[0].shape
+        batch = shape[0] if shape else None
         self.static_batch = batch if isinstance(batch, int) else None
 
     @classmethod
@@ -161,8 +162,10 @@ def check_graph(card: Card, session: ort.InferenceSession) -> None:
         raise CardError(f"{where} says dtype {card.input.dtype}, but input {node.name!r} is {node.type}.")
     expected = card.input.shape
     given = tuple(node.shape[1:])
-    fits = len(given) == len(expected) and all(
-        not isinstance(side, int) or side == want for side, want in zip(given, expected, strict=True)
+    # A graph may declare no shape at all: `Model.warm` then holds the card against what it computes.
+    fits = not node.shape or (
+        len(given) == len(expected)
+        and all(not isinstance(side, int) or side == want for side, want in zip(given, expected, strict=True))
     )
     if not fits:
         raise CardError(

@@ -89,6 +89,8 @@ def inspection(seen: Inspection) -> None:
     console.print(str(seen.path), style="bold", markup=False)
     for line in lines:
         console.print(f"  {line}", markup=False)
+    if seen.obstacle:
+        console.print(f"  {seen.path.name} {seen.obstacle}", markup=False, style="red")
     for file in seen.external:
         if file.state == "whole":
             console.print(f"  external data: {file.location}, {file.found_bytes:,} bytes, whole", markup=False)
