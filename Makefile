@@ -28,7 +28,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONSAFEPATH PYTHONOPTIMIZE PYTHO
 CDK := node_modules/.bin/cdk -c env=$(ENV)
 
 .PHONY: help setup demo test up down smoke acceptance synth bootstrap diff diff-comment doctor deploy destroy check lint \
-	format lock lock-base openapi bench bench-aws clean
+	format lock lock-base openapi page-image bench bench-aws clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,10 @@ lock-base: setup ## Write the digest of the AWS base image to function/base-imag
 
 openapi: setup ## Write docs/openapi.json and the tables of docs/api.md from their source
 	@$(PY) -m loupe.contract docs/openapi.json docs/api.md
+
+page-image: setup ## Write the page's samples from the golden pictures, and the README's picture of the page (Chromium)
+	@$(PY) scripts/page_samples.py models/hair-type
+	@LOUPE_PAGE_IMAGE=docs/images/page.png $(PY) -m pytest -q tests/browser/test_hair_type.py -k readme
 
 bench: setup ## Measure beside peers and the floor; write docs/benchmarks.md
 	@$(PY) -m benchmarks

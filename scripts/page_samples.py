@@ -1,16 +1,18 @@
-"""Put a model's golden pictures, small, into the page as its samples: python scripts/page_samples.py models/hair-type.
+"""Write small copies of models' golden pictures as the page's samples: python scripts/page_samples.py models/hair-type.
 
-Each is taken only if the model still gives it its label when it is small. Run it again when the golden pictures change.
+A picture is taken if the model still gives it its label when it is small. The page offers a model's samples to every
+model with the same labels, and does not tell what they show: neither by a name nor by their order. `make page-image`
+runs this.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import hashlib
 import io
 import json
-import re
-import sys
+from itertools import chain
 from pathlib import Path
 
 from loupe.card import InputSpec
@@ -18,13 +20,12 @@ from loupe.classifier import Classifier
 from loupe.image import Limits, decode
 from PIL import Image
 
-PAGE = Path(__file__).resolve().parent.parent / "function" / "loupe" / "page" / "index.html"
-BLOCK = re.compile(r'(<script type="application/json" id="sample-pictures">\n).*?(\n</script>)', re.DOTALL)
+SAMPLES = Path(__file__).resolve().parent.parent / "function" / "loupe" / "page" / "samples.json"
 SIDE = 240
 QUALITY = 72
 MAX_BYTES = 12_000
-EACH_LABEL = 2
-LEAST_PROBABILITY = 0.9
+PER_LABEL = 2
+MIN_PROBABILITY = 0.9
 
 
 def small(path: Path, spec: InputSpec) -> bytes:
@@ -36,29 +37,29 @@ def small(path: Path, spec: InputSpec) -> bytes:
     return out.getvalue()
 
 
-def samples(folder: Path) -> list[dict[str, str]]:
+def samples(folder: Path) -> dict[str, list[str]]:
+    """Return a model's labels and its samples as data URIs, in an order that depends on their bytes alone."""
     classifier = Classifier.load(folder)
-    chosen: list[dict[str, str]] = []
+    pictures: dict[str, list[str]] = {}
     for case in classifier.card.golden:
         data = small(folder / case.image, classifier.card.input)
-        said = classifier.classify(data)
-        fit = (said.label, said.probability >= LEAST_PROBABILITY, len(data) <= MAX_BYTES) == (case.label, True, True)
-        print(f"{case.image}: {len(data):,} bytes, {said.label} {said.probability:.3f}{'' if fit else ': left out'}")
-        if fit and sum(each["label"] == case.label for each in chosen) < EACH_LABEL:
-            uri = f"data:image/webp;base64,{base64.b64encode(data).decode()}"
-            chosen.append({"label": case.label, "data": uri})
-    return sorted(chosen, key=lambda each: [other["label"] for other in chosen].index(each["label"]))
+        prediction = classifier.classify(data)
+        usable = prediction.label == case.label and prediction.probability >= MIN_PROBABILITY and len(data) <= MAX_BYTES
+        score = f"{prediction.label} {prediction.probability:.3f}"
+        print(f"{case.image}: {len(data):,} bytes, {score}{'' if usable else ': left out'}")
+        if usable and len(pictures.setdefault(case.label, [])) < PER_LABEL:
+            pictures[case.label].append(f"data:image/webp;base64,{base64.b64encode(data).decode()}")
+    return {
+        "labels": list(classifier.card.output.labels),
+        "pictures": sorted(chain(*pictures.values()), key=lambda uri: hashlib.sha256(uri.encode()).digest()),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, nargs="*", help="folders of models; none empties the list")
-    chosen = [each for folder in parser.parse_args().model for each in samples(folder)]
-    block = "[\n" + ",\n".join(map(json.dumps, chosen)) + "\n]" if chosen else "[]"
-    page, found = BLOCK.subn(lambda match: match[1] + block + match[2], PAGE.read_text("utf-8"))
-    if found != 1:
-        sys.exit(f"{PAGE} has no block of sample pictures.")
-    PAGE.write_text(page, "utf-8")
+    parser.add_argument("model", type=Path, nargs="*", help="folders of models; without any, the page has no samples")
+    sets = [samples(folder) for folder in parser.parse_args().model]
+    SAMPLES.write_text(json.dumps(sets, indent=0) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

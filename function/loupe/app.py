@@ -136,9 +136,9 @@ class App:
             from loupe.contract import document
 
             return response.cacheable(response.compact(document()), {"Cache-Control": "public, max-age=300"}, known)
-        from loupe.webpage import load
+        from loupe.webpage import Facts, load
 
-        html, headers = load(connect=self._s3_rules.upload_origins)
+        html, headers = load(Facts.of(card, self._limits()), self._s3_rules.upload_origins)
         return response.cacheable(html, headers, known)
 
     def _classify(self, request: ClassifyRequest, seen: Observation) -> dict[str, Any]:

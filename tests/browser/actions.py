@@ -9,20 +9,20 @@ from playwright.sync_api import Page
 from tests.browser.pictures import File
 
 
-def transfer(page: Page, event: str, *files: File, text: str = "") -> None:
-    """Drop or paste files, or a text, as the browser tells the page of it."""
+def transfer(page: Page, event: str, *files: File, text: str = "", target: str = "body") -> None:
+    """Drop or paste files, or a text, at an element, as the browser tells the page of it."""
     page.evaluate(
-        """([event, files, text]) => {
+        """([event, files, text, target]) => {
             const data = new DataTransfer();
             for (const [name, type, base64] of files)
                 data.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name, { type }));
             if (text) data.setData("text/plain", text);
             const options = { bubbles: true, cancelable: true };
-            document.body.dispatchEvent(event === "paste"
+            document.querySelector(target).dispatchEvent(event === "paste"
                 ? new ClipboardEvent(event, { ...options, clipboardData: data })
                 : new DragEvent(event, { ...options, dataTransfer: data }));
         }""",
-        [event, [[file.name, file.mime, base64.b64encode(file.data).decode()] for file in files], text],
+        [event, [[file.name, file.mime, base64.b64encode(file.data).decode()] for file in files], text, target],
     )
 
 

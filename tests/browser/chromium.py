@@ -27,7 +27,9 @@ def browser() -> Iterator[Browser]:
         own = playwright.chromium.executable_path
         found = next(filter(None, map(shutil.which, NAMES)), own if Path(own).exists() else None)
         if found is None:
-            pytest.skip(f"no Chromium here (looked for {', '.join(NAMES)} and playwright's own)")
+            reason = f"no Chromium here (looked for {', '.join(NAMES)} and playwright's own)"
+            # Whoever asks for a picture of the page (`make page-image`) is told that there is none.
+            (pytest.fail if os.environ.get("LOUPE_PAGE_IMAGE") else pytest.skip)(reason)
         flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
         with playwright.chromium.launch(executable_path=found, args=flags) as browser:
             yield browser
@@ -35,15 +37,15 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Open]:
-    """Open the page of an endpoint: ``open_page(url, **context_options)``."""
+    """Open the page of an endpoint: ``open_page(url, **context_options)``; it may send to its host, or to ``host``."""
     faults: list[str] = []
     contexts = []
 
-    def open_page(url: str, **options: Any) -> Page:
+    def open_page(url: str, host: str | None = None, **options: Any) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **options})
         contexts.append(context)
         context.set_default_timeout(WAIT_MS)
-        host = urlsplit(url).netloc
+        host = host or urlsplit(url).netloc
 
         def watch(route: Route) -> None:
             if urlsplit(route.request.url).netloc == host:

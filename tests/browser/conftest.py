@@ -44,7 +44,12 @@ def handler(tmp_path_factory: pytest.TempPathFactory) -> Handler:
         "ece": 0.031,
     }
     models = tmp_path_factory.mktemp("models")
-    write_model(models / "tiny", evaluation=evaluation, license={"spdx": "MIT"})
+    write_model(
+        models / "tiny",
+        description="Tells red pictures from blue ones.",
+        evaluation=evaluation,
+        license={"spdx": "MIT"},
+    )
     return load_handler(models, "tiny")
 
 

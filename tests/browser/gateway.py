@@ -16,7 +16,6 @@ from urllib.parse import parse_qsl, urlsplit
 STAGE = "/live"
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 OPEN = ("/", "/v1/health", "/openapi.json")
-BINARY = ("image/jpeg", "image/png", "image/webp", "application/octet-stream", "multipart/form-data")
 
 
 class Context:
@@ -59,6 +58,8 @@ class Gateway:
         Every request, in the order in which they came.
     instead : list of Answer
         Given out, one each, instead of the next answers of ``POST /v1/classify``.
+    at : dict of str to Answer
+        Answers of whole URL paths, with the stage or outside of it, instead of the function's.
     """
 
     def __init__(self, handler: Handler) -> None:
@@ -68,10 +69,11 @@ class Gateway:
         self.key: str | None = None
         self.received: list[Received] = []
         self.instead: list[Answer] = []
+        self.at: dict[str, Answer] = {}
         self.url = ""
 
     def classified(self) -> list[Received]:
-        return [each for each in self.received if each.path == "/v1/classify"]
+        return [request for request in self.received if request.path == "/v1/classify"]
 
     def answer(self, request: Received, query: str) -> Answer:
         self.received.append(request)
@@ -105,16 +107,15 @@ def problem(status: int, code: str, title: str, detail: str, **headers: str) -> 
 
 def _event(request: Received, query: str) -> dict[str, Any]:
     """The fields of API Gateway's REST proxy event that the function reads."""
-    binary = request.headers.get("content-type", "").partition(";")[0] in BINARY
-    body = base64.b64encode(request.body).decode() if binary else request.body.decode("utf-8", "replace")
     return {
         "httpMethod": request.method,
         "path": request.path,
         "headers": request.headers,
         "queryStringParameters": dict(parse_qsl(query)) or None,
         "requestContext": {"stage": STAGE.strip("/")},
-        "body": body or None,
-        "isBase64Encoded": binary,
+        # Every body is binary (`binaryMediaTypes: */*`).
+        "body": base64.b64encode(request.body).decode() or None,
+        "isBase64Encoded": bool(request.body),
     }
 
 
@@ -126,7 +127,10 @@ def _serving(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
             url = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            if url.path == STAGE or url.path.startswith(f"{STAGE}/"):
+            if url.path in gateway.at:
+                gateway.received.append(Received(self.command, url.path, headers, body))
+                answer = gateway.at[url.path]
+            elif url.path == STAGE or url.path.startswith(f"{STAGE}/"):
                 received = Received(self.command, url.path.removeprefix(STAGE) or "/", headers, body)
                 answer = gateway.answer(received, url.query)
             else:

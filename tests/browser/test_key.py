@@ -61,7 +61,8 @@ def test_a_key_is_kept_nowhere(page: Page, gateway: Gateway) -> None:
     assert KEY not in page.url
     page.reload()
     expect(field).to_have_value("")
-    expect(page.locator("#serving")).to_have_text("Waiting for the API key")
+    expect(page.locator("#serving")).to_have_text("tiny 1.0.0")
+    expect(page.locator("#model-state")).to_contain_text("once the API key is given")
 
 
 def test_a_key_that_stops_working_is_asked_for_again(page: Page, gateway: Gateway) -> None:

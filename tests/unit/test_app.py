@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -23,6 +24,7 @@ PICTURE = jpeg(solid(RED))
 URL = "https://example.com/red.jpg"
 RULES = S3Rules((S3Location("photos"),), "uploads-bucket")
 PROBLEM_KEYS = {"type", "title", "status", "detail", "code", "request_id"}
+FACTS = webpage.Facts("tiny", "1.0.0", "Tells a from b.", ("a", "b"), "{}")
 EVENTS = pytest.mark.parametrize("event", [rest, http])
 
 
@@ -220,23 +222,50 @@ def test_etags_follow_the_body() -> None:
 
 
 def test_the_page_allows_its_own_inline_code_and_nothing_else(tmp_path) -> None:
-    file = tmp_path / "index.html"
-    file.write_text("<style>a{}</style><script>1</script><script type='application/json'>{}</script>")
-    policy = webpage.load(file)[1]["Content-Security-Policy"]
+    (tmp_path / "index.html").write_text(
+        "<style>a{}</style><script>1</script><script type='application/json'>{{facts}}</script>"
+    )
+    policy = webpage.load(FACTS, folder=tmp_path)[1]["Content-Security-Policy"]
     # printf 1 | openssl dgst -sha256 -binary | base64
     assert "'sha256-a4ayc/80/OGda4BO/1o/V0etpOqiLx1JwB5S3beHW0s='" in policy
-    assert policy.count("sha256-") == 3
+    assert policy.count("sha256-") == 2
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
     assert "connect-src 'self';" in policy
     origin = "https://uploads.s3.eu-west-1.amazonaws.com"
-    assert f"connect-src 'self' {origin};" in webpage.load(file, (origin,))[1]["Content-Security-Policy"]
+    assert f"connect-src 'self' {origin};" in webpage.load(FACTS, (origin,), tmp_path)[1]["Content-Security-Policy"]
 
 
 def test_a_function_without_a_page_says_so(tmp_path) -> None:
     with pytest.raises(NotFound):
-        webpage.load(tmp_path / "index.html")
+        webpage.load(FACTS, folder=tmp_path)
+
+
+def test_what_a_card_says_is_escaped_in_the_page_and_allowed_no_code(tmp_path) -> None:
+    (tmp_path / "index.html").write_text(
+        "<title>{{title}}</title><p>{{description}}</p><script>1</script>"
+        "<script type='application/json'>{{facts}}</script>"
+    )
+    text = "</script><script>alert(1)</script><!--{{facts}}&\u2028"
+    hostile = webpage.Facts("tiny", "1.0.0", text, (), "{}")
+    page, headers = webpage.load(hostile, folder=tmp_path)
+    assert page.count("<script") == page.count("</script") == 2
+    assert "<!--" not in page
+    facts = page.rpartition("<script type='application/json'>")[2].removesuffix("</script>")
+    assert json.loads(facts)["description"] == text
+    assert html.unescape(page.partition("<p>")[2].partition("</p>")[0]) == text
+    plain = webpage.load(FACTS, folder=tmp_path)[1]
+    assert headers["Content-Security-Policy"] == plain["Content-Security-Policy"]
+
+
+def test_samples_are_those_of_the_models_labels_without_what_they_show(tmp_path) -> None:
+    (tmp_path / "index.html").write_text("{{samples}}")
+    (tmp_path / "samples.json").write_text('[{"labels": ["b", "a"], "pictures": ["data:1"]}]')
+    assert webpage.load(FACTS, folder=tmp_path)[0] == '["data:1"]'
+    assert webpage.load(FACTS._replace(labels=("a", "c")), folder=tmp_path)[0] == "[]"
+    (tmp_path / "samples.json").unlink()
+    assert webpage.load(FACTS._replace(name="other"), folder=tmp_path)[0] == "[]"
 
 
 def test_the_page_is_html(app) -> None:
