@@ -225,7 +225,7 @@ READERS = (
             _here(kind) if kind in ("avif", "heic") else read,
             families,
             # Headers that Pillow reads byte by byte: 100,000 reads, whatever the size.
-            3.0,
+            1.5,
             (Problem,),
         )
         for kind, families in BODIES.items()

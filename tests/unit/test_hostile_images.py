@@ -17,7 +17,7 @@ from loupe.card import InputSpec
 from loupe.errors import ImageTooLarge, ImageUndecodable, Problem
 from loupe.exif import read_orientation
 from loupe.image import Limits, decode
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 if TYPE_CHECKING:
     from loupe.classifier import Classifier
@@ -52,6 +52,22 @@ def test_text_chunks_of_any_name_do_not_concern_the_pixels(mode: str, key: bytes
     for chunk in texts(key, b"x\n" * 9 + b"1"):
         for spec in (SPEC, SRGB):
             assert decode(with_chunks(data, chunk, behind=behind), Limits(), spec).tobytes() == expected
+
+
+def test_only_the_first_color_profile_of_a_png_is_inflated(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 1 KB each, 1 MB inflated: thousands fit into one file.
+    packed = pictures.chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(1 << 20), 9))
+    inflated: list[int] = []
+
+    def inflate(data: bytes) -> bytes:
+        inflated.append(len(data))
+        return zlib.decompress(data)
+
+    monkeypatch.setattr(PngImagePlugin, "_safe_zlib_decompress", inflate)
+    picture = pictures.png()
+    hostile = with_chunks(with_chunks(picture, *[packed] * 500), *[packed] * 500, behind=True)
+    assert decode(hostile, Limits(), SRGB).tobytes() == decode(picture, Limits(), SRGB).tobytes()
+    assert len(inflated) == 1
 
 
 @pytest.mark.parametrize(

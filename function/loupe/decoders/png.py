@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
-from PIL.PngImagePlugin import PngImageFile
+from PIL.PngImagePlugin import PngImageFile, PngStream
 
 from loupe.decoders import Metered, Picture, Plan, loaded
 
 
+class _Stream(PngStream):
+    """Inflates one colour profile: each chunk of 1 KB may hold 1 MB, and a file thousands of them."""
+
+    _profiles = 0
+
+    def chunk_iCCP(self, pos: int, length: int) -> bytes:  # noqa: N802 (Pillow's name)
+        self._profiles += 1
+        if self._profiles > 1 and self.fp is not None:
+            # As libpng does: only the first counts.
+            return self.fp.read(length)
+        return super().chunk_iCCP(pos, length)
+
+
+class _Png(PngImageFile):
+    """Reads chunks with `_Stream`, which Pillow's ``_open`` has no parameter for."""
+
+    _stream: PngStream | None = None
+
+    @property
+    def png(self) -> PngStream | None:
+        """The reader of chunks."""
+        return self._stream
+
+    @png.setter
+    def png(self, stream: PngStream | None) -> None:
+        self._stream = _Stream(stream.fp) if stream is not None and stream.fp is not None else None
+
+
 def decode(data: bytes, plan: Plan) -> Picture:
     """Decode; see `loupe.image.decode`."""
-    file = PngImageFile(Metered(data))
+    file = _Png(Metered(data))
     # As the decoder has it: a file may have two headers.
     plan.check(file.size)
     return loaded(file)
