@@ -6,9 +6,10 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from loupe.card import BINARY_KINDS, COLORS, DTYPES, FILTERS, FITS, KINDS, CardError, load_card
+from loupe.card import BINARY_KINDS, KINDS, CardError, load_card
 from loupe.classifier import Classifier
 from loupe.errors import Problem
+from loupe.input_spec import COLORS, DTYPES, FILTERS, FITS
 from loupe.model_files import locate
 
 from modelkit.errors import MissingAnswersError, MissingDataError, ModelkitError

@@ -8,8 +8,10 @@ import numpy as np
 from loupe.card import Card, CardError, card_json, parse_card
 from loupe.classifier import Classifier
 from loupe.errors import ModelFailed, Problem
+from loupe.input_spec import INTEGER_DTYPES
 from loupe.model import Array, Model
 from loupe.model_files import read_golden
+from loupe.tensor import from_pixels
 
 from modelkit.checks import Check, passed
 from modelkit.diagnosis import diagnose
@@ -107,7 +109,7 @@ def check_numbers(card: Card, model: Model) -> list[Check]:
         else Check("repetition", "fail", "The same picture gives different numbers.",
                    "Export for inference: dropout or random operators are still in the graph.")
     )  # fmt: skip
-    if card.input.dtype != "uint8":
+    if card.input.dtype not in INTEGER_DTYPES:
         checks.append(_check_refusal(model, batch[:1]))
     return checks
 
@@ -123,17 +125,14 @@ def _finite(model: Model, tensors: list[Array]) -> bool:
 
 def _tensor(card: Card, index: int) -> Array:
     """Pictures that need no file: black, white, grey, and noise from a fixed seed."""
-    shape = card.input.shape
+    spec = card.input
+    shape = (spec.height, spec.width) if spec.channels == 1 else (spec.height, spec.width, spec.channels)
     values = {0: 0, 1: 255, 2: 128}
     if index in values:
         pixels = np.full(shape, values[index], np.uint8)
     else:
         pixels = np.random.default_rng(index).integers(0, 256, shape, np.uint8)
-    if card.input.dtype == "uint8":
-        return pixels
-    channel_shape = (-1, 1, 1) if card.input.layout == "NCHW" else (1, 1, -1)
-    mean, std = (np.asarray(each).reshape(channel_shape) for each in (card.input.mean, card.input.std))
-    return np.asarray((pixels * card.input.scale - mean) / std, card.input.dtype)
+    return from_pixels(pixels, spec)
 
 
 def check_range(card: Card, rows: Array) -> Check:

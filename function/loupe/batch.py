@@ -37,7 +37,7 @@ MODEL_BATCH = 8
 TENSOR_BYTES = 64 * 1024 * 1024
 # Scores that are kept until the answer is written, 80 bytes each. An answer of 4.5 MB has no more: one takes 8 bytes.
 MAX_SCORES = 562_500
-_ITEM_BYTES = {"float32": 4, "float16": 2, "uint8": 1}
+_ITEM_BYTES = {"float64": 8, "float32": 4, "float16": 2, "int64": 8, "int32": 4, "uint8": 1}
 _IDLE_SECONDS = 0.02
 # Sources end by the deadline itself; what is still at work this much later is a decoder.
 _GRACE_SECONDS = 0.1

@@ -12,25 +12,26 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
+from loupe.input_spec import InputSpec, Resize, read_input
 from loupe.json_fields import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Layout = Literal["NCHW", "NHWC"]
-Color = Literal["RGB", "BGR", "L"]
-Dtype = Literal["float32", "float16", "uint8"]
-Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
-Fit = Literal["stretch", "crop", "pad"]
-Icc = Literal["ignore", "srgb"]
+__all__ = [
+    "Card",
+    "CardError",
+    "GoldenCase",
+    "InputSpec",
+    "ModelFile",
+    "OutputSpec",
+    "Resize",
+    "load_card",
+    "parse_card",
+]
+
 Kind = Literal["logit", "probability", "logits", "probabilities"]
 
-LAYOUTS = ("NCHW", "NHWC")
-COLORS = ("RGB", "BGR", "L")
-DTYPES = ("float32", "float16", "uint8")
-FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
-FITS = ("stretch", "crop", "pad")
-ICC = ("ignore", "srgb")
 KINDS = ("logit", "probability", "logits", "probabilities")
 BINARY_KINDS = ("logit", "probability")
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -42,8 +43,6 @@ MAX_DEPTH = 32
 MAX_FILES = 100
 MAX_LABELS = 32_768
 MAX_GOLDEN = 1000
-MAX_SIDE = 4096
-MAX_SHORTEST = 8192
 VERSION_PATTERN = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 
 
@@ -59,67 +58,6 @@ class ModelFile(NamedTuple):
     bytes: int | None
     urls: tuple[str, ...] = ()
     git_blob_sha1: str | None = None
-
-
-class Resize(NamedTuple):
-    """How an upright picture is brought to the input's size.
-
-    ``fit`` is ``stretch`` (both sides, aspect ratio lost), ``crop`` (shortest side to ``shortest`` pixels, then the
-    centre) or ``pad`` (all of it inside, ``pad_color`` around it). Filters are Pillow's, all antialiased but nearest.
-    """
-
-    filter: Filter = "bilinear"
-    fit: Fit = "stretch"
-    shortest: int | None = None
-    pad_color: tuple[int, int, int] = (0, 0, 0)
-
-
-class InputSpec(NamedTuple):
-    """The input tensor: ``(pixel * scale - mean) / std`` for each channel, in the tensor's channel order.
-
-    ``jpeg_draft`` and ``icc`` say how a file becomes pixels (see `loupe.image`): training and serving must agree on it,
-    so it stands here and not in the function's settings.
-    """
-
-    name: str
-    width: int
-    height: int
-    layout: Layout = "NCHW"
-    dtype: Dtype = "float32"
-    color: Color = "RGB"
-    resize: Resize = Resize()
-    jpeg_draft: float = 0
-    icc: Icc = "ignore"
-    scale: float = 1.0
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)
-
-    @property
-    def channels(self) -> int:
-        return 1 if self.color == "L" else 3
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Shape of one item, without the batch axis."""
-        if self.layout == "NCHW":
-            return (self.channels, self.height, self.width)
-        return (self.height, self.width, self.channels)
-
-    def resized(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size in pixels to which an upright picture of this size is resized before crop or pad."""
-        if self.resize.fit == "stretch":
-            return (self.width, self.height)
-        if self.resize.fit == "crop":
-            if self.resize.shortest is not None:
-                # torchvision's Resize cuts the longer side's fraction off.
-                least_side = min(width, height)
-                return (self.resize.shortest * width // least_side, self.resize.shortest * height // least_side)
-            ratio = max(self.width / width, self.height / height)
-            least = (self.width, self.height)
-        else:
-            ratio = min(self.width / width, self.height / height)
-            least = (1, 1)
-        return (max(least[0], round(width * ratio)), max(least[1], round(height * ratio)))
 
 
 class OutputSpec(NamedTuple):
@@ -255,7 +193,7 @@ def parse_card(raw: Any, directory: Path) -> Card:
         description=top.text("description", name),
         graph=graph,
         files=files,
-        input=_input(top.child("input")),
+        input=read_input(top.child("input")),
         output=output,
         golden=tuple(_golden(item, output) for item in top.children("golden", most=MAX_GOLDEN)),
         raw=top.value,
@@ -284,58 +222,6 @@ def _path(item: Fields, key: str) -> str:
     if not PATH_PATTERN.fullmatch(path):
         raise item.error(key, f"is {path[:80]!r} but must stay inside the model's folder, in at most 255 characters")
     return path
-
-
-def _input(item: Fields) -> InputSpec:
-    item.only(
-        "name", "width", "height", "layout", "dtype", "color", "resize", "jpeg_draft", "icc", "scale", "mean", "std"
-    )
-    color = cast("Color", item.choice("color", COLORS, "RGB"))
-    channels = 1 if color == "L" else 3
-    spec = InputSpec(
-        name=item.text("name"),
-        width=item.integer("width", most=MAX_SIDE),
-        height=item.integer("height", most=MAX_SIDE),
-        layout=cast("Layout", item.choice("layout", LAYOUTS, "NCHW")),
-        dtype=cast("Dtype", item.choice("dtype", DTYPES, "float32")),
-        color=color,
-        resize=_resize(item.child("resize", {})),
-        jpeg_draft=item.number("jpeg_draft", 0),
-        icc=cast("Icc", item.choice("icc", ICC, "ignore")),
-        scale=item.number("scale", 1, fraction=True),
-        mean=item.numbers("mean", channels, 0.0),
-        std=item.numbers("std", channels, 1.0),
-    )
-    if any(value <= 0 for value in spec.std):
-        raise item.error("std", "must be positive: the pixels are divided by it")
-    if spec.scale <= 0:
-        raise item.error("scale", "must be positive")
-    if spec.jpeg_draft and spec.jpeg_draft < 1:
-        raise item.error("jpeg_draft", "must be 0 (off) or at least 1 (decode to no less than the resize needs)")
-    if spec.dtype == "uint8" and (spec.scale != 1 or any(spec.mean) or any(value != 1 for value in spec.std)):
-        raise item.error("dtype", "is uint8, which takes pixels as they are: scale, mean and std must be 1, 0 and 1")
-    shortest = spec.resize.shortest
-    if shortest is not None and shortest < max(spec.width, spec.height):
-        raise item.error("resize.shortest", f"must be at least {max(spec.width, spec.height)}, the crop's longer side")
-    return spec
-
-
-def _resize(item: Fields) -> Resize:
-    item.only("filter", "fit", "shortest", "pad_color")
-    fit = cast("Fit", item.choice("fit", FITS, "stretch"))
-    if "shortest" in item.value and fit != "crop":
-        raise item.error("shortest", "belongs to fit 'crop' only")
-    if "pad_color" in item.value and fit != "pad":
-        raise item.error("pad_color", "belongs to fit 'pad' only")
-    red, green, blue = item.numbers("pad_color", 3, 0.0)
-    if not all(value.is_integer() and 0 <= value <= 255 for value in (red, green, blue)):
-        raise item.error("pad_color", "must be three whole numbers from 0 to 255")
-    return Resize(
-        filter=cast("Filter", item.choice("filter", FILTERS, "bilinear")),
-        fit=fit,
-        shortest=item.optional_integer("shortest", most=MAX_SHORTEST),
-        pad_color=(int(red), int(green), int(blue)),
-    )
 
 
 def _output(item: Fields) -> OutputSpec:

@@ -40,6 +40,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Mean of red, green and blue, rounded to the nearest: Pillow adds 0.5 to what a matrix gives, and cuts.
+_AVERAGE = (1 / 3, 1 / 3, 1 / 3, 0.0)
 
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 # Broken metadata is common in photos and does not concern their pixels.
@@ -69,7 +71,7 @@ class Limits(NamedTuple):
 
 
 def decode(data: bytes, limits: Limits, spec: InputSpec) -> Image.Image:
-    """Decode one picture: first frame, upright by its EXIF orientation, alpha laid over white.
+    """Decode one picture: first frame, upright by its EXIF orientation unless the card ignores it, alpha over white.
 
     Parameters
     ----------
@@ -147,8 +149,12 @@ def _decoded(data: bytes, kind: str, limits: Limits, spec: InputSpec) -> Image.I
     # One name from here on: each step's picture is freed when the next one is there.
     image, orientation, profile = picture
     del picture
-    image = _flat(image, "L" if spec.color == "L" else "RGB", profile if spec.icc == "srgb" else None)
-    turn = _UPRIGHT.get(orientation)
+    average = spec.color == "L" and spec.grey == "average"
+    mode = "L" if spec.color == "L" and not average else "RGB"
+    image = _flat(image, mode, profile if spec.icc == "srgb" else None)
+    if average:
+        image = image.convert("L", _AVERAGE)
+    turn = _UPRIGHT.get(orientation) if spec.exif == "apply" else None
     return image if turn is None else image.transpose(turn)
 
 

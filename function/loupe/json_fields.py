@@ -81,12 +81,12 @@ class Fields:
         return value
 
     def number(self, key: str, default: float | None = None, *, fraction: bool = False) -> float:
-        """Return a finite number; with ``fraction`` also a text such as ``1/255``."""
+        """Return a finite number; with ``fraction`` also a text such as ``1/255`` or ``-1/255``."""
         value = self.value.get(key, default)
         if value is None:
             raise self.error(key, "is missing")
-        if fraction and isinstance(value, str) and re.fullmatch(r"1/[1-9]\d{0,8}", value):
-            return 1.0 / int(value[2:])
+        if fraction and isinstance(value, str) and (match := re.fullmatch(r"(-?1)/([1-9][0-9]{0,8})", value)):
+            return int(match[1]) / int(match[2])
         return self._finite(key, value)
 
     def _finite(self, key: str, value: Any) -> float:

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from loupe.card import Card
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_ORT_TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)", "uint8": "tensor(uint8)"}
+_ORT_TYPES = {
+    "float64": "tensor(double)",
+    "float32": "tensor(float)",
+    "float16": "tensor(float16)",
+    "uint8": "tensor(uint8)",
+    "int32": "tensor(int32)",
+    "int64": "tensor(int64)",
+}
 # ONNX Runtime has one class for each status and no base class of its own for them.
 _RUNTIME_ERRORS = tuple(
     kind
@@ -87,7 +94,7 @@ class Model:
         shape, dtype = self.card.input.shape, np.dtype(self.card.input.dtype)
         # A ramp and not one value: pixels that are all equal have no deviation to divide by.
         pixels = np.arange(np.prod(shape)) % 256
-        image = (pixels if dtype == np.uint8 else pixels / 255).astype(dtype).reshape(shape)
+        image = (pixels if np.issubdtype(dtype, np.integer) else pixels / 255).astype(dtype).reshape(shape)
         try:
             (row,) = self._rows(image[None])
         except _RUN_ERRORS as error:
@@ -169,8 +176,8 @@ def check_graph(card: Card, session: ort.InferenceSession) -> None:
     )
     if not fits:
         raise CardError(
-            f"{where} says {card.input.layout} {('batch', *expected)}, but input {node.name!r} is {list(node.shape)}: "
-            "check width, height, layout and color."
+            f"{where} says {card.input.layout}{', flattened,' if card.input.flatten else ''} {('batch', *expected)}, "
+            f"but input {node.name!r} is {list(node.shape)}: check width, height, layout, flatten and color."
         )
     result = outputs.get(card.output.name)
     if result is None:

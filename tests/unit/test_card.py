@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 import tinymodel
 from loupe import card as cards
+from loupe import input_spec as inputs
 from loupe.card import CardError, InputSpec, Resize, load_card, parse_card
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,9 +111,9 @@ BAD: list[tuple[str, Any, str, bool]] = [
     ("input.height", "20", "input.height must be a whole number", True),
     ("input.layout", "CHW", "input.layout is 'CHW' but must be one of NCHW, NHWC", True),
     ("input.color", "rgb", "must be one of RGB, BGR, L", True),
-    ("input.dtype", "int8", "must be one of float32, float16, uint8", True),
+    ("input.dtype", "int8", "must be one of float32, float16, float64, uint8", True),
     ("input.dtype", "uint8", "takes pixels as they are", True),
-    ("input.scale", 0, "input.scale must be positive", True),
+    ("input.scale", 0, "input.scale must not be 0", True),
     ("input.scale", "1/0", "input.scale must be a finite number", True),
     ("input.scale", "0.5", "input.scale must be a finite number", True),
     ("input.scale", None, "input.scale is missing", True),
@@ -184,14 +185,19 @@ def test_the_schema_and_the_reader_have_the_same_keys_and_words() -> None:
     properties = SCHEMA["properties"]
     given, expected = properties["input"]["properties"], set(InputSpec._fields)
     assert set(given) == expected
-    words = {"layout": cards.LAYOUTS, "dtype": cards.DTYPES, "color": cards.COLORS, "icc": cards.ICC}
+    words = {
+        "layout": inputs.LAYOUTS, "dtype": inputs.DTYPES, "color": inputs.COLORS, "icc": inputs.ICC,
+        "exif": inputs.EXIF, "grey": inputs.GREYS,
+    }  # fmt: skip
     for key, allowed in words.items():
         assert tuple(given[key]["enum"]) == allowed
         assert given[key]["default"] == InputSpec._field_defaults[key]
     resize = given["resize"]["properties"]
     assert set(resize) == set(Resize._fields)
-    assert tuple(resize["filter"]["enum"]) == cards.FILTERS
-    assert tuple(resize["fit"]["enum"]) == cards.FITS
+    choices = {"filter": inputs.FILTERS, "fit": inputs.FITS, "align": inputs.ALIGNS, "crop_offset": inputs.CROP_OFFSETS}
+    for key, allowed in choices.items():
+        assert tuple(resize[key]["enum"]) == allowed
+        assert resize[key]["default"] == Resize._field_defaults[key]
     assert tuple(properties["output"]["properties"]["kind"]["enum"]) == cards.KINDS
     assert properties["name"]["pattern"] == f"^{cards.NAME_PATTERN.pattern}$"
     assert properties["version"]["pattern"] == f"^{cards.VERSION_PATTERN.pattern}$"

@@ -131,7 +131,7 @@ def test_questions_name_options_in_the_order_of_a_card(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("graph", "options", "sentence"),
     [
-        ({"dtype": TensorProto.DOUBLE}, [], "float64; served are float32, float16, uint8"),
+        ({"dtype": TensorProto.INT8}, [], "int8; served are float32, float16, float64, uint8, int32, int64"),
         ({}, ["--layout", "NHWC"], "--layout NHWC contradicts the graph"),
         ({}, ["--size", "224x224"], f"--size 224x224 contradicts the graph, which takes {SIDE}x{SIDE}"),
         ({}, ["--kind", "probability"], "--kind probability contradicts the graph"),

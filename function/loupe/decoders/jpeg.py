@@ -65,7 +65,7 @@ def decode(data: bytes, plan: Plan) -> Picture:
 
 def _draft(file: JpegImageFile, spec: InputSpec) -> None:
     """Let libjpeg decode at 1/2, 1/4 or 1/8 where no side falls below ``jpeg_draft`` times what the resize needs."""
-    swapped = orientation(typed(file.info)) in _SIDES_SWAPPED
+    swapped = spec.exif == "apply" and orientation(typed(file.info)) in _SIDES_SWAPPED
     upright = (file.height, file.width) if swapped else file.size
     width, height = spec.resized(*upright)
     least = (height, width) if swapped else (width, height)
