@@ -16,6 +16,7 @@ from modelkit.metrics import (
     near_tie,
     precision_recall,
     reliability,
+    top_confusions,
     wilson_interval,
 )
 from modelkit.reading import Progress, Readings, read_all, same_question, silent
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from loupe.card import Card
 
     from modelkit.pictures import LabelledPicture
+
+
+# Up to here a confusion matrix can be read; beyond, its largest entries are given.
+MATRIX_LABELS = 20
+_CONFUSIONS = 20
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,11 @@ class Quality:
                 }
                 for i, label in enumerate(labels)
             },
-            "confusion": confusion.tolist(),
+            **({"confusion": confusion.tolist()} if len(labels) <= MATRIX_LABELS else {}),
+            "top_confusions": [
+                {"truth": labels[row], "predicted": labels[column], "count": count}
+                for row, column, count in top_confusions(confusion, _CONFUSIONS)
+            ],
             "ece": round(expected_calibration_error(self.reliability), 4),
             "reliability": self.reliability,
         }

@@ -33,6 +33,16 @@ def confusion_matrix(truth: Ints, predicted: Ints, labels: int) -> Ints:
     return matrix
 
 
+def top_confusions(confusion: Ints, count: int) -> list[tuple[int, int, int]]:
+    """Return the most frequent mistakes, ``(truth, predicted, pictures)``, most first."""
+    truth, predicted = np.nonzero(confusion - np.diag(np.diag(confusion)))
+    pairs = sorted(
+        ((int(row), int(column), int(confusion[row, column])) for row, column in zip(truth, predicted, strict=True)),
+        key=lambda pair: (-pair[2], pair[0], pair[1]),
+    )
+    return pairs[:count]
+
+
 def precision_recall(confusion: Ints) -> tuple[Floats, Floats]:
     """Return precision and recall of each class; nan where a class was never predicted or never there."""
     hits = np.diag(confusion).astype(np.float64)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from loupe.card import InputSpec
 
+_LISTED = 10
 # Offline there is nobody to defend against: the pictures are the user's own.
 UNLIMITED = Limits(max_bytes=2**31, max_pixels=2**31)
 
@@ -45,20 +46,24 @@ def find_pictures(folder: Path, labels: Sequence[str], *, labels_needed: bool = 
         strangers = [path.name for path in subfolders if path not in known]
         if strangers:
             raise ModelkitError(
-                f"{folder} has folder(s) that are no label of the model: {', '.join(strangers)} "
-                f"(labels: {', '.join(labels)})."
+                f"{folder} has folder(s) that are no label of the model: {_few(strangers)} (labels: {_few(labels)})."
             )
         found = [LabelledPicture(path, labels.index(sub.name)) for sub in known for path in _files(sub)]
     elif labels_needed:
         raise ModelkitError(
             f"{folder} has no folder named after a label: put the pictures into {folder}/<label>/ "
-            f"(labels: {', '.join(labels)})."
+            f"(labels: {_few(labels)})."
         )
     else:
         found = [LabelledPicture(path, None) for path in _files(folder)]
     if not found:
         raise ModelkitError(f"{folder} holds no pictures.")
     return found
+
+
+def _few(names: Sequence[str]) -> str:
+    """List names, not a thousand of them."""
+    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -88,8 +88,12 @@ def same_question(first: Card, second: Card) -> None:
     ------
     ModelkitError
     """
-    if first.output.labels != second.output.labels:
-        raise ModelkitError(
-            f"{first.name} and {second.name} cannot be compared: their labels differ "
-            f"({', '.join(first.output.labels)} against {', '.join(second.output.labels)})."
-        )
+    if first.output.labels == second.output.labels:
+        return
+    pairs = list(zip(first.output.labels, second.output.labels, strict=False))
+    differ = next((index for index, (one, other) in enumerate(pairs) if one != other), None)
+    if differ is None:
+        what = f"{len(first.output.labels)} labels against {len(second.output.labels)}"
+    else:
+        what = f"output {differ} is {first.output.labels[differ]!r} against {second.output.labels[differ]!r}"
+    raise ModelkitError(f"{first.name} and {second.name} cannot be compared: their labels differ ({what}).")

@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from modelkit import plots
+from modelkit.evaluation import MATRIX_LABELS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,13 +57,14 @@ def _body(quality: Quality, comparison: Comparison | None) -> list[str]:
         figures.append((plots.shift(comparison), "Probability shift: every picture under both models"))
     for each in models:
         if each.readings.labelled:
-            figures.append((plots.confusion(each), f"Confusion, {each.card.name}"))
+            if len(each.card.output.labels) <= MATRIX_LABELS:
+                figures.append((plots.confusion(each), f"Confusion, {each.card.name}"))
             figures.append((plots.reliability(each), f"Reliability, {each.card.name}"))
     drawn = "".join(f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>" for svg, caption in figures)
     parts += ["<h2>Plots</h2>", f'<div class="plots">{drawn}</div>']
     for each in models:
         if each.readings.labelled:
-            parts += [f"<h2>Classes, {escape(each.card.name)}</h2>", _classes(each)]
+            parts += [f"<h2>Classes, {escape(each.card.name)}</h2>", *_classes(each)]
     return parts
 
 
@@ -105,12 +107,20 @@ def _pairs(comparison: Comparison) -> str:
     return _table(["", ""], rows)
 
 
-def _classes(quality: Quality) -> str:
-    rows = [
-        [label, each["count"], each["precision"], each["recall"]]
-        for label, each in quality.to_json()["classes"].items()
+def _classes(quality: Quality) -> list[str]:
+    value = quality.to_json()
+    rows = [[label, item["count"], item["precision"], item["recall"]] for label, item in value["classes"].items()]
+    head = ["label", "pictures", "precision", "recall"]
+    if len(rows) <= MATRIX_LABELS:
+        return [_table(head, rows)]
+    mistakes = [[item["truth"], item["predicted"], item["count"]] for item in value["top_confusions"]]
+    # Labels with pictures first, the weakest of them on top; None is a figure that cannot be had.
+    rows.sort(key=lambda row: (not row[1], row[3] if row[3] is not None else 1.0, row[0]))
+    return [
+        "<h3>Most frequent mistakes</h3>",
+        _table(["truth", "predicted", "pictures"], mistakes),
+        f"<details><summary>All {len(rows)} labels, least recall first</summary>{_table(head, rows)}</details>",
     ]
-    return _table(["label", "pictures", "precision", "recall"], rows)
 
 
 def _table(head: list[str], rows: list[list[Any]]) -> str:

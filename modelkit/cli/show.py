@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from modelkit.reading import Progress as Report
 
 console = Console(highlight=False, soft_wrap=True)
+# Of a model with many labels, what one screen shows.
+_SHOWN_CONFUSIONS = 10
+_SHOWN_LABELS = 10
+_LABEL_WIDTH = 48
 _MARKS = {"pass": "[green]pass[/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
 
 
@@ -46,7 +50,9 @@ def progress() -> Iterator[Report]:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="", box=None, pad_edge=False)
+    table = Table(
+        title=title or None, title_justify="left", title_style="bold", header_style="", box=None, pad_edge=False
+    )
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
@@ -113,12 +119,42 @@ def quality(found: Quality) -> None:
         return
     low, high = value["accuracy_interval_95"]
     console.print(f"  accuracy {value['accuracy']:.4f} (95 %: {low:.4f} to {high:.4f}), ECE {value['ece']:.4f}")
+    if "confusion" in value:
+        _matrix(value)
+    else:
+        _folded(value)
+
+
+def _matrix(value: dict[str, Any]) -> None:
+    """Show the confusion matrix with precision and recall."""
     labels = list(value["classes"])
     table = _table("", "truth \\ predicted", *labels, "precision", "recall")
     for label, row in zip(labels, value["confusion"], strict=True):
-        each = value["classes"][label]
-        table.add_row(label, *map(str, row), _share(each["precision"]), _share(each["recall"]))
+        figures = value["classes"][label]
+        table.add_row(label, *map(str, row), _share(figures["precision"]), _share(figures["recall"]))
     console.print(table)
+
+
+def _folded(value: dict[str, Any]) -> None:
+    """Show the most frequent mistakes and the weakest labels of a model with many labels."""
+    mistakes = value["top_confusions"][:_SHOWN_CONFUSIONS]
+    if mistakes:
+        table = _table("Most frequent mistakes", "truth", "predicted", "pictures")
+        for item in mistakes:
+            table.add_row(_short(item["truth"]), _short(item["predicted"]), str(item["count"]))
+        console.print(table)
+    present = {label: figures for label, figures in value["classes"].items() if figures["count"]}
+    weakest = sorted(present.items(), key=lambda pair: (pair[1]["recall"], -pair[1]["count"]))
+    table = _table("Labels of least recall", "label", "pictures", "precision", "recall")
+    for label, figures in weakest[:_SHOWN_LABELS]:
+        table.add_row(_short(label), str(figures["count"]), _share(figures["precision"]), _share(figures["recall"]))
+    console.print(table)
+    hidden, absent = len(present) - len(weakest[:_SHOWN_LABELS]), len(value["classes"]) - len(present)
+    console.print(f"  {hidden} more labels with pictures, {absent} without any; --json and --html have all of them")
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= _LABEL_WIDTH else f"{label[: _LABEL_WIDTH - 3]}..."
 
 
 def _share(value: float | None) -> str:
