@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from loupe.model_files import MissingFileError, locate
+from loupe.processor import describe
 
 from modelkit.checks import Check
 from modelkit.errors import ModelkitError
@@ -93,7 +94,7 @@ def judge(comparison: Comparison, limits: Limits) -> list[Check]:
             "latency",
             comparison.latency_ratio <= limits.max_latency_ratio,
             f"{comparison.latency_ratio:.2f}x of {against}: {comparison.model.cost.run_ms:.2f} against "
-            f"{comparison.against.cost.run_ms:.2f} ms (at most {limits.max_latency_ratio:g}x)",
+            f"{comparison.against.cost.run_ms:.2f} ms (at most {limits.max_latency_ratio:g}x), on {describe()}",
         )
     )
     return checks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import onnxruntime as ort
 from loupe.model import Array, Model, session_options
+from loupe.processor import describe
 
 from modelkit.pictures import LabelledPicture, readable
 
@@ -22,6 +24,14 @@ _PICTURES = 8
 # Short times are drowned by whatever else runs, long ones are not: what is short is repeated more often.
 SECONDS = 2.0
 _LEAST, _MOST = 7, 101
+
+
+_VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+
+
+def vnni() -> bool:
+    """Whether this processor multiplies 8-bit numbers in one step, which AVX2 alone, as on Lambda's x86, does not."""
+    return bool(_VNNI & set(re.findall(r"\w+", describe().rpartition("(")[2])))
 
 
 @dataclass(frozen=True)

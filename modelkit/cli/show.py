@@ -6,6 +6,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from loupe.processor import describe
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -207,7 +208,16 @@ def trials(found: Outcome) -> None:
     console.print(table)
     for trial in found.trials:
         if trial.comparison is None:
-            console.print(f"not tried: {trial.recipe.title}: {trial.reason}", markup=False)
+            what = "failed" if trial.tried else "not tried"
+            console.print(f"{what}: {trial.recipe.title}: {trial.reason}", markup=False)
+    console.print(f"Timed on {describe()}.", markup=False)
+    if bound := [trial.recipe.title for trial in found.trials if not trial.transferable]:
+        console.print(
+            f"Not transferable to Lambda: the faster runs of {', '.join(bound)}. They were timed with VNNI, and "
+            "Lambda's x86 hosts have AVX2 without it. Sizes are. Measure there with 'make bench-aws'.",
+            markup=False,
+            style="yellow",
+        )
     console.print(found.reason, markup=False)
 
 

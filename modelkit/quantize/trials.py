@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from loupe.card import Card, load_card
 from loupe.model import Array, Model
+from loupe.model_files import sha256_of
+from loupe.processor import describe
 
 from modelkit.checks import Check, passed
 from modelkit.errors import ModelkitError
 from modelkit.evaluation import Comparison, Quality
 from modelkit.folders import staged_folder, write_card
 from modelkit.gating import Limits, golden_pictures, judge
-from modelkit.latency import costs
+from modelkit.latency import costs, vnni
 from modelkit.pictures import LabelledPicture, readable, spread
 from modelkit.quantize.prepare import prepared
 from modelkit.quantize.schemes import Recipe, obstacle, recipes
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
 CALIBRATION_PICTURES = 128
 JUDGED_PICTURES = 256
 _MEASURED = 8
-# Below this many pictures there is nothing to set apart: calibration and judgement share them.
-_LEAST_APART = 24
+# Images that a verdict needs at least, whatever the limits say, and at most.
+_LEAST_JUDGED, _MOST_JUDGED = 20, 200
 # A variant has to be worth its own folder: the score it may have at most (see `Trial.score`).
 _WORTH = 0.9
 # Time to run x time to load against the base's: a slower load has to be earned back by faster runs. Above 1 is noise.
@@ -47,13 +49,23 @@ _CLOSE = 1.15
 
 @dataclass(frozen=True)
 class Trial:
-    """One recipe, tried. ``comparison`` is None where it could not be built; ``reason`` says why it is not chosen."""
+    """One recipe. ``reason`` says why it is not chosen; ``tried`` is false only where nothing was built.
+
+    ``comparison`` is None where it was not tried, could not be built, or was built and failed `verify`.
+    """
 
     recipe: Recipe
     comparison: Comparison | None = None
     checks: tuple[Check, ...] = ()
     reason: str = ""
     folder: Path = Path()
+    tried: bool = True
+
+    @property
+    def transferable(self) -> bool:
+        """Whether its time can be expected of Lambda: 8-bit products gain from VNNI, which its x86 hosts lack."""
+        gains = self.comparison is not None and self.comparison.latency_ratio < 1
+        return not (gains and self.recipe.scheme != "float16" and vnni())
 
     @property
     def passes(self) -> bool:
@@ -74,10 +86,16 @@ class Trial:
 
     def to_json(self) -> dict[str, Any]:
         """Return the trial as JSON's types."""
-        value: dict[str, Any] = {"recipe": self.recipe.details, "passes": self.passes, "reason": self.reason}
+        value: dict[str, Any] = {
+            "recipe": self.recipe.details,
+            "tried": self.tried,
+            "passes": self.passes,
+            "reason": self.reason,
+        }
         if self.comparison is not None:
             value |= {
                 "score": round(self.score, 4),
+                "latency_transferable": self.transferable,
                 "cost": self.comparison.model.cost.to_json(),
                 "comparison": self.comparison.to_json(),
                 "checks": [check.to_json() for check in self.checks],
@@ -100,6 +118,7 @@ class Outcome:
             "kept": self.kept.name if self.kept else None,
             "reason": self.reason,
             "judged_pictures": self.judged_pictures,
+            "processor": describe(),
             "trials": [trial.to_json() for trial in self.trials],
         }
 
@@ -127,6 +146,14 @@ def quantize(card: Card, plan: Plan) -> Outcome:
         If the model cannot be quantized, or the one scheme asked for makes no sense for it.
     """
     calibration, judged = _split(card, plan)
+    least = judged_least(Limits.of(card))
+    if len(judged) < least and not (plan.even_if_worse and plan.scheme != "auto"):
+        apart = f" beside the {len(calibration)} that calibrate" if calibration else ""
+        raise ModelkitError(
+            f"{len(judged)} picture(s) are too few to judge {card.name}: a verdict needs at least {least}{apart}, as "
+            "the limits allow about one changed label in so many. Give more pictures, or --images DIR. (--even-if-worse "
+            "keeps one scheme's variant without a verdict.)"
+        )
     plan.progress("preparing the graph", 0, 1)
     proto = prepared(card)
     plan.progress("reading pictures", 0, 1)
@@ -143,22 +170,26 @@ def quantize(card: Card, plan: Plan) -> Outcome:
             elif plan.scheme != "auto":
                 raise ModelkitError(f"{plan.scheme} does nothing for {card.name}: {reason}.")
             elif recipe.scheme not in {trial.recipe.scheme for trial in trials}:
-                trials.append(Trial(Recipe(recipe.scheme), reason=reason))
+                trials.append(Trial(Recipe(recipe.scheme), reason=reason, tried=False))
         return _choose(card, plan, trials, len(bench.tensors))
 
 
+def judged_least(limits: Limits) -> int:
+    """Return how many images a verdict needs: with fewer, one changed label is more than the limits allow."""
+    allowed = 1 - limits.min_agreement
+    return _MOST_JUDGED if allowed <= 0 else min(_MOST_JUDGED, max(_LEAST_JUDGED, math.ceil(1 / allowed - 1e-9)))
+
+
 def _split(card: Card, plan: Plan) -> tuple[list[LabelledPicture], list[LabelledPicture]]:
-    """Calibrate on some pictures and judge on others, if there are enough."""
+    """Calibrate on some images and judge on others; an image's copies under other names count as the image."""
     if not plan.calibration:
         return [], spread(plan.judged, JUDGED_PICTURES) if plan.judged else golden_pictures(card)
-    count = CALIBRATION_PICTURES if len(plan.calibration) >= 2 * CALIBRATION_PICTURES else len(plan.calibration) // 2
-    if plan.judged:
-        return spread(plan.calibration, CALIBRATION_PICTURES), spread(plan.judged, JUDGED_PICTURES)
-    if len(plan.calibration) < _LEAST_APART:
-        return list(plan.calibration), list(plan.calibration)
+    count = CALIBRATION_PICTURES if plan.judged else min(CALIBRATION_PICTURES, len(plan.calibration) // 2)
     calibration = spread(plan.calibration, count)
-    taken = {picture.path for picture in calibration}
-    return calibration, spread([each for each in plan.calibration if each.path not in taken], JUDGED_PICTURES)
+    taken = {sha256_of(picture.path) for picture in calibration}
+    candidates = spread(plan.judged or plan.calibration, JUDGED_PICTURES + len(calibration))
+    judged = [picture for picture in candidates if sha256_of(picture.path) not in taken]
+    return calibration, spread(judged, JUDGED_PICTURES)
 
 
 @dataclass(frozen=True)
@@ -247,10 +278,13 @@ def _choose(card: Card, plan: Plan, trials: list[Trial], judged: int) -> Outcome
     )
     if best.reason:
         reason = f"Kept although it is refused: {best.reason}"
+    elif judged < judged_least(Limits.of(card)):
+        reason = f"Kept without a verdict: {judged} picture(s) are too few to judge by."
     return Outcome(tuple(trials), target, reason, judged)
 
 
 def _figures(trial: Trial, pictures: int) -> dict[str, Any]:
     if trial.comparison is None:
         return {}
-    return {"pictures": pictures} | trial.comparison.to_json() | trial.comparison.model.cost.to_json()
+    about = {"pictures": pictures, "processor": describe(), "latency_transferable": trial.transferable}
+    return about | trial.comparison.to_json() | trial.comparison.model.cost.to_json()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +18,22 @@ from loupe.card import Card, load_card
 from loupe.model import Model
 from onnx import numpy_helper
 from onnx_zoo import COLORS, classifier, pictures, save
+from rich.console import Console
 from typer.testing import CliRunner
 
 from modelkit.adding import Answers, add
-from modelkit.checks import passed
-from modelkit.cli import app
+from modelkit.checks import Check, passed
+from modelkit.cli import app, show
 from modelkit.errors import ModelkitError
 from modelkit.evaluation import compare
 from modelkit.gating import Limits, judge
+from modelkit.latency import Cost
 from modelkit.optimizing import optimize, optimized
 from modelkit.pictures import find_pictures, spread
 from modelkit.quantize.int4 import quantize_blocks
 from modelkit.quantize.prepare import prepared
 from modelkit.quantize.schemes import SCHEMES, Recipe, obstacle, recipes
-from modelkit.quantize.trials import Plan, quantize
+from modelkit.quantize.trials import Plan, Trial, _split, judged_least, quantize
 from modelkit.verify import verify
 
 LABELS = tuple(COLORS)
@@ -98,8 +102,9 @@ def test_a_scheme_gives_nearly_the_same_answers_and_always_the_same_bytes(
     assert load_card(again.kept).files == variant.files
 
 
-def test_auto_takes_the_best_that_passes(tmp_path: Path, photos: Path) -> None:
+def test_auto_takes_the_best_that_passes(tmp_path: Path) -> None:
     card = make(tmp_path)
+    photos = pictures(tmp_path / "photos", LABELS, 24)
     command = ["quantize", "base", "--calibration", str(photos), "--models-dir", str(card.directory.parent), "--json"]
     result = CliRunner().invoke(app, command)
     told = json.loads(result.stdout)
@@ -140,7 +145,7 @@ def test_what_makes_no_sense_is_said(tmp_path: Path, photos: Path) -> None:
     assert "no Gemm or MatMul" in str(obstacle("int4-weights", proto, calibrated=True))
     assert "--calibration" in str(obstacle("int8-static", proto, calibrated=False))
     with pytest.raises(ModelkitError, match="int8-dynamic does nothing for base"):
-        quantize(card, Plan("int8-dynamic", calibration=find_pictures(photos, LABELS)))
+        quantize(card, Plan("int8-dynamic", calibration=find_pictures(photos, LABELS), even_if_worse=True))
 
 
 def test_a_quantized_model_is_not_quantized_again(tmp_path: Path, photos: Path) -> None:
@@ -149,7 +154,64 @@ def test_a_quantized_model_is_not_quantized_again(tmp_path: Path, photos: Path) 
     kept = quantize(card, Plan("int4-weights", calibration=found, even_if_worse=True)).kept
     assert kept is not None
     with pytest.raises(ModelkitError, match="is quantized already"):
-        quantize(load_card(kept), Plan("float16", calibration=found))
+        quantize(load_card(kept), Plan("float16", calibration=found, even_if_worse=True))
+
+
+def test_too_few_pictures_give_no_verdict(tmp_path: Path, photos: Path) -> None:
+    card = make(tmp_path)
+    found = find_pictures(photos, LABELS)
+    with pytest.raises(ModelkitError, match=r"15 picture.s. are too few .* at least 34 beside the 15 that calibrate"):
+        quantize(card, Plan("auto", calibration=found))
+    with pytest.raises(ModelkitError, match=r"30 picture.s. are too few .* at least 34, as the limits"):
+        quantize(card, Plan("float16", judged=found))
+    kept = quantize(card, Plan("float16", judged=found, even_if_worse=True))
+    assert "without a verdict" in kept.reason or "although it is refused" in kept.reason
+    assert [judged_least(Limits(min_agreement=share)) for share in (0.5, 0.97, 0.99, 1)] == [20, 34, 100, 200]
+
+
+def test_pictures_that_calibrate_do_not_judge(tmp_path: Path, photos: Path) -> None:
+    card = make(tmp_path)
+    shutil.copytree(photos, tmp_path / "copies")
+    calibration, judged = _split(card, Plan("auto", calibration=find_pictures(photos, LABELS)))
+    assert not {item.path for item in calibration} & {item.path for item in judged}
+    assert len(calibration) == len(judged) == 15
+    copies = find_pictures(tmp_path / "copies", LABELS)
+    _, judged = _split(card, Plan("auto", calibration=find_pictures(photos, LABELS), judged=copies))
+    assert judged == [], "copies of the calibration pictures under other names"
+
+
+def test_a_scheme_that_failed_is_not_called_untried(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = make(tmp_path)
+    monkeypatch.setattr("modelkit.quantize.trials.verify", lambda _: [Check("range", "fail", "odd numbers.")])
+    plan = Plan("auto", judged=find_pictures(pictures(tmp_path / "more", LABELS, 12), LABELS))
+    outcome = quantize(card, plan)
+    tried = {trial.recipe.scheme: trial.tried for trial in outcome.trials}
+    assert tried == {
+        "int8-dynamic": True, "int8-static": False, "int4-weights": True, "mixed": False, "float16": True
+    }  # fmt: skip
+    monkeypatch.setattr(show, "console", Console(width=200))
+    show.trials(outcome)
+    text = capsys.readouterr().out
+    assert "failed: float16: verify: range" in text
+    assert "not tried: int8-static: needs pictures" in text
+    assert "Timed on" in text
+
+
+@pytest.mark.parametrize(("flags", "marked"), [("avx2 fma avx512_vnni", True), ("avx2 fma", False)])
+def test_a_win_that_was_timed_with_vnni_is_marked(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, flags: str, *, marked: bool
+) -> None:
+    monkeypatch.setattr("modelkit.latency.describe", lambda: f"A processor ({flags})")
+    card = make(tmp_path)
+    same = compare(card, card, find_pictures(photos, LABELS))
+    faster = dataclasses.replace(same, model=dataclasses.replace(same.model, cost=Cost(1.0, 1.0, 1)))
+    faster = dataclasses.replace(faster, against=dataclasses.replace(same.against, cost=Cost(2.0, 1.0, 1)))
+    assert Trial(Recipe("int8-dynamic"), faster).transferable is not marked
+    assert Trial(Recipe("float16"), faster).transferable
+    slower = dataclasses.replace(faster, model=faster.against, against=faster.model)
+    assert Trial(Recipe("int8-dynamic"), slower).transferable
 
 
 def test_old_graphs_are_brought_to_a_recent_opset(tmp_path: Path) -> None:
@@ -162,8 +224,9 @@ def test_an_interrupted_trial_leaves_nothing(tmp_path: Path, photos: Path, monke
         raise KeyboardInterrupt
 
     card = make(tmp_path)
+    pictures(photos, LABELS, 12)
     monkeypatch.setattr("modelkit.quantize.trials.verify", interrupt)
-    command = ["quantize", "base", "--calibration", str(photos), "--models-dir", str(card.directory.parent)]
+    command = ["quantize", "base", "--images", str(photos), "--models-dir", str(card.directory.parent)]
     assert CliRunner().invoke(app, command).exit_code == 130
     assert [path.name for path in card.directory.parent.iterdir()] == ["base"]
 
