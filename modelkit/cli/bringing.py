@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from loupe.card import load_card
@@ -14,15 +11,13 @@ from loupe.card import load_card
 from modelkit import adding
 from modelkit.adding import Answers
 from modelkit.checks import passed
-from modelkit.cli import show
+from modelkit.cli import asking, options, show
 from modelkit.cli.app import DEFAULT_MODELS_DIR, REFUSED, AsJson, ModelsDir, Name, app, examples, guarded
-from modelkit.errors import MissingAnswersError, MissingDataError, ModelkitError
+from modelkit.errors import MissingDataError, ModelkitError
 from modelkit.fetching import fetch as fetch_files
 from modelkit.folders import model_folder
-from modelkit.golden import Golden, label_only, parse_golden, read_golden_file
+from modelkit.golden import label_only
 from modelkit.inspection import Inspection, inspect_file
-from modelkit.label_files import read_labels
-from modelkit.label_forms import number_duplicates, split_labels
 from modelkit.verify import verify
 
 
@@ -52,79 +47,6 @@ def _to_be_had(seen: Inspection, models_dir: Path) -> list[str]:
                 command = f"python -m modelkit fetch {path.parent.name}"
                 found.append(f"{file.path} is to be had: '{command}' brings it from {file.urls[0]}")
     return found
-
-
-def _numbers(text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} must be numbers with commas between, such as 0.485,0.456,0.406") from None
-
-
-def _scale(text: str | None) -> float | str | None:
-    if text is None or re.fullmatch(r"1/[1-9]\d*", text):
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} must be a number, or 1/255 and the like") from None
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+)[x,](\d+)", text)
-    if not found:
-        raise typer.BadParameter(f"{text!r} must be WIDTHxHEIGHT, such as 224x224")
-    return int(found[1]), int(found[2])
-
-
-def _labels(text: str | None, file: Path | None, *, numbered: bool = False) -> tuple[str, ...] | None:
-    if text is not None and file is not None:
-        raise typer.BadParameter("give --labels or --labels-file, not both")
-    labels = read_labels(file) if file is not None else split_labels(text) if text is not None else None
-    return number_duplicates(labels) if labels is not None and numbered else labels
-
-
-def _golden(items: list[str], file: Path | None) -> tuple[Golden, ...]:
-    try:
-        given = tuple(parse_golden(item) for item in items)
-    except ModelkitError as error:
-        raise typer.BadParameter(str(error)) from None
-    return given + (read_golden_file(file) if file is not None else ())
-
-
-# What is asked on a terminal, and how the answer is read.
-_ASKED: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "--labels": ("labels", lambda text: _labels(text, None)),
-    "--preprocess": ("preprocess", str),
-    "--resize": ("resize", str),
-    "--kind": ("kind", str),
-    "--layout": ("layout", str),
-    "--color": ("color", str),
-    "--size": ("size", _size),
-    "--output": ("output", str),
-}
-
-
-def _complete(file: Path, name: str, answers: Answers, models_dir: Path) -> None:
-    """Ask for what is missing, if somebody is there to answer."""
-    while True:
-        try:
-            adding.plan(file, name, answers)
-        except MissingDataError as missing:
-            hints = _to_be_had(inspect_file(file), models_dir)
-            raise ModelkitError("\n".join([str(missing), *hints])) from None
-        except MissingAnswersError as missing:
-            if not sys.stdin.isatty():
-                raise
-            for option, question in missing.questions.items():
-                field, parse = _ASKED[option]
-                setattr(answers, field, parse(typer.prompt(f"{option}: {question}\n")))
-        else:
-            return
 
 
 @app.command(
@@ -187,17 +109,23 @@ def add(
 ) -> None:
     """Make models/NAME with the graph, its data and a complete card; what the graph does not say is asked."""
     answers = Answers(
-        labels=_labels(labels, labels_file, numbered=number_labels), preprocess=preprocess, scale=_scale(scale),
-        mean=_numbers(mean), std=_numbers(std), color=color, resize=resize, fit=fit,
-        shortest=shortest, size=_size(size), layout=layout,
+        labels=options.labels(labels, labels_file, numbered=number_labels), preprocess=preprocess,
+        scale=options.scale(scale), mean=options.numbers(mean), std=options.numbers(std), color=color, resize=resize, fit=fit,
+        shortest=shortest, size=options.size(size), layout=layout,
         kind=kind, output=output, temperature=temperature, jpeg_draft=jpeg_draft, version=version,
-        description=description, license=license_, golden=_golden(golden or [], golden_file),
+        description=description, license=license_, golden=options.golden(golden or [], golden_file),
     )  # fmt: skip
-    _complete(file, name, answers, models_dir)
-    with show.progress() as report:
-        report("copying and loading", 0, 1)
-        folder = adding.add(file, models_dir, name, answers, replace=replace)
-        checks = verify(folder)
+    given: asking.Given = []
+    with asking.keeping(given):
+        try:
+            asking.complete(file, name, answers, given)
+        except MissingDataError as missing:
+            hints = _to_be_had(inspect_file(file), models_dir)
+            raise ModelkitError("\n".join([str(missing), *hints])) from None
+        with show.progress() as report:
+            report("copying and loading", 0, 1)
+            folder = adding.add(file, models_dir, name, answers, replace=replace)
+            checks = verify(folder)
     card = load_card(folder)
     notes = label_only(answers.golden, card.output.labels)
     if as_json:

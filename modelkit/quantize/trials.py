@@ -151,7 +151,7 @@ def quantize(card: Card, plan: Plan) -> Outcome:
         apart = f" beside the {len(calibration)} that calibrate" if calibration else ""
         raise ModelkitError(
             f"{len(judged)} picture(s) are too few to judge {card.name}: a verdict needs at least {least}{apart}, as "
-            "the limits allow about one changed label in so many. Give more pictures, or --images DIR. (--even-if-worse "
+            "the limits allow one changed label in so many. Give more pictures, or --images DIR. (--even-if-worse "
             "keeps one scheme's variant without a verdict.)"
         )
     plan.progress("preparing the graph", 0, 1)
