@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 from loupe.card import BINARY_KINDS, KINDS, CardError, load_card
 from loupe.classifier import Classifier
 from loupe.errors import Problem
-from loupe.input_spec import COLORS, DTYPES, FILTERS, FITS
 from loupe.model_files import locate
 
 from modelkit.errors import MissingAnswersError, MissingDataError, ModelkitError
 from modelkit.folders import describe_file, staged_folder, write_card
 from modelkit.golden import Golden, make_cases, read_answer
 from modelkit.graph import load_graph, run_dependence
-from modelkit.inspection import NO_PICTURE, Inspection, Tensor, inspect_file
+from modelkit.input_fields import input_fields
+from modelkit.inspection import Inspection, inspect_file
 from modelkit.label_forms import check_labels
 from modelkit.pictures import UNLIMITED
-from modelkit.presets import PRESETS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +39,13 @@ class Answers:
     resize: str | None = None
     fit: str | None = None
     shortest: int | None = None
+    resize_to: tuple[int, int] | None = None
+    crop_offset: str | None = None
+    pad_color: tuple[int, int, int] | None = None
+    align: str | None = None
+    antialias: bool | None = None
+    exif: str | None = None
+    grey: str | None = None
     size: tuple[int, int] | None = None
     layout: str | None = None
     kind: str | None = None
@@ -78,7 +84,7 @@ def plan(file: Path, name: str, answers: Answers) -> tuple[Inspection, dict[str,
         "name": name,
         "version": answers.version,
         "description": answers.description or _described(answers.labels),
-        "input": _input(seen, answers, questions),
+        "input": input_fields(seen, answers, questions),
         "output": _output(seen, answers, questions),
     }
     if answers.license:
@@ -93,112 +99,6 @@ def plan(file: Path, name: str, answers: Answers) -> tuple[Inspection, dict[str,
 def _described(labels: tuple[str, ...] | None) -> str:
     shown = ", ".join((labels or ())[:4])
     return f"Tells apart: {shown}{', ...' if labels and len(labels) > 4 else ''}."
-
-
-def _input(seen: Inspection, answers: Answers, questions: dict[str, str]) -> dict[str, Any]:
-    value, picture = seen.inputs[0], seen.picture or NO_PICTURE
-    if value.dtype not in DTYPES:
-        raise ModelkitError(
-            f"Input {value.name!r} is {value.dtype}; served are {', '.join(DTYPES)}. Export the model again with a "
-            "float32 input (in PyTorch: model.float() and a float32 example)."
-        )
-    if len(value.shape) != 4:
-        raise ModelkitError(
-            f"Input {value.name!r} has shape {list(value.shape)}: {picture.reason} This takes no picture."
-        )
-    layout = picture.layout or answers.layout
-    if answers.layout and picture.layout and answers.layout != picture.layout:
-        raise ModelkitError(f"--layout {answers.layout} contradicts the graph: {picture.reason}")
-    if layout is None:
-        questions["--layout"] = f"NCHW (channels first) or NHWC (last)? {picture.reason}"
-    channels = picture.channels or (1 if answers.color == "L" else 3 if answers.color else None)
-    if channels not in (1, 3):
-        if picture.channels is not None:
-            raise ModelkitError(
-                f"Input {value.name!r} takes {channels} channels; pictures have 1 (grey) or 3 (colour)."
-            )
-        questions["--color"] = f"one of {', '.join(COLORS)}: the graph does not fix the number of channels."
-    width, height = _picture_size(value, seen, answers, questions)
-    fields: dict[str, Any] = {
-        "name": value.name,
-        "width": width,
-        "height": height,
-        "layout": layout,
-        "dtype": value.dtype,
-    }
-    fields |= _pixels(value.dtype, channels or 3, answers, questions)
-    fields["resize"] = _resize(answers, questions)
-    if answers.jpeg_draft:
-        fields["jpeg_draft"] = answers.jpeg_draft
-    order = ("name", "width", "height", "layout", "dtype", "color", "resize", "jpeg_draft", "scale", "mean", "std")
-    return {key: fields[key] for key in order if key in fields}
-
-
-def _picture_size(
-    value: Tensor, seen: Inspection, answers: Answers, questions: dict[str, str]
-) -> tuple[int | None, int | None]:
-    picture = seen.picture
-    width, height = (picture.width, picture.height) if picture else (None, None)
-    if answers.size:
-        wanted = answers.size
-        if (width or wanted[0], height or wanted[1]) != wanted:
-            raise ModelkitError(f"--size {wanted[0]}x{wanted[1]} contradicts the graph, which takes {width}x{height}.")
-        return wanted
-    if width is None or height is None:
-        questions["--size"] = f"WIDTHxHEIGHT of training: the graph leaves it open ({list(value.shape)})."
-    return width, height
-
-
-def _pixels(dtype: str, channels: int, answers: Answers, questions: dict[str, str]) -> dict[str, Any]:
-    """Colour order, scale, mean and std, from the preset and the single values over it."""
-    fields: dict[str, Any] = {}
-    preset = answers.preprocess or ("raw" if dtype == "uint8" else None)
-    if preset is not None:
-        if preset not in PRESETS:
-            raise ModelkitError(f"--preprocess {preset} is unknown; there are {', '.join(PRESETS)}.")
-        try:
-            fields = PRESETS[preset].fields(channels)
-        except ValueError as error:
-            raise ModelkitError(f"--preprocess {preset} {error}. Try unit, minus-one-one or raw.") from None
-    elif answers.scale is None or answers.mean is None or answers.std is None:
-        questions["--preprocess"] = (
-            f"how training scaled the pixels: {', '.join(PRESETS)}; or --scale, --mean and --std one by one."
-        )
-    for key in ("scale", "mean", "std"):
-        given = getattr(answers, key)
-        if given is not None:
-            fields[key] = given if key == "scale" else list(given)
-    if channels == 1:
-        fields["color"] = "L"
-    elif answers.color is not None:
-        fields["color"] = answers.color
-    elif preset is None and "--preprocess" not in questions:
-        questions.setdefault(
-            "--color", "RGB or BGR: the channel order of training (OpenCV reads BGR, most others RGB)."
-        )
-    if answers.color is not None and (answers.color == "L") != (channels == 1):
-        raise ModelkitError(f"--color {answers.color} contradicts the graph, whose input has {channels} channel(s).")
-    return fields
-
-
-def _resize(answers: Answers, questions: dict[str, str]) -> dict[str, Any]:
-    if answers.resize is None:
-        questions["--resize"] = (
-            f"the filter of training: {', '.join(FILTERS)} (torchvision: bilinear; Pillow's resize: bicubic; Keras "
-            "load_img: nearest)."
-        )
-        return {}
-    if answers.resize not in FILTERS:
-        raise ModelkitError(f"--resize {answers.resize} is unknown; there are {', '.join(FILTERS)}.")
-    fields: dict[str, Any] = {
-        "filter": answers.resize,
-        "fit": answers.fit or ("crop" if answers.shortest else "stretch"),
-    }
-    if fields["fit"] not in FITS:
-        raise ModelkitError(f"--fit {answers.fit} is unknown; there are {', '.join(FITS)}.")
-    if answers.shortest is not None:
-        fields["shortest"] = answers.shortest
-    return fields
 
 
 def _output(seen: Inspection, answers: Answers, questions: dict[str, str]) -> dict[str, Any]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
+
+from loupe.input_spec import ALIGNS, INTEGER_DTYPES
 
 from modelkit.presets import PRESETS
 
@@ -16,6 +19,8 @@ _FILTERS = ("bilinear", "nearest", "bicubic", "lanczos", "box")
 _SWAPPED = {"logit": "probability", "probability": "logit", "logits": "probabilities", "probabilities": "logits"}
 # Shortest sides before a centre crop, as shares of the crop: 256/224 (torchvision), 1/0.95 and 1/0.9 (timm), none.
 _CROP_SHARES = (256 / 224, 1 / 0.95, 1 / 0.9, 1.0)
+# What belongs to one fit and must go with it.
+_NO_FIT: dict[str, Any] = {"shortest": None, "size": None, "pad_color": (0, 0, 0), "align": "center"}
 _PAD_COLORS = ((0, 0, 0), (114, 114, 114), (128, 128, 128), (255, 255, 255))
 
 
@@ -36,11 +41,12 @@ class Change:
 def input_changes(spec: InputSpec) -> list[Change]:
     """Return every change to the input that is tried, each of which differs from the card."""
     return [
-        *(Change("filter", f"input.resize.filter {name!r}", {}, {"filter": name})
+        *(Change("filter", f"input.resize.filter {name!r}", {}, {"filter": name, "antialias": True})
           for name in _FILTERS if name != spec.resize.filter),
         *_fits(spec),
         *(Change("color", f"input.color {name!r}", {"color": name}, {})
           for name in ("RGB", "BGR") if spec.color not in ("L", name)),
+        *_sampling(spec),
         *_normalisations(spec),
         *([Change("draft", "input.jpeg_draft 0", {"jpeg_draft": 0}, {})] if spec.jpeg_draft else []),
     ]  # fmt: skip
@@ -55,23 +61,45 @@ def other_kinds(output: OutputSpec) -> list[tuple[str, OutputSpec]]:
 def _fits(spec: InputSpec) -> Iterator[Change]:
     resize, longest = spec.resize, max(spec.width, spec.height)
     if resize.fit != "stretch":
-        yield Change("fit", "input.resize.fit 'stretch'", {}, {"fit": "stretch", "shortest": None})
+        yield Change("fit", "input.resize.fit 'stretch'", {}, _NO_FIT | {"fit": "stretch"})
     for share in _CROP_SHARES:
         shortest = None if share == 1 else round(longest * share)
-        if resize.fit == "crop" and resize.shortest == shortest:
+        if resize.fit == "crop" and resize.size is None and resize.shortest == shortest:
             continue
         text = "input.resize.fit 'crop'" + (f" with shortest {shortest}" if shortest else "")
-        yield Change("fit", text, {}, {"fit": "crop", "shortest": shortest})
-    for color in _PAD_COLORS:
-        if resize.fit == "pad" and resize.pad_color == color:
+        yield Change("fit", text, {}, _NO_FIT | {"fit": "crop", "shortest": shortest})
+        size = (round(spec.width * share), round(spec.height * share))
+        if share != 1 and resize.size != size:
+            text = f"input.resize.fit 'crop' with size {list(size)}"
+            yield Change("fit", text, {}, _NO_FIT | {"fit": "crop", "size": size})
+    for color, align in product(_PAD_COLORS, ALIGNS):
+        if resize.fit == "pad" and (resize.pad_color, resize.align) == (color, align):
             continue
-        text = "input.resize.fit 'pad'" + (f" with pad_color {list(color)}" if color != (0, 0, 0) else "")
-        yield Change("fit", text, {}, {"fit": "pad", "shortest": None, "pad_color": color})
+        named = [f"pad_color {list(color)}"] if color != (0, 0, 0) else []
+        named += [f"align {align!r}"] if align != "center" else []
+        text = "input.resize.fit 'pad'" + (f" with {' and '.join(named)}" if named else "")
+        yield Change("fit", text, {}, _NO_FIT | {"fit": "pad", "pad_color": color, "align": align})
+
+
+def _sampling(spec: InputSpec) -> Iterator[Change]:
+    """Orientation, antialiasing and the weights of grey."""
+    if spec.resize.antialias:
+        text = "input.resize.antialias false"
+        if spec.resize.filter != "bilinear":
+            text = f"input.resize.filter 'bilinear' and {text}"
+        yield Change("filter", text, {"jpeg_draft": 0}, {"filter": "bilinear", "antialias": False})
+    else:
+        yield Change("filter", "input.resize.antialias true", {}, {"antialias": True})
+    exif: Any = "ignore" if spec.exif == "apply" else "apply"
+    yield Change("exif", f"input.exif {exif!r}", {"exif": exif}, {})
+    if spec.color == "L":
+        grey: Any = "average" if spec.grey == "luma" else "luma"
+        yield Change("grey", f"input.grey {grey!r}", {"grey": grey}, {})
 
 
 def _normalisations(spec: InputSpec) -> Iterator[Change]:
     own = {"scale": spec.scale, "mean": spec.mean, "std": spec.std}
-    if spec.dtype == "uint8":
+    if spec.dtype in INTEGER_DTYPES:
         return
     for name, preset in PRESETS.items():
         try:
@@ -82,3 +110,8 @@ def _normalisations(spec: InputSpec) -> Iterator[Change]:
         numbers = {"scale": scale, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])}
         if numbers != own:
             yield Change("pixels", f"preprocessing {name!r} (input.scale, mean, std)", numbers, {})
+    if spec.channels == 1:
+        inverted = {"scale": -1 / 255, "mean": (-1.0,), "std": (1.0,)}
+        if inverted != own:
+            text = "inverted grey (input.scale '-1/255', mean [-1], std [1])"
+            yield Change("pixels", text, inverted, {})

@@ -41,7 +41,7 @@ class Tensor:
 class Picture:
     """The input read as a picture. What the graph leaves open is None; ``reason`` says how the layout was told."""
 
-    layout: Literal["NCHW", "NHWC"] | None
+    layout: Literal["NCHW", "NHWC", "NHW"] | None
     channels: int | None
     width: int | None
     height: int | None
@@ -161,7 +161,19 @@ def _parameters(tensor: onnx.TensorProto) -> int:
     return prod(tensor.dims)
 
 
+def _without_channels(value: Tensor) -> Picture:
+    first, second, last = (side if isinstance(side, int) else None for side in value.shape)
+    if 3 in (first, last) or (last == 1 and first != 1):
+        reason = "The input has three axes, one of them for colours, so none for the batch: export it with four."
+        return Picture(None, None, None, None, reason)
+    return Picture("NHW", 1, last, second, "The input has three axes: a batch of grey pictures without a channel axis.")
+
+
 def _picture(value: Tensor, graph: onnx.GraphProto, shapes: Shapes) -> Picture:
+    if len(value.shape) == 2:
+        return Picture(None, None, None, None, f"The input is flattened: {value.shape[1]} numbers for each picture.")
+    if len(value.shape) == 3:
+        return _without_channels(value)
     if len(value.shape) != 4:
         return Picture(None, None, None, None, f"The input has {len(value.shape)} axes; a picture's batch has four.")
     _, second, third, last = (side if isinstance(side, int) else None for side in value.shape)

@@ -82,7 +82,7 @@ def complete(file: Path, name: str, answers: Answers, given: Given) -> None:
             break
     if not given:
         return
-    if answers.fit is None and answers.shortest is None:
+    if answers.fit is None and answers.shortest is None and answers.resize_to is None:
         question = "stretch (both sides), crop (the centre) or pad (all of it inside), as in training"
         _ask(file, name, answers, given, "--fit", question, default="stretch")
         if answers.fit == "crop":

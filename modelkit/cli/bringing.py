@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from loupe.card import load_card
+from loupe.input_spec import INTEGER_DTYPES
 
 from modelkit import adding
 from modelkit.adding import Answers
@@ -17,6 +18,7 @@ from modelkit.errors import MissingDataError, ModelkitError
 from modelkit.fetching import fetch as fetch_files
 from modelkit.folders import model_folder
 from modelkit.golden import label_only
+from modelkit.input_fields import assumptions
 from modelkit.inspection import Inspection, inspect_file
 from modelkit.verify import verify
 
@@ -74,15 +76,34 @@ def add(
     preprocess: Annotated[
         str | None, typer.Option(help="How training scaled pixels: imagenet, unit, minus-one-one, raw or caffe.")
     ] = None,
-    scale: Annotated[str | None, typer.Option(help="Pixels are multiplied by it: 1/255 or a number.")] = None,
-    mean: Annotated[str | None, typer.Option(help="Then subtracted, one for each channel: 0.485,0.456,0.406.")] = None,
-    std: Annotated[str | None, typer.Option(help="Then divided by, one for each channel.")] = None,
+    scale: Annotated[
+        str | None, typer.Option(help="Pixels are multiplied by it: 1/255, -1/255 (inverted) or a number.")
+    ] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="Then subtracted: one number for all channels, or one each: 0.485,0.456,0.406.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Then divided by, likewise.")] = None,
     color: Annotated[str | None, typer.Option(help="RGB, BGR or L (grey).")] = None,
     resize: Annotated[
         str | None, typer.Option(help="Filter of training: nearest, box, bilinear, hamming, bicubic or lanczos.")
     ] = None,
     fit: Annotated[str | None, typer.Option(help="stretch, crop or pad.", show_default="stretch")] = None,
     shortest: Annotated[int | None, typer.Option(help="With crop: the shortest side before it, in pixels.")] = None,
+    resize_to: Annotated[
+        str | None, typer.Option(help="With crop, instead of --shortest: WIDTHxHEIGHT before it, aspect ratio lost.")
+    ] = None,
+    crop_offset: Annotated[
+        str | None, typer.Option(help="Odd margins of a crop: round (torchvision) or floor (Albumentations, Keras).")
+    ] = None,
+    pad_color: Annotated[str | None, typer.Option(help="With pad: red,green,blue, or one number for all.")] = None,
+    align: Annotated[str | None, typer.Option(help="With pad: center or top-left.")] = None,
+    antialias: Annotated[
+        bool | None, typer.Option(help="No: OpenCV's INTER_LINEAR, tf.image.resize. With --resize bilinear.")
+    ] = None,
+    exif: Annotated[
+        str | None, typer.Option(help="apply turns photos upright; ignore takes pixels as stored, as ImageFolder does.")
+    ] = None,
+    grey: Annotated[str | None, typer.Option(help="Grey models: luma (Pillow, OpenCV) or average.")] = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, where the graph leaves it open.")] = None,
     layout: Annotated[str | None, typer.Option(help="NCHW or NHWC, where the graph leaves it open.")] = None,
     kind: Annotated[
@@ -110,8 +131,10 @@ def add(
     """Make models/NAME with the graph, its data and a complete card; what the graph does not say is asked."""
     answers = Answers(
         labels=options.labels(labels, labels_file, numbered=number_labels), preprocess=preprocess,
-        scale=options.scale(scale), mean=options.numbers(mean), std=options.numbers(std), color=color, resize=resize, fit=fit,
-        shortest=shortest, size=options.size(size), layout=layout,
+        scale=options.scale(scale), mean=options.numbers(mean), std=options.numbers(std), color=color, resize=resize,
+        fit=fit, shortest=shortest, resize_to=options.size(resize_to), crop_offset=crop_offset,
+        pad_color=options.color(pad_color), align=align, antialias=antialias, exif=exif, grey=grey,
+        size=options.size(size), layout=layout,
         kind=kind, output=output, temperature=temperature, jpeg_draft=jpeg_draft, version=version,
         description=description, license=license_, golden=options.golden(golden or [], golden_file),
     )  # fmt: skip
@@ -127,12 +150,14 @@ def add(
             folder = adding.add(file, models_dir, name, answers, replace=replace)
             checks = verify(folder)
     card = load_card(folder)
+    assumed = assumptions(answers, dict(card.raw)["input"])
     notes = label_only(answers.golden, card.output.labels)
     if as_json:
         shown = {"folder": str(folder), "card": dict(card.raw), "checks": [check.to_json() for check in checks]}
-        show.as_json(shown | {"notes": notes})
+        show.as_json(shown | {"notes": notes, "assumed": assumed})
     else:
         show.said([f"{folder / 'card.json'} is written.", *_taken(folder)])
+        show.said([f"  assumed, as nothing says it: {line}" for line in assumed])
         show.checks("It was verified:", checks)
         show.said(notes)
     if not passed(checks):
@@ -144,9 +169,14 @@ def _taken(folder: Path) -> list[str]:
     card = load_card(folder)
     spec, output = card.input, card.output
     more = ", ..." if len(output.labels) > 10 else ""
+    axes = f"{spec.layout}{', flattened' if spec.flatten else ''}"
+    cast = "" if spec.dtype in ("float32", "float64") else ", cast from float32"
+    if spec.dtype in INTEGER_DTYPES:
+        cast = ", pixels as they are"
+    resize = ", ".join(f"{key} {value}" for key, value in card.raw["input"]["resize"].items())
     return [
-        f"  input {spec.name!r}: {spec.width}x{spec.height} {spec.color}, {spec.layout}, {spec.dtype}",
-        f"  resized {spec.resize.filter}, {spec.resize.fit}; (pixel x {spec.scale:.6g} - {spec.mean}) / {spec.std}",
+        f"  input {spec.name!r}: {spec.width}x{spec.height} {spec.color}, {axes}, {spec.dtype}{cast}",
+        f"  resized: {resize}; (pixel x {spec.scale:.6g} - {spec.mean}) / {spec.std}",
         f"  output {output.name!r}: {output.kind} of {', '.join(output.labels[:10])}{more}",
     ]
 

@@ -25,12 +25,23 @@ def numbers(text: str | None) -> tuple[float, ...] | None:
 
 def scale(text: str | None) -> float | str | None:
     """Read a number, or a fraction such as ``1/255`` that stays a text."""
-    if text is None or re.fullmatch(r"1/[1-9]\d*", text):
+    if text is None or re.fullmatch(r"-?1/[1-9]\d*", text):
         return text
     try:
         return float(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} must be a number, or 1/255 and the like") from None
+        raise typer.BadParameter(f"{text!r} must be a number, or 1/255, -1/255 and the like") from None
+
+
+def color(text: str | None) -> tuple[int, int, int] | None:
+    """Read ``red,green,blue``, or one number for all three."""
+    values = numbers(text)
+    if values is None:
+        return None
+    if len(values) not in (1, 3) or not all(value.is_integer() and 0 <= value <= 255 for value in values):
+        raise typer.BadParameter(f"{text!r} must be red,green,blue from 0 to 255, such as 114,114,114")
+    red, green, blue = values * (3 // len(values))
+    return int(red), int(green), int(blue)
 
 
 def size(text: str | None) -> tuple[int, int] | None:
