@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import batches, cold, content, costs, largest, opened, report, stages, throughput, warm
+from benchmarks import batches, cold, content, costs, largest, opened, report, shipped, stages, throughput, warm
 from benchmarks.subjects import ROOT
 from benchmarks.timing import Found, Row, Section
 from benchmarks.workload import course_model
@@ -29,18 +29,19 @@ def main(
     """
     folder = ROOT / ".local" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
-    shipped, course = ROOT / "models" / "hair-type", course_model(folder)
+    default, course = ROOT / "models" / "hair-type", course_model(folder)
     share = 5 if quick else 1
     parts: dict[str, Callable[[], Found]] = {
-        "warm": lambda: warm.run(shipped, course, 150 // share),
-        "stages": lambda: stages.run(folder, shipped, course, 60 // share),
-        "cold": lambda: cold.run(folder, shipped, course, max(3, 20 // share)),
-        "opened": lambda: opened.run(folder, shipped, course),
+        "warm": lambda: warm.run(default, course, 150 // share),
+        "models": lambda: shipped.run(ROOT / "models", 200 // share),
+        "stages": lambda: stages.run(folder, default, course, 60 // share),
+        "cold": lambda: cold.run(folder, default, course, max(3, 20 // share)),
+        "opened": lambda: opened.run(folder, default, course),
         "content": lambda: content.run(folder),
-        "largest": lambda: largest.run(folder, shipped, course),
-        "batch": lambda: batches.run(folder, shipped, course, max(5, 30 // share)),
-        "throughput": lambda: throughput.run(folder, shipped, course, 8 / share, max(1, 3 // share)),
-        "cost": lambda: costs.run(folder, shipped, course, 200 // share),
+        "largest": lambda: largest.run(folder, default, course),
+        "batch": lambda: batches.run(folder, default, course, max(5, 30 // share)),
+        "throughput": lambda: throughput.run(folder, default, course, 8 / share, max(1, 3 // share)),
+        "cost": lambda: costs.run(folder, default, course, 200 // share),
     }
     if only and only not in parts:
         raise typer.BadParameter(f"must be one of {', '.join(parts)}", param_hint="--only")

@@ -1,4 +1,4 @@
-"""What a training batch goes through, on tensors of values from 0 to 1."""
+"""Augmented views of photos, on tensors of values from 0 to 1."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ CONTRAST = 0.30
 SATURATION = 0.40
 GREY_SHARE = 0.15
 SOFT_SHARE = 0.15
-ERASE_SHARE = 0.30
-MIXUP_ALPHA = 0.2
 
 
 def _uniform(count: int, low: float, high: float) -> Tensor:
@@ -26,7 +24,7 @@ def _uniform(count: int, low: float, high: float) -> Tensor:
 
 
 def _geometry(pixels: Tensor, side: int) -> Tensor:
-    """Mirror, turn, zoom, stretch and shift, in one bilinear sampling from the canvas down to the served size."""
+    """Mirror, rotate, zoom, stretch and shift, in one bilinear sampling from the canvas down to ``side``."""
     count = len(pixels)
     angle = _uniform(count, -ROTATION_DEGREES, ROTATION_DEGREES) * (math.pi / 180)
     zoom = torch.exp(_uniform(count, math.log(ZOOM[0]), math.log(ZOOM[1])))
@@ -62,32 +60,16 @@ def _colour(pixels: Tensor) -> Tensor:
 
 
 def _soften(pixels: Tensor) -> Tensor:
-    """Some pictures lose detail, as small or much compressed photos have lost it."""
-    chosen = torch.rand(len(pixels)) < SOFT_SHARE
-    if chosen.any():
+    """Blur some photos, as small or heavily compressed photos are."""
+    selected = torch.rand(len(pixels)) < SOFT_SHARE
+    if selected.any():
         side = pixels.shape[-1]
         smaller = int(torch.randint(side // 2, int(side * 0.85), ()))
-        small = interpolate(pixels[chosen], smaller, mode="bilinear", antialias=True, align_corners=False)
-        pixels[chosen] = interpolate(small, side, mode="bilinear", align_corners=False)
-    return pixels
-
-
-def _erase(pixels: Tensor) -> Tensor:
-    side = pixels.shape[-1]
-    for index in torch.nonzero(torch.rand(len(pixels)) < ERASE_SHARE).flatten().tolist():
-        height, width = torch.randint(side // 8, side // 3, (2,)).tolist()
-        top, left = int(torch.randint(0, side - height, ())), int(torch.randint(0, side - width, ()))
-        pixels[index, :, top : top + height, left : left + width] = torch.rand(3, 1, 1)
+        small = interpolate(pixels[selected], smaller, mode="bilinear", antialias=True, align_corners=False)
+        pixels[selected] = interpolate(small, side, mode="bilinear", align_corners=False)
     return pixels
 
 
 def augmented(pixels: Tensor, side: int) -> Tensor:
-    """``(N, 3, canvas, canvas)`` to ``(N, 3, side, side)``, each picture changed in its own way."""
-    return _erase(_soften(_colour(_geometry(pixels, side))))
-
-
-def mixed(pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Mixup: every picture gets a little of another one, and its target with it."""
-    weight = float(torch.distributions.Beta(MIXUP_ALPHA, MIXUP_ALPHA).sample())
-    order = torch.randperm(len(pixels))
-    return torch.lerp(pixels[order], pixels, weight), torch.lerp(targets[order], targets, weight)
+    """``(N, 3, canvas, canvas)`` to ``(N, 3, side, side)``, with random parameters for each photo."""
+    return _soften(_colour(_geometry(pixels, side)))

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from events import Context
 from fakes import make_app
+from loupe.card import load_card
 from loupe.classifier import Classifier
 
-from benchmarks import report
+from benchmarks import report, shipped
 from benchmarks.content import dependency_step
 from benchmarks.costs import Size, balanced
 from benchmarks.stages import _stages
@@ -87,3 +88,11 @@ def test_the_input_for_power_tuning_is_what_the_function_takes() -> None:
     assert FunctionSettings().memory_mib in tuning["powerValues"]
     answer = make_app(Classifier.load(ROOT / "models" / "hair-type")).direct(tuning["payload"], Context())
     assert answer["label"] == "curly"
+
+
+def test_shipped_models_are_held_to_their_size_and_time() -> None:
+    cards = [load_card(ROOT / "models" / name) for name in shipped.MAX_MEGABYTES]
+    rows = {(row.group, row.what): row for row in shipped.rows(cards, {"hair-type": [1.0], "hair-type-large": [12.5]})}
+    assert rows[shipped.GROUP, "hair-type-large"].passed is False
+    assert rows[shipped.GROUP, "hair-type-large against hair-type"].ratio == 12.5
+    assert all(row.passed for (group, _), row in rows.items() if group == shipped.FILES)

@@ -33,7 +33,7 @@ PICTURE_OPERATIONS = ("classify", "batch")
 _BYTES = {"type": "string", "format": "binary"}
 _SMALLEST = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 _S3 = {"bucket": "loupe-uploads", "key": "uploads/0f1e2d3c4b5a69788796a5b4c3d2e1f0"}
-_MODEL = {"name": "hair-type", "version": "1.0.0", "variant": "fp32"}
+_MODEL = {"name": "hair-type", "version": "1.1.0", "variant": "float16"}
 _SCORES = {"label": "curly", "probability": 0.93, "scores": {"curly": 0.93, "straight": 0.07}}
 _LIMITS = {"max_image_bytes": 10485760, "max_image_pixels": 25000000,
            "formats": list(DEFAULT_FORMATS), "max_batch": 32, "uploads": True}  # fmt: skip
