@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from infra.settings import SettingsError, load_settings
 from localcloud.settings import compose
 from tools.acceptance import __main__ as command
-from tools.acceptance import aws, cost, transcript
+from tools.acceptance import alarm, aws, cost, transcript
+from tools.acceptance import steps as suite_steps
 from tools.acceptance.steps import API_KEYS, FIREWALL, IAM, ONE_CLIENT, steps
 from tools.acceptance.suite import Context, Outcome, Step, execute
 from tools.acceptance.sweep import sweep
 from tools.acceptance.target import AcceptanceError, Deployed
+from tools.smoke.credentials import ApiKey
 
 PROJECT = Path(__file__).parents[2]
 CONTEXT = json.loads((PROJECT / "cdk.json").read_text(encoding="utf-8"))["context"]
@@ -137,6 +141,11 @@ def test_what_a_target_cannot_show_is_named_and_not_called_passed() -> None:
         ({"describe_alarms": {"MetricAlarms": [{"AlarmName": "loupe-acc-1-X"}]}}, ["alarm loupe-acc-1-X"]),
         ({"list_topics": {"Topics": [{"TopicArn": "arn:aws:sns:r:1:Loupe-acc-1-T"}]}}, ["topic Loupe-acc-1-T"]),
         ({"list_buckets": {"Buckets": [{"Name": "loupe-acc-1-uploads"}]}}, ["bucket loupe-acc-1-uploads"]),
+        ({"describe_stacks": {"Stacks": [{"StackName": "Loupe-acc-1", "StackStatus": "DELETE_FAILED"}]}},
+         ["stack Loupe-acc-1 (DELETE_FAILED)"]),
+        ({"describe_stacks": {"Stacks": [{"StackName": "Loupe-acc-1", "StackStatus": "DELETE_COMPLETE"}]}}, []),
+        ({"list_dashboards": {"DashboardEntries": [{"DashboardName": "loupe-acc-1"}]}}, ["dashboard loupe-acc-1"]),
+        ({"list_web_acls": {"WebACLs": [{"Name": "loupe-acc-1"}]}}, ["web ACL loupe-acc-1"]),
         ({"list_secrets": {"SecretList": [{"Name": "s", "Description": "Loupe acc-1: API key"}]}}, ["secret s"]),
         ({"list_aliases": {"Aliases": [{"AliasName": "alias/loupe-acc-1"}]}}, ["key alias alias/loupe-acc-1"]),
         ({"list_keys": {"Keys": [{"KeyId": "k"}]}, "describe_key": {"KeyMetadata": {
@@ -190,8 +199,96 @@ def cdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return record
 
 
+class FakeAccount:
+    """CloudFormation, S3 and API Gateway of an account with one stack and its bucket.
+
+    ``statuses`` are those of the stack, one after the other; the last stays.
+    """
+
+    def __init__(self, *, log_role: str = "", statuses: tuple[str, ...] = ("CREATE_COMPLETE",)) -> None:
+        self._log_role, self._statuses = log_role, list(statuses)
+        self.objects = {"loupe-acc-1-uploads": ["uploads/1", "uploads/2"], "another": ["kept"]}
+        self.waits: list[float] = []
+
+    def client(self, _service: str) -> FakeAccount:
+        return self
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+    def get_account(self) -> dict[str, str]:
+        return {"cloudwatchRoleArn": self._log_role} if self._log_role else {}
+
+    def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        assert StackName == "Loupe-acc-1"
+        if not self._statuses:
+            error = {"Code": "ValidationError", "Message": "Stack with id Loupe-acc-1 does not exist"}
+            raise ClientError({"Error": error}, "DescribeStacks")
+        status = self._statuses.pop(0) if len(self._statuses) > 1 else self._statuses[0]
+        return {"Stacks": [{"StackStatus": status}]}
+
+    def get_paginator(self, operation: str) -> Any:
+        def paginate(**options: str) -> Iterator[dict[str, Any]]:
+            if operation == "list_stack_resources":
+                bucket, function = ("AWS::S3::Bucket", "loupe-acc-1-uploads"), ("AWS::Lambda::Function", "another")
+                for kind, name in (bucket, function):
+                    status = "CREATE_COMPLETE"
+                    resource = {"ResourceType": kind, "PhysicalResourceId": name, "ResourceStatus": status}
+                    yield {"StackResourceSummaries": [resource]}
+                never = {"ResourceType": "AWS::S3::Bucket", "ResourceStatus": "CREATE_FAILED"}
+                yield {"StackResourceSummaries": [never]}
+            else:
+                yield {}
+                yield {"Contents": [{"Key": key} for key in self.objects[options["Bucket"]]]}
+
+        return SimpleNamespace(paginate=paginate)
+
+    def delete_objects(self, Bucket: str, Delete: Any) -> None:  # noqa: N803
+        for item in Delete["Objects"]:
+            self.objects[Bucket].remove(item["Key"])
+
+
+def aws_target(account: FakeAccount, folder: Path, patch: Mapping[str, Any]) -> aws.AwsTarget:
+    target = aws.AwsTarget("dev", "acc-1", patch, folder / "cdk.log", sleep=account.sleep)
+    target.client = account.client  # type: ignore[method-assign]
+    return target
+
+
+def test_uploaded_images_are_deleted_before_the_stack_whose_bucket_would_stay(cdk: Path, tmp_path: Path) -> None:
+    account = FakeAccount()
+    target = aws_target(account, tmp_path, {})
+    target.deploy(API_KEYS)
+    target.destroy()
+    assert account.objects == {"loupe-acc-1-uploads": [], "another": ["kept"]}
+    assert "destroy --force" in cdk.read_text().splitlines()[-1]
+
+
+def test_a_stack_is_destroyed_once_an_interrupted_deployment_has_ended(cdk: Path, tmp_path: Path) -> None:
+    account = FakeAccount(statuses=("UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"))
+    target = aws_target(account, tmp_path, {})
+    target.deploy(API_KEYS)
+    target.destroy()
+    assert len(account.waits) == 2
+    assert "destroy --force" in cdk.read_text().splitlines()[-1]
+
+
+def test_a_deployment_that_made_no_stack_can_be_destroyed(cdk: Path, tmp_path: Path) -> None:
+    account = FakeAccount(statuses=())
+    target = aws_target(account, tmp_path, {})
+    target.deploy(API_KEYS)
+    target.destroy()
+    assert account.objects["loupe-acc-1-uploads"] == ["uploads/1", "uploads/2"]
+    assert "destroy --force" in cdk.read_text().splitlines()[-1]
+
+
+@pytest.mark.parametrize(("role", "replaced"), [("", False), ("arn:aws:iam::111122223333:role/shared", True)])
+def test_a_copy_leaves_the_accounts_log_role_alone(cdk: Path, tmp_path: Path, role: str, replaced: bool) -> None:
+    aws_target(FakeAccount(log_role=role), tmp_path, {}).deploy(API_KEYS)
+    assert ('"account_log_role": false' in cdk.read_text()) is replaced
+
+
 def test_the_aws_target_deploys_a_copy_by_name(cdk: Path, tmp_path: Path) -> None:
-    target = aws.AwsTarget("dev", "acc-1", {"protection": {"keep_data": False}}, tmp_path / "cdk.log")
+    target = aws_target(FakeAccount(), tmp_path, {"protection": {"keep_data": False}})
     target.destroy()
     assert not cdk.exists()
     assert target.deploy(API_KEYS).url == "https://x.test/live/"
@@ -204,7 +301,7 @@ def test_the_aws_target_deploys_a_copy_by_name(cdk: Path, tmp_path: Path) -> Non
 
 
 def test_a_failed_deployment_is_a_sentence_with_the_end_of_the_log(cdk: Path, tmp_path: Path) -> None:
-    target = aws.AwsTarget("dev", "acc-1", {"model": {"name": "explode"}}, tmp_path / "cdk.log")
+    target = aws_target(FakeAccount(), tmp_path, {"model": {"name": "explode"}})
     with pytest.raises(AcceptanceError, match=r"(?s)cdk deploy failed.*the stack was rolled back"):
         target.deploy(API_KEYS)
     assert "the stack was rolled back" in (tmp_path / "cdk.log").read_text()
@@ -221,6 +318,64 @@ def test_wrong_arguments_are_a_sentence(arguments: list[str], sentence: str) -> 
     result = CliRunner().invoke(command.app, arguments)
     assert result.exit_code == 2
     assert sentence in result.output
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"AWS_PROFILE": "no-such-profile"}, {"AWS_ACCESS_KEY_ID": "", "AWS_EC2_METADATA_DISABLED": "true"}],
+)
+def test_missing_credentials_are_a_sentence_and_no_transcript(
+    variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    transcript_file = tmp_path / "transcript.md"
+    result = CliRunner().invoke(command.app, ["--env", "dev", "--output", str(transcript_file)])
+    assert result.exit_code == 2
+    assert result.output.startswith("error: ")
+    assert not transcript_file.exists()
+
+
+class FakeAlarm:
+    """One alarm of CloudWatch."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+
+    def describe_alarms(self, AlarmNames: list[str]) -> dict[str, Any]:  # noqa: N803
+        return {"MetricAlarms": [{"StateValue": self.state}]}
+
+    def set_alarm_state(self, AlarmName: str, StateValue: str, StateReason: str) -> None:  # noqa: N803
+        self.state = StateValue
+
+
+@pytest.mark.parametrize(("before", "after"), [("ALARM", "OK"), ("OK", "OK"), ("INSUFFICIENT_DATA",) * 2])
+def test_an_alarm_that_rings_already_can_ring_again(before: str, after: str) -> None:
+    fake = FakeAlarm(before)
+    alarm._reset(fake, "loupe-acc-1-UndecodableImageRate")
+    assert fake.state == after
+
+
+def test_a_change_counts_once_it_is_seen_several_times_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses = iter([200, 403, 200, 403, 403, 403])
+
+    class Answers:
+        def __init__(self, *_: Any) -> None: ...
+
+        def get(self, path: str, **_options: Any) -> Any:
+            return SimpleNamespace(status=200 if path == "v1/health" else next(statuses))
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(suite_steps, "Endpoint", Answers)
+    monkeypatch.setattr(suite_steps.time, "sleep", lambda _: None)
+    context = Context(FakeTarget(), dict(API_KEYS), 1.0, Deployed("https://x.test/", {}))
+    assert suite_steps._expect(context, ApiKey("k"), (401, 403)) == 403
+    assert list(statuses) == []
 
 
 def test_a_table_cell_stays_on_its_line() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
@@ -20,6 +21,7 @@ from tools.acceptance.steps import API_KEYS, steps
 from tools.acceptance.suite import Context, Outcome, execute
 from tools.acceptance.target import Target
 from tools.provenance import PROJECT, versions
+from tools.region import configured_region
 
 # What a copy must not inherit: it is destroyed at the end, with all that it stored.
 COPY: dict[str, Any] = {
@@ -45,7 +47,7 @@ the AWS credentials in the environment. Exit code 0 if no step failed.
 
 Examples:
 
-    python -m tools.acceptance --env local                  # the local cloud: about a minute
+    python -m tools.acceptance --env local                  # the local cloud: one to three minutes
 
     python -m tools.acceptance --env dev --max-usd 1        # AWS: about 40 minutes; writes docs/aws-acceptance.md
 """
@@ -59,7 +61,8 @@ def acceptance(
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         target, model = _target(env, settings)
-    except (SettingsError, ValueError) as error:
+        made_with = versions(target.name) | dict(target.versions())
+    except (SettingsError, ValueError, BotoCoreError, ClientError) as error:
         errors.print(f"error: {error}", style="bold red", markup=False)
         raise typer.Exit(2) from error
     path = output or (PROJECT / ("docs/aws-acceptance.md" if target.name == "aws" else ".local/acceptance.md"))
@@ -70,9 +73,7 @@ def acceptance(
         status = f"[{_STYLES[outcome.status]}]{outcome.status:<11}[/]"
         out.print(f"{status} {escape(outcome.name):<58} {outcome.seconds:6.1f} s  {escape(outcome.detail)}")
 
-    made_with: dict[str, str] = {"target": target.name}
     try:
-        made_with = versions(target.name) | dict(target.versions())
         ordinary, last = steps(model)
         execute(Context(target, dict(API_KEYS), max_usd), ordinary, last, observe)
     except KeyboardInterrupt:
@@ -93,7 +94,8 @@ def _target(env: str, patch: str | None) -> tuple[Target, Path]:
     except ValueError as error:
         raise ValueError(f"--settings is not JSON: {error}.") from None
     context = json.loads((PROJECT / "cdk.json").read_text(encoding="utf-8"))["context"]
-    model = PROJECT / "models" / load_settings(context, env, given).model.name
+    loaded = load_settings(context, env, given)
+    model = PROJECT / "models" / loaded.model.name
     if env == "local":
         from localcloud.state import State
         from tools.acceptance.local import LocalTarget
@@ -103,7 +105,8 @@ def _target(env: str, patch: str | None) -> tuple[Target, Path]:
 
     name = f"acc-{secrets.token_hex(3)}"
     copy = compose(COPY, given)
-    return AwsTarget(env, name, copy, PROJECT / ".local" / "acceptance" / f"{name}.log"), model
+    log = PROJECT / ".local" / "acceptance" / f"{name}.log"
+    return AwsTarget(env, name, copy, log, region=loaded.region or configured_region()), model
 
 
 def _interrupt(*_: object) -> None:

@@ -7,21 +7,29 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
 
 from localcloud.settings import compose
 from tools.acceptance.target import AcceptanceError, Deployed
 from tools.smoke.credentials import AwsSignature
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tools.smoke.credentials import Credentials
 
 PROJECT = Path(__file__).resolve().parents[2]
 CDK = PROJECT / "node_modules" / ".bin" / "cdk"
 _LOG_LINES = 30
+# CloudFormation finishes or rolls back what an interrupted `cdk deploy` began.
+_STABLE_SECONDS = 3600.0
+_POLL_SECONDS = 10.0
+_ABSENT = ("CREATE_FAILED", "DELETE_COMPLETE")
 
 
 class AwsTarget:
@@ -37,16 +45,30 @@ class AwsTarget:
         Settings of the copy that the suite does not vary.
     log
         File that takes the output of the CDK command line.
+    region
+        Where the stack is deployed; None for the one that the AWS configuration names.
+    sleep
+        Replaced in tests.
     """
 
     name = "aws"
 
-    def __init__(self, base: str, environment: str, patch: Mapping[str, Any], log: Path) -> None:
+    def __init__(
+        self,
+        base: str,
+        environment: str,
+        patch: Mapping[str, Any],
+        log: Path,
+        *,
+        region: str | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         import boto3
 
         self.environment, self._base, self._patch, self._log = environment, base, patch, log
         self.limits: Mapping[str, str] = {}
-        self._session = boto3.Session()
+        self._session = boto3.Session(region_name=region)
+        self._sleep = sleep
         self._deployed = False
 
     def versions(self) -> Mapping[str, str]:
@@ -56,7 +78,7 @@ class AwsTarget:
         return {"account": f"...{account[-4:]}", "region": str(self._session.region_name), "docker": docker}
 
     def doctor(self, settings: Mapping[str, Any]) -> str:
-        patch = json.dumps(compose(self._patch, settings))
+        patch = json.dumps(self._merged(settings))
         # A copy of an hour needs nobody who reads its alarms: the suite subscribes a queue.
         command = [sys.executable, "-m", "tools.doctor", "--env", self._base, "--settings", patch, "--allow", "alarms"]
         process = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
@@ -92,11 +114,62 @@ class AwsTarget:
         return AwsSignature.from_session(self._session.region_name)
 
     def destroy(self) -> None:
-        if self._deployed:
-            self._cdk(["destroy", "--force"], {})
+        if not self._deployed:
+            return
+        self._wait_until_stable()
+        self._empty_buckets()
+        self._cdk(["destroy", "--force"], {})
 
     def close(self) -> None:
         """The account is not this program's to close."""
+
+    @cached_property
+    def _has_log_role(self) -> bool:
+        """Whether API Gateway could write the account's logs before the copy was deployed."""
+        return bool(self.client("apigateway").get_account().get("cloudwatchRoleArn"))
+
+    def _merged(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        # Two patches in turn: a null of the first deletes what the environment says.
+        merged = compose(self._patch, settings)
+        # The role is the account's: the copy would replace the one that other APIs of the region write with.
+        return compose(merged, {"api": {"account_log_role": False}}) if self._has_log_role else merged
+
+    def _wait_until_stable(self) -> None:
+        """Wait while CloudFormation works on the stack, which it then does not delete."""
+        deadline = time.monotonic() + _STABLE_SECONDS
+        while (status := self._status()).endswith("_IN_PROGRESS"):
+            if time.monotonic() >= deadline:
+                raise AcceptanceError(f"the stack {self._stack} has been {status} for {_STABLE_SECONDS / 60:.0f} min")
+            self._sleep(_POLL_SECONDS)
+
+    def _status(self) -> str:
+        """The status of the stack; empty if there is none."""
+        try:
+            answer = self.client("cloudformation").describe_stacks(StackName=self._stack)
+        except ClientError as error:
+            # CloudFormation has no code of its own for a stack that does not exist.
+            if error.response["Error"]["Code"] == "ValidationError":
+                return ""
+            raise
+        return str(answer["Stacks"][0]["StackStatus"])
+
+    def _empty_buckets(self) -> None:
+        """Delete the images that smoke tests uploaded: CloudFormation deletes no bucket that holds objects."""
+        if not self._status():
+            return
+        client = self.client("s3")
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self._stack)
+        for resource in (resource for page in pages for resource in page["StackResourceSummaries"]):
+            bucket = resource.get("PhysicalResourceId")
+            if resource["ResourceType"] != "AWS::S3::Bucket" or not bucket or resource["ResourceStatus"] in _ABSENT:
+                continue
+            for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+                if keys := [{"Key": item["Key"]} for item in page.get("Contents", [])]:
+                    client.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+
+    @property
+    def _stack(self) -> str:
+        return f"Loupe-{self.environment}"
 
     def _cdk(self, arguments: Sequence[str], settings: Mapping[str, Any]) -> None:
         process = self._run(arguments, settings)
@@ -104,8 +177,7 @@ class AwsTarget:
             raise AcceptanceError(f"cdk {arguments[0]} failed ({self._log} has it all):\n{_tail(process.stdout)}")
 
     def _run(self, arguments: Sequence[str], settings: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
-        # Two patches in turn: a null of the first deletes what the environment says.
-        merged = compose(self._patch, settings)
+        merged = self._merged(settings)
         context = ["-c", f"env={self._base}", "-c", f"name={self.environment}", "-c", f"settings={json.dumps(merged)}"]
         programs = Path(sys.executable).parent
         environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}

@@ -35,6 +35,8 @@ IAM = {**API_KEYS, "auth": {"mode": "iam"}}
 FIREWALL = {**ONE_CLIENT, "firewall": {"enabled": True}}
 # An answer of the gateway follows a change of stage, keys or policy within this time.
 _SETTLE_SECONDS = 120.0
+# The gateway's hosts take a change over one after the other.
+_AGREEING = 3
 _SWEEP_SECONDS = 180.0
 _OK, _FORBIDDEN = 200, (401, 403)
 
@@ -75,6 +77,8 @@ def _doctor(context: Context) -> str:
 def _deploy(settings: Mapping[str, Any]) -> Callable[[Context], str]:
     def deploy(context: Context) -> str:
         context.deploy(settings)
+        # A stage, a key and a first start of a container image take their time.
+        _expect(context, _credentials(context), (_OK,))
         return context.endpoint.url
 
     return deploy
@@ -172,9 +176,10 @@ def _key(context: Context, output: str) -> str:
 
 
 def _expect(context: Context, credentials: Credentials, statuses: tuple[int, ...]) -> int:
-    """Wait until ``GET /v1/models`` has one of these statuses; return it."""
+    """Wait until ``GET /v1/models`` has one of these statuses several times in a row; return it."""
     endpoint = Endpoint(context.endpoint.url, credentials)
     deadline = time.monotonic() + _SETTLE_SECONDS
+    agreeing = 0
     try:
         while True:
             try:
@@ -184,7 +189,11 @@ def _expect(context: Context, credentials: Credentials, statuses: tuple[int, ...
             except CheckError as error:
                 raise AcceptanceError(str(error)) from error
             if health.status == _OK and reply.status in statuses:
-                return reply.status
+                agreeing += 1
+                if agreeing == _AGREEING:
+                    return reply.status
+                continue
+            agreeing = 0
             if time.monotonic() >= deadline:
                 raise AcceptanceError(
                     f"GET /v1/models with {credentials.name} credentials gives HTTP {reply.status} (health: "

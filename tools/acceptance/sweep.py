@@ -39,12 +39,15 @@ def sweep(target: Target) -> list[Leftover]:
     """List what carries the environment's name, service by service."""
     name = target.environment
     return [
+        *_stacks(target, f"Loupe-{name}"),
         *_functions(target, f"loupe-{name}"),
         *_gateway(target, name),
         *_roles(target, f"Loupe-{name}-"),
         *_log_groups(target, name),
         *_alarms(target, f"loupe-{name}-"),
+        *_dashboards(target, f"loupe-{name}"),
         *_topics(target, f"Loupe-{name}-"),
+        *_firewalls(target, f"loupe-{name}"),
         *_buckets(target, f"loupe-{name}-"),
         *_secrets(target, f"Loupe {name}:"),
         *_keys(target, f"loupe-{name}"),
@@ -58,6 +61,12 @@ def _pages(target: Target, service: str, operation: str, key: str, **options: An
         return
     for page in client.get_paginator(operation).paginate(**options):
         yield from page.get(key, [])
+
+
+def _stacks(target: Target, name: str) -> Iterator[Leftover]:
+    for stack in _pages(target, "cloudformation", "describe_stacks", "Stacks"):
+        if stack["StackName"] == name and stack["StackStatus"] != "DELETE_COMPLETE":
+            yield Leftover("stack", f"{name} ({stack['StackStatus']})")
 
 
 def _functions(target: Target, prefix: str) -> Iterator[Leftover]:
@@ -94,6 +103,17 @@ def _log_groups(target: Target, name: str) -> Iterator[Leftover]:
 def _alarms(target: Target, prefix: str) -> Iterator[Leftover]:
     for alarm in _pages(target, "cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix):
         yield Leftover("alarm", alarm["AlarmName"])
+
+
+def _dashboards(target: Target, name: str) -> Iterator[Leftover]:
+    for board in _pages(target, "cloudwatch", "list_dashboards", "DashboardEntries", DashboardNamePrefix=name):
+        yield Leftover("dashboard", board["DashboardName"])
+
+
+def _firewalls(target: Target, name: str) -> Iterator[Leftover]:
+    for firewall in _pages(target, "wafv2", "list_web_acls", "WebACLs", Scope="REGIONAL"):
+        if firewall["Name"].startswith(name):
+            yield Leftover("web ACL", firewall["Name"])
 
 
 def _topics(target: Target, prefix: str) -> Iterator[Leftover]:

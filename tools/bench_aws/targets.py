@@ -16,6 +16,7 @@ from localcloud.cloud import Steps
 from localcloud.settings import compose
 from tools.bench_aws.app import context
 from tools.bench_aws.measure import BenchError
+from tools.region import configured_region
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +37,7 @@ class AwsBench:
     def __init__(self, log: Path) -> None:
         import boto3
 
-        self._session, self._log = boto3.Session(), log
+        self._session, self._log = boto3.Session(region_name=configured_region()), log
 
     def client(self, service: str) -> Any:
         session: Any = self._session

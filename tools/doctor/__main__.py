@@ -17,6 +17,7 @@ from tools.doctor.account import DEFAULT_QUALIFIER
 from tools.doctor.aws import Aws, explain
 from tools.doctor.checks import CHECKS, Surroundings, examine
 from tools.doctor.findings import Finding, Level, allowing, error
+from tools.region import configured_region
 
 MARKS = {Level.ok: "✓", Level.warning: "!", Level.error: "✗"}
 
@@ -87,9 +88,8 @@ def _findings(env: str, patch: str | None, variables: Mapping[str, str]) -> list
 
 
 def _aws(settings: Settings) -> Aws | None:
-    session = boto3.Session()
-    region = settings.region or session.region_name
-    return None if region is None else Aws(session, region)
+    region = settings.region or configured_region()
+    return None if region is None else Aws(boto3.Session(), region)
 
 
 def _as_json(env: str, findings: Sequence[Finding]) -> str:
