@@ -10,11 +10,13 @@ import onnx
 import pytest
 from loupe.card import load_card
 from loupe.classifier import Classifier
+from loupe.input_spec import InputSpec, Resize
 from onnx import TensorProto, helper, numpy_helper
 from onnx_zoo import classifier, picture, save
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from modelkit.alternatives import input_changes
 from modelkit.cli import app
 from modelkit.errors import ModelkitError
 from modelkit.golden import parse_golden, read_answer, read_golden_file
@@ -210,3 +212,70 @@ def test_a_permutation_of_a_thousand_labels_is_derived() -> None:
     assert found.labels == tuple(labels[label] for label in order)
     assert found.complete
     assert len(found.change()) < 600
+
+
+def updown(path: Path) -> Path:
+    """Brighter above than below is 'up'."""
+    rows = np.zeros((1, 3, 16, 16), np.float32)
+    rows[:, :, :8], rows[:, :, 8:] = 1 / 384, -1 / 384
+    weights = {"mask": rows, "w": np.array([[9, -9]], np.float32), "axes": np.array([1, 2, 3], np.int64)}
+    nodes = [
+        helper.make_node("Mul", ["image", "mask"], ["masked"]),
+        helper.make_node("ReduceSum", ["masked", "axes"], ["sum"], keepdims=0),
+        helper.make_node("Unsqueeze", ["sum", "last"], ["column"]),
+        helper.make_node("MatMul", ["column", "w"], ["scores"]),
+    ]
+    weights["last"] = np.array([1], np.int64)
+    graph = helper.make_graph(
+        nodes,
+        "updown",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, 16, 16])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 2])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def halves(path: Path, orientation: int) -> Path:
+    """Stored bright above dark, with an EXIF orientation."""
+    pixels = np.full((32, 32, 3), 40, np.uint8)
+    pixels[:16] = 220
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(path, exif=exif, quality=95)
+    return path
+
+
+def test_training_on_stored_pixels_is_found_and_swapped_labels_are_not_recommended(tmp_path: Path) -> None:
+    file = updown(tmp_path / "net.onnx")
+    turned, upright = halves(tmp_path / "turned.jpg", 3), halves(tmp_path / "upright.jpg", 1)
+    result = add(file, tmp_path / "models", "up,down", "--golden", f"{turned}=up", "--golden", f"{upright}=up")
+    assert result.exit_code == 3
+    assert "input.exif 'ignore' (2 of 2" in result.output
+    assert "with no other single change that was tried" in result.output
+    assert "output.labels" not in result.output
+
+    # The turned picture alone fits with swapped labels as well: neither is recommended.
+    alone = add(file, tmp_path / "models", "up,down", "--golden", f"{turned}=up")
+    assert "input.exif 'ignore'" in alone.output
+    assert "do not single one out" in alone.output
+    assert "change the card accordingly" not in alone.output
+
+
+def test_every_change_that_is_tried_is_a_card_that_can_be_written() -> None:
+    for spec in (
+        InputSpec("x", 64, 64),
+        InputSpec("x", 64, 64, color="L", mean=(0.0,), std=(1.0,)),
+        InputSpec("x", 64, 64, resize=Resize("bilinear", "pad", antialias=False)),
+        InputSpec("x", 64, 64, resize=Resize("bicubic", "crop", shortest=80)),
+    ):
+        changes = input_changes(spec)
+        assert len({change.text for change in changes}) == len(changes)
+        for change in changes:
+            other = change.apply(spec)
+            assert other != spec
+            resize = other.resize
+            assert resize.antialias or (resize.filter == "bilinear" and not other.jpeg_draft)
+            assert resize.fit == "crop" or (resize.shortest is None and resize.size is None)
+            assert resize.shortest is None or resize.size is None
