@@ -47,6 +47,8 @@ def _replacing(wait_next: Callable[..., Any]) -> Callable[..., Any]:
     def replace_first(*arguments: Any, **options: Any) -> Any:
         sys.stdout.flush()
         sys.stderr.flush()
+        if isolated := sys.modules.get("loupe.decoders.isolated"):
+            isolated.end_children()
         environment = {**_first_environment(), INITIALIZATION: "restart"}
         os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606 (this program again, with its own arguments)
         return wait_next(*arguments, **options)  # pragma: no cover (execve does not return)
