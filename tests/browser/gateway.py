@@ -45,6 +45,7 @@ class Received:
     path: str
     headers: dict[str, str]
     body: bytes
+    query: str = ""
 
 
 class Gateway:
@@ -75,14 +76,14 @@ class Gateway:
     def classified(self) -> list[Received]:
         return [request for request in self.received if request.path == "/v1/classify"]
 
-    def answer(self, request: Received, query: str) -> Answer:
+    def answer(self, request: Received) -> Answer:
         self.received.append(request)
         if self.key and request.path not in OPEN and request.headers.get("x-api-key") != self.key:
             return Answer(403, b'{"message":"Forbidden"}', {"Content-Type": "application/json"})
         if request.path == "/v1/classify" and self.instead:
             return self.instead.pop(0)
         with self._one_at_a_time:
-            answer = self._handler(_event(request, query), Context())
+            answer = self._handler(_event(request), Context())
         body = answer["body"]
         data = base64.b64decode(body) if answer["isBase64Encoded"] else body.encode()
         return Answer(answer["statusCode"], data, answer["headers"])
@@ -105,13 +106,13 @@ def problem(status: int, code: str, title: str, detail: str, **headers: str) -> 
     return Answer(status, json.dumps(body).encode(), {"Content-Type": "application/problem+json", **headers})
 
 
-def _event(request: Received, query: str) -> dict[str, Any]:
+def _event(request: Received) -> dict[str, Any]:
     """The fields of API Gateway's REST proxy event that the function reads."""
     return {
         "httpMethod": request.method,
         "path": request.path,
         "headers": request.headers,
-        "queryStringParameters": dict(parse_qsl(query)) or None,
+        "queryStringParameters": dict(parse_qsl(request.query)) or None,
         "requestContext": {"stage": STAGE.strip("/")},
         # Every body is binary (`binaryMediaTypes: */*`).
         "body": base64.b64encode(request.body).decode() or None,
@@ -131,8 +132,8 @@ def _serving(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
                 gateway.received.append(Received(self.command, url.path, headers, body))
                 answer = gateway.at[url.path]
             elif url.path == STAGE or url.path.startswith(f"{STAGE}/"):
-                received = Received(self.command, url.path.removeprefix(STAGE) or "/", headers, body)
-                answer = gateway.answer(received, url.query)
+                received = Received(self.command, url.path.removeprefix(STAGE) or "/", headers, body, url.query)
+                answer = gateway.answer(received)
             else:
                 answer = Answer(403, b'{"message":"Forbidden"}', {"Content-Type": "application/json"})
             self.send_response(answer.status)

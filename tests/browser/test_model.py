@@ -33,9 +33,9 @@ def hostile(tmp_path: Path) -> Iterator[Gateway]:
 
 
 def thousand() -> tuple[Answer, Answer]:
-    """``GET /v1/models`` and a classification of a model with a thousand long labels."""
+    """``GET /v1/models`` and a classification with ``?top=200`` of a model with a thousand long labels."""
     raw = np.sort(np.random.default_rng(3).pareto(1.5, len(THOUSAND)))[::-1]
-    scores = dict(zip(THOUSAND, np.round(raw / raw.sum(), 6).tolist(), strict=True))
+    scores = dict(zip(THOUSAND[:200], np.round(raw / raw.sum(), 6).tolist(), strict=False))
     model = {"name": "thousand", "version": "1.0.0", "labels": THOUSAND, "default": True}
     result = {"label": THOUSAND[0], "probability": scores[THOUSAND[0]], "scores": scores}
     return Answer(200, json.dumps({"models": [model], "limits": {}}).encode()), Answer(200, json.dumps(result).encode())
@@ -76,14 +76,15 @@ def test_a_thousand_scores_are_readable(open_page: Open, gateway: Gateway) -> No
     choose(page, picture("red.jpg", RED))
     card = page.locator(".picture")
     expect(card.locator(".scores li")).to_have_count(5)
+    assert gateway.classified()[0].query == "top=200"
     box = card.bounding_box()
     assert box is not None
     assert box["height"] < 560
     card.get_by_text("995 more labels").click()
     rest = card.get_by_role("group", name="Other scores of red.jpg")
-    expect(rest.locator("li")).to_have_count(200)
+    expect(rest.locator("li")).to_have_count(195)
     assert rest.evaluate("(node) => node.scrollHeight > node.clientHeight && node.clientHeight < 300")
-    expect(card).to_contain_text("795 more, none above 0.1\u00a0%")
+    expect(card).to_contain_text("800 more, none above 0.1\u00a0%")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     labels = page.get_by_role("region", name="The model")
     expect(labels.locator(".chips li")).to_have_count(12)
