@@ -101,7 +101,7 @@ class ExecutionEnvironment:
         self.id = uuid.uuid4().hex
         self.born = self.last_used = time.monotonic()
         self._cold = True
-        self._dead = False
+        self._dead = self._ended = False
         self._function: int | None = None
         self._lines: list[str] = []
         self._output = threading.Condition()
@@ -189,8 +189,10 @@ class ExecutionEnvironment:
         return max(0.01, measured - (init_ms or 0.0))
 
     def end(self) -> None:
-        """End the emulator and the function's process in it."""
-        self._dead = True
+        """End the emulator and the function's process in it; a second call does nothing."""
+        if self._ended:
+            return
+        self._ended = self._dead = True
         child = self._function_pid()
         self._process.kill()
         self._process.wait()

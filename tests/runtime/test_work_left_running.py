@@ -17,7 +17,7 @@ from localcloud.function import Site
 from localcloud.processes import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from localcloud.environment import ExecutionEnvironment, Outcome
@@ -62,12 +62,18 @@ def task_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def begin(start: Start, task_root: Path, image: Image) -> Callable[..., ExecutionEnvironment]:
+def begin(start: Start, task_root: Path, image: Image) -> Iterator[Callable[..., ExecutionEnvironment]]:
+    """Start an execution environment; it ends with the test, or a decoder that runs on would slow the other tests."""
+    environments: list[ExecutionEnvironment] = []
+
     def begin(**variables: str) -> ExecutionEnvironment:
         variables |= {"IMAGE": str(image.folder), "LOUPE_MODELS_DIR": str(image.folder / "models")}
-        return start(task_root, TIMEOUT_SECONDS, variables, "spinning.handler")
+        environments.append(start(task_root, TIMEOUT_SECONDS, variables, "spinning.handler"))
+        return environments[-1]
 
-    return begin
+    yield begin
+    for environment in environments:
+        environment.end()
 
 
 def ask(environment: ExecutionEnvironment, event: Any, request_id: str) -> Any:
