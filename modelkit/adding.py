@@ -19,6 +19,8 @@ from modelkit.input_fields import input_fields
 from modelkit.inspection import Inspection, inspect_file
 from modelkit.label_forms import check_labels
 from modelkit.pictures import UNLIMITED
+from modelkit.rewriting import served_form
+from modelkit.tasks import not_scores, other_task, scores_output
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +85,7 @@ def plan(file: Path, name: str, answers: Answers) -> tuple[Inspection, dict[str,
         "$schema": "../card.schema.json",
         "name": name,
         "version": answers.version,
-        "description": answers.description or _described(answers.labels),
+        "description": answers.description or _described(answers.labels or seen.labels),
         "input": input_fields(seen, answers, questions),
         "output": _output(seen, answers, questions),
     }
@@ -102,25 +104,29 @@ def _described(labels: tuple[str, ...] | None) -> str:
 
 
 def _output(seen: Inspection, answers: Answers, questions: dict[str, str]) -> dict[str, Any]:
-    name = answers.output or (seen.outputs[0].name if len(seen.outputs) == 1 else None)
+    name = answers.output or scores_output(seen)
     names = [each.name for each in seen.outputs]
+    if name is not None and name not in names:
+        raise ModelkitError(f"--output {name} is none of the graph's outputs ({', '.join(names)}).")
+    if answers.kind and answers.kind not in KINDS:
+        raise ModelkitError(f"--kind {answers.kind} is unknown; there are {', '.join(KINDS)}.")
+    task = other_task(seen, name)
+    if task and not answers.kind:
+        raise ModelkitError(
+            f"{seen.path.name} looks like {task} Loupe serves classifiers of images. If it is one all the same, say "
+            "how its numbers are read with --kind."
+        )
     if name is None:
         questions["--output"] = f"which output holds the classes: {', '.join(names)}?"
         return {}
-    if name not in names:
-        raise ModelkitError(f"--output {name} is none of the graph's outputs ({', '.join(names)}).")
+    if reason := not_scores(next(value for value in seen.outputs if value.name == name)):
+        raise ModelkitError(reason)
     end, size = seen.ends[name], seen.sizes[name]
-    labels = answers.labels
+    labels = answers.labels or seen.labels
     if labels is None:
         count = "two, class 0 first" if size == 1 else f"{size}, in output order" if size else "in output order"
         questions["--labels"] = f"the labels ({count}), or --labels-file with one a line."
     kind = answers.kind or end.kind
-    if answers.kind and answers.kind not in KINDS:
-        raise ModelkitError(f"--kind {answers.kind} is unknown; there are {', '.join(KINDS)}.")
-    if answers.kind and end.kind and answers.kind != end.kind:
-        raise ModelkitError(
-            f"--kind {answers.kind} contradicts the graph. {end.reason} Leave --kind out: it is {end.kind!r}."
-        )
     if kind is None:
         questions["--kind"] = f"one of {', '.join(KINDS)}. {end.reason}"
         return {}
@@ -137,6 +143,18 @@ def _output(seen: Inspection, answers: Answers, questions: dict[str, str]) -> di
     return fields | ({"temperature": answers.temperature} if answers.temperature != 1 else {})
 
 
+def overridden(seen: Inspection, answers: Answers) -> list[str]:
+    """Return a warning with the evidence if ``--kind`` reads the output otherwise than the graph."""
+    name = answers.output or scores_output(seen)
+    if answers.kind is None or name is None:
+        return []
+    end, task = seen.ends[name], other_task(seen, name)
+    warnings = [f"--kind {answers.kind} although this looks like {task}"] if task else []
+    if end.kind is not None and end.kind != answers.kind:
+        warnings.append(f"--kind {answers.kind} overrides the graph, which is read as {end.kind}. {end.reason}")
+    return warnings
+
+
 def add(file: Path, models_dir: Path, name: str, answers: Answers, *, replace: bool = False) -> Path:
     """Make ``models_dir/name`` with the graph, its data, golden pictures and a complete card. Returns the folder.
 
@@ -147,7 +165,7 @@ def add(file: Path, models_dir: Path, name: str, answers: Answers, *, replace: b
     """
     seen, raw = plan(file, name, answers)
     with staged_folder(models_dir / name, replace=replace) as folder:
-        shutil.copyfile(file, folder / GRAPH_NAME)
+        _put_graph(seen, folder / GRAPH_NAME)
         names = [GRAPH_NAME]
         for external in seen.external:
             try:
@@ -173,3 +191,11 @@ def add(file: Path, models_dir: Path, name: str, answers: Answers, *, replace: b
             write_card(folder, raw)
             load_card(folder)
     return models_dir / name
+
+
+def _put_graph(seen: Inspection, target: Path) -> None:
+    """Copy the graph, byte for byte where it is served as it is."""
+    if seen.rewritten:
+        target.write_bytes(served_form(load_graph(seen.path)).proto.SerializeToString(deterministic=True))
+    else:
+        shutil.copyfile(seen.path, target)

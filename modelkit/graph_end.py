@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from onnx import numpy_helper
+
 if TYPE_CHECKING:
     import onnx
 
@@ -21,16 +23,21 @@ _LINEAR = frozenset(
      "FusedGemm", "FusedMatMul", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "Sum"}
 )  # fmt: skip
 _SCALED = frozenset({"Div", "Mul", "Sub"})
+_CLASSIFIERS = frozenset({"LinearClassifier", "SVMClassifier", "TreeEnsembleClassifier"})
 _CHOOSING = frozenset({"ArgMax", "ArgMin", "TopK", "Hardmax", "ZipMap", "NonMaxSuppression"})
 
 
 @dataclass(frozen=True)
 class GraphEnd:
-    """``kind`` is None where the graph does not tell; ``reason`` says why in a sentence."""
+    """``kind`` is None where the graph does not tell; ``reason`` says why in a sentence.
+
+    ``factor`` is the constant by which the number is multiplied last, where there is one.
+    """
 
     operator: str
     kind: Reading | None
     reason: str
+    factor: float | None = None
 
 
 def graph_end(graph: onnx.GraphProto, output: str, size: int | None) -> GraphEnd:
@@ -60,6 +67,14 @@ def graph_end(graph: onnx.GraphProto, output: str, size: int | None) -> GraphEnd
         return GraphEnd(
             operator, "probabilities", f"It ends in {operator}: the numbers are probabilities that add up to 1."
         )
+    if operator in _CLASSIFIERS:
+        transform = next((item.s.decode() for item in node.attribute if item.name == "post_transform"), "NONE")
+        squashed = transform in {"SOFTMAX", "LOGISTIC"} and size != 1
+        return GraphEnd(
+            operator, "probabilities" if squashed else None, f"It ends in {operator} with post_transform {transform}."
+        )
+    if operator == "Log" and (inner := producers.get(node.input[0])) is not None and inner.op_type == "Softmax":
+        operator = "LogSoftmax"
     if operator == "LogSoftmax":
         return GraphEnd(operator, "logits", "It ends in LogSoftmax: softmax of its numbers gives the probabilities.")
     if operator in _CHOOSING:
@@ -70,10 +85,20 @@ def graph_end(graph: onnx.GraphProto, output: str, size: int | None) -> GraphEnd
     if operator in _LINEAR or scaled:
         kind: Reading | None = None if size is None else ("logit" if size == 1 else "logits")
         squash = "sigmoid" if size == 1 else "softmax"
-        return GraphEnd(
-            operator, kind, f"It ends in {operator} with no sigmoid or softmax after it: {squash} follows in serving."
-        )
+        reason = f"It ends in {operator} with no sigmoid or softmax after it: {squash} follows in serving."
+        return GraphEnd(operator, kind, reason, _factor(graph, node) if scaled else None)
     return GraphEnd(operator, None, f"It ends in {operator}, which leaves open whether the numbers are probabilities.")
+
+
+def _factor(graph: onnx.GraphProto, node: onnx.NodeProto) -> float | None:
+    """Return the scalar that a last Mul or Div multiplies by."""
+    for tensor in graph.initializer:
+        if tensor.name in node.input and node.op_type in {"Mul", "Div"} and not tensor.external_data:
+            values = numpy_helper.to_array(tensor)
+            if values.size == 1 and float(values.reshape(())) != 0:
+                value = float(values.reshape(()))
+                return value if node.op_type == "Mul" else 1 / value
+    return None
 
 
 def _bounded(operator: str, size: int | None) -> GraphEnd:

@@ -13,6 +13,7 @@ import onnx
 from modelkit.compute import Shapes, multiply_adds, shapes_for_one
 from modelkit.graph import ExternalFile, external_files, graphs, load_graph, tensor_bytes
 from modelkit.graph_end import GraphEnd, graph_end
+from modelkit.rewriting import served_form
 from modelkit.runtime_limits import obstacle_to_loading
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Inspection:
     picture: Picture | None
     multiply_adds: int | None
     obstacle: str | None = None
+    labels: tuple[str, ...] | None = None
+    rewritten: tuple[str, ...] = ()
 
     @property
     def load_bytes(self) -> int:
@@ -98,7 +101,8 @@ def inspect_file(path: Path) -> Inspection:
     modelkit.errors.ModelkitError
         If it is no ONNX file.
     """
-    proto = load_graph(path)
+    rewriting = served_form(load_graph(path))
+    proto = rewriting.proto
     graph = proto.graph
     weights = {tensor.name for tensor in graph.initializer}
     inputs = tuple(_tensor(value) for value in graph.input if value.name not in weights)
@@ -121,6 +125,8 @@ def inspect_file(path: Path) -> Inspection:
         picture=_picture(inputs[0], graph, shapes) if len(inputs) == 1 else None,
         multiply_adds=multiply_adds(graph, shapes),
         obstacle=obstacle_to_loading(proto),
+        labels=rewriting.labels,
+        rewritten=rewriting.notes,
     )
 
 

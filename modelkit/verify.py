@@ -142,7 +142,12 @@ def check_range(card: Card, rows: Array) -> Check:
     end = graph_end(load_graph(card.graph_path).graph, card.output.name, card.output.size)
     single = card.output.size == 1
     seen = f"the numbers go from {rows.min():.3g} to {rows.max():.3g}"
-    if kind in {"probability", "probabilities"} and (not bounded or end.kind in {"logit", "logits"}):
+    if kind in {"probability", "probabilities"} and bounded and end.kind in {"logit", "logits"}:
+        return Check("range", "warn", f"{seen}, as {kind!r} may, but the graph says otherwise. {end.reason}",
+                     "Hold golden probabilities of training against it.")  # fmt: skip
+    if kind == "probabilities" and rows.min() >= 0 and np.allclose(rows.sum(axis=1), 100, atol=1):
+        return Check("range", "fail", f"{seen} and add up to 100: they are percent.", "Export without the factor 100.")
+    if kind in {"probability", "probabilities"} and not bounded:
         right, squash = ("logit", "sigmoid") if single else ("logits", "softmax")
         return Check(
             "range", "fail",

@@ -151,7 +151,9 @@ def add(
             checks = verify(folder)
     card = load_card(folder)
     assumed = assumptions(answers, dict(card.raw)["input"])
-    notes = label_only(answers.golden, card.output.labels)
+    seen = inspect_file(file)
+    warnings = adding.overridden(seen, answers)
+    notes = [*warnings, *seen.rewritten, *label_only(answers.golden, card.output.labels)]
     if as_json:
         shown = {"folder": str(folder), "card": dict(card.raw), "checks": [check.to_json() for check in checks]}
         show.as_json(shown | {"notes": notes, "assumed": assumed})

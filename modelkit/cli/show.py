@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from modelkit.tasks import other_task, scores_output
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -93,6 +95,11 @@ def inspection(seen: Inspection) -> None:
         f"multiply-adds for one picture: {cost}",
         f"bytes read at load: {seen.load_bytes:,}",
     ]
+    if task := other_task(seen, scores_output(seen)):
+        lines.insert(0, f"this looks like {task}")
+    lines += [f"on add: {note}" for note in seen.rewritten]
+    if seen.labels:
+        lines.append(f"labels in the graph: {', '.join(seen.labels[:10])}{', ...' if len(seen.labels) > 10 else ''}")
     console.print(str(seen.path), style="bold", markup=False)
     for line in lines:
         console.print(f"  {line}", markup=False)

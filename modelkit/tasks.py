@@ -1,0 +1,80 @@
+"""Models that are no classifiers: what they are by their outputs, and the evidence."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from modelkit.inspection import Inspection, Tensor
+
+_SUPPRESSION = ("NonMaxSuppression", "EfficientNMS_TRT", "BatchedNMS_TRT", "RoiAlign", "MaxRoiPool")
+_EMBEDDING = re.compile(r"embed|feature|hidden|pooler|representation", re.IGNORECASE)
+_QUANTITY = re.compile(r"(^|_)(age|price|weight|height|regress\w*|distance|angle|count|rating|mos)(_|$)", re.IGNORECASE)
+_POSITIVE = frozenset({"Relu", "Softplus", "Elu", "LeakyRelu"})
+_NORMALISED = frozenset({"LayerNormalization", "LpNormalization", "SkipLayerNormalization"})
+# A logit that an export multiplies is divided by a temperature, of about this much; quantities are scaled by more.
+_LARGEST_TEMPERATURE = 5.0
+_NUMBERS = frozenset({"float32", "float16", "float64", "bfloat16"})
+
+
+def scores_output(inspection: Inspection) -> str | None:
+    """Return the one output that can hold scores: the only one, or the only one of floating-point numbers."""
+    if len(inspection.outputs) == 1:
+        return inspection.outputs[0].name
+    numbers = [value.name for value in inspection.outputs if value.dtype in _NUMBERS]
+    return numbers[0] if len(numbers) == 1 else None
+
+
+def not_scores(value: Tensor) -> str | None:
+    """Return why an output cannot be read as numbers, whatever kind is given for it."""
+    if value.dtype == "string":
+        return f"Output {value.name!r} is text (the chosen label), not scores."
+    if value.dtype.endswith("_type"):
+        what = value.dtype.removesuffix("_type")
+        return f"Output {value.name!r} is a {what}, not a tensor: export without ZipMap (zipmap=False in skl2onnx)."
+    if value.dtype in {"int64", "int32", "bool"}:
+        return f"Output {value.name!r} is {value.dtype} (the chosen class), not scores."
+    return None
+
+
+def other_task(inspection: Inspection, output: str | None) -> str | None:
+    """Return what a model is that is no classifier of images, with the evidence; None if nothing says so.
+
+    Parameters
+    ----------
+    output
+        The output to look at, None if several may hold the scores.
+    """
+    found = next((name for name in _SUPPRESSION if name in inspection.operators), None)
+    if found:
+        return f"an object detector: {found} is among its operators."
+    for value in inspection.outputs:
+        if output in (None, value.name) and (task := _by_shape(value)):
+            return task
+    if output is None:
+        return None
+    end, size = inspection.ends[output], inspection.sizes[output]
+    if end.operator in _NORMALISED or _EMBEDDING.search(output):
+        return f"an encoder: output {output!r} holds an embedding ({size or 'some'} numbers, ends in {end.operator})."
+    if size == 1 and end.kind != "probability":
+        if end.factor is not None and abs(end.factor) > _LARGEST_TEMPERATURE:
+            return f"a regression: output {output!r} is one number that is multiplied by {end.factor:g} at the end."
+        if _QUANTITY.search(output):
+            return f"a regression: its only output is one number named {output!r}."
+        if end.operator in _POSITIVE:
+            return f"a regression: output {output!r} is one number after {end.operator}, never a logit."
+    return None
+
+
+def _by_shape(value: Tensor) -> str | None:
+    """What the axes after the batch say: a classifier has one that is longer than 1."""
+    sides = [side for side in value.shape[1:] if side != 1]
+    if value.dtype not in _NUMBERS or len(sides) < 2 or not any(isinstance(side, int) for side in sides):
+        return None
+    shape = f"output {value.name!r} is [{', '.join(map(str, value.shape))}]"
+    if len(value.shape) == 3:
+        if _EMBEDDING.search(value.name):
+            return f"an encoder: {shape}, an embedding of each token."
+        return f"an object detector: {shape}, a row for each box."
+    return f"a segmentation (or another model of pixels): {shape}, a value for each place."
