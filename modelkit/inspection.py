@@ -61,6 +61,7 @@ class Inspection:
     ir_version: int
     opsets: dict[str, int]
     producer: str
+    metadata: dict[str, str]
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     operators: dict[str, int]
@@ -115,6 +116,7 @@ def inspect_file(path: Path) -> Inspection:
         ir_version=proto.ir_version,
         opsets={item.domain or "ai.onnx": item.version for item in proto.opset_import},
         producer=" ".join(part for part in (proto.producer_name, proto.producer_version) if part),
+        metadata={item.key: item.value for item in proto.metadata_props},
         inputs=inputs,
         outputs=outputs,
         operators=dict(Counter(node.op_type for each in graphs(graph) for node in each.node).most_common()),

@@ -258,6 +258,8 @@ def _text(value: Any, name: str) -> str:
 
 
 def _gap(numbers: list[int], name: str) -> str:
+    if not numbers:
+        return f"{name} holds no labels."
     counts = Counter(numbers)
     twice = next((number for number, count in counts.items() if count > 1), None)
     if twice is not None:

@@ -20,6 +20,7 @@ from modelkit.folders import model_folder
 from modelkit.golden import label_only
 from modelkit.input_fields import assumptions
 from modelkit.inspection import Inspection, inspect_file
+from modelkit.sources import configurations, fill, read_sources
 from modelkit.verify import verify
 
 
@@ -32,11 +33,23 @@ def inspect(
 ) -> None:
     """Show what a model takes, gives and costs, and what of it is missing."""
     seen = inspect_file(file)
+    beside = _beside(seen)
     if as_json:
-        show.as_json(seen.to_json() | {"to_be_had": _to_be_had(seen, models_dir)})
+        show.as_json(seen.to_json() | {"to_be_had": _to_be_had(seen, models_dir), "beside": beside})
         return
     show.inspection(seen)
+    show.said([f"  {line}" for line in beside])
     show.said([f"  {line}" for line in _to_be_had(seen, models_dir)])
+
+
+def _beside(seen: Inspection) -> list[str]:
+    """What `add --from` would take from the files beside the graph, and from its metadata."""
+    folder = seen.path.resolve().parent
+    try:
+        sources = read_sources(folder if configurations(folder) else None, seen)
+        return fill(Answers(), sources, seen)
+    except ModelkitError as error:
+        return [str(error)]
 
 
 def _to_be_had(seen: Inspection, models_dir: Path) -> list[str]:
@@ -73,6 +86,10 @@ def add(
     number_labels: Annotated[
         bool, typer.Option("--number-duplicates", help="Put the output's number behind labels that are there twice.")
     ] = False,
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", help="Folder with the model's configuration: transformers, timm or Custom Vision."),
+    ] = None,
     preprocess: Annotated[
         str | None, typer.Option(help="How training scaled pixels: imagenet, unit, minus-one-one, raw or caffe.")
     ] = None,
@@ -138,6 +155,10 @@ def add(
         kind=kind, output=output, temperature=temperature, jpeg_draft=jpeg_draft, version=version,
         description=description, license=license_, golden=options.golden(golden or [], golden_file),
     )  # fmt: skip
+    inspection = inspect_file(file)
+    taken = fill(answers, read_sources(from_, inspection), inspection)
+    if not as_json:
+        show.said([f"  {line}" for line in taken])
     given: asking.Given = []
     with asking.keeping(given):
         try:
@@ -156,7 +177,7 @@ def add(
     notes = [*warnings, *seen.rewritten, *label_only(answers.golden, card.output.labels)]
     if as_json:
         shown = {"folder": str(folder), "card": dict(card.raw), "checks": [check.to_json() for check in checks]}
-        show.as_json(shown | {"notes": notes, "assumed": assumed})
+        show.as_json(shown | {"notes": notes, "assumed": assumed, "taken": taken})
     else:
         show.said([f"{folder / 'card.json'} is written.", *_taken(folder)])
         show.said([f"  assumed, as nothing says it: {line}" for line in assumed])

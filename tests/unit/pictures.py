@@ -26,6 +26,12 @@ def scene(size: tuple[int, int] = (96, 64)) -> Image.Image:
     return image
 
 
+def texture(size: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """RGB pixels with edges and fine texture, by whole-number arithmetic: the same on every machine."""
+    y, x = np.mgrid[0 : size[1], 0 : size[0]]
+    return np.stack([(x * 7 + y * 13) % 256, ((x // 3) ^ (y // 5)) * 9 % 256, 255 * x // size[0]], -1).astype(np.uint8)
+
+
 def noise(width: int, height: int) -> Image.Image:
     """A picture whose JPEG is as large as a photo's."""
     small = np.random.default_rng(7).integers(0, 256, (height // 4, width // 4, 3), np.uint8)

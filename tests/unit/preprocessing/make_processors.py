@@ -1,0 +1,53 @@
+"""Make processors.npz: what transformers' own slow image processors make of two pictures, by configs/ and by defaults.
+
+Run it where transformers 4.46, NumPy and Pillow are installed (PyTorch is not needed for the slow processors):
+
+    python tests/unit/preprocessing/make_processors.py
+
+Of each tensor every 29th row and column is kept, and its shape.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import transformers
+from PIL import Image
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+from pictures import texture  # noqa: E402
+
+SIZES = {"wide": (301, 257), "tall": (199, 333)}
+STEP = 29
+# Classes whose defaults are a reference: their config names the type alone.
+DEFAULTS = ("ViT", "Pvt", "Siglip", "Beit", "DeiT", "CLIP", "Bit", "Levit", "PoolFormer", "MobileNetV1", "MobileNetV2",
+            "ConvNext", "EfficientNet")  # fmt: skip
+
+
+def processor_of(config: dict) -> object:
+    name = config.get("image_processor_type") or config["feature_extractor_type"]
+    name = name.removesuffix("Fast").replace("FeatureExtractor", "ImageProcessor")
+    return getattr(transformers, name).from_dict(config)
+
+
+def main() -> None:
+    configs = {path.stem: json.loads(path.read_text()) for path in (HERE / "configs").glob("[!r]*.json")}
+    configs |= {f"default-{name}": {"image_processor_type": f"{name}ImageProcessor"} for name in DEFAULTS}
+    # Its default resizes to 224 and crops 256, which pads with zeros; the published ones resize to 288.
+    configs["default-MobileViT"] = {"image_processor_type": "MobileViTImageProcessor", "size": {"shortest_edge": 288}}
+    arrays = {}
+    for name, config in sorted(configs.items()):
+        for kind, size in SIZES.items():
+            image = Image.fromarray(texture(size))
+            tensor = np.asarray(processor_of(config)(image, return_tensors="np")["pixel_values"][0], np.float32)
+            arrays[f"{name}/{kind}/shape"] = np.array(tensor.shape)
+            arrays[f"{name}/{kind}"] = tensor[:, ::STEP, ::STEP]
+    np.savez_compressed(HERE / "processors.npz", **arrays)
+
+
+if __name__ == "__main__":
+    main()
