@@ -262,7 +262,7 @@ def test_an_origin_that_nobody_allowed_fails_cors(smoke: Smoke, fake: FakeEndpoi
 
 
 def test_throttling_is_seen_and_a_rate_that_is_not_in_force_fails(smoke: Smoke, fake: FakeEndpoint) -> None:
-    assert "were all served" in failed(smoke(throttle_requests=30))["throttling"]
+    assert "none of 30 requests" in failed(smoke(throttle_requests=30))["throttling"]
 
     def fault(request: httpx.Request, response: httpx.Response) -> httpx.Response:
         fake.throttle_after = fake.requests + 5 if "origin" in request.headers else fake.throttle_after
@@ -271,6 +271,35 @@ def test_throttling_is_seen_and_a_rate_that_is_not_in_force_fails(smoke: Smoke, 
     fake.faults.append(fault)
     outcomes = smoke(throttle_requests=30, max_p95_ms=10_000)
     assert outcomes["throttling"].detail.startswith("25 of 30 got 429")
+
+
+@pytest.mark.parametrize(
+    ("response", "failure"),
+    [
+        (problem(503, "service_unavailable", **{"Retry-After": "1"}), "none of 30 requests"),
+        (problem(503, "service_unavailable"), "the 503 has no Retry-After"),
+        (problem(500, "internal_error", **{"Retry-After": "1"}), "HTTP 500 instead of 429 or 503"),
+    ],
+)
+def test_what_else_a_burst_may_be_answered_with(
+    response: httpx.Response, failure: str, smoke: Smoke, fake: FakeEndpoint
+) -> None:
+    answered = 0
+
+    def fault(request: httpx.Request, original: httpx.Response) -> httpx.Response:
+        nonlocal answered
+        if request.url.path != "/live/v1/models" or request.headers.get("x-api-key") != KEY:
+            return original
+        answered += 1
+        # The checks before the burst ask for the model and the limits.
+        return (
+            original
+            if answered <= 2
+            else httpx.Response(response.status_code, headers=response.headers, content=response.content)
+        )
+
+    fake.faults.append(fault)
+    assert failure in failed(smoke(throttle_requests=30))["throttling"]
 
 
 def test_a_slow_endpoint_fails_its_limit(smoke: Smoke) -> None:
