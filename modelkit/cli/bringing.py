@@ -90,6 +90,9 @@ def add(
         Path | None,
         typer.Option("--from", help="Folder with the model's configuration: transformers, timm or Custom Vision."),
     ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="torchvision's weights, for their transforms: ResNet50_Weights.IMAGENET1K_V2.")
+    ] = None,
     preprocess: Annotated[
         str | None, typer.Option(help="How training scaled pixels: imagenet, unit, minus-one-one, raw or caffe.")
     ] = None,
@@ -156,7 +159,7 @@ def add(
         description=description, license=license_, golden=options.golden(golden or [], golden_file),
     )  # fmt: skip
     inspection = inspect_file(file)
-    taken = fill(answers, read_sources(from_, inspection), inspection)
+    taken = fill(answers, read_sources(from_, inspection, weights), inspection)
     if not as_json:
         show.said([f"  {line}" for line in taken])
     given: asking.Given = []

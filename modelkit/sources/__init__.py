@@ -8,6 +8,7 @@ from modelkit.errors import ModelkitError
 from modelkit.sources.exports import MANIFEST, read_custom_vision, read_ultralytics
 from modelkit.sources.source import NotExpressibleError, Source, read_object
 from modelkit.sources.timm import is_timm, read_timm
+from modelkit.sources.torchvision import read_weights
 from modelkit.sources.transformers import FILES, read_config, read_processor
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ _FIT = ("fit", "shortest", "resize_to", "pad_color", "align")
 _PIXELS = ("scale", "mean", "std", "color")
 
 
-def read_sources(folder: Path | None, inspection: Inspection) -> list[Source]:
-    """Return what the graph's metadata and the files in ``folder`` say.
+def read_sources(folder: Path | None, inspection: Inspection, weights: str | None = None) -> list[Source]:
+    """Return what the graph's metadata, the files in ``folder`` and the name of torchvision's ``weights`` say.
 
     Raises
     ------
@@ -35,6 +36,10 @@ def read_sources(folder: Path | None, inspection: Inspection) -> list[Source]:
     """
     own = read_ultralytics(inspection.metadata)
     sources = [own] if own else []
+    if weights is not None:
+        if folder is not None:
+            raise ModelkitError("--weights is for models without configuration files: give it or --from, not both.")
+        sources.append(read_weights(weights))
     if folder is None:
         return sources
     if not folder.is_dir():

@@ -22,6 +22,7 @@ from modelkit.errors import ModelkitError
 from modelkit.input_fields import input_fields
 from modelkit.inspection import inspect_file
 from modelkit.sources import NotExpressibleError, fill, read_sources
+from modelkit.sources.torchvision import TRANSFORMS, read_weights
 
 HERE = Path(__file__).parent / "preprocessing"
 CONFIGS = {path.stem: path.read_text() for path in (HERE / "configs").glob("*.json")}
@@ -377,6 +378,43 @@ def test_a_folder_that_says_nothing_is_a_sentence(tmp_path: Path, files: dict[st
     assert result.exit_code == 3
     assert sentence in " ".join(result.output.split())
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(("name", "resize", "mean"), [
+    ("ResNet50_Weights.IMAGENET1K_V2", {"filter": "bilinear", "shortest": 232}, 0.485),
+    ("resnet50_weights.imagenet1k_v1", {"filter": "bilinear", "shortest": 256}, 0.485),
+    ("Swin_S_Weights.IMAGENET1K_V1", {"filter": "bicubic", "shortest": 246}, 0.485),
+])  # fmt: skip
+def test_weights_of_torchvision_have_their_documented_transforms(
+    tmp_path: Path, name: str, resize: dict[str, Any], mean: float
+) -> None:
+    """Resize and CenterCrop of a PIL image, then Normalize, by Pillow and NumPy alone."""
+    inspection, answers = inspect_file(folder_of(tmp_path, {}, graph("side"))), Answers()
+    fill(answers, read_sources(None, inspection, name), inspection)
+    fields = input_fields(inspection, answers, {})
+    assert fields["resize"] == resize | {"fit": "crop", "crop_offset": "round"}
+    assert fields["mean"][0] == mean
+    short = resize["shortest"]
+    image = Image.fromarray(texture(SIZES["tall"]))
+    whole = image.resize((short, short * 333 // 199), Image.Resampling[resize["filter"].upper()])
+    left, top = round((whole.width - 224) / 2), round((whole.height - 224) / 2)
+    pixels = np.asarray(whole.crop((left, top, left + 224, top + 224)), np.float64)
+    expected = ((pixels / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]).transpose(2, 0, 1)
+    assert np.abs(tensor(fields, texture(SIZES["tall"])) - expected).max() < 1e-5
+
+
+def test_every_known_name_of_weights_is_a_card_that_fits() -> None:
+    for name in TRANSFORMS:
+        answers = read_weights(name).answers
+        assert answers["shortest"] >= answers["size"][0], name
+
+
+def test_weights_that_are_not_known_are_told_with_those_spelled_alike(tmp_path: Path) -> None:
+    inspection = inspect_file(folder_of(tmp_path, {}, graph("side")))
+    with pytest.raises(ModelkitError, match=r"perhaps ResNet50_Weights\.IMAGENET1K_V2"):
+        read_sources(None, inspection, "ResNet50_Weights.IMAGENET1K_V3")
+    with pytest.raises(ModelkitError, match="give it or --from, not both"):
+        read_sources(tmp_path, inspection, "ResNet50_Weights.IMAGENET1K_V2")
 
 
 def test_inspect_shows_what_lies_beside_the_graph(tmp_path: Path) -> None:
