@@ -9,12 +9,19 @@ from PIL import Image, ImageCms
 
 # Pillow's mode -> the colour space that a profile for it must be of (ICC.1:2022, 7.2.6).
 _SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
+# Those of printing presses have 3 MB. `_transform` keeps some, so they are bounded.
+_MAX_BYTES = 4 << 20
+# The type of a tag that holds any number of operations (ICC.1:2022, 10.16), each of which littleCMS applies to every
+# point of its table: 1 MB would take half a minute. Wherever the four bytes stand, no walk over tags has to agree with
+# littleCMS's. Images do not have it; it is for measured light and scenes of high dynamic range.
+_ANY_NUMBER_OF_OPERATIONS = b"mpet"
 
 
 def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     """Convert a picture without alpha from its embedded profile to sRGB.
 
-    A profile that is broken, of another colour space, or sRGB itself leaves the picture as it is.
+    A profile that is broken, of another colour space, or sRGB itself leaves the picture as it is; so does one of more
+    than 4 MiB, or with multi-process elements.
 
     Parameters
     ----------
@@ -28,6 +35,8 @@ def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     PIL.Image.Image
         Mode ``RGB`` where it was converted.
     """
+    if len(profile) > _MAX_BYTES or _ANY_NUMBER_OF_OPERATIONS in profile:
+        return image
     if image.mode not in _SPACES:
         image = image.convert("L" if image.mode == "1" else "RGB")
     transform = _transform(profile, image.mode)

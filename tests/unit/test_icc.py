@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import numpy as np
 import pictures
 import pytest
 from loupe.card import InputSpec
-from loupe.icc import to_srgb
+from loupe.icc import _transform, to_srgb
 from loupe.image import Limits, decode
 from PIL import ImageCms
 
@@ -49,6 +50,26 @@ def grey(gamma: float) -> bytes:
     return struct.pack(">I", len(profile)) + profile[4:]
 
 
+def with_tag(profile: bytes, name: bytes, content: bytes) -> bytes:
+    """Add a tag at the end: the others move by the length of one entry."""
+    (count,) = struct.unpack_from(">I", profile, 128)
+    end = 132 + 12 * count
+    table = b""
+    for place in range(132, end, 12):
+        signature, offset, length = struct.unpack_from(">4sII", profile, place)
+        table += struct.pack(">4sII", signature, offset + 12, length)
+    table += struct.pack(">4sII", name, len(profile) + 12, len(content))
+    longer = profile[:128] + struct.pack(">I", count + 1) + table + profile[end:] + content
+    return struct.pack(">I", len(longer)) + longer[4:]
+
+
+def operations(count: int) -> bytes:
+    """Return multi-process elements (ICC.1:2022, 10.16): the same identity matrix so many times."""
+    matrix = b"matf" + bytes(4) + struct.pack(">HH12f", 3, 3, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0)
+    entry = struct.pack(">II", 16 + 8 * count, len(matrix))
+    return b"mpet" + bytes(4) + struct.pack(">HHI", 3, 3, count) + entry * count + matrix
+
+
 def color(data: bytes, spec: InputSpec = MANAGED) -> tuple[int, ...]:
     image = decode(data, Limits(), spec)
     assert image.mode == ("L" if spec.color == "L" else "RGB")
@@ -71,6 +92,31 @@ def test_srgb_itself_changes_nothing() -> None:
 @pytest.mark.parametrize("profile", [b"x", b"no profile at all" * 40, swapped()[:200], swapped()[:-3000], grey(2.2)])
 def test_a_profile_that_does_not_fit_is_ignored(profile: bytes) -> None:
     assert color(pictures.png(pictures.solid(pictures.RED), icc_profile=profile)) == pictures.RED
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        with_tag(swapped(), b"D2B1", operations(20_000)),
+        with_tag(swapped(), b"junk", b"data" + bytes(5 << 20)),
+    ],
+    ids=["operations", "bytes"],
+)
+def test_a_profile_of_many_operations_or_bytes_is_ignored_at_once(profile: bytes) -> None:
+    """littleCMS would apply 20,000 operations to each point of its table, for 10 s; the cache would keep megabytes."""
+    cached, begun = _transform.cache_info(), time.thread_time()
+    assert color(pictures.jpeg(pictures.solid(pictures.RED), icc_profile=profile)) == color(
+        pictures.jpeg(pictures.solid(pictures.RED))
+    )
+    assert time.thread_time() - begun < 2
+    assert _transform.cache_info() == cached
+
+
+def test_another_tag_does_not_concern_the_colors() -> None:
+    profile = with_tag(swapped(), b"junk", b"data" + bytes(100))
+    assert color(pictures.jpeg(pictures.solid(pictures.RED), icc_profile=profile)) == color(
+        pictures.jpeg(pictures.solid(pictures.RED), icc_profile=swapped())
+    )
 
 
 def test_grey_pictures_have_grey_profiles() -> None:
