@@ -7,15 +7,16 @@ import json
 import threading
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, NoCredentialsError
 from loupe.processor import describe
 from typer.testing import CliRunner
 
 from tools.bench_aws import __main__ as command
-from tools.bench_aws import measure, report
+from tools.bench_aws import measure, report, targets
 from tools.bench_aws.measure import Bench, BenchError, Measurement, Report
 from tools.bench_aws.subjects import Subject, combinations, cost_usd
 
@@ -167,6 +168,47 @@ def test_wrong_arguments_are_a_sentence(arguments: list[str], sentence: str) -> 
     result = CliRunner().invoke(command.app, arguments)
     assert result.exit_code == 1
     assert sentence in result.output
+
+
+@pytest.fixture
+def aws_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> targets.AwsBench:
+    """The target on AWS with credentials that pass, and a CDK command line that cannot deploy or delete anything."""
+    program = tmp_path / "cdk"
+    program.write_text('#!/bin/sh\nfor a in "$@"; do case $a in deploy|destroy) echo "no $a";; esac; done\nexit 1\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(targets, "CDK", program)
+    bench = targets.AwsBench(tmp_path / "cdk.log")
+    monkeypatch.setattr(bench, "client", lambda _: SimpleNamespace(get_caller_identity=dict))
+    return bench
+
+
+def test_a_failed_deployment_is_not_hidden_by_the_failed_deletion(aws_bench: targets.AwsBench) -> None:
+    reported: list[str] = []
+    with pytest.raises(BenchError, match=r"(?s)cdk deploy failed.*no deploy"), aws_bench.deployed([], reported.append):
+        pass
+    assert "no destroy" in reported[-1]
+
+
+def test_a_failed_deletion_after_a_complete_run_is_the_error(
+    aws_bench: targets.AwsBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cdk = aws_bench._cdk
+    monkeypatch.setattr(aws_bench, "_cdk", lambda a, s: None if a[0] == "deploy" else cdk(a, s))
+    with pytest.raises(BenchError, match="cdk destroy failed"), aws_bench.deployed([], lambda _: None):
+        pass
+
+
+def test_nothing_is_deployed_or_deleted_without_credentials(
+    aws_bench: targets.AwsBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise NoCredentialsError
+
+    monkeypatch.setattr(aws_bench, "client", lambda _: SimpleNamespace(get_caller_identity=missing))
+    reported: list[str] = []
+    with pytest.raises(NoCredentialsError), aws_bench.deployed([], reported.append):
+        pass
+    assert reported == []
 
 
 @pytest.mark.parametrize(

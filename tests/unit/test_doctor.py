@@ -209,6 +209,7 @@ def test_without_a_reserve_a_small_quota_is_a_warning_and_provisioned_concurrenc
         (True, ROLE, Level.ok),  # the stack's own
         (True, f"arn:aws:iam::{ACCOUNT}:role/landing-zone-api-logs", Level.error),
         (True, ROLE.replace("prod", "dev"), Level.error),
+        (True, ROLE.replace("prod", "prod-eu"), Level.error),
         (False, None, Level.error),
         (False, f"arn:aws:iam::{ACCOUNT}:role/landing-zone-api-logs", Level.ok),
     ],

@@ -7,6 +7,7 @@ import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
 from email.parser import BytesParser
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from tools.smoke import __main__ as command
 from tools.smoke import card as cards
 from tools.smoke import report
 from tools.smoke.checks import all_checks
@@ -213,6 +216,13 @@ def test_another_version_fails_the_model_check(smoke: Smoke, fake: FakeEndpoint)
         ("health", "/v1/health", httpx.Response(503, text="down")),
         ("credentials missing", "/v1/models", httpx.Response(200, json={"models": []})),
         ("not an image", "/v1/classify", problem(500, "internal_error")),
+        ("not an image", "/v1/classify", problem(200, "unsupported_media_type")),
+        ("truncated image", "/v1/classify", problem(200, "image_undecodable")),
+        ("truncated image", "/v1/classify", problem(422, "unsupported_media_type")),
+        ("empty body", "/v1/classify", problem(500, "request_invalid")),
+        ("invalid JSON", "/v1/classify", problem(500, "request_invalid")),
+        ("body too large", "/v1/classify", problem(200, "request_too_large")),
+        ("credentials invalid", "/v1/models", problem(200, "api_key_invalid")),
         ("unknown route", "/v1/there-is-no-such-route", httpx.Response(403, json={"message": "Forbidden"})),
         ("openapi", "/openapi.json", httpx.Response(200, json={"paths": {}}, headers={"ETag": '"e"'})),
         ("page", "/", httpx.Response(200, text="<html>", headers={"Content-Type": "text/html"})),
@@ -349,6 +359,29 @@ def test_a_padded_jpeg_has_the_same_pixels() -> None:
     padded = padded_jpeg(buffer.getvalue(), 500_000)
     assert len(padded) >= 500_000
     assert Image.open(BytesIO(padded)).tobytes() == Image.open(buffer).tobytes()
+
+
+@pytest.mark.parametrize("member", ["type", "title", "status", "detail", "code", "request_id"])
+def test_a_problem_that_lacks_a_member_fails(member: str, smoke: Smoke, fake: FakeEndpoint) -> None:
+    def fault(_: httpx.Request, response: httpx.Response) -> httpx.Response:
+        if response.headers.get("content-type") != "application/problem+json":
+            return response
+        body = {name: value for name, value in response.json().items() if name != member}
+        headers = {name: response.headers[name] for name in ("content-type", "x-request-id")}
+        return httpx.Response(response.status_code, json=body, headers=headers)
+
+    fake.faults.append(fault)
+    assert f"the problem lacks {member}" in failed(smoke())["not an image"]
+
+
+@pytest.mark.parametrize(("probability", "code"), [(0.9, 0), (0.5, 1)])
+def test_one_failed_check_is_the_exit_code(
+    probability: float, code: int, model: Path, fake: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.probability, fake.uploads = probability, False
+    monkeypatch.setattr(command, "Endpoint", partial(Endpoint, transport=httpx.MockTransport(fake)))
+    result = CliRunner().invoke(command.app, ["--url", URL, "--key", KEY, "--model", str(model)])
+    assert result.exit_code == code, result.output
 
 
 def test_percentiles() -> None:

@@ -89,7 +89,7 @@ def bench(
         errors.print(f"error: {error}", style="bold red", markup=False)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        errors.print("\ninterrupted: what was deployed has been deleted")
+        errors.print("\ninterrupted: what was deployed has been deleted, unless a line above says otherwise")
         raise typer.Exit(130) from None
     page = output or PROJECT / ("docs/aws-benchmarks.md" if not local else ".local/bench/aws-benchmarks.md")
     plot = page.parent / ("images/aws-benchmarks.svg" if page.parent.name == "docs" else "aws-benchmarks.svg")

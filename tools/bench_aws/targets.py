@@ -46,13 +46,23 @@ class AwsBench:
     @contextmanager
     def deployed(self, subjects: Sequence[Subject], report: Callable[[str], None]) -> Iterator[Iterator[Subject]]:
         """Yield the subjects, ready to be invoked."""
+        # Without credentials nothing can be deployed, and nothing deleted.
+        self.client("sts").get_caller_identity()
+        complete = False
         try:
             report(f"deploying {len(subjects)} functions")
             self._cdk(["deploy", "--require-approval", "never"], subjects)
             yield iter(subjects)
+            complete = True
         finally:
             report("deleting what was deployed")
-            self._cdk(["destroy", "--force"], subjects)
+            try:
+                self._cdk(["destroy", "--force"], subjects)
+            except BenchError as error:
+                if complete:
+                    raise
+                # What went wrong first is the error; this one must not hide it.
+                report(f"not deleted: {error}")
 
     def _cdk(self, arguments: Sequence[str], subjects: Sequence[Subject]) -> None:
         programs = Path(sys.executable).parent

@@ -120,8 +120,9 @@ def _reserve(aws: Aws, function: str) -> int:
 def log_role(settings: Settings, aws: Aws) -> Iterator[Finding]:
     """Check the role by which API Gateway writes logs: one for all APIs of an account and region."""
     role = str(aws.call("apigateway", "get_account").get("cloudwatchRoleArn") or "")
-    # CloudFormation names a role after its stack.
-    own = role.rpartition("/")[2].startswith(f"Loupe-{settings.environment}-")
+    # CloudFormation names a role after its stack and logical id; environments have no capitals, so that the role of
+    # prod-eu is not taken for one of prod.
+    own = role.rpartition("/")[2].startswith(f"Loupe-{settings.environment}-Api")
     if settings.api.account_log_role and role and not own:
         yield error(
             "log-role",
