@@ -26,7 +26,7 @@ def read_ultralytics(metadata: dict[str, str]) -> Source | None:
     NotExpressibleError
         If the task is not classification.
     """
-    if not {"task", "names", "imgsz"} <= set(metadata) or "ltralytics" not in "".join(metadata.values()):
+    if not {"task", "names", "imgsz", "stride"} <= set(metadata):
         return None
     where = "the graph's metadata"
     if metadata["task"] != "classify":
@@ -40,12 +40,17 @@ def read_ultralytics(metadata: dict[str, str]) -> Source | None:
     if sides is None or sides[1] != sides[2]:
         notes.append(f"imgsz {metadata['imgsz'][:40]} is no square: the resize is not taken")
     elif version is None or (int(version[1]), int(version[2])) < _TORCHVISION_SINCE:
-        notes.append("before Ultralytics 8.1 the resize was another (a crop, then OpenCV): it is not taken")
+        answers["size"] = (int(sides[1]), int(sides[2]))
+        notes.append(
+            "there is no version of Ultralytics in it, and before 8.1 the resize was another: it is not taken"
+            if version is None
+            else "before Ultralytics 8.1 the resize was another (a crop, then OpenCV): it is not taken"
+        )
     else:
         side = int(sides[1])
         answers |= {"size": (side, side), "resize": "bilinear", "antialias": True, "fit": "crop", "shortest": side,
                     "crop_offset": "round", "scale": "1/255", "mean": _ZERO, "std": _ONE, "color": "RGB"}  # fmt: skip
-    kind = f"Ultralytics {metadata.get('version', '')[:20]} classify_transforms".replace("  ", " ")
+    kind = " ".join(part for part in ("Ultralytics", metadata.get("version", "")[:20], "classify") if part)
     return Source(where, kind, answers, tuple(notes))
 
 

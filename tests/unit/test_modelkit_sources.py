@@ -254,11 +254,17 @@ def test_ultralytics_models_of_other_tasks_are_refused_by_name(tmp_path: Path, t
         read_sources(None, inspect_file(file))
 
 
-def test_old_ultralytics_give_labels_and_no_resize(tmp_path: Path) -> None:
-    file = folder_of(tmp_path, {}, graph(64, metadata=ULTRALYTICS | {"version": "8.0.20"}))
-    (source,) = read_sources(None, inspect_file(file))
-    assert set(source.answers) == {"labels"}
-    assert "before Ultralytics 8.1" in source.notes[0]
+@pytest.mark.parametrize(
+    ("version", "note"), [("8.0.20", "before Ultralytics 8.1"), (None, "no version of Ultralytics")]
+)
+def test_ultralytics_of_an_old_or_unknown_version_give_labels_and_size_and_no_resize(
+    tmp_path: Path, version: str | None, note: str
+) -> None:
+    metadata = {key: value for key, value in ULTRALYTICS.items() if key in ("names", "imgsz", "task", "stride")}
+    metadata |= {"version": version} if version else {}
+    (source,) = read_sources(None, inspect_file(folder_of(tmp_path, {}, graph(64, metadata=metadata))))
+    assert source.answers == {"labels": ("red", "bird's blue"), "size": (64, 64)}
+    assert note in source.notes[0]
 
 
 @pytest.mark.parametrize(("metadata", "color", "scale"), [

@@ -46,8 +46,18 @@ def specs(draw: st.DrawFn) -> InputSpec:
     width, height = draw(st.tuples(st.integers(1, 512), st.integers(1, 512)))
     kind = draw(st.sampled_from(["crop", "pad", "stretch"]))
     shortest = draw(st.none() | st.integers(max(width, height), 600)) if kind == "crop" else None
-    resize: Any = Resize(fit=kind, filter=draw(st.sampled_from(FILTERS)), shortest=shortest)
-    return InputSpec("input", width, height, resize=resize, jpeg_draft=draw(st.sampled_from([0, 1])))
+    size = None
+    if kind == "crop" and shortest is None:
+        size = draw(st.none() | st.tuples(st.integers(width, 8192), st.integers(height, 8192)))
+    antialias = draw(st.booleans())
+    resize: Any = Resize(
+        fit=kind, filter=draw(st.sampled_from(FILTERS)) if antialias else "bilinear", shortest=shortest, size=size,
+        antialias=antialias, align=draw(st.sampled_from(["center", "top-left"])),
+        crop_offset=draw(st.sampled_from(["round", "floor"])),
+    )  # fmt: skip
+    draft = draw(st.sampled_from([0, 1])) if antialias else 0
+    exif: Any = draw(st.sampled_from(["apply", "ignore"]))
+    return InputSpec("input", width, height, resize=resize, jpeg_draft=draft, exif=exif)
 
 
 @needs_peak
