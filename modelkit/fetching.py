@@ -24,6 +24,8 @@ _PARTIAL = ".part"
 # Where the card gives no size: what a container image for Lambda may have in all.
 MAX_BYTES = 10 * 1024**3
 _SHOWN = 200
+# Of a length that counts: 9,999 TB. A longer one says nothing, and Python would not even read one of 4,301.
+_MAX_DIGITS = 16
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -164,14 +166,17 @@ def _download(url: str, partial: Path, file: ModelFile, progress: Progress) -> N
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
             return
-        raise _ConnectionError(f"the server answered {error.code} {error.reason}") from None
+        # The server's text goes to a terminal: no control characters, and not all of it.
+        reason = ascii(str(error.reason))[1:-1][:_SHOWN]
+        raise _ConnectionError(f"the server answered {error.code} {reason}") from None
     except OSError as error:
         raise _ConnectionError(str(getattr(error, "reason", None) or error)) from None
     with response:
         resuming = have > 0 and response.status == http.HTTPStatus.PARTIAL_CONTENT
         have = have if resuming else 0
         length = response.headers.get("Content-Length", "")
-        total = have + int(length) if length.isascii() and length.isdigit() else file.bytes
+        counts = length.isascii() and length.isdigit() and len(length) <= _MAX_DIGITS
+        total = have + int(length) if counts else file.bytes
         if total is not None and total > most:
             raise _TooLongError(f"the server would send {total:,} bytes, {_limit(file)}")
         with partial.open("ab" if resuming else "wb") as sink:

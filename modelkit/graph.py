@@ -13,11 +13,13 @@ from modelkit.errors import ModelkitError
 from modelkit.impostors import HEAD_BYTES, impostor, zip_impostor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 # Protocol buffers end at 2 GiB; a graph whose weights stand inside cannot be larger.
 LARGEST_PROTO_BYTES = 2**31 - 1
+# Of a length or an offset in an external file: 9,999 TB.
+_MAX_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -177,8 +179,8 @@ def external_files(proto: onnx.ModelProto, folder: Path) -> tuple[ExternalFile, 
             continue
         entry = {item.key: item.value for item in tensor.external_data}
         location = entry.get("location", "")
-        length = int(entry.get("length") or tensor_bytes(tensor))
-        needed[location] = max(needed.get(location, 0), int(entry.get("offset") or 0) + length)
+        length = _count(entry, "length", tensor_bytes(tensor))
+        needed[location] = max(needed.get(location, 0), _count(entry, "offset", 0) + length)
         counts[location] = counts.get(location, 0) + 1
     for location in needed:
         if not location or location.startswith("/") or "\\" in location or ".." in location.split("/"):
@@ -186,6 +188,17 @@ def external_files(proto: onnx.ModelProto, folder: Path) -> tuple[ExternalFile, 
                 f"The graph keeps weights in {location!r}, outside its own folder. Save it with the data beside it."
             )
     return tuple(_external(folder, location, size, counts[location]) for location, size in sorted(needed.items()))
+
+
+def _count(entry: Mapping[str, str], key: str, default: int) -> int:
+    """Read a number of bytes of an external tensor; the format has it as text (onnx.proto, ``external_data``)."""
+    text = entry.get(key) or str(default)
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
+        raise ModelkitError(
+            f"The graph keeps weights in {entry.get('location', '')[:80]!r} with the {key} {text[:20]!r}, which is no "
+            "number of bytes. Export it again."
+        )
+    return int(text)
 
 
 def _external(folder: Path, location: str, needed: int, count: int) -> ExternalFile:

@@ -61,6 +61,14 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location", REDIRECTS[self.path])
             self.end_headers()
             return
+        if self.path == "/escapes":
+            self.send_error(404, "\x1b[31m" * 3000)
+            return
+        if self.path == "/digits":
+            self.send_response(200)
+            self.send_header("Content-Length", "9" * 5000)
+            self.end_headers()
+            return
         if self.path == "/endless":
             self.endless()
             return
@@ -219,6 +227,18 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(ModelkitError, match="cannot be written: No space left on device"):
         get(wanted)
+
+
+def test_a_length_of_thousands_of_digits_is_no_length(tmp_path: Path, site: Site) -> None:
+    with pytest.raises(ModelkitError, match="could not be fetched"):
+        get(card(tmp_path / "m", site.url("digits")))
+
+
+def test_what_a_server_says_does_not_reach_the_terminal_as_it_is(tmp_path: Path, site: Site) -> None:
+    with pytest.raises(ModelkitError, match="answered 404") as caught:
+        get(card(tmp_path / "m", site.url("escapes")))
+    assert "\x1b" not in str(caught.value)
+    assert len(str(caught.value)) < 500
 
 
 def test_the_next_address_is_tried(tmp_path: Path, site: Site) -> None:
