@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from loupe.card import BINARY_KINDS, KINDS, CardError, load_card
+from loupe.card import BINARY_KINDS, KINDS, MULTILABEL_KINDS, CardError, load_card
 from loupe.classifier import Classifier
 from loupe.errors import Problem
 from loupe.model_files import locate
@@ -53,6 +53,7 @@ class Answers:
     kind: str | None = None
     output: str | None = None
     temperature: float = 1.0
+    thresholds: tuple[float, ...] | None = None
     jpeg_draft: float = 0
     version: str = "1.0.0"
     description: str | None = None
@@ -139,7 +140,11 @@ def _output(seen: Inspection, answers: Answers, questions: dict[str, str]) -> di
                 f"{background}"
             )
         check_labels(labels)
-    fields = {"name": name, "kind": kind, "labels": list(labels or ())}
+    fields: dict[str, Any] = {"name": name, "kind": kind, "labels": list(labels or ())}
+    if answers.thresholds is not None and kind not in MULTILABEL_KINDS:
+        raise ModelkitError(f"--threshold belongs to the kinds {' and '.join(MULTILABEL_KINDS)}, not to {kind!r}.")
+    if kind in MULTILABEL_KINDS:
+        fields["thresholds"] = list(answers.thresholds or (0.5,))
     return fields | ({"temperature": answers.temperature} if answers.temperature != 1 else {})
 
 
@@ -150,7 +155,9 @@ def overridden(seen: Inspection, answers: Answers) -> list[str]:
         return []
     end, task = seen.ends[name], other_task(seen, name)
     warnings = [f"--kind {answers.kind} although this looks like {task}"] if task else []
-    if end.kind is not None and end.kind != answers.kind:
+    # Linear ends are logits of labels that exclude each other or not: the graph cannot say which.
+    same = {"logits", "multilabel-logits"} == {end.kind, answers.kind}
+    if end.kind is not None and end.kind != answers.kind and not same:
         warnings.append(f"--kind {answers.kind} overrides the graph, which is read as {end.kind}. {end.reason}")
     return warnings
 

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from loupe.card import InputSpec, OutputSpec
 
 _FILTERS = ("bilinear", "nearest", "bicubic", "lanczos", "box")
-_SWAPPED = {"logit": "probability", "probability": "logit", "logits": "probabilities", "probabilities": "logits"}
+_SWAPPED = {
+    "logit": "probability", "probability": "logit", "logits": "probabilities", "probabilities": "logits",
+    "multilabel-logits": "multilabel-probabilities", "multilabel-probabilities": "multilabel-logits",
+}  # fmt: skip
 # Shortest sides before a centre crop, as shares of the crop: 256/224 (torchvision), 1/0.95 and 1/0.9 (timm), none.
 _CROP_SHARES = (256 / 224, 1 / 0.95, 1 / 0.9, 1.0)
 # What belongs to one fit and must go with it.

@@ -141,7 +141,8 @@ class _Trials:
             index = output.labels.index(case.label)
             total += float(probabilities[index])
             near = case.probability is None or abs(probabilities[index] - case.probability) <= case.tolerance
-            right += bool(probabilities.argmax() == index and near)
+            taken = probabilities[index] >= output.thresholds[index] if output.multilabel else None
+            right += bool((probabilities.argmax() == index if taken is None else taken) and near)
         return right, total / len(self._evidence)
 
     def _candidate(
@@ -152,6 +153,9 @@ class _Trials:
 
     def _ordered(self, texts: tuple[str, ...], spec: InputSpec) -> Iterator[Candidate]:
         output = self._card.output
+        if output.multilabel:
+            # The highest label is not the only right one, so predictions show no order.
+            return
         pairs = []
         for case, row in zip(self._evidence, self._rows_of(spec), strict=True):
             probabilities = None if row is None else _probabilities(row, output)

@@ -10,8 +10,10 @@ from loupe.model import Model
 
 from modelkit.latency import Cost, costs, sample_tensors
 from modelkit.metrics import (
+    average_precision,
     confusion_matrix,
     expected_calibration_error,
+    f1_scores,
     mcnemar,
     near_tie,
     precision_recall,
@@ -44,7 +46,7 @@ class Quality:
 
     @property
     def right(self) -> Any:
-        return self.readings.predicted == self.readings.truth
+        return self.readings.right
 
     @property
     def accuracy(self) -> float | None:
@@ -65,8 +67,33 @@ class Quality:
             "cost": self.cost.to_json(),
         }
         if self.readings.labelled:
-            value |= self._judged()
+            value |= self._judged_multilabel() if self.card.output.multilabel else self._judged()
         return value
+
+    def _judged_multilabel(self) -> dict[str, Any]:
+        labels, given = self.card.output.labels, self.readings.given
+        targets = self.readings.targets if self.readings.targets is not None else np.zeros_like(given)
+        precisions = np.array(
+            [average_precision(targets[:, i], self.readings.probabilities[:, i]) for i in range(len(labels))]
+        )
+        scores = f1_scores(targets, given)
+        hits = int((targets & given).sum())
+        chosen, right = int(given.sum()), int(targets.sum())
+        return {
+            "exact_match": round(float(self.right.mean()), 4),
+            "mean_average_precision": _mean(precisions),
+            "f1_micro": round(2 * hits / (chosen + right), 4) if chosen + right else None,
+            "f1_macro": _mean(scores),
+            "classes": {
+                label: {
+                    "average_precision": _number(precisions[i]),
+                    "f1": _number(scores[i]),
+                    "count": int(targets[:, i].sum()),
+                    "given": int(given[:, i].sum()),
+                }
+                for i, label in enumerate(labels)
+            },
+        }
 
     def _judged(self) -> dict[str, Any]:
         labels = self.card.output.labels
@@ -102,6 +129,8 @@ class Comparison:
 
     @property
     def disagreeing(self) -> Any:
+        if self.model.card.output.multilabel:
+            return (self.model.readings.given != self.against.readings.given).any(axis=1)
         return self.model.readings.predicted != self.against.readings.predicted
 
     @property
@@ -119,7 +148,13 @@ class Comparison:
 
     def serious(self, margin: float) -> list[str]:
         """Return the pictures on which the labels differ although the reference was not near a tie."""
-        serious = self.disagreeing & ~near_tie(self.against.readings.probabilities, margin)
+        if self.model.card.output.multilabel:
+            reference = self.against.readings
+            differ = self.model.readings.given != reference.given
+            distances = np.abs(reference.probabilities - np.array(self.against.card.output.thresholds))
+            serious = (differ & (distances > margin)).any(axis=1)
+        else:
+            serious = self.disagreeing & ~near_tie(self.against.readings.probabilities, margin)
         return [str(path) for path, bad in zip(self.model.readings.paths, serious, strict=True) if bad]
 
     def to_json(self) -> dict[str, Any]:
@@ -164,6 +199,12 @@ def compare(card: Card, against: Card, pictures: Sequence[LabelledPicture], prog
     progress("measuring", 0, 1)
     cost, other = costs([card, against], [sample_tensors(each, pictures) for each in (card, against)])
     return Comparison(Quality(card, first, cost), Quality(against, second, other))
+
+
+def _mean(values: Any) -> float | None:
+    """Mean of what is known."""
+    known = values[~np.isnan(values)]
+    return round(float(known.mean()), 4) if len(known) else None
 
 
 def _number(value: float) -> float | None:

@@ -47,7 +47,9 @@ def golden_pictures(card: Card) -> list[LabelledPicture]:
     pictures = []
     for case in card.golden:
         with contextlib.suppress(MissingFileError):
-            pictures.append(LabelledPicture(locate(card.directory, case.image), card.output.labels.index(case.label)))
+            # Of a multilabel model a case names one of the labels, not all of them.
+            label = None if card.output.multilabel else card.output.labels.index(case.label)
+            pictures.append(LabelledPicture(locate(card.directory, case.image), label))
     if not pictures:
         raise ModelkitError(f"{card.name} has no golden pictures to judge by: give --images DIR (DIR/<label>/...).")
     return pictures

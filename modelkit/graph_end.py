@@ -10,7 +10,7 @@ from onnx import numpy_helper
 if TYPE_CHECKING:
     import onnx
 
-Reading = Literal["logit", "probability", "logits", "probabilities"]
+Reading = Literal["logit", "probability", "logits", "probabilities", "multilabel-probabilities"]
 
 # Operators that change shape or type, not what the numbers mean.
 _PASSING = frozenset(
@@ -107,7 +107,9 @@ def _bounded(operator: str, size: int | None) -> GraphEnd:
     if size is None:
         return GraphEnd(operator, None, f"It ends in {operator}: probabilities, but their number is unknown.")
     return GraphEnd(
-        operator, "probabilities", f"It ends in {operator} on {size} numbers: each is a probability for itself."
+        operator,
+        "multilabel-probabilities",
+        f"It ends in {operator} on {size} numbers: each is a probability for itself, of any number of labels.",
     )
 
 

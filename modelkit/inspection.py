@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Side = int | str
+# Channels that a fixed axis may have: grey, colour, and those that no picture has (refused by number).
+_MOST_CHANNELS = 4
 # Names of the channel axis in exports of Hugging Face, Keras and others.
 _CHANNEL_NAME = re.compile(r"chann|^ch$|^c$")
 
@@ -185,7 +187,9 @@ def _picture(value: Tensor, graph: onnx.GraphProto, shapes: Shapes) -> Picture:
     if len(value.shape) != 4:
         return Picture(None, None, None, None, f"The input has {len(value.shape)} axes; a picture's batch has four.")
     _, second, third, last = (side if isinstance(side, int) else None for side in value.shape)
-    first_is_channel, last_is_channel = second in (1, 3), last in (1, 3)
+    first_is_channel, last_is_channel = (
+        isinstance(side, int) and 1 <= side <= _MOST_CHANNELS for side in (second, last)
+    )
     if first_is_channel and not last_is_channel:
         return Picture(
             "NCHW", second, last, third, f"Axis 1 has {second} channel(s): channels first, as PyTorch has them."

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 # 97.5 % point of the normal distribution: two-sided 95 %.
 _Z95 = 1.959963984540054
@@ -87,6 +88,30 @@ def mcnemar(first_right: npt.NDArray[np.bool_], second_right: npt.NDArray[np.boo
     # Whole numbers until the last step: 2**total is beyond a float from 1024 discordant pictures on.
     p_value = 1.0 if total == 0 else min(1.0, 2 * tail / 2**total)
     return {"only_first": only_first, "only_second": only_second, "p_value": p_value}
+
+
+def average_precision(targets: Flags, probabilities: Floats) -> float:
+    """Mean of the precision at each right picture, by descending probability; nan where no picture is right.
+
+    Ties count as one step, as in scikit-learn's ``average_precision_score``, of which this is the formula.
+    """
+    total = int(targets.sum())
+    if not total:
+        return math.nan
+    order = np.argsort(-probabilities, kind="stable")
+    hits = np.cumsum(targets[order])
+    # The last position of each run of equal probabilities.
+    ends = np.flatnonzero(np.append(np.diff(probabilities[order]) != 0, True))
+    precision, recall = hits[ends] / (ends + 1), hits[ends] / total
+    return float(np.sum(np.diff(recall, prepend=0) * precision))
+
+
+def f1_scores(targets: Flags, given: Flags) -> Floats:
+    """Return the F1 of each label, ``(labels,)``; nan where a label is neither right nor given anywhere."""
+    hits = (targets & given).sum(axis=0)
+    total = targets.sum(axis=0) + given.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(2 * hits / total, np.float64)
 
 
 def near_tie(probabilities: Floats, margin: float) -> npt.NDArray[np.bool_]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,24 +12,37 @@ from loupe.image import Limits, decode
 from loupe.tensor import Tensor, to_tensor
 
 from modelkit.errors import ModelkitError
+from modelkit.label_files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from loupe.card import InputSpec
+    from loupe.card import Card, InputSpec
 
 _LISTED = 10
+LABELS_FILE = "labels.csv"
 # Offline there is nobody to defend against: the pictures are the user's own.
 UNLIMITED = Limits(max_bytes=2**31, max_pixels=2**31)
 
 
 @dataclass(frozen=True)
 class LabelledPicture:
-    """``label`` is the index of the picture's label in the card's output, None if it has none."""
+    """``label`` is the index of the picture's label in the card's output, None if it has none.
+
+    ``labels`` are the indices of all of them, where a file says which (see `find_multilabel`).
+    """
 
     path: Path
     label: int | None
+    labels: frozenset[int] | None = None
+
+    @property
+    def all_labels(self) -> frozenset[int] | None:
+        """Return the indices of all labels; None if they are not known."""
+        if self.labels is not None:
+            return self.labels
+        return None if self.label is None else frozenset([self.label])
 
 
 def find_pictures(folder: Path, labels: Sequence[str], *, labels_needed: bool = True) -> list[LabelledPicture]:
@@ -59,6 +74,42 @@ def find_pictures(folder: Path, labels: Sequence[str], *, labels_needed: bool = 
     if not found:
         raise ModelkitError(f"{folder} holds no pictures.")
     return found
+
+
+def find_multilabel(folder: Path, labels: Sequence[str], *, labels_needed: bool = True) -> list[LabelledPicture]:
+    """List pictures that may have several labels: those of ``labels.csv`` in the folder, or as `find_pictures`.
+
+    The file has the header ``image,labels``; labels stand with ``|`` between, or nothing where there is none.
+
+    Raises
+    ------
+    ModelkitError
+        If a row names no picture or an unknown label.
+    """
+    table = folder / LABELS_FILE
+    if not table.is_file():
+        return find_pictures(folder, labels, labels_needed=labels_needed)
+    rows = list(csv.DictReader(io.StringIO(read_text(table)), skipinitialspace=True))
+    if not rows or not {"image", "labels"} <= set(rows[0]):
+        raise ModelkitError(f"{table} needs the header image,labels and a row for each picture.")
+    index = {label: number for number, label in enumerate(labels)}
+    pictures = []
+    for row in rows:
+        names = [name.strip() for name in (row["labels"] or "").split("|") if name.strip()]
+        unknown = [name for name in names if name not in index]
+        if unknown:
+            raise ModelkitError(f"{table}: {row['image']!r} has the label {unknown[0]!r} (labels: {_few(labels)}).")
+        path = folder / (row["image"] or "")
+        if not path.is_file():
+            raise ModelkitError(f"{table}: {row['image']!r} is not there.")
+        pictures.append(LabelledPicture(path, None, frozenset(index[name] for name in names)))
+    return sorted(pictures, key=lambda picture: picture.path)
+
+
+def pictures_for(card: Card, folder: Path, *, labels_needed: bool = True) -> list[LabelledPicture]:
+    """List a folder's pictures for a model; see `find_pictures` and `find_multilabel`."""
+    find = find_multilabel if card.output.multilabel else find_pictures
+    return find(folder, card.output.labels, labels_needed=labels_needed)
 
 
 def _few(names: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from loupe.card import Card, OutputSpec
     from loupe.model import Array, Model
 
-    from modelkit.metrics import Floats, Ints
+    from modelkit.metrics import Flags, Floats, Ints
 
 Progress = Callable[[str, int, int], None]
 
@@ -29,12 +29,31 @@ def silent(_what: str, _done: int, _total: int) -> None:
 
 @dataclass(frozen=True)
 class Readings:
-    """``probabilities`` is ``(pictures, labels)`` float64; ``truth`` holds label indices, -1 where unknown."""
+    """``probabilities`` is ``(pictures, labels)`` float64; ``truth`` holds label indices, -1 where unknown.
+
+    Of multilabel models ``targets``, ``(pictures, labels)``, says which labels are right (None: not known), and
+    ``thresholds`` from which probability on a label is given.
+    """
 
     paths: tuple[Path, ...]
     truth: Ints
     probabilities: Floats
     unreadable: tuple[Path, ...]
+    targets: Flags | None = None
+    thresholds: Floats | None = None
+
+    @property
+    def given(self) -> Flags:
+        """Return which labels a multilabel model gives, ``(pictures, labels)``."""
+        thresholds = 1.0 if self.thresholds is None else self.thresholds
+        return np.asarray(self.probabilities >= thresholds)
+
+    @property
+    def right(self) -> Flags:
+        """Return which pictures are right: their label, or of multilabel models all labels and no other."""
+        if self.targets is not None and self.thresholds is not None:
+            return np.asarray((self.given == self.targets).all(axis=1))
+        return np.asarray(self.predicted == self.truth)
 
     @property
     def predicted(self) -> Ints:
@@ -42,7 +61,20 @@ class Readings:
 
     @property
     def labelled(self) -> bool:
-        return bool((self.truth >= 0).all())
+        return bool((self.truth >= 0).all()) if self.thresholds is None else self.targets is not None
+
+
+def truth_of(pictures: Sequence[LabelledPicture], output: OutputSpec) -> tuple[Ints, Flags | None, Floats | None]:
+    """Return ``truth``, ``targets`` and ``thresholds`` of `Readings` for pictures and a model's output."""
+    truth = np.array([-1 if picture.label is None else picture.label for picture in pictures], np.int64)
+    if not output.multilabel:
+        return truth, None, None
+    sets = [picture.all_labels for picture in pictures]
+    known = [labels for labels in sets if labels is not None]
+    targets = np.zeros((len(pictures), len(output.labels)), bool)
+    for row, labels in enumerate(known if len(known) == len(sets) else []):
+        targets[row, sorted(labels)] = True
+    return truth, targets if len(known) == len(sets) else None, np.array(output.thresholds)
 
 
 def probabilities_of(row: Array, output: OutputSpec) -> Floats:
@@ -77,8 +109,11 @@ def read_all(
     if not kept:
         raise ModelkitError(f"None of the {len(pictures)} pictures can be read.")
     paths = tuple(picture.path for picture in kept)
-    truth = np.array([-1 if picture.label is None else picture.label for picture in kept], np.int64)
-    return [Readings(paths, truth, np.stack(taken), tuple(unreadable)) for taken in rows]
+    readings = []
+    for model, taken in zip(models, rows, strict=True):
+        truth, targets, thresholds = truth_of(kept, model.card.output)
+        readings.append(Readings(paths, truth, np.stack(taken), tuple(unreadable), targets, thresholds))
+    return readings
 
 
 def same_question(first: Card, second: Card) -> None:
@@ -88,6 +123,8 @@ def same_question(first: Card, second: Card) -> None:
     ------
     ModelkitError
     """
+    if first.output.multilabel != second.output.multilabel:
+        raise ModelkitError(f"{first.name} and {second.name} cannot be compared: only one of them is multilabel.")
     if first.output.labels == second.output.labels:
         return
     pairs = list(zip(first.output.labels, second.output.labels, strict=False))

@@ -56,7 +56,7 @@ def _body(quality: Quality, comparison: Comparison | None) -> list[str]:
     if comparison is not None:
         figures.append((plots.shift(comparison), "Probability shift: every picture under both models"))
     for each in models:
-        if each.readings.labelled:
+        if each.readings.labelled and not each.card.output.multilabel:
             if len(each.card.output.labels) <= MATRIX_LABELS:
                 figures.append((plots.confusion(each), f"Confusion, {each.card.name}"))
             figures.append((plots.reliability(each), f"Reliability, {each.card.name}"))
@@ -73,11 +73,14 @@ def _summary(models: list[Quality]) -> str:
     for each in models:
         value = each.to_json()
         interval = value.get("accuracy_interval_95")
+        judged = f"{value['accuracy']:.4f} ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "no labels"
+        if "exact_match" in value:
+            judged = f"mAP {value['mean_average_precision']}, F1 {value['f1_micro']}, exact {value['exact_match']}"
         rows.append(
             [
                 f"{value['model']} {value['version']} ({value['variant']})",
                 value["pictures"],
-                f"{value['accuracy']:.4f} ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "no labels",
+                judged,
                 f"{value['ece']:.4f}" if interval else "",
                 f"{value['cost']['run_ms']:.2f}",
                 f"{value['cost']['load_ms']:.0f}",
@@ -109,6 +112,10 @@ def _pairs(comparison: Comparison) -> str:
 
 def _classes(quality: Quality) -> list[str]:
     value = quality.to_json()
+    if quality.card.output.multilabel:
+        head = ["label", "pictures", "given", "average precision", "F1"]
+        keys = ("count", "given", "average_precision", "f1")
+        return [_table(head, [[label, *(item[key] for key in keys)] for label, item in value["classes"].items()])]
     rows = [[label, item["count"], item["precision"], item["recall"]] for label, item in value["classes"].items()]
     head = ["label", "pictures", "precision", "recall"]
     if len(rows) <= MATRIX_LABELS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from loupe.card import Card, CardError, card_json, parse_card
+from loupe.card import LOGIT_KINDS, Card, CardError, card_json, parse_card
 from loupe.classifier import Classifier
 from loupe.errors import ModelFailed, Problem
 from loupe.input_spec import INTEGER_DTYPES
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 # How far a probability may move when a picture is served in a batch instead of alone.
 _BATCH_SHIFT = 1e-3
+_SQUASHED = {
+    "logit": "probability", "logits": "probabilities", "multilabel-logits": "multilabel-probabilities",
+}  # fmt: skip
 _FEW = 8
 # Of the pictures made by `_tensor`, the first are of one colour.
 _SINGLE_COLOURS = 3
@@ -136,38 +139,47 @@ def _tensor(card: Card, index: int) -> Array:
 
 
 def check_range(card: Card, rows: Array) -> Check:
-    """Hold the numbers, and the graph's end, against the kind: sigmoid twice, or not at all."""
+    """Hold the numbers, and the graph's end, against the kind: squashed twice, or not at all."""
     kind, labels = card.output.kind, len(card.output.labels)
     bounded = bool((rows >= -1e-3).all() and (rows <= 1 + 1e-3).all())
     end = graph_end(load_graph(card.graph_path).graph, card.output.name, card.output.size)
-    single = card.output.size == 1
+    several = card.output.size > 1
+    squash = "sigmoid" if card.output.multilabel or not several else "softmax"
     seen = f"the numbers go from {rows.min():.3g} to {rows.max():.3g}"
-    if kind in {"probability", "probabilities"} and bounded and end.kind in {"logit", "logits"}:
+    sums_to_one = several and bool(np.allclose(rows.sum(axis=1), 1, atol=1e-2))
+    if kind in LOGIT_KINDS:
+        given = end.kind is not None and end.kind not in LOGIT_KINDS
+        never_leaves = bounded and (not several or sums_to_one) and end.kind not in LOGIT_KINDS
+        if given or never_leaves:
+            return Check(
+                "range", "fail",
+                f"The card says {kind!r}, but {seen}: {squash} would be applied twice. {end.reason}",
+                f"Set output.kind to {_SQUASHED[kind]!r}.",
+            )  # fmt: skip
+        return Check("range", "pass", f"{seen}, as {kind!r} may.")
+    if not bounded:
+        if several and rows.min() >= 0 and np.allclose(rows.sum(axis=1), 100, atol=1):
+            return Check(
+                "range", "fail", f"{seen} and add up to 100: they are percent.", "Export without the factor 100."
+            )
+        right = next(logits for logits, squashed in _SQUASHED.items() if squashed == kind)
+        return Check(
+            "range", "fail", f"The card says {kind!r}, but {seen}: no {squash} was applied. {end.reason}",
+            f"Set output.kind to {right!r}.",
+        )  # fmt: skip
+    if end.kind in LOGIT_KINDS:
         return Check("range", "warn", f"{seen}, as {kind!r} may, but the graph says otherwise. {end.reason}",
                      "Hold golden probabilities of training against it.")  # fmt: skip
-    if kind == "probabilities" and rows.min() >= 0 and np.allclose(rows.sum(axis=1), 100, atol=1):
-        return Check("range", "fail", f"{seen} and add up to 100: they are percent.", "Export without the factor 100.")
-    if kind in {"probability", "probabilities"} and not bounded:
-        right, squash = ("logit", "sigmoid") if single else ("logits", "softmax")
-        return Check(
-            "range", "fail",
-            f"The card says {kind!r}, but {seen}: no {squash} was applied. {end.reason}",
-            f"Set output.kind to {right!r}.",
-        )  # fmt: skip
-    sums_to_one = not single and bool(np.allclose(rows.sum(axis=1), 1, atol=1e-2))
-    never_leaves = bounded and (single or sums_to_one) and end.kind not in {"logit", "logits"}
-    if kind in {"logit", "logits"} and (end.kind in {"probability", "probabilities"} or never_leaves):
-        right, squash = ("probability", "sigmoid") if single else ("probabilities", "softmax")
-        return Check(
-            "range", "fail",
-            f"The card says {kind!r}, but {seen}: {squash} would be applied twice. {end.reason}",
-            f"Set output.kind to {right!r}.",
-        )  # fmt: skip
     if kind == "probabilities" and not sums_to_one:
         return Check(
             "range", "warn",
             f"The {labels} probabilities do not add up to 1: the labels are independent of each other.",
-            "The highest is served as the label; that is right only if exactly one label is.",
+            "The highest is the label; if several can be right, set output.kind to 'multilabel-probabilities'.",
+        )  # fmt: skip
+    if card.output.multilabel and (sums_to_one or end.kind == "probabilities"):
+        return Check(
+            "range", "warn", f"The {labels} probabilities add up to 1, as of labels that exclude each other.",
+            "If exactly one label is right, set output.kind to 'probabilities'.",
         )  # fmt: skip
     return Check("range", "pass", f"{seen}, as {kind!r} may.")
 
@@ -234,7 +246,7 @@ def _check_golden(card: Card, model: Model) -> list[Check]:
             continue
         probability = dict(prediction.scores)[case.label]
         seen = f"{case.label} {probability:.4f}, the card says {case.probability:.4f} +- {case.tolerance:g}"
-        right = prediction.label == case.label and abs(probability - case.probability) <= case.tolerance
+        right = case.label in prediction.given and abs(probability - case.probability) <= case.tolerance
         checks.append(Check(name, "pass", f"{seen}.") if right else Check(name, "fail", f"{seen}.", "See below."))
     if not passed(checks) and readable:
         checks.append(_suggestion(card, model))

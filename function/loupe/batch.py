@@ -203,7 +203,7 @@ class Batch:
         if isinstance(outcome, Problem):
             return outcome
         scores = outcome.scores[: self._top]
-        self._scores += len(scores)
+        self._scores += len(scores) + len(outcome.labels or ())
         if self._scores > MAX_SCORES:
             return ResultTooLarge("The batch's answer has become too large. Ask for fewer scores with top.")
         return outcome._replace(scores=scores)

@@ -30,10 +30,12 @@ __all__ = [
     "parse_card",
 ]
 
-Kind = Literal["logit", "probability", "logits", "probabilities"]
+Kind = Literal["logit", "probability", "logits", "probabilities", "multilabel-logits", "multilabel-probabilities"]
 
-KINDS = ("logit", "probability", "logits", "probabilities")
+KINDS = ("logit", "probability", "logits", "probabilities", "multilabel-logits", "multilabel-probabilities")
 BINARY_KINDS = ("logit", "probability")
+MULTILABEL_KINDS = ("multilabel-logits", "multilabel-probabilities")
+LOGIT_KINDS = ("logit", "logits", "multilabel-logits")
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 PATH_PATTERN = re.compile(r"(?!/)(?!(.*/)?\.\.(/|$))[^\\\x00-\x1f\x7f]{1,255}")
 LABEL_PATTERN = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
@@ -65,6 +67,7 @@ class OutputSpec(NamedTuple):
 
     ``independent`` is false where an image's output depends on the other images of its run, as in graphs that
     quantize activations dynamically (one scale for the whole batch): such a graph is run one image at a time.
+    ``thresholds``, for the multilabel kinds alone, has a probability for each label, from which on it is given.
     """
 
     name: str
@@ -72,6 +75,12 @@ class OutputSpec(NamedTuple):
     labels: tuple[str, ...]
     temperature: float = 1.0
     independent: bool = True
+    thresholds: tuple[float, ...] = ()
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether an image may have any number of the labels, each for itself."""
+        return self.kind in MULTILABEL_KINDS
 
     @property
     def size(self) -> int:
@@ -225,7 +234,7 @@ def _path(item: Fields, key: str) -> str:
 
 
 def _output(item: Fields) -> OutputSpec:
-    item.only("name", "kind", "labels", "temperature", "independent")
+    item.only("name", "kind", "labels", "temperature", "independent", "thresholds")
     kind = cast("Kind", item.choice("kind", KINDS))
     labels = item.texts("labels", least=2, most=MAX_LABELS)
     if not all(map(LABEL_PATTERN.fullmatch, labels)):
@@ -237,9 +246,25 @@ def _output(item: Fields) -> OutputSpec:
     temperature = item.number("temperature", 1)
     if temperature <= 0:
         raise item.error("temperature", "must be positive")
-    if temperature != 1 and kind not in {"logit", "logits"}:
+    if temperature != 1 and kind not in LOGIT_KINDS:
         raise item.error("temperature", "scales logits; this output is already a probability")
-    return OutputSpec(item.text("name"), kind, labels, temperature, item.boolean("independent", default=True))
+    independent = item.boolean("independent", default=True)
+    return OutputSpec(item.text("name"), kind, labels, temperature, independent, _thresholds(item, kind, len(labels)))
+
+
+def _thresholds(item: Fields, kind: Kind, count: int) -> tuple[float, ...]:
+    """Read one threshold for all labels, or one for each."""
+    if kind not in MULTILABEL_KINDS:
+        if "thresholds" in item.value:
+            raise item.error("thresholds", f"belongs to the kinds {' and '.join(MULTILABEL_KINDS)} only")
+        return ()
+    given = item.value.get("thresholds", [0.5])
+    if not isinstance(given, list) or len(given) not in (1, count):
+        raise item.error("thresholds", f"must be a list of one number for all labels, or of {count}, one for each")
+    thresholds = item.numbers("thresholds", len(given), 0.5)
+    if not all(0 < value < 1 for value in thresholds):
+        raise item.error("thresholds", "must be above 0 and below 1")
+    return thresholds * (count if len(thresholds) == 1 else 1)
 
 
 def _golden(item: Fields, output: OutputSpec) -> GoldenCase:

@@ -17,11 +17,20 @@ _SLACK = 1e-3
 
 
 class Prediction(NamedTuple):
-    """``scores`` are (label, probability) pairs of all labels, highest first."""
+    """``scores`` are (label, probability) pairs of all labels, highest first.
+
+    ``labels``, of multilabel models alone, are those at or above their thresholds, highest first; there may be none.
+    """
 
     label: str
     probability: float
     scores: tuple[tuple[str, float], ...]
+    labels: tuple[str, ...] | None = None
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Return the labels that the image is given: its one label, or all of a multilabel model."""
+        return (self.label,) if self.labels is None else self.labels
 
     def top(self, count: int | None) -> dict[str, float]:
         """Return the ``count`` highest scores (None: all)."""
@@ -45,10 +54,19 @@ def read(row: Sequence[float] | Any, spec: OutputSpec) -> Prediction:
         probabilities = _two(_probability(values[0]))
     elif spec.kind == "logits":
         probabilities = softmax([value / spec.temperature for value in values])
+    elif spec.kind == "multilabel-logits":
+        probabilities = [sigmoid(value / spec.temperature) for value in values]
     else:
         probabilities = [_probability(value) for value in values]
     scores = sorted(zip(spec.labels, probabilities, strict=True), key=lambda pair: -pair[1])
-    return Prediction(scores[0][0], scores[0][1], tuple(scores))
+    if not spec.multilabel:
+        return Prediction(scores[0][0], scores[0][1], tuple(scores))
+    given = {
+        label
+        for label, probability, threshold in zip(spec.labels, probabilities, spec.thresholds, strict=True)
+        if probability >= threshold
+    }
+    return Prediction(scores[0][0], scores[0][1], tuple(scores), tuple(label for label, _ in scores if label in given))
 
 
 def sigmoid(value: float) -> float:

@@ -45,9 +45,11 @@ def result(prediction: Prediction, top: int | None, card: Card, request_id: str)
 
 def scores(prediction: Prediction, top: int | None) -> dict[str, Any]:
     """Return what is told of one picture, without the model."""
+    given = {} if prediction.labels is None else {"labels": list(prediction.labels)}
     return {
         "label": prediction.label,
         "probability": round(prediction.probability, _DIGITS),
+        **given,
         "scores": {label: round(score, _DIGITS) for label, score in prediction.top(top).items()},
     }
 

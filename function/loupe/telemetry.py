@@ -151,13 +151,15 @@ class Telemetry:
         if observation.prediction is not None:
             fields["label"] = observation.prediction.label
             fields["probability"] = round(observation.prediction.probability, 6)
+            if observation.prediction.labels is not None:
+                fields["labels"] = observation.prediction.labels[:_MOST_NAMES]
         problems = observation.problems
         if observation.items:
             fields["items"] = len(observation.items)
             fields["item_codes"] = dict(Counter(problem.code for problem in problems))
             if causes := Counter(problem.cause for problem in problems if problem.cause):
                 fields["item_causes"] = dict(causes.most_common(_MOST_NAMES))
-            labels = Counter(prediction.label for prediction in observation.predictions)
+            labels = Counter(label for prediction in observation.predictions for label in prediction.given)
             fields["item_labels"] = dict(labels.most_common(_MOST_NAMES))
         if observation.left_running:
             fields["left_running"] = observation.left_running
@@ -212,7 +214,8 @@ class Telemetry:
         if self._version:
             groups.append((values, self._version))
         if self._label_dimension:
-            for label, count in Counter(prediction.label for prediction in predictions).items():
+            given = Counter(label for prediction in predictions for label in prediction.given)
+            for label, count in given.items():
                 groups.append(({"Predictions": ([count], "Count")}, {"Label": _dimension_value(label)}))
         for code, count in Counter(problem.code for problem in observation.problems).items():
             groups.append(({"Problems": ([count], "Count")}, {"Code": code}))

@@ -127,10 +127,14 @@ def add(
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, where the graph leaves it open.")] = None,
     layout: Annotated[str | None, typer.Option(help="NCHW or NHWC, where the graph leaves it open.")] = None,
     kind: Annotated[
-        str | None, typer.Option(help="logit, probability, logits or probabilities, where the graph leaves it open.")
+        str | None,
+        typer.Option(help="logit, probability, logits, probabilities, multilabel-logits or multilabel-probabilities."),
     ] = None,
     output: Annotated[str | None, typer.Option(help="The output with the classes, where there are several.")] = None,
     temperature: Annotated[float, typer.Option(help="Logits are divided by it (calibration).")] = 1.0,
+    threshold: Annotated[
+        str | None, typer.Option(help="Multilabel: a label is given from here on; one number, or one for each label.")
+    ] = None,
     jpeg_draft: Annotated[float, typer.Option(help="Decode large JPEGs scaled; 0 is off, 2 is fast and close.")] = 0,
     golden: Annotated[
         list[str] | None,
@@ -155,7 +159,8 @@ def add(
         fit=fit, shortest=shortest, resize_to=options.size(resize_to), crop_offset=crop_offset,
         pad_color=options.color(pad_color), align=align, antialias=antialias, exif=exif, grey=grey,
         size=options.size(size), layout=layout,
-        kind=kind, output=output, temperature=temperature, jpeg_draft=jpeg_draft, version=version,
+        kind=kind, output=output, temperature=temperature,
+        thresholds=options.numbers(threshold), jpeg_draft=jpeg_draft, version=version,
         description=description, license=license_, golden=options.golden(golden or [], golden_file),
     )  # fmt: skip
     inspection = inspect_file(file)

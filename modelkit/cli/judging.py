@@ -16,7 +16,7 @@ from modelkit.evaluation import compare
 from modelkit.evaluation import evaluate as evaluate_model
 from modelkit.folders import model_folder
 from modelkit.gating import Limits, golden_pictures, judge
-from modelkit.pictures import find_pictures
+from modelkit.pictures import pictures_for
 from modelkit.report import write_report
 from modelkit.verify import verify as verify_folder
 
@@ -80,7 +80,7 @@ def evaluate(
 ) -> None:
     """Measure accuracy, calibration, latency and size on labelled pictures, and how far another model is."""
     card = load_card(model_folder(models_dir, name))
-    pictures = find_pictures(folder, card.output.labels)
+    pictures = pictures_for(card, folder)
     with show.progress() as report:
         if against is None:
             comparison, quality = None, evaluate_model(card, pictures, report)
@@ -118,9 +118,7 @@ def gate(
     """Exit with 0 only if NAME is within the release limits of the other model's card."""
     folder = model_folder(models_dir, name)
     card, reference = load_card(folder), load_card(model_folder(models_dir, against))
-    pictures = (
-        golden_pictures(reference) if images is None else find_pictures(images, card.output.labels, labels_needed=False)
-    )
+    pictures = golden_pictures(reference) if images is None else pictures_for(card, images, labels_needed=False)
     with show.progress() as report:
         checks = verify_folder(folder)
         comparison = None

@@ -26,6 +26,7 @@ console = Console(highlight=False, soft_wrap=True)
 # Of a model with many labels, what one screen shows.
 _SHOWN_CONFUSIONS = 10
 _SHOWN_LABELS = 10
+_SHOWN_CLASSES = 20
 _LABEL_WIDTH = 48
 _MARKS = {"pass": "[green]pass[/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
 
@@ -123,6 +124,8 @@ def quality(found: Quality) -> None:
     )
     for name in value["unreadable"]:
         console.print(f"  not readable, left out: {name}", markup=False, style="yellow")
+    if "exact_match" in value:
+        _multilabel(value)
     if "accuracy" not in value:
         return
     low, high = value["accuracy_interval_95"]
@@ -131,6 +134,23 @@ def quality(found: Quality) -> None:
         _matrix(value)
     else:
         _folded(value)
+
+
+def _multilabel(value: dict[str, Any]) -> None:
+    """Show a multilabel model's figures; of many labels the weakest."""
+    console.print(
+        f"  mAP {_share(value['mean_average_precision'])}, F1 {_share(value['f1_micro'])} (micro) "
+        f"{_share(value['f1_macro'])} (macro), all labels right {value['exact_match']:.3f}"
+    )
+    present = {label: figures for label, figures in value["classes"].items() if figures["count"] or figures["given"]}
+    weakest = sorted(present.items(), key=lambda pair: pair[1]["f1"] if pair[1]["f1"] is not None else 0.0)
+    table = _table("", "label", "pictures", "given", "average precision", "F1")
+    for label, figures in weakest[:_SHOWN_CLASSES]:
+        shares = (_share(figures["average_precision"]), _share(figures["f1"]))
+        table.add_row(_short(label), str(figures["count"]), str(figures["given"]), *shares)
+    console.print(table)
+    if len(present) > _SHOWN_CLASSES:
+        console.print(f"  {len(present) - _SHOWN_CLASSES} more labels; --json and --html have all of them")
 
 
 def _matrix(value: dict[str, Any]) -> None:

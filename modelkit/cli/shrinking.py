@@ -13,7 +13,7 @@ from modelkit.cli.app import DEFAULT_MODELS_DIR, REFUSED, AsJson, ModelsDir, Nam
 from modelkit.folders import model_folder
 from modelkit.gating import golden_pictures
 from modelkit.optimizing import optimize as optimize_model
-from modelkit.pictures import find_pictures, spread
+from modelkit.pictures import pictures_for, spread
 from modelkit.quantize.trials import JUDGED_PICTURES, Plan
 from modelkit.quantize.trials import quantize as quantize_model
 
@@ -57,8 +57,8 @@ def quantize(
     with show.progress() as report:
         plan = Plan(
             scheme=scheme,
-            calibration=find_pictures(calibration, card.output.labels, labels_needed=False) if calibration else (),
-            judged=find_pictures(images, card.output.labels, labels_needed=False) if images else (),
+            calibration=pictures_for(card, calibration, labels_needed=False) if calibration else (),
+            judged=pictures_for(card, images, labels_needed=False) if images else (),
             block=block_size,
             method=method,
             replace=replace,
@@ -89,9 +89,7 @@ def optimize(
 ) -> None:
     """Make models/NAME-optimized/ if it measurably loads faster and gives the same results."""
     card = load_card(model_folder(models_dir, name))
-    pictures = (
-        golden_pictures(card) if images is None else find_pictures(images, card.output.labels, labels_needed=False)
-    )
+    pictures = golden_pictures(card) if images is None else pictures_for(card, images, labels_needed=False)
     with show.progress() as report:
         outcome = optimize_model(card, spread(pictures, JUDGED_PICTURES), replace=replace, progress=report)
     if as_json:

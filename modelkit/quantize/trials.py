@@ -25,7 +25,7 @@ from modelkit.latency import costs, vnni
 from modelkit.pictures import LabelledPicture, readable, spread
 from modelkit.quantize.prepare import prepared
 from modelkit.quantize.schemes import Recipe, obstacle, recipes
-from modelkit.reading import Progress, Readings, probabilities_of, silent
+from modelkit.reading import Progress, Readings, probabilities_of, silent, truth_of
 from modelkit.variant import Base, make_variant
 from modelkit.verify import verify
 
@@ -204,9 +204,9 @@ class _Bench:
         pairs = [(picture, tensor) for picture, tensor in readable(pictures, card.input) if tensor is not None]
         if not pairs:
             raise ModelkitError(f"None of the {len(pictures)} pictures can be read.")
-        truth = np.array([-1 if picture.label is None else picture.label for picture, _ in pairs], np.int64)
+        truth, targets, thresholds = truth_of([picture for picture, _ in pairs], card.output)
         tensors = tuple(tensor[None] for _, tensor in pairs)
-        blank = Readings(tuple(picture.path for picture, _ in pairs), truth, np.empty((0, 0)), ())
+        blank = Readings(tuple(picture.path for picture, _ in pairs), truth, np.empty((0, 0)), (), targets, thresholds)
         return cls(tensors, _answers(Model.load(card), tensors, blank))
 
     def compare(self, card: Card, base: Card) -> Comparison:
@@ -218,7 +218,7 @@ class _Bench:
 
 def _answers(model: Model, tensors: Sequence[Array], like: Readings) -> Readings:
     rows = np.stack([probabilities_of(model.run(tensor)[0], model.card.output) for tensor in tensors])
-    return Readings(like.paths, like.truth, rows, like.unreadable)
+    return dataclasses.replace(like, probabilities=rows)
 
 
 def _try(

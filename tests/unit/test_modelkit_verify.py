@@ -196,7 +196,7 @@ def test_pictures_that_move_each_other_in_a_batch_are_found(tmp_path: Path) -> N
 
 def test_independent_probabilities_are_a_warning(tmp_path: Path) -> None:
     file = save(classifier("Sigmoid", outputs=3), tmp_path / "net.onnx")
-    answers = Answers(labels=("red", "green", "blue"), preprocess="unit", resize="bilinear")
+    answers = Answers(labels=("red", "green", "blue"), preprocess="unit", resize="bilinear", kind="probabilities")
     checks = verify(add(file, tmp_path / "models", "mine", answers))
     assert passed(checks)
     assert "do not add up to 1" in next(check.detail for check in checks if check.status == "warn")

@@ -108,6 +108,12 @@ _PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 _SCORES = {
     "label": {"type": "string", "description": "The likeliest label."},
     "probability": {**_PROBABILITY, "description": "The probability of that label."},
+    "labels": {
+        "type": "array",
+        "items": _TEXT,
+        "description": "Of models whose images may have several labels: all labels at or above their thresholds, "
+        "highest first; perhaps none.",
+    },
     "scores": {
         "type": "object",
         "description": "Probabilities by label, highest first.",
@@ -118,7 +124,7 @@ _SCORES = {
 _REQUEST_ID: Schema = {"type": "string", "description": "Quote it when you report something; it is in the log."}
 
 ANSWERS: dict[str, Schema] = {
-    "Result": _object({**_SCORES, "model": _ref("ModelName"), "request_id": _REQUEST_ID}),
+    "Result": _object({**_SCORES, "model": _ref("ModelName"), "request_id": _REQUEST_ID}, optional=("labels",)),
     "ModelName": _object({"name": _TEXT, "version": _TEXT, "variant": _TEXT}),
     "BatchResult": _object(
         {
@@ -135,7 +141,7 @@ ANSWERS: dict[str, Schema] = {
     "BatchItem": _one_of("The result or the problem of one item.", "BatchItemResult", "BatchItemProblem"),
     "BatchItemResult": _object({"index": _COUNT, "result": _ref("Scores")}, additionalProperties=False),
     "BatchItemProblem": _object({"index": _COUNT, "error": _ref("Problem")}, additionalProperties=False),
-    "Scores": _object(_SCORES),
+    "Scores": _object(_SCORES, optional=("labels",)),
     "Upload": _object(
         {
             "upload": _object(
