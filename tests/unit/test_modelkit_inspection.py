@@ -19,7 +19,7 @@ ENDS = [
     ("Sigmoid", 1, "probability"),
     (None, 3, "logits"),
     ("Softmax", 3, "probabilities"),
-    ("Sigmoid", 3, "probabilities"),
+    ("Sigmoid", 3, "multilabel-probabilities"),
     ("LogSoftmax", 3, "logits"),
     ("Softmax", 1, None),
     ("ArgMax", 3, None),
