@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from infra.settings import SettingsError, load_settings
 from localcloud.settings import compose
 from tools.acceptance import __main__ as command
-from tools.acceptance import alarm, aws, cost, transcript
+from tools.acceptance import aws, cost, transcript
 from tools.acceptance import steps as suite_steps
 from tools.acceptance.steps import API_KEYS, FIREWALL, IAM, ONE_CLIENT, steps
 from tools.acceptance.suite import Context, Outcome, Step, execute
@@ -338,26 +338,6 @@ def test_missing_credentials_are_a_sentence_and_no_transcript(
     assert result.exit_code == 2
     assert result.output.startswith("error: ")
     assert not transcript_file.exists()
-
-
-class FakeAlarm:
-    """One alarm of CloudWatch."""
-
-    def __init__(self, state: str) -> None:
-        self.state = state
-
-    def describe_alarms(self, AlarmNames: list[str]) -> dict[str, Any]:  # noqa: N803
-        return {"MetricAlarms": [{"StateValue": self.state}]}
-
-    def set_alarm_state(self, AlarmName: str, StateValue: str, StateReason: str) -> None:  # noqa: N803
-        self.state = StateValue
-
-
-@pytest.mark.parametrize(("before", "after"), [("ALARM", "OK"), ("OK", "OK"), ("INSUFFICIENT_DATA",) * 2])
-def test_an_alarm_that_rings_already_can_ring_again(before: str, after: str) -> None:
-    fake = FakeAlarm(before)
-    alarm._reset(fake, "loupe-acc-1-UndecodableImageRate")
-    assert fake.state == after
 
 
 def test_a_change_counts_once_it_is_seen_several_times_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:

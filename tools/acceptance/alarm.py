@@ -7,6 +7,8 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from tools.acceptance.target import AcceptanceError
 from tools.smoke.credentials import ApiKey
 from tools.smoke.endpoint import CheckError, Endpoint
@@ -25,11 +27,12 @@ def check(context: Context) -> str:
     alarm = f"loupe-{context.target.environment}-{ALARM}"
     queues, topics = context.target.client("sqs"), context.target.client("sns")
     topic = context.endpoint.outputs["AlarmTopicArn"]
-    queue = queues.create_queue(QueueName=f"loupe-acceptance-{uuid.uuid4().hex[:8]}")["QueueUrl"]
+    name = f"loupe-acceptance-{uuid.uuid4().hex[:8]}"
+    arn = _queue_arn(topic, name)
+    # With its policy from the beginning: changes of a queue take a minute, and SNS sends a rejected message only once.
+    queue = queues.create_queue(QueueName=name, Attributes={"Policy": _policy(arn, topic)})["QueueUrl"]
     subscription = None
     try:
-        arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        queues.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": _policy(arn, topic)})
         subscription = topics.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True)
         _reset(context.target.client("cloudwatch"), alarm)
         seconds = _wait(context, queues, queue, alarm)
@@ -53,7 +56,7 @@ def _wait(context: Context, queues: Any, queue: str, alarm: str) -> float:
                 raise AcceptanceError(str(error)) from error
             if reply.json["code"] != "image_undecodable":
                 raise AcceptanceError(f"a broken image gives {reply.excerpt}")
-            for message in queues.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", []):
+            for message in _receive(queues, queue):
                 notice = json.loads(json.loads(message["Body"])["Message"])
                 if (notice["AlarmName"], notice["NewStateValue"]) == (alarm, "ALARM"):
                     return time.monotonic() - begin
@@ -62,6 +65,23 @@ def _wait(context: Context, queues: Any, queue: str, alarm: str) -> float:
     state = context.target.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
     now = state[0]["StateValue"] if state else "missing"
     raise AcceptanceError(f"no message of {alarm} within {_SECONDS:.0f} s; the alarm is {now}")
+
+
+def _receive(queues: Any, queue: str) -> list[Any]:
+    try:
+        messages: list[Any] = queues.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", [])
+    except ClientError as error:
+        # "You must wait at least one second after the queue is created" (SQS API reference, CreateQueue).
+        if not error.response["Error"]["Code"].endswith(("NonExistentQueue", "QueueDoesNotExist")):
+            raise
+        return []
+    return messages
+
+
+def _queue_arn(topic: str, name: str) -> str:
+    """Name a queue beside a topic: same partition, region and account."""
+    _, partition, _, region, account, _ = topic.split(":", 5)
+    return f"arn:{partition}:sqs:{region}:{account}:{name}"
 
 
 def _reset(alarms: Any, alarm: str) -> None:
