@@ -62,6 +62,20 @@ def test_a_resize_to_both_sides_before_the_crop_with_floored_offset_equals_openc
     assert furthest(served(spec(27, 21, resize=resize)), REFERENCES["cv2-center"]) <= 1
 
 
+@pytest.mark.parametrize(("name", "width", "height", "resize"), [
+    ("center", 27, 21, Resize(fit="crop", size=(40, 36), crop_offset="floor", antialias=False)),
+    ("shortest", 21, 21, Resize(fit="crop", shortest=25, crop_offset="floor", antialias=False)),
+])  # fmt: skip
+def test_crops_equal_albumentations(name: str, width: int, height: int, resize: Resize) -> None:
+    assert furthest(served(spec(width, height, resize=resize)), REFERENCES[f"albumentations-{name}"]) <= 1
+
+
+def test_normalisation_equals_albumentations() -> None:
+    numbers = {"scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    tensor = from_pixels(PICTURE[:9, :13], spec(13, 9, layout="NHWC", **numbers))
+    assert furthest(tensor, REFERENCES["albumentations-normalize"]) < 1e-5
+
+
 @pytest.mark.parametrize(("offset", "left", "top"), [("round", 6, 8), ("floor", 6, 7)])
 def test_a_resize_to_both_sides_then_center_crop_is_torchvisions(offset: Any, left: int, top: int) -> None:
     """Resize((36, 40)), CenterCrop((21, 27)) on a PIL image: margins 13 and 15, halves round to even: 6 and 8."""

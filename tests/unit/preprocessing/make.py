@@ -1,6 +1,7 @@
-"""Make references.npz: what OpenCV, and the documented arithmetic of TensorFlow and torchvision, make of one picture.
+"""Make references.npz: what OpenCV, Albumentations, and the documented arithmetic of others make of one picture.
 
-Run it where opencv-python-headless, NumPy and Pillow are installed (not in the project's environment):
+Run it where Albumentations 2.0, opencv-python-headless 5.0, NumPy and Pillow are installed, which the project's own
+environment does not need:
 
     python tests/unit/preprocessing/make.py
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import albumentations as augment
 import cv2
 import numpy as np
 from PIL import Image
@@ -72,6 +74,13 @@ def main() -> None:
     # Resize 40 x 36, then the centre of 27 x 21: Albumentations and Keras cut at (40 - 27) // 2 and (36 - 21) // 2.
     squeezed = cv2.resize(image, (40, 36), interpolation=cv2.INTER_LINEAR)
     arrays["cv2-center"] = squeezed[7 : 7 + 21, 6 : 6 + 27]
+    resize_crop = augment.Compose([augment.Resize(36, 40), augment.CenterCrop(21, 27)])
+    arrays["albumentations-center"] = resize_crop(image=image)["image"]
+    # 61 x 47 to 32 x 25: no fraction of the longer side that rounding and cutting treat differently.
+    shortest_crop = augment.Compose([augment.SmallestMaxSize(25), augment.CenterCrop(21, 21)])
+    arrays["albumentations-shortest"] = shortest_crop(image=image)["image"]
+    normalize = augment.Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    arrays["albumentations-normalize"] = normalize(image=image[:9, :13])["image"].astype(np.float32)
     arrays["grey-cv2"] = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     arrays["grey-pillow"] = np.asarray(Image.fromarray(image).convert("L"))
     arrays["grey-average"] = image.mean(axis=-1).astype(np.float32)
