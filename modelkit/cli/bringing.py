@@ -181,6 +181,8 @@ def add(
     card = load_card(folder)
     assumed = assumptions(answers, dict(card.raw)["input"])
     seen = inspect_file(file)
+    if answers.kind is None and card.output.kind == "logits":
+        assumed.append("exactly one label is right, softmax over all (--kind multilabel-logits: any number is)")
     warnings = adding.overridden(seen, answers)
     notes = [*warnings, *seen.rewritten, *label_only(answers.golden, card.output.labels)]
     if as_json:

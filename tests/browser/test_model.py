@@ -14,8 +14,8 @@ from tests.browser.actions import choose
 from tests.browser.chromium import Open
 from tests.browser.conftest import load_handler
 from tests.browser.gateway import Answer, Gateway
-from tests.browser.pictures import RED, picture
-from tests.unit.tinymodel import write_model
+from tests.browser.pictures import BLUE, RED, picture
+from tests.unit.tinymodel import graph, write_model
 
 HOSTILE = "</script><script>document.title='owned'</script><!-- {{facts}} & <img src=x onerror=alert(1)>"
 LONG = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
@@ -39,6 +39,15 @@ def thousand() -> tuple[Answer, Answer]:
     model = {"name": "thousand", "version": "1.0.0", "labels": THOUSAND, "default": True}
     result = {"label": THOUSAND[0], "probability": scores[THOUSAND[0]], "scores": scores}
     return Answer(200, json.dumps({"models": [model], "limits": {}}).encode()), Answer(200, json.dumps(result).encode())
+
+
+def test_a_model_of_several_labels_names_all_that_are_given(open_page: Open, tmp_path: Path) -> None:
+    output = {"kind": "multilabel-logits", "labels": ["warm", "red"]}
+    write_model(tmp_path / "several", graph(outputs=2), output=output)
+    with Gateway(load_handler(tmp_path, "several")).serve() as gateway:
+        page = open_page(gateway.url)
+        choose(page, picture("red.jpg", RED), picture("blue.jpg", BLUE))
+        expect(page.locator(".answer")).to_have_text(["warm, red", "none of the labels"])
 
 
 def test_before_the_key_a_visitor_sees_what_the_model_does_and_the_samples(open_page: Open, gateway: Gateway) -> None:

@@ -135,6 +135,11 @@ def test_sigmoids_are_read_as_multilabel_and_can_be_overridden(tmp_path: Path) -
     assert "no sigmoid was applied" in missing.output
 
 
+def test_that_labels_exclude_each_other_is_listed_as_an_assumption(tmp_path: Path) -> None:
+    assert "exactly one label is right, softmax over all (--kind multilabel-logits" in add(tmp_path).output
+    assert "exactly one label" not in add(tmp_path, "--kind", "logits", name="said").output
+
+
 def test_answers_list_the_labels_above_their_thresholds(tmp_path: Path, folder: Path) -> None:
     served = make_app(Classifier.load(folder))
     yellow, none = (photo(tmp_path, name).read_bytes() for name in ("yellow", "none"))
