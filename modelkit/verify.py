@@ -229,7 +229,7 @@ def _check_golden(card: Card, model: Model) -> list[Check]:
     if not card.golden:
         return [
             Check("golden", "warn", "The card has no golden case: nothing holds serving to what was trained.",
-                  "Add a picture whose answer is known from training: 'add --golden IMAGE=LABEL:PROBABILITY', or by hand.")
+                  "Add one whose answer is known from training: 'add --golden IMAGE=LABEL:PROBABILITY', or by hand.")
         ]  # fmt: skip
     classifier = Classifier(card, model, UNLIMITED)
     checks, readable = [], True
