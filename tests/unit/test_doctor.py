@@ -270,7 +270,11 @@ def test_a_missing_asset_repository_is_an_error() -> None:
     ("runner", "level", "sentence"),
     [
         (engine(None), Level.error, "There is no program 'docker'"),
-        (engine("", code=1, errors="Cannot connect to the Docker daemon."), Level.error, "Cannot connect to"),
+        (
+            engine("", code=1, errors="Cannot connect. Is the daemon running?"),
+            Level.error,
+            "not answer: Cannot connect. Is the daemon running?",
+        ),
         (engine({"Client": {}, "Server": None}), Level.error, "does not answer"),
         (engine("no json"), Level.error, "does not answer: no json"),
         (engine({"Client": {"OsArch": "linux/amd64"}}), Level.ok, "builds for linux/amd64"),  # Podman

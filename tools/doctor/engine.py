@@ -61,10 +61,10 @@ def check(settings: Settings, runner: Runner, program: str) -> Iterator[Finding]
         return
     platform = _platform(version)
     if platform is None:
-        reason = next(iter((version.errors or version.output).strip().splitlines()), "it gave no reason")
+        reason = next(iter((version.errors or version.output).strip().splitlines()), "it gave no reason").strip()
         yield error(
             CHECK,
-            f"The container engine does not answer: {reason.strip().rstrip('.')}.",
+            f"The container engine does not answer: {reason}{'' if reason.endswith(('.', '?', '!')) else '.'}",
             "Start it (Docker Desktop, or systemctl start docker), and be allowed to use it.",
         )
         return
