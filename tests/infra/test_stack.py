@@ -200,6 +200,8 @@ def test_the_stage_throttles_and_logs_without_secrets(prod: Synthesized) -> None
     log = json.loads(stage["AccessLogSetting"]["Format"])
     assert log["request_id"] == "$context.requestId"
     assert "$context.identity.apiKey" not in log.values()
+    # What a caller may choose freely, quotes included; API Gateway does not escape it.
+    assert not {"$context.identity.userAgent", "$context.path", "$context.domainName"} & set(log.values())
 
 
 def test_metrics_of_each_method_are_paid_for_only_where_they_are_wanted(tmp_path: Path) -> None:
