@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from loupe.model import Model
+from loupe.processor import describe
 
 from modelkit.latency import Cost, costs, sample_tensors
 from modelkit.metrics import (
@@ -65,6 +66,7 @@ class Quality:
             "pictures": len(self.readings.paths),
             "unreadable": [path.name for path in self.readings.unreadable],
             "cost": self.cost.to_json(),
+            "processor": describe(),
         }
         if self.readings.labelled:
             value |= self._judged_multilabel() if self.card.output.multilabel else self._judged()

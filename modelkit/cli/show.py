@@ -120,7 +120,8 @@ def quality(found: Quality) -> None:
     cost = value["cost"]
     console.print(
         f"  {value['pictures']} pictures; {cost['run_ms']:.2f} ms a picture, {cost['load_ms']:.0f} ms to load "
-        f"(one thread), {cost['bytes'] / 1e6:.2f} MB"
+        f"(one thread, {value['processor']}), {cost['bytes'] / 1e6:.2f} MB",
+        markup=False,
     )
     for name in value["unreadable"]:
         console.print(f"  not readable, left out: {name}", markup=False, style="yellow")

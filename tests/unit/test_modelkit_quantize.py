@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loupe.card import Card, load_card
 from loupe.model import Model
+from loupe.processor import describe
 from onnx import numpy_helper
 from onnx_zoo import COLORS, classifier, pictures, save
 from rich.console import Console
@@ -301,6 +302,7 @@ def test_evaluation_is_told_as_text_json_and_a_page(tmp_path: Path, photos: Path
     shown = CliRunner().invoke(app, ["evaluate", "base", str(photos), *common, "--html", str(page)])
     assert shown.exit_code == 0, shown.output
     assert "accuracy 1.0000" in shown.output
+    assert f"one thread, {describe()}" in shown.output
     assert "not readable, left out: broken.jpg" in shown.output
     text = page.read_text()
     assert text.count("<svg") == 6
