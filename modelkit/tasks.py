@@ -46,9 +46,9 @@ def other_task(inspection: Inspection, output: str | None) -> str | None:
     output
         The output to look at, None if several may hold the scores.
     """
-    found = next((name for name in _SUPPRESSION if name in inspection.operators), None)
-    if found:
-        return f"an object detector: {found} is among its operators."
+    operator = next((name for name in _SUPPRESSION if name in inspection.operators), None)
+    if operator:
+        return f"an object detector: {operator} is among its operators."
     for value in inspection.outputs:
         if output in (None, value.name) and (task := _by_shape(value)):
             return task

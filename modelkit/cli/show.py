@@ -28,6 +28,7 @@ _SHOWN_CONFUSIONS = 10
 _SHOWN_LABELS = 10
 _SHOWN_CLASSES = 20
 _LABEL_WIDTH = 48
+_PAIR_WIDTH = 32
 _MARKS = {"pass": "[green]pass[/]", "warn": "[yellow]warn[/]", "fail": "[red]FAIL[/]"}
 
 
@@ -170,7 +171,7 @@ def _folded(value: dict[str, Any]) -> None:
     if mistakes:
         table = _table("Most frequent mistakes", "truth", "predicted", "pictures")
         for item in mistakes:
-            table.add_row(_short(item["truth"]), _short(item["predicted"]), str(item["count"]))
+            table.add_row(*(_short(item[key], _PAIR_WIDTH) for key in ("truth", "predicted")), str(item["count"]))
         console.print(table)
     present = {label: figures for label, figures in value["classes"].items() if figures["count"]}
     weakest = sorted(present.items(), key=lambda pair: (pair[1]["recall"], -pair[1]["count"]))
@@ -182,8 +183,8 @@ def _folded(value: dict[str, Any]) -> None:
     console.print(f"  {hidden} more labels with pictures, {absent} without any; --json and --html have all of them")
 
 
-def _short(label: str) -> str:
-    return label if len(label) <= _LABEL_WIDTH else f"{label[: _LABEL_WIDTH - 3]}..."
+def _short(label: str, width: int = _LABEL_WIDTH) -> str:
+    return label if len(label) <= width else f"{label[: width - 3]}..."
 
 
 def _share(value: float | None) -> str:
