@@ -6,10 +6,10 @@ import os
 
 import onnxruntime as ort
 from fastapi import FastAPI, Request
-from preprocess import prepare
+from preprocess import prepare, side_of
 
 session = ort.InferenceSession(os.environ["PEER_MODEL"], providers=["CPUExecutionProvider"])
-input_name = session.get_inputs()[0].name
+input_name, side = session.get_inputs()[0].name, side_of(session)
 app = FastAPI()
 
 
@@ -21,4 +21,4 @@ def health() -> dict[str, str]:
 @app.post("/predict")
 async def predict(request: Request) -> dict[str, float]:
     data = await request.body()
-    return {"prediction": float(session.run(None, {input_name: prepare(data)})[0][0][0])}
+    return {"prediction": float(session.run(None, {input_name: prepare(data, side)})[0][0][0])}

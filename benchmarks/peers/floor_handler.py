@@ -11,7 +11,7 @@ import PIL.Image  # noqa: F401
 
 session = ort.InferenceSession(os.environ["PEER_MODEL"], providers=["CPUExecutionProvider"])
 node = session.get_inputs()[0]
-session.run(None, {node.name: np.zeros((1, 3, 200, 200), np.float32)})
+session.run(None, {node.name: np.zeros((1, *node.shape[1:]), np.float32)})
 
 
 def handler(event: object, context: object) -> dict[str, Any]:

@@ -9,19 +9,19 @@ from typing import Any
 
 import litserve as ls
 import onnxruntime as ort
-from preprocess import prepare
+from preprocess import prepare, side_of
 
 
 class Api(ls.LitAPI):
     def setup(self, device: str) -> None:
         self.session = ort.InferenceSession(os.environ["PEER_MODEL"], providers=["CPUExecutionProvider"])
-        self.input_name = self.session.get_inputs()[0].name
+        self.input_name, self.side = self.session.get_inputs()[0].name, side_of(self.session)
 
     def decode_request(self, request: dict[str, str]) -> bytes:
         return base64.b64decode(request["image"])
 
     def predict(self, data: bytes) -> float:
-        return float(self.session.run(None, {self.input_name: prepare(data)})[0][0][0])
+        return float(self.session.run(None, {self.input_name: prepare(data, self.side)})[0][0][0])
 
     def encode_response(self, output: float) -> dict[str, Any]:
         return {"prediction": output}
