@@ -37,7 +37,12 @@ def install(folder: Path) -> Content:
     for target in (content.ours, content.peer):
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-    step = dependency_step(dockerfile.read_text()).replace("/build/requirements.txt", str(requirements))
+    prune = ROOT / "function" / "prune.py"
+    step = (
+        dependency_step(dockerfile.read_text())
+        .replace("/build/requirements.txt", str(requirements))
+        .replace("/build/prune.py", str(prune))
+    )
     _run(["sh", "-ec", step], content.ours)
     pins = dict(re.findall(r"^([a-z]+)==([^\s;\\]+)", requirements.read_text(), re.MULTILINE))
     packages = [f"{name}=={pins[name]}" for name in PEER_PACKAGES]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pictures
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from loupe import formats
 from loupe.formats import DEFAULT_FORMATS, FORMATS, declared_size, media_type_of, names_of, up_to_scans
 
 FUNCTION = Path(__file__).resolve().parents[2] / "function"
@@ -140,3 +142,11 @@ def test_only_the_decoder_that_is_needed_is_loaded(kind: str) -> None:
     # Without EXIF data there is no need for the TIFF reader either.
     assert loaded == {PLUGINS[kind]}
     assert "PIL.ImageCms" not in after
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4095, 4096, 4097, 100_001])
+def test_scans_are_counted_wherever_they_stand(size: int) -> None:
+    generator = random.Random(size)
+    for alphabet in (b"\xff\xda", b"\xff\xda\x00", bytes(range(256))):
+        data = bytes(generator.choices(alphabet, k=size))
+        assert formats._scans(data) == data.count(b"\xff\xda")

@@ -246,6 +246,22 @@ def test_a_child_that_crashes_is_the_images_fault(number: signal.Signals) -> Non
         isolated.picture(crash, b"", PLAN)
 
 
+@pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV])
+def test_a_handler_of_the_parent_does_not_keep_a_crashed_child_alive(number: signal.Signals) -> None:
+    """A handler that returns, such as a fault handler's, would let the child go on."""
+
+    def crash(*_: object) -> isolated.Raw:
+        os.kill(os.getpid(), number)
+        return _raw()
+
+    before = signal.signal(number, lambda *_: None)
+    try:
+        with pytest.raises(ImageUndecodable, match="too much time or memory"):
+            isolated.picture(crash, b"", PLAN)
+    finally:
+        signal.signal(number, before)
+
+
 def test_a_child_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     def allocate(*_: object) -> isolated.Raw:
         return _raw(pixels=bytes(200 << 20))

@@ -45,6 +45,7 @@ _MAX_PROFILE_BYTES = 4 << 20
 _MOST_FILES = 4096
 # mallopt(3), malloc.h.
 _M_ARENA_MAX = -8
+_FATAL_SIGNALS = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGPROF, signal.SIGSEGV)
 _CHILDREN: set[int] = set()
 
 # The child calls one decoder and ends; what other threads held when it began does not concern that.
@@ -139,6 +140,7 @@ def _end(child: int) -> None:
 def _work(decode: Callable[[bytes, Plan], Raw], data: bytes, plan: Plan, shared: mmap.mmap, writer: int) -> None:
     """Decode, tell the parent, and end; in the child. Nothing of the parent's is flushed or cleaned up."""
     try:
+        _reset_signals()
         _close_others(writer)
         with os.fdopen(writer, "w", encoding="utf-8") as out:
             out.write(json.dumps(_outcome(decode, data, plan, shared)))
@@ -187,6 +189,12 @@ def _close_others(writer: int) -> None:
     most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], _MOST_FILES)
     os.closerange(3, writer)
     os.closerange(writer + 1, most)
+
+
+def _reset_signals() -> None:
+    """Let a crash or the timer end this process at once, whatever handlers the parent has for its own."""
+    for number in _FATAL_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _use_one_arena() -> None:
