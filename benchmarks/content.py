@@ -30,14 +30,14 @@ def install(folder: Path) -> Content:
     """Install both afresh, unless this was done from the same Dockerfile and requirements."""
     content = Content(folder / "content-ours", folder / "content-peer")
     dockerfile, requirements = ROOT / "function" / "Dockerfile", ROOT / "function" / "requirements.txt"
-    made_from = dockerfile.read_text() + requirements.read_text()
+    prune = ROOT / "function" / "prune.py"
+    made_from = dockerfile.read_text() + requirements.read_text() + prune.read_text()
     stamp = folder / "content.stamp"
     if stamp.is_file() and stamp.read_text() == made_from:
         return content
     for target in (content.ours, content.peer):
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-    prune = ROOT / "function" / "prune.py"
     step = (
         dependency_step(dockerfile.read_text())
         .replace("/build/requirements.txt", str(requirements))
