@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from infra.settings import SettingsError, load_settings
 from localcloud.settings import compose
+from tools import cdk as cdk_program
 from tools.acceptance import __main__ as command
 from tools.acceptance import aws, cost, transcript
 from tools.acceptance import steps as suite_steps
@@ -195,7 +196,7 @@ def cdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         '  echo \'{"Loupe-acc-1": {"Url": "https://x.test/live/"}}\' > "$2"; fi; shift; done\n'
     )
     program.chmod(0o755)
-    monkeypatch.setattr(aws, "CDK", program)
+    monkeypatch.setattr(cdk_program, "CDK", program)
     return record
 
 

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from loupe.processor import describe
 from typer.testing import CliRunner
 
+from tools import cdk as cdk_program
 from tools.bench_aws import __main__ as command
 from tools.bench_aws import measure, report, targets
 from tools.bench_aws.measure import Bench, BenchError, Measurement, Report
@@ -176,7 +177,7 @@ def aws_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> targets.AwsBen
     program = tmp_path / "cdk"
     program.write_text('#!/bin/sh\nfor a in "$@"; do case $a in deploy|destroy) echo "no $a";; esac; done\nexit 1\n')
     program.chmod(0o755)
-    monkeypatch.setattr(targets, "CDK", program)
+    monkeypatch.setattr(cdk_program, "CDK", program)
     bench = targets.AwsBench(tmp_path / "cdk.log")
     monkeypatch.setattr(bench, "client", lambda _: SimpleNamespace(get_caller_identity=dict))
     return bench

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Mapping
-from email.parser import BytesParser
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from smoke_endpoint import KEY, ORIGIN, FakeEndpoint, problem
 from typer.testing import CliRunner
 
 from tools.smoke import __main__ as command
@@ -27,119 +26,8 @@ from tools.smoke.credentials import ApiKey, AwsSignature, BearerToken
 from tools.smoke.endpoint import Endpoint
 from tools.smoke.suite import Options, Outcome, Run, execute
 
-DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text(encoding="utf-8"))
-KEY, ORIGIN = "a-good-key", "https://app.example"
 URL = "https://endpoint.test/live"
 Smoke = Callable[..., dict[str, Outcome]]
-
-
-def problem(status: int, code: str, **headers: str) -> httpx.Response:
-    body = {"type": f"urn:loupe:problem:{code}", "title": "t", "status": status, "detail": "d", "code": code}
-    head = {"Content-Type": "application/problem+json", "X-Request-Id": "r", **headers}
-    return httpx.Response(status, json={**body, "request_id": "r"}, headers=head)
-
-
-class FakeEndpoint:
-    """What the deployed endpoint answers, for the requests of a smoke test.
-
-    ``faults`` replace the response of a request; ``probability`` is that of every curly image.
-    """
-
-    def __init__(self, images: Mapping[bytes, str], *, probability: float = 0.9, uploads: bool = True) -> None:
-        self.images, self.probability, self.uploads = dict(images), probability, uploads
-        self.version, self.throttle_after, self.requests = "1.0.0", 10_000, 0
-        self.uploaded = b""
-        self.faults: list[Callable[[httpx.Request, httpx.Response], httpx.Response]] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.requests += 1
-        response = self._answer(request)
-        if request.headers.get("origin") == ORIGIN:
-            response.headers["Access-Control-Allow-Origin"] = ORIGIN
-        for fault in self.faults:
-            response = fault(request, response)
-        return response
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.path.removeprefix("/live")
-        if request.url.host == "bucket.test":
-            self.uploaded = parts(request)["file"]
-            return httpx.Response(204)
-        model = {"name": "m", "version": self.version, "variant": "fp32"}
-        if request.method == "OPTIONS":
-            return httpx.Response(204, headers={"Access-Control-Allow-Methods": "POST, OPTIONS"})
-        if path == "/v1/health":
-            return httpx.Response(200, json={"status": "ok", "model": model})
-        if path == "/openapi.json":
-            cached = request.headers.get("if-none-match") == '"e"'
-            return httpx.Response(304) if cached else httpx.Response(200, json=DOCUMENT, headers={"ETag": '"e"'})
-        if path == "/":
-            headers = {"Content-Type": "text/html", "Content-Security-Policy": "default-src 'none'"}
-            return httpx.Response(200, text="<html>", headers=headers)
-        if request.headers.get("x-api-key") != KEY:
-            return problem(403, "api_key_invalid")
-        if self.requests > self.throttle_after:
-            return problem(429, "too_many_requests", **{"Retry-After": "0"})
-        if path == "/v1/models":
-            described = {**model, "labels": ["curly", "straight"]}
-            return httpx.Response(200, json={"models": [described], "limits": {"uploads": self.uploads}})
-        if path == "/v1/uploads":
-            if not self.uploads:
-                return problem(404, "uploads_off")
-            place = {"url": "https://bucket.test/", "fields": {"key": "k"}}
-            return httpx.Response(200, json={"upload": place, "s3": {"bucket": "b", "key": "k"}})
-        if path == "/v1/classify":
-            return self._classify(request)
-        if path == "/v1/classify/batch":
-            items = [base64.b64decode(item["image"]) for item in json.loads(request.content)["items"]]
-            answers = [self._result(item) for item in items]
-            results = [
-                {"index": i, **({"result": a} if a else {"error": {"code": "unsupported_media_type"}})}
-                for i, a in enumerate(answers)
-            ]
-            return httpx.Response(200, json={"results": results})
-        return problem(404, "not_found")
-
-    def _classify(self, request: httpx.Request) -> httpx.Response:
-        body, kind = request.content, request.headers.get("content-type", "")
-        if len(body) > 6_000_000:
-            return problem(413, "request_too_large")
-        if not body:
-            return problem(400, "request_invalid")
-        if kind.startswith("multipart/"):
-            body = parts(request)["file"]
-        elif body[:1] == b"{":
-            try:
-                value = json.loads(body)
-            except ValueError:
-                return problem(400, "request_invalid")
-            body = self.uploaded if "s3" in value else base64.b64decode(value["image"].rpartition(",")[2])
-        if body[:2] != b"\xff\xd8":
-            return problem(415, "unsupported_media_type")
-        result = self._result(body)
-        if result is None:
-            return problem(422, "image_undecodable")
-        return httpx.Response(200, json=result, headers={"Server-Timing": "decode;dur=1, total;dur=5.5"})
-
-    def _result(self, body: bytes) -> dict[str, Any] | None:
-        label = self.images.get(body)
-        if label is None and len(body) > 1_000_000:
-            label = next(iter(self.images.values()))
-        if label is None:
-            return None
-        other = {"curly": "straight", "straight": "curly"}[label]
-        scores = {label: self.probability, other: 1 - self.probability}
-        return {"label": label, "probability": self.probability, "scores": scores}
-
-
-def parts(request: httpx.Request) -> dict[str, bytes]:
-    """Fields and files of a multipart form by name."""
-    head = b"Content-Type: " + request.headers["content-type"].encode() + b"\r\n\r\n"
-    message = BytesParser().parsebytes(head + request.content)
-    return {
-        str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True)
-        for part in message.get_payload()
-    }
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from localcloud.settings import compose
+from tools import cdk
 from tools.acceptance.target import AcceptanceError, Deployed
 from tools.smoke.credentials import AwsSignature
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
     from tools.smoke.credentials import Credentials
 
-PROJECT = Path(__file__).resolve().parents[2]
-CDK = PROJECT / "node_modules" / ".bin" / "cdk"
-_LOG_LINES = 30
 # CloudFormation finishes or rolls back what an interrupted `cdk deploy` began.
 _STABLE_SECONDS = 3600.0
 _POLL_SECONDS = 10.0
@@ -81,9 +79,9 @@ class AwsTarget:
         patch = json.dumps(self._merged(settings))
         # A copy of an hour needs nobody who reads its alarms: the suite subscribes a queue.
         command = [sys.executable, "-m", "tools.doctor", "--env", self._base, "--settings", patch, "--allow", "alarms"]
-        process = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+        process = subprocess.run(command, cwd=cdk.PROJECT, capture_output=True, text=True, check=False)
         if process.returncode != 0:
-            raise AcceptanceError(_tail(process.stdout + process.stderr))
+            raise AcceptanceError(cdk.tail(process.stdout + process.stderr))
         return process.stdout.strip().splitlines()[-1]
 
     def deploy(self, settings: Mapping[str, Any]) -> Deployed:
@@ -104,7 +102,7 @@ class AwsTarget:
         process = self._run(["diff", "--fail", "--no-color"], settings)
         if process.returncode == 0:
             return ""
-        return _tail(process.stdout)
+        return cdk.tail(process.stdout)
 
     def client(self, service: str) -> Any:
         session: Any = self._session
@@ -174,28 +172,12 @@ class AwsTarget:
     def _cdk(self, arguments: Sequence[str], settings: Mapping[str, Any]) -> None:
         process = self._run(arguments, settings)
         if process.returncode != 0:
-            raise AcceptanceError(f"cdk {arguments[0]} failed ({self._log} has it all):\n{_tail(process.stdout)}")
+            raise AcceptanceError(cdk.failure(process, self._log))
 
     def _run(self, arguments: Sequence[str], settings: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
-        merged = self._merged(settings)
-        context = ["-c", f"env={self._base}", "-c", f"name={self.environment}", "-c", f"settings={json.dumps(merged)}"]
-        programs = Path(sys.executable).parent
-        environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
-        if (programs / "node").exists():
-            environment["JSII_NODE"] = str(programs / "node")
-        process = subprocess.run(
-            [str(CDK), *arguments, *context, "--no-notices"],
-            cwd=PROJECT,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("a", encoding="utf-8") as log:
-            log.write(f"$ cdk {' '.join(arguments)}\n{process.stdout}\n")
-        return process
+        merged = json.dumps(self._merged(settings))
+        context = ["-c", f"env={self._base}", "-c", f"name={self.environment}", "-c", f"settings={merged}"]
+        return cdk.run([*arguments, *context], self._log)
 
 
 def _output(command: Sequence[str]) -> str:
@@ -203,7 +185,3 @@ def _output(command: Sequence[str]) -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "none"
-
-
-def _tail(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-_LOG_LINES:])

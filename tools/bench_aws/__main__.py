@@ -21,8 +21,8 @@ from localcloud.errors import CloudError
 from tools.bench_aws import report
 from tools.bench_aws.measure import Bench, BenchError, Measurement, least_cold
 from tools.bench_aws.subjects import combinations, cost_usd
-from tools.bench_aws.targets import PROJECT, AwsBench, LocalBench
-from tools.provenance import versions
+from tools.bench_aws.targets import AwsBench, LocalBench
+from tools.provenance import PROJECT, versions
 from tools.smoke import card as cards
 
 _ARCHITECTURES: tuple[Architecture, ...] = ("x86_64", "arm64")

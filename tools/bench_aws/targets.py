@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +12,7 @@ from localcloud import cloud
 from localcloud.aws import Account
 from localcloud.cloud import Steps
 from localcloud.settings import compose
+from tools import cdk
 from tools.bench_aws.app import context
 from tools.bench_aws.measure import BenchError
 from tools.region import configured_region
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
 
     from localcloud.state import State
     from tools.bench_aws.subjects import Subject
-
-PROJECT = Path(__file__).resolve().parents[2]
-CDK = PROJECT / "node_modules" / ".bin" / "cdk"
-_LOG_LINES = 30
 
 
 class AwsBench:
@@ -65,26 +60,10 @@ class AwsBench:
                 report(f"not deleted: {error}")
 
     def _cdk(self, arguments: Sequence[str], subjects: Sequence[Subject]) -> None:
-        programs = Path(sys.executable).parent
-        environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
-        if (programs / "node").exists():
-            environment["JSII_NODE"] = str(programs / "node")
-        command = [str(CDK), "--app", f"{sys.executable} -m tools.bench_aws.app", *arguments]
-        process = subprocess.run(
-            [*command, "-c", f"bench={context(subjects)}", "--output", "cdk.out/bench", "--no-notices"],
-            cwd=PROJECT,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("a", encoding="utf-8") as log:
-            log.write(f"$ cdk {' '.join(arguments)}\n{process.stdout}\n")
+        app = ["--app", f"{sys.executable} -m tools.bench_aws.app", "--output", "cdk.out/bench"]
+        process = cdk.run([*arguments, *app, "-c", f"bench={context(subjects)}"], self._log)
         if process.returncode != 0:
-            end = "\n".join(process.stdout.strip().splitlines()[-_LOG_LINES:])
-            raise BenchError(f"cdk {arguments[0]} failed ({self._log} has it all):\n{end}")
+            raise BenchError(cdk.failure(process, self._log))
 
 
 class LocalBench:
