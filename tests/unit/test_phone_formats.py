@@ -236,6 +236,18 @@ def test_what_a_child_raises_is_raised_here(error: BaseException, kind: type[Pro
     assert caught.value.cause == cause
 
 
+def test_a_grey_heic_that_claims_more_bits_than_it_has_is_rejected_before_it_is_decoded() -> None:
+    """pi-heif would write past the end of the 8-bit samples: 'double free or corruption'."""
+    data = bytearray(heic_file("grey"))
+    # bitDepthLumaMinus8 of the decoder configuration record (ISO/IEC 14496-15, 8.3.3.1.2).
+    place = data.index(b"hvcC") + 4 + 17
+    assert data[place] & 7 == 0
+    for bits in (1, 2, 4):
+        data[place] = 0xF8 | bits
+        with pytest.raises(ImageUndecodable, match="grey with more than 8 bits"):
+            heic.raw(bytes(data), PLAN)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGXCPU, signal.SIGTERM])
 def test_a_child_that_crashes_is_the_images_fault(number: signal.Signals) -> None:
     def crash(*_: object) -> isolated.Raw:

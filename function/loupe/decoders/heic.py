@@ -7,6 +7,8 @@ import _pi_heif
 from loupe.decoders import Picture, Plan, isolated
 from loupe.errors import ImageUndecodable
 
+_DEEP_GREY = "I;16"
+
 
 def decode(data: bytes, plan: Plan) -> Picture:
     """Decode in a child process; see `loupe.image.decode`."""
@@ -18,7 +20,7 @@ def raw(data: bytes, plan: Plan) -> isolated.Raw:
 
     libheif turns the picture by its container (irot, imir), so EXIF's orientation does not count (MIAF, 7.3.6.7), puts
     the tiles of a grid together, and adds alpha. pi-heif's Python classes would read the metadata and thumbnails of
-    every image in the file. Grey of more than 8 bits comes as 16, colours as 8.
+    every image in the file. Colours come as 8 bits.
     """
     images = _pi_heif.load_file(bytes(data), 1, True, False, True, True, "", False)
     primary = next((image for image in images if image is not None and image.primary), None)
@@ -26,6 +28,10 @@ def raw(data: bytes, plan: Plan) -> isolated.Raw:
         raise ImageUndecodable("The HEIC file has no primary image. Export it again.")
     size, mode = primary.size_mode
     plan.check(size)
+    if mode == _DEEP_GREY:
+        # pi-heif 1.4.0 shifts 16-bit samples in place, by the depth that the header claims: a picture of 8 bits is
+        # written past its end.
+        raise ImageUndecodable("A HEIC file of grey with more than 8 bits is not read. Export it as a JPEG.")
     pixels = primary.data
     size, _ = primary.size_mode
     profile = primary.color_profile.get("data")
