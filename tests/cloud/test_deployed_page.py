@@ -46,7 +46,8 @@ def test_pictures_with_a_wrong_key_and_then_the_right_one(
     expect(page.locator("#summary")).to_have_text(f"{len(pictures)} classified, 1 failed", timeout=30_000)
     expect(page.locator(".picture .name")).to_have_text([*(picture.path.name for picture in pictures), "notes.txt"])
     expect(page.locator(".answer")).to_have_text([picture.label for picture in pictures])
-    expect(page.locator(".picture[data-state=failed]")).to_contain_text("This kind of content is not accepted")
+    expect(page.locator(".picture[data-state=failed]")).to_contain_text("The file is a text file")
+    page.get_by_text("Times and full answer").first.click()
     expect(page.locator(".meta").first).to_contain_text("server ")
     expect(page.locator("#serving")).to_contain_text("hair-type")
     assert page.evaluate("document.documentElement.scrollWidth") == width
@@ -63,7 +64,7 @@ def test_a_picture_by_url(open_page: Open, deployed: Deployed, pictures: list[Go
         field.press("Enter")
     expect(page.locator("#summary")).to_have_text("1 classified, 1 failed", timeout=30_000)
     expect(page.locator(".answer")).to_have_text(pictures[0].label)
-    expect(page.locator(".problem code")).to_contain_text("url_not_allowed")
+    expect(page.locator(".problem strong")).to_have_text("Pictures at this address are not fetched")
 
 
 def large(picture: Golden, size: int = 4_600_000) -> File:
@@ -83,11 +84,14 @@ def test_a_picture_larger_than_a_request_is_uploaded_first(
     choose(page, large(pictures[0]))
     expect(page.locator("#summary")).to_have_text("1 classified", timeout=30_000)
     expect(page.locator(".answer")).to_have_text(pictures[0].label)
-    expect(page.locator(".meta")).to_contain_text("uploaded first")
+    page.get_by_text("Times and full answer").click()
+    expect(page.locator(".picture")).to_contain_text("uploaded first")
 
     # As S3 refuses what its policy does not let in.
     page.route(f"{deployed.account.endpoint}/loupe-local-*", lambda route: route.fulfill(status=403, body="<Error/>"))
     choose(page, large(pictures[0]))
     expect(page.locator("#summary")).to_have_text("1 classified, 1 failed", timeout=30_000)
-    expect(page.locator(".problem")).to_contain_text("The storage answered with status 403")
+    expect(page.locator(".problem strong")).to_have_text("The upload failed")
+    page.get_by_text("Details for support").click()
+    expect(page.locator(".problem")).to_contain_text("Storage: status 403")
     expect(page.locator("#key-state")).to_have_text("The API key is accepted.")

@@ -27,7 +27,7 @@ IMAGE = "localhost/loupe-test:model-in-base"
 def write_model(folder: Path) -> None:
     """The project's model with its weights beside the graph, as PyTorch exports them."""
     model = onnx.load(PROJECT / "models" / MODEL / "model.onnx")
-    onnx.save_model(model, folder / GRAPH, save_as_external_data=True, location=WEIGHTS, size_threshold=0)
+    onnx.save_model(model, folder / GRAPH, save_as_external_data=True, location=WEIGHTS, size_threshold=1024)
     # As some tools write them; Lambda runs an image as somebody else.
     (folder / WEIGHTS).chmod(0o600)
 
