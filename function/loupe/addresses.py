@@ -88,8 +88,9 @@ def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
         If that takes more than ``timeout`` seconds.
     """
     late = TimeoutError(f"no answer for {host} in {timeout:g} s")
+    lookups = _LOOKUPS
     end = time.monotonic() + timeout
-    if not _LOOKUPS.acquire(timeout=max(0.0, timeout)):
+    if not lookups.acquire(timeout=max(0.0, timeout)):
         raise late
     answer: list[Sequence[Address]] = []
 
@@ -99,14 +100,14 @@ def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
         except (OSError, UnicodeError):
             infos = []
         finally:
-            _LOOKUPS.release()
+            lookups.release()
         answer.append(tuple(ipaddress.ip_address(str(info[4][0])) for info in infos))
 
     thread = threading.Thread(target=look_up, daemon=True)
     try:
         thread.start()
     except RuntimeError:
-        _LOOKUPS.release()
+        lookups.release()
         raise
     thread.join(max(0.0, end - time.monotonic()))
     if not answer:

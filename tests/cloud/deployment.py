@@ -67,10 +67,7 @@ class Deployed:
         )
 
     def post(self, path: str, body: bytes, content_type: str = "application/json") -> Response:
-        """Post, and once more for as long as the usage plan has no token left for it."""
-        answers = [self.call(path, body, content_type)]
-        wait_until(lambda: _admitted(answers, lambda: self.call(path, body, content_type)), 30, 0.2)
-        return answers[-1]
+        return self.call(path, body, content_type)
 
     def classify(self, body: bytes, content_type: str = "image/jpeg", query: str = "") -> Response:
         return self.post(f"/v1/classify{query}", body, content_type)
@@ -143,13 +140,6 @@ def send(request: urllib.request.Request) -> Response:
             return _response(answer)
     except urllib.error.HTTPError as error:
         return _response(error)
-
-
-def _admitted(answers: list[Response], again: Callable[[], Response]) -> bool:
-    if answers[-1].status != 429:
-        return True
-    answers.append(again())
-    return answers[-1].status != 429
 
 
 def _response(answer: Any) -> Response:

@@ -8,7 +8,7 @@ import http.client
 import json
 import subprocess
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -138,12 +138,6 @@ MISTAKES: dict[str, tuple[Post, int, str]] = {
 }  # fmt: skip
 TYPES = ["image/jpg", "image/pjpeg", "image/x-png", "image/*", "binary/octet-stream", "text/plain", "application/json",
          "application/x-www-form-urlencoded", "application/octet-stream", "image/jpeg"]  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _fast(deployed: Deployed) -> Iterator[None]:
-    with deployed.plan(rate_limit=5000, burst_limit=5000):
-        yield
 
 
 def post(deployed: Deployed, client: Post, file: Path, path: str = "v1/classify") -> Response:

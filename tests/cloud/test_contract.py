@@ -34,7 +34,7 @@ def report(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> dict
         *("--request-timeout", 30, "--report", "json", "--report-json-path", path),
     ]
     variables = {"LOUPE_URL_POLICY": "off", "LOUPE_URL_PRIVATE_NETWORKS": ""}
-    with deployed.plan(rate_limit=5000, burst_limit=5000), deployed.released(**variables):
+    with deployed.released(**variables):
         try:
             run = subprocess.run(
                 [str(part) for part in command],

@@ -13,16 +13,15 @@ from tools.smoke.__main__ import app
 if TYPE_CHECKING:
     from pathlib import Path
 
-# The client of this deployment has a burst of 40.
-REQUESTS = 90
+RATE, BURST, REQUESTS = 20, 40, 90
 
 
 def test_the_deployed_endpoint_passes(deployed: Deployed, tmp_path: Path) -> None:
     report = tmp_path / "smoke.json"
     arguments = ["--url", deployed.endpoint["url"], "--cors-origin", ORIGIN, "--json", str(report)]
-    result = CliRunner().invoke(
-        app, [*arguments, "--throttle-requests", str(REQUESTS)], env={"LOUPE_API_KEY": deployed.endpoint["api_key"]}
-    )
+    key = {"LOUPE_API_KEY": deployed.endpoint["api_key"]}
+    with deployed.plan(rate_limit=RATE, burst_limit=BURST):
+        result = CliRunner().invoke(app, [*arguments, "--throttle-requests", str(REQUESTS)], env=key)
     assert result.exit_code == 0, result.output
     document = json.loads(report.read_text())
     assert [check["name"] for check in document["checks"] if check["status"] != "passed"] == []

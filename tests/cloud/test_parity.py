@@ -30,18 +30,6 @@ def post(deployed: Deployed, body: bytes, **headers: str) -> Response:
         connection.close()
 
 
-def admitted(deployed: Deployed, body: bytes, **headers: str) -> Response:
-    """Post until the usage plan has a token left for it."""
-    answers: list[Response] = []
-
-    def served() -> bool:
-        answers.append(post(deployed, body, **headers))
-        return answers[-1].status != 429
-
-    until(served, 30)
-    return answers[-1]
-
-
 @pytest.fixture
 def no_concurrency(deployed: Deployed) -> Iterator[None]:
     """The function's reserved concurrency used up, as by other callers; afterwards as deployed."""
@@ -66,7 +54,7 @@ def limit(deployed: Deployed) -> Any:
     reason="the contract lists its binary media types",
 )
 def test_a_picture_without_content_type_is_classified(deployed: Deployed, pictures: list[Golden]) -> None:
-    assert_right(admitted(deployed, pictures[0].path.read_bytes()), pictures[0])
+    assert_right(post(deployed, pictures[0].path.read_bytes()), pictures[0])
 
 
 def test_exhausted_concurrency_is_a_failed_integration(
@@ -85,17 +73,17 @@ def test_a_function_that_fails_is_a_failed_integration(deployed: Deployed, pictu
 
 def test_an_event_may_have_six_mebibytes_with_its_base64(deployed: Deployed) -> None:
     event = 6 * 1024 * 1024
-    assert admitted(deployed, b"\xff\xd8\xff" + bytes(event * 3 // 4), **{"Content-Type": "image/jpeg"}).status == 413
-    below = admitted(deployed, b"\xff\xd8\xff" + bytes(event * 3 // 4 - 10_000), **{"Content-Type": "image/jpeg"})
+    assert post(deployed, b"\xff\xd8\xff" + bytes(event * 3 // 4), **{"Content-Type": "image/jpeg"}).status == 413
+    below = post(deployed, b"\xff\xd8\xff" + bytes(event * 3 // 4 - 10_000), **{"Content-Type": "image/jpeg"})
     assert below.status == 422, below.body
 
 
 def test_a_request_may_have_ten_mebibytes(deployed: Deployed) -> None:
-    response = admitted(deployed, bytes(10 * 1024 * 1024 + 1), **{"Content-Type": "image/jpeg"})
+    response = post(deployed, bytes(10 * 1024 * 1024 + 1), **{"Content-Type": "image/jpeg"})
     problem = GATEWAY_PROBLEMS["REQUEST_TOO_LARGE"]
     assert (response.status, response.json["code"]) == (problem["status"], problem["code"])
 
 
 def test_headers_may_have_ten_kibibytes(deployed: Deployed) -> None:
-    assert admitted(deployed, b"{}", **{"Content-Type": JSON, "X-Padding": "p" * 9_000}).status == 400
+    assert post(deployed, b"{}", **{"Content-Type": JSON, "X-Padding": "p" * 9_000}).status == 400
     assert post(deployed, b"{}", **{"Content-Type": JSON, "X-Padding": "p" * 10_240}).status == 431
