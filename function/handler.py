@@ -9,6 +9,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+# Before our own modules: imported below them, deeper in the call stack, numpy takes 30 ms longer under the Lambda
+# runtime client (python -m benchmarks --only cold), probably at a boundary of CPython's chunked frame stack.
+import numpy  # noqa: F401, ICN001
 from loupe import BEGUN
 from loupe.app import App, Context
 from loupe.classifier import Classifier
