@@ -107,13 +107,13 @@ def status(state: StateOption = PROJECT / ".local", as_json: JsonOption = False)
 
 @app.command(name="demo")
 def demonstrate(
-    image: Annotated[Path | None, typer.Option(help="A picture of your own, classified too.")] = None,
+    image: Annotated[Path | None, typer.Option(help="An image of your own, classified as well.")] = None,
     state: StateOption = PROJECT / ".local" / "demo",
     set_: SetOption = None,
     settings: SettingsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring a cloud up, classify golden pictures, take it down; exit 1 if a label is wrong."""
+    """Start a local cloud, classify golden images, take it down; exit 1 if a label is wrong."""
     with _told():
         begun = time.monotonic()
         changes = overrides(settings, set_ or [], os.environ)
@@ -165,7 +165,7 @@ def _function_log(state: State, *, follow: bool) -> None:
 
 
 def _table(rows: list[demo.Row]) -> None:
-    table = Table("picture", "label", "expected", "probability", "ms", "server ms")
+    table = Table("image", "label", "expected", "probability", "ms", "server ms")
     for column in table.columns[3:]:
         column.justify = "right"
     for row in rows:

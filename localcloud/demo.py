@@ -66,12 +66,12 @@ def run(state: State, image: Path | None, settings: Mapping[str, Any], steps: St
     if image is not None:
         chosen.append(check(image, wanted.inputs))
     if not chosen:
-        raise CloudError(f"The model {wanted.model.name!r} has no golden pictures: name one, with IMAGE= or --image.")
+        raise CloudError(f"The model {wanted.model.name!r} has no golden images: name an image with IMAGE= or --image.")
     if cloud.status(state)["up"]:
         raise CloudError(f"A demo is up already: `python -m localcloud down --state {state.root}` ends it.")
     try:
         endpoint = cloud.up(state, 0, settings, steps)
-        with steps(f"{len(chosen)} pictures classified"):
+        with steps(f"{len(chosen)} images classified"):
             rows = [_row(endpoint, picture) for picture in chosen]
     finally:
         with steps("taken down"):

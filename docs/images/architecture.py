@@ -23,7 +23,7 @@ BOXES = {
     ),
     "function": (486, 100, 330, 266, "Lambda, alias live", ["container image from ECR"], "aws"),
     "alarms": (878, 176, 178, 124, "CloudWatch", ["logs, EMF metrics", "alarms -> SNS"], "aws"),
-    "models": (486, 420, 184, 92, "models/<name>/", ["card.json, model.onnx", "golden pictures"], "repo"),
+    "models": (486, 420, 184, 92, "models/<name>/", ["card.json, model.onnx", "golden images"], "repo"),
     "kit": (244, 420, 170, 92, "modelkit", ["inspect, add, verify", "quantize, gate"], "repo"),
     "cdk": (24, 420, 184, 92, "infra/ (AWS CDK)", ["cdk.json -> settings", "-> InferenceStack"], "repo"),
     "local": (
