@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from localcloud import doors
 from localcloud.errors import CloudError
 from localcloud.invoke_api import STATUS_PATH, Options
-from localcloud.ministack_server import FLEET_URL_VARIABLE
+from localcloud.ministack.server import FLEET_URL_VARIABLE
 from localcloud.ports import free_port
 from localcloud.processes import ProcessRecord, start, stop, wait_until
 from localcloud.state import PROJECT, Running, State
@@ -46,7 +46,7 @@ def launch(state: State, account: Account, port: int, emulator: Path) -> Running
     processes: list[ProcessRecord] = []
     try:
         for name, arguments, variables, children in (
-            ("ministack", ["localcloud.ministack_server"], _ministack_variables(state, account, port, fleet_port), ""),
+            ("ministack", ["localcloud.ministack.server"], _ministack_variables(state, account, port, fleet_port), ""),
             ("fleet", ["localcloud.invoke_api", json.dumps(asdict(options))], {}, "awslambdaric"),
         ):
             environment = {**account.environment(), "PYTHONPATH": str(PROJECT), **variables}

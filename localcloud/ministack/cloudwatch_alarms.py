@@ -1,7 +1,8 @@
 """CloudWatch alarms inside MiniStack, evaluated as CloudWatch does.
 
-MiniStack refuses alarms on metric math, takes a metric's points together whatever their dimensions, and looks at alarms
-only when a metric arrives, so that none goes back to OK by silence. Hence the replacements here.
+MiniStack rejects alarms on metric math, aggregates a metric's data points over all dimensions, and evaluates an alarm
+only when a data point arrives, so that missing data never returns it to OK. The replacements evaluate every alarm on a
+timer instead.
 """
 
 from __future__ import annotations
@@ -12,20 +13,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from localcloud.alarms import MetricStat, check, evaluate
-from localcloud.seam import Replacement, original
+from localcloud.ministack.compatibility import CLOUDWATCH, PROVISIONERS
+from localcloud.ministack.replacement import Replacement, original
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-CLOUDWATCH = "ministack.services.cloudwatch"
-PROVISIONERS = "ministack.services.cloudformation.provisioners"
 INTERVAL_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
 
 def start_evaluating() -> None:
-    """Look at every alarm once a second, in a thread of this process."""
+    """Evaluate every alarm once per `INTERVAL_SECONDS`, in a daemon thread."""
     threading.Thread(target=_run, name="alarms", daemon=True).start()
 
 
@@ -50,12 +50,12 @@ def _run() -> None:
         time.sleep(INTERVAL_SECONDS)
         for alarm in list(alarms.values()):
             try:
-                _judge(alarm)
+                _update_state(alarm)
             except (ArithmeticError, LookupError, TypeError, ValueError):
                 log.exception("the alarm %s was not evaluated", alarm.get("AlarmName"))
 
 
-def _judge(alarm: dict[str, Any]) -> None:
+def _update_state(alarm: dict[str, Any]) -> None:
     state, reason = evaluate(alarm, _read)
     before = alarm["StateValue"]
     if state == before:
@@ -67,7 +67,7 @@ def _judge(alarm: dict[str, Any]) -> None:
 
 
 def _read(metric: MetricStat, periods: int) -> Sequence[float | None]:
-    """The statistic of the last whole periods up to now, oldest first; None where nothing was published."""
+    """The statistic of the last `periods` periods up to now, oldest first; None for a period without data."""
     dimensions = original(CLOUDWATCH, "_dims_key")(dict(metric.dimensions))
     points = original(CLOUDWATCH, "_metrics").get((metric.namespace, metric.name, dimensions)) or []
     calculate, choose = original(CLOUDWATCH, "_calc_stats"), original(CLOUDWATCH, "_stat_value")
@@ -80,7 +80,9 @@ def _read(metric: MetricStat, periods: int) -> Sequence[float | None]:
     return values
 
 
-REPLACEMENTS = (
-    Replacement(PROVISIONERS, "_cw_metric_alarm_record", _accepting_metric_math),
-    Replacement(CLOUDWATCH, "_evaluate_alarm", lambda _: lambda *_: None),
-)
+def replacements() -> tuple[Replacement, ...]:
+    """Replacements in MiniStack's CloudWatch and in its CloudFormation handler of alarms."""
+    return (
+        Replacement(PROVISIONERS, "_cw_metric_alarm_record", _accepting_metric_math),
+        Replacement(CLOUDWATCH, "_evaluate_alarm", lambda _: lambda *_: None),
+    )

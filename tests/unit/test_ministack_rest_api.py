@@ -1,4 +1,4 @@
-"""What the local API Gateway hands to the function, and what it answers itself."""
+"""The events that the local API Gateway builds, and the requests and invocations that it rejects."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from localcloud import gateway_seam
-from localcloud.gateway_seam import GATEWAY, IntegrationError, header_bytes
-from localcloud.seam import original
+from localcloud.ministack import rest_api
+from localcloud.ministack.compatibility import REST_API
+from localcloud.ministack.replacement import original
+from localcloud.ministack.rest_api import IntegrationError, header_bytes
 
 NOT_UTF8 = b"\xff\xd8\xff\xe0"
 RESOURCE = {"path": "/v1/classify", "id": "r1"}
 
 
 def event(body: bytes, headers: dict[str, str], binary: list[str]) -> dict[str, Any]:
-    build = gateway_seam.taking_json_for_granted(
-        original(GATEWAY, "_build_lambda_event_v1"), original(GATEWAY, "_media_type_matches")
+    build = rest_api.defaulting_to_json(
+        original(REST_API, "_build_lambda_event_v1"), original(REST_API, "_media_type_matches")
     )
     return build("a", "live", {}, RESOURCE, "/v1/classify", "POST", headers, body, {}, {}, binary_media_types=binary)
 
@@ -43,12 +44,12 @@ def test_json_arrives_in_base64_where_every_type_is_binary() -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-type": "text/plain"}])
-def test_bytes_of_a_type_that_is_not_listed_are_damaged(headers: dict[str, str]) -> None:
+def test_bytes_of_an_unlisted_media_type_are_decoded_as_utf8_with_loss(headers: dict[str, str]) -> None:
     result = event(NOT_UTF8, headers, ["image/*"])
     assert (result["isBase64Encoded"], result["body"]) == (False, "\ufffd" * 4)
 
 
-def test_a_request_without_a_body_has_none() -> None:
+def test_a_request_without_a_body_has_a_null_body() -> None:
     assert event(b"", {}, ["*/*"])["body"] is None
 
 
@@ -60,18 +61,18 @@ def test_a_request_without_a_body_has_none() -> None:
         ({"error": True, "http_status": 413}, "REQUEST_TOO_LARGE"),
     ],
 )
-def test_a_failed_invocation_is_api_gateways_to_answer(result: dict[str, Any], response_type: str) -> None:
+def test_a_failed_invocation_raises_an_integration_error(result: dict[str, Any], response_type: str) -> None:
     with pytest.raises(IntegrationError) as failure:
-        gateway_seam.failing_as_api_gateway(lambda _: "shaped")(result)
+        rest_api.rejecting_failed_invocations(lambda _: "shaped")(result)
     assert failure.value.response_type == response_type
 
 
-def test_an_answer_is_passed_on() -> None:
-    assert gateway_seam.failing_as_api_gateway(lambda _: "shaped")({"body": {}}) == "shaped"
+def test_a_successful_invocation_is_passed_on() -> None:
+    assert rest_api.rejecting_failed_invocations(lambda _: "shaped")({"body": {}}) == "shaped"
 
 
 def finished(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine that waits for nothing: an event loop would need a socket."""
+    """Result of a coroutine that awaits nothing; an event loop would open a socket."""
     with pytest.raises(StopIteration) as end:
         coroutine.send(None)
     return end.value.value
@@ -82,26 +83,26 @@ async def _served(*_: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("size", "answer"), [(10 * 1024 * 1024, "served"), (10 * 1024 * 1024 + 1, "REQUEST_TOO_LARGE")]
+    ("size", "response"), [(10 * 1024 * 1024, "served"), (10 * 1024 * 1024 + 1, "REQUEST_TOO_LARGE")]
 )
-def test_a_rest_api_takes_ten_mebibytes(size: int, answer: str) -> None:
-    run = gateway_seam.limiting_bodies(_served, lambda _: {"live": {"id": 1}}, lambda kind, _: kind)
+def test_a_body_above_10_mib_is_rejected(size: int, response: str) -> None:
+    run = rest_api.limiting_bodies(_served, lambda _: {"live": {"id": 1}}, lambda kind, _: kind)
     request: dict[str, Any] = {}
-    assert finished(run(request, "a", "live", "POST", "/", {}, bytes(size), {}, "", "")) == answer
-    assert request == ({} if answer == "served" else {"stage": {"id": 1}})
+    assert finished(run(request, "a", "live", "POST", "/", {}, bytes(size), {}, "", "")) == response
+    assert request == ({} if response == "served" else {"stage": {"id": 1}})
 
 
 def test_headers_above_the_limit_are_rejected() -> None:
-    handle = gateway_seam.limiting_headers(_served)
+    handle = rest_api.limiting_headers(_served)
     fixed = header_bytes("GET", "/live/v1/health", {"x": ""}, {})
-    room = gateway_seam.MAX_HEADER_BYTES - fixed
-    assert finished(handle("a", "live", "GET", "/v1/health", {"x": "v" * room}, b"", {})) == "served"
-    status, _, body = finished(handle("a", "live", "GET", "/v1/health", {"x": "v" * (room + 1)}, b"", {}))
+    remaining = rest_api.MAX_HEADER_BYTES - fixed
+    assert finished(handle("a", "live", "GET", "/v1/health", {"x": "v" * remaining}, b"", {})) == "served"
+    status, _, body = finished(handle("a", "live", "GET", "/v1/health", {"x": "v" * (remaining + 1)}, b"", {}))
     assert status == 431
     assert "10240" in json.loads(body)["message"]
 
 
-def test_repeated_headers_and_the_query_count() -> None:
+def test_header_bytes_count_repeated_headers_and_the_query() -> None:
     plain = header_bytes("GET", "/", {}, {})
     assert header_bytes("GET", "/", {"a": ["bb", "bb"]}, {}) == plain + 6
     assert header_bytes("GET", "/", {}, {"a": ["bb"]}) == plain + 5

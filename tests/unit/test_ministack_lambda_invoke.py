@@ -1,4 +1,4 @@
-"""Lambda's answers, as MiniStack's callers get them."""
+"""Invocations that MiniStack forwards to the fleet, and the results in MiniStack's form."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localcloud.lambda_seam import execute
-from localcloud.seam import Replacement
+from localcloud.ministack.lambda_invoke import execute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,10 +26,10 @@ FUNCTION = {
 
 
 class Fleet(ThreadingHTTPServer):
-    """Answers every invocation with one prepared answer, and remembers the last request."""
+    """Returns one prepared response to every invocation, and records the last request."""
 
-    answer: tuple[int, dict[str, str], bytes] = (200, {}, b"{}")
-    seen: Any = None
+    response: tuple[int, dict[str, str], bytes] = (200, {}, b"{}")
+    request: Any = None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -38,8 +37,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.seen = (self.path, dict(self.headers), body)
-        status, headers, payload = self.server.answer
+        self.server.request = (self.path, dict(self.headers), body)
+        status, headers, payload = self.server.response
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(payload))}.items():
             self.send_header(name, value)
@@ -66,34 +65,29 @@ def call(fleet: Fleet, event: Any = None) -> dict[str, Any]:
 
 def test_the_request_names_version_alias_and_revision(fleet: Fleet) -> None:
     assert call(fleet, {"picture": "ä"}) == {"body": {}}
-    path, headers, body = fleet.seen
+    path, headers, body = fleet.request
     assert path == "/2015-03-31/functions/loupe-local/invocations?Qualifier=3"
     assert headers["X-Loupe-Function-Arn"].endswith(":live")
     assert headers["X-Loupe-Revision"] == "r1"
     assert json.loads(body) == {"picture": "ä"}
 
 
-def test_a_function_error_is_one(fleet: Fleet) -> None:
-    fleet.answer = (200, {"X-Amz-Function-Error": "Unhandled"}, b'{"errorType": "ValueError"}')
+def test_a_function_error_keeps_its_kind(fleet: Fleet) -> None:
+    fleet.response = (200, {"X-Amz-Function-Error": "Unhandled"}, b'{"errorType": "ValueError"}')
     assert call(fleet) == {"error": True, "function_error": "Unhandled", "body": {"errorType": "ValueError"}}
 
 
-def test_a_throttle_is_one(fleet: Fleet) -> None:
-    fleet.answer = (429, {}, b'{"__type": "TooManyRequestsException"}')
+def test_a_throttled_invocation_is_marked(fleet: Fleet) -> None:
+    fleet.response = (429, {}, b'{"__type": "TooManyRequestsException"}')
     assert call(fleet) == {"error": True, "throttle": True, "body": {"__type": "TooManyRequestsException"}}
 
 
-def test_too_large_a_payload_keeps_its_status(fleet: Fleet) -> None:
-    fleet.answer = (413, {}, b"{}")
+def test_a_payload_above_the_limit_keeps_its_status(fleet: Fleet) -> None:
+    fleet.response = (413, {}, b"{}")
     assert call(fleet)["http_status"] == 413
 
 
-def test_a_fleet_that_is_gone_is_told() -> None:
-    answer = execute("http://127.0.0.1:9", FUNCTION, {})
-    assert answer["error"]
-    assert answer["body"]["errorType"] == "ServiceException"
-
-
-def test_a_ministack_without_the_function_is_refused() -> None:
-    with pytest.raises(SystemExit, match=r"no json\.nothing"):
-        Replacement("json", "nothing", lambda before: before).install()
+def test_an_unreachable_fleet_is_a_service_exception() -> None:
+    result = execute("http://127.0.0.1:9", FUNCTION, {})
+    assert result["error"]
+    assert result["body"]["errorType"] == "ServiceException"

@@ -1,4 +1,4 @@
-"""API Gateway inside MiniStack: its limits, its media types, and what it answers when the function gives no answer.
+"""API Gateway inside MiniStack: size limits, binary media types and responses to failed integrations.
 
 Sources: API Gateway developer guide, 'Quotas for configuring and running a REST API', 'Content type conversions in API
 Gateway' and 'Gateway response types'; access logs of public REST APIs for failed integrations (DataBiosphere/azul
@@ -12,25 +12,25 @@ import http.client
 import json
 from typing import TYPE_CHECKING, Any
 
-from localcloud.seam import Replacement, original
+from localcloud.ministack.compatibility import REST_API
+from localcloud.ministack.replacement import Replacement, original
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-GATEWAY = "ministack.services.apigateway_v1"
 MAX_BODY_BYTES = 10 * 1024 * 1024
-# Of the request line and all header names and values together; it cannot be raised.
+# Request line, header names and header values together; a quota that cannot be raised.
 MAX_HEADER_BYTES = 10_240
 DEFAULT_MEDIA_TYPE = "application/json"
 
 
 class IntegrationError(Exception):
-    """The function gave the API nothing to answer with; API Gateway answers for it.
+    """A failed integration, to which API Gateway responds instead of the function.
 
     Attributes
     ----------
     response_type
-        API Gateway's gateway response type; the deployed API may have given it a status and body of its own.
+        API Gateway's gateway response type; the deployed API may configure its status and body.
     """
 
     def __init__(self, response_type: str, message: str) -> None:
@@ -39,21 +39,21 @@ class IntegrationError(Exception):
 
 
 def replacements() -> tuple[Replacement, ...]:
-    """What is replaced of MiniStack's REST APIs."""
-    gateway_error: Callable[[str, str], Any] = original(GATEWAY, "_gw_error")
-    stages: Callable[[str], Mapping[str, Any]] = original(GATEWAY, "stages_for_api")
-    matches: Callable[[str, Any], bool] = original(GATEWAY, "_media_type_matches")
+    """Replacements in MiniStack's REST APIs."""
+    gateway_error: Callable[[str, str], Any] = original(REST_API, "_gw_error")
+    stages: Callable[[str], Mapping[str, Any]] = original(REST_API, "stages_for_api")
+    matches: Callable[[str, Any], bool] = original(REST_API, "_media_type_matches")
     return (
-        Replacement(GATEWAY, "_lambda_proxy_response", failing_as_api_gateway),
-        Replacement(GATEWAY, "_invoke_lambda_proxy_v1", lambda call: answering_for_the_function(call, gateway_error)),
-        Replacement(GATEWAY, "_build_lambda_event_v1", lambda build: taking_json_for_granted(build, matches)),
-        Replacement(GATEWAY, "_execute_in_scope", lambda run: limiting_bodies(run, stages, gateway_error)),
-        Replacement(GATEWAY, "handle_execute", limiting_headers),
+        Replacement(REST_API, "_lambda_proxy_response", rejecting_failed_invocations),
+        Replacement(REST_API, "_invoke_lambda_proxy_v1", lambda call: returning_gateway_responses(call, gateway_error)),
+        Replacement(REST_API, "_build_lambda_event_v1", lambda build: defaulting_to_json(build, matches)),
+        Replacement(REST_API, "_execute_in_scope", lambda run: limiting_bodies(run, stages, gateway_error)),
+        Replacement(REST_API, "handle_execute", limiting_headers),
     )
 
 
-def failing_as_api_gateway(shape: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Let API Gateway answer for a failed invocation: MiniStack would show the function's error to the caller."""
+def rejecting_failed_invocations(shape: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Raise IntegrationError for a failed invocation: MiniStack would pass the function's error to the client."""
 
     def shape_or_fail(result: Mapping[str, Any]) -> Any:
         if result.get("http_status") == http.client.REQUEST_ENTITY_TOO_LARGE:
@@ -65,22 +65,22 @@ def failing_as_api_gateway(shape: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return shape_or_fail
 
 
-def answering_for_the_function(
+def returning_gateway_responses(
     invoke: Callable[..., Any], gateway_error: Callable[[str, str], Any]
 ) -> Callable[..., Any]:
-    async def invoke_or_answer(*arguments: Any, **options: Any) -> Any:
+    async def invoke_or_respond(*arguments: Any, **options: Any) -> Any:
         try:
             return await invoke(*arguments, **options)
         except IntegrationError as failure:
             return gateway_error(failure.response_type, str(failure))
 
-    return invoke_or_answer
+    return invoke_or_respond
 
 
-def taking_json_for_granted(
+def defaulting_to_json(
     build: Callable[..., dict[str, Any]], matches: Callable[[str, Any], bool]
 ) -> Callable[..., dict[str, Any]]:
-    """Take a body without Content-Type for application/json, and so for binary under ``*/*``: MiniStack takes text."""
+    """Treat a body without Content-Type as application/json (binary under ``*/*``); MiniStack treats it as text."""
 
     def build_event(
         api_id: str, stage_name: str, stage: Any, resource: Any, path: str, method: str,
@@ -97,7 +97,7 @@ def taking_json_for_granted(
 def limiting_bodies(
     run: Callable[..., Any], stages: Callable[[str], Mapping[str, Any]], gateway_error: Callable[[str, str], Any]
 ) -> Callable[..., Any]:
-    """Reject what is larger than a REST API takes, before it is authorized or counted."""
+    """Reject a body above `MAX_BODY_BYTES` before authorization and throttling."""
 
     async def run_or_reject(
         request: dict[str, Any], api_id: str, stage_name: str, method: str, path: str, headers: Any, body: bytes,
@@ -113,7 +113,7 @@ def limiting_bodies(
 
 
 def limiting_headers(handle: Callable[..., Any]) -> Callable[..., Any]:
-    """Reject longer headers than API Gateway takes, below any gateway response; AWS documents no status for it."""
+    """Reject headers above `MAX_HEADER_BYTES`, without a gateway response; AWS documents no status for this."""
 
     async def handle_or_reject(
         api_id: str, stage_name: str, method: str, path: str, headers: Mapping[str, Any], body: bytes, query: Any
@@ -128,9 +128,9 @@ def limiting_headers(handle: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def header_bytes(method: str, path: str, headers: Mapping[str, Any], query: Mapping[str, Any] | None) -> int:
-    """Size of a request line and of header names and values, as far as MiniStack kept them."""
-    values = ((name, value) for name, given in (headers or {}).items() for value in _values(given))
-    pairs = ((name, value) for name, given in (query or {}).items() for value in _values(given))
+    """Size of a request line and of header names and values, in bytes, as far as MiniStack keeps them."""
+    values = ((name, value) for name, item in (headers or {}).items() for value in _values(item))
+    pairs = ((name, value) for name, item in (query or {}).items() for value in _values(item))
     line = f"{method} {path} HTTP/1.1"
     return (
         len(line.encode())
@@ -139,5 +139,5 @@ def header_bytes(method: str, path: str, headers: Mapping[str, Any], query: Mapp
     )
 
 
-def _values(given: Any) -> list[str]:
-    return [given] if isinstance(given, str) else [str(value) for value in given]
+def _values(item: Any) -> list[str]:
+    return [item] if isinstance(item, str) else [str(value) for value in item]

@@ -1,8 +1,8 @@
-"""Lambda's place inside MiniStack: invocations go to the fleet, by Lambda's own Invoke API.
+"""Lambda inside MiniStack: invocations are forwarded to the fleet through Lambda's Invoke API.
 
-MiniStack can proxy a function by itself (``MINISTACK_LAMBDA_PROXY_<name>``), but through that door pass only a body and
-a timeout: a function error arrives as HTTP 200, a throttle as an error, the alias is lost, and MiniStack writes log
-lines and metrics of its own beside those of the real run. Hence the replacements here.
+MiniStack has a proxy of its own (``MINISTACK_LAMBDA_PROXY_<name>``), but it forwards only a body and a timeout: a
+function error arrives as HTTP 200, a throttle as an error, the alias is lost, and MiniStack writes log lines and
+metrics of its own in addition to those of the real invocation.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from localcloud.seam import Replacement
+from localcloud.ministack.compatibility import LAMBDA
+from localcloud.ministack.replacement import Replacement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# Longer than any function may run: the fleet ends an invocation, never this side.
+# Longer than Lambda's maximum timeout of 900 s: the fleet ends an invocation, not this connection.
 LONGEST_SECONDS = 960.0
 
 
 def execute(fleet_url: str, function: Mapping[str, Any], event: Any) -> dict[str, Any]:
-    """Send one invocation to the fleet by Lambda's Invoke API; answer as MiniStack's executors do."""
+    """Send one invocation to the fleet's Invoke API; return its result in the form of MiniStack's executors."""
     config: Mapping[str, Any] = function.get("config") or function
     name, version = config["FunctionName"], config.get("Version", "$LATEST")
     target = urlsplit(fleet_url)
@@ -41,35 +42,34 @@ def execute(fleet_url: str, function: Mapping[str, Any], event: Any) -> dict[str
                 "X-Loupe-Revision": config.get("RevisionId", ""),
             },
         )
-        answer = connection.getresponse()
-        payload = _decoded(answer.read())
+        response = connection.getresponse()
+        payload = _decoded(response.read())
     except OSError as error:
-        message = f"The function fleet at {fleet_url} does not answer: {error}"
+        message = f"The function fleet at {fleet_url} does not respond: {error}"
         return {"error": True, "body": {"errorType": "ServiceException", "errorMessage": message}}
     finally:
         connection.close()
-    if answer.status == http.client.TOO_MANY_REQUESTS:
+    if response.status == http.client.TOO_MANY_REQUESTS:
         return {"error": True, "throttle": True, "body": payload}
-    if answer.status != http.client.OK:
-        return {"error": True, "body": payload, "http_status": answer.status}
-    if kind := answer.getheader("X-Amz-Function-Error"):
+    if response.status != http.client.OK:
+        return {"error": True, "body": payload, "http_status": response.status}
+    if kind := response.getheader("X-Amz-Function-Error"):
         return {"error": True, "body": payload, "function_error": kind}
     return {"body": payload}
 
 
 def replacements(fleet_url: str) -> tuple[Replacement, ...]:
-    """What is replaced, so that invocations go to the fleet and its answers come back as Lambda's would."""
-    service = "ministack.services.lambda_svc"
+    """Replacements in MiniStack's Lambda."""
     return (
-        Replacement(service, "_execute_function", lambda _: partial(execute, fleet_url)),
-        # The fleet publishes what Lambda publishes; twice would be wrong.
-        Replacement(service, "_emit_lambda_metrics", lambda _: lambda *_, **__: None),
-        Replacement(service, "_get_func_record_for_ref_in_scope", _keeping_the_alias),
+        Replacement(LAMBDA, "_execute_function", lambda _: partial(execute, fleet_url)),
+        # The fleet publishes Lambda's metrics.
+        Replacement(LAMBDA, "_emit_lambda_metrics", lambda _: lambda *_, **__: None),
+        Replacement(LAMBDA, "_get_func_record_for_ref_in_scope", _keeping_the_alias),
     )
 
 
 def _keeping_the_alias(resolve: Callable[..., Any]) -> Callable[..., Any]:
-    """An API invokes an alias; MiniStack resolves it to a version and forgets it, Lambda counts metrics by it."""
+    """Keep the alias of an invocation: MiniStack resolves it to a version and drops it, Lambda's metrics have it."""
 
     def resolve_and_keep(reference: str, **scope: Any) -> Any:
         record, config, name = resolve(reference, **scope)
