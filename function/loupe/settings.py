@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from loupe.card import NAME_PATTERN
-from loupe.formats import DEFAULT_FORMATS, FORMATS
 from loupe.image import Limits
-from loupe.locations import S3Location, S3Rules, bucket_origins
+from loupe.variables import DEFAULT_PORTS, Network, SettingsError, Variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+    from loupe.locations import S3Rules
+
 UrlPolicy = Literal["off", "allow-list", "public"]
 
 # `infra/settings.py` accepts and rejects the same values: tests/infra/test_settings_equality.py.
 URL_POLICIES = ("off", "allow-list", "public")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-DEFAULT_PORTS = {"https": 443, "http": 80}
 # What a Lambda function's memory must reach to get one whole vCPU (AWS Lambda developer guide, 'memory').
 MIB_PER_VCPU = 1769
 MAX_BATCH_LIMIT = 100
@@ -32,19 +31,8 @@ MAX_URL_SECONDS = 20
 MAX_METRICS_LABELS = 1000
 
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,19}")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-# What IAM takes for a wildcard or a variable (* ? $) would grant more than is compared here.
-_LOCATION = re.compile(rf"{_BUCKET.pattern}(/([^*?$,/\x00-\x1f\x7f]+/)+)?")
-_HOST = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*"
-_HOST_PATTERN = re.compile(rf"(\*\.)?{_HOST}")
-_ORIGIN = re.compile(rf"(?P<scheme>https?)://({_HOST}|\[[0-9a-f:]+\])(:(?P<port>[1-9][0-9]{{0,4}}))?")
-_MAX_HOST = 253
 # What no function on AWS may fetch from: its own machine and its link.
 _OWN_NETWORKS = ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10")
-
-
-class SettingsError(ValueError):
-    """A bad value. The message names the variable, the value and what is allowed."""
 
 
 class UrlRules(NamedTuple):
@@ -71,7 +59,7 @@ class MetricsRules(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """All that the function is told from outside."""
+    """All that the function is told from outside; with ``jobs`` its API has the routes of bulk jobs, too."""
 
     environment: str
     model: str
@@ -85,6 +73,7 @@ class Settings(NamedTuple):
     metrics: MetricsRules
     threads: int
     vcpus: float = 1.0
+    jobs: bool = False
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str], default_models_dir: Path) -> Settings:
@@ -95,7 +84,7 @@ class Settings(NamedTuple):
         SettingsError
             For the first bad value; the cold start stops there.
         """
-        read = _Variables(variables)
+        read = Variables(variables)
         environment = read.text("LOUPE_ENVIRONMENT", "local")
         if not _ENVIRONMENT.fullmatch(environment):
             raise SettingsError(
@@ -105,8 +94,6 @@ class Settings(NamedTuple):
         model = read.text("LOUPE_MODEL", "hair-type")
         if not NAME_PATTERN.fullmatch(model):
             raise SettingsError(f"LOUPE_MODEL is {model!r} but must be the name of a folder in models/.")
-        upload_bucket = read.bucket("LOUPE_UPLOAD_BUCKET")
-        s3_endpoint = read.text("AWS_ENDPOINT_URL_S3", read.text("AWS_ENDPOINT_URL", ""))
         memory = read.integer("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MIB_PER_VCPU, 1)
         limits = Limits()
         return cls(
@@ -114,13 +101,7 @@ class Settings(NamedTuple):
             model=model,
             models_dir=Path(read.text("LOUPE_MODELS_DIR", str(default_models_dir))),
             url=_url_rules(read, local=environment == "local"),
-            s3=S3Rules(
-                locations=read.locations("LOUPE_S3_LOCATIONS"),
-                upload_bucket=upload_bucket,
-                upload_seconds=read.integer("LOUPE_UPLOAD_SECONDS", 300, 60, 3600),
-                timeout_seconds=read.seconds("LOUPE_S3_TIMEOUT_SECONDS", 5.0, 900),
-                upload_origins=bucket_origins(upload_bucket, read.text("AWS_REGION", ""), s3_endpoint),
-            ),
+            s3=read.s3_rules(),
             limits=Limits(
                 max_bytes=read.integer("LOUPE_MAX_IMAGE_BYTES", limits.max_bytes, *IMAGE_BYTES_RANGE),
                 max_pixels=read.integer("LOUPE_MAX_IMAGE_PIXELS", limits.max_pixels, *IMAGE_PIXELS_RANGE),
@@ -135,10 +116,11 @@ class Settings(NamedTuple):
             ),
             threads=read.integer("LOUPE_THREADS", max(1, round(memory / MIB_PER_VCPU)), 1),
             vcpus=memory / MIB_PER_VCPU,
+            jobs=read.choice("LOUPE_JOBS", ("true", "false"), "false") == "true",
         )
 
 
-def _url_rules(read: _Variables, *, local: bool) -> UrlRules:
+def _url_rules(read: Variables, *, local: bool) -> UrlRules:
     policy = cast("UrlPolicy", read.choice("LOUPE_URL_POLICY", URL_POLICIES, "off"))
     hosts = read.hosts("LOUPE_URL_HOSTS")
     if policy == "allow-list" and not hosts:
@@ -171,114 +153,3 @@ def _overlap(network: Network, text: str) -> bool:
     other = ipaddress.ip_network(text)
     # Networks of two versions cannot be compared.
     return network.version == other.version and network.overlaps(other)
-
-
-class _Variables:
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables = variables
-
-    def text(self, name: str, default: str) -> str:
-        return self._variables.get(name, "").strip() or default
-
-    def formats(self, name: str) -> tuple[str, ...]:
-        items = self.items(name, ",".join(DEFAULT_FORMATS))
-        unknown = [item for item in items if item not in FORMATS]
-        if unknown or not items or len(set(items)) < len(items):
-            raise SettingsError(
-                f"{name} is {','.join(items)!r} but must hold some of {', '.join(FORMATS)}, each once, with commas "
-                "between."
-            )
-        return items
-
-    def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
-        value = self.text(name, default)
-        if value not in allowed:
-            raise SettingsError(f"{name} is {value!r} but must be one of {', '.join(allowed)}.")
-        return value
-
-    def integer(self, name: str, default: int, least: int, most: int = 10**12) -> int:
-        value = self.text(name, str(default))
-        if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:
-            bounds = f"of at least {least}" if most == 10**12 else f"from {least} to {most}"
-            raise SettingsError(f"{name} is {value!r} but must be a whole number {bounds}.")
-        return int(value)
-
-    def seconds(self, name: str, default: float, most: float) -> float:
-        value = self.text(name, str(default))
-        try:
-            number = float(value)
-        except ValueError:
-            number = 0.0
-        if not 0 < number <= most:
-            raise SettingsError(f"{name} is {value!r} but must be a number of seconds above 0, at most {most:g}.")
-        return number
-
-    def items(self, name: str, default: str) -> tuple[str, ...]:
-        return tuple(item.strip() for item in self.text(name, default).split(",") if item.strip())
-
-    def ports(self, name: str, default: str) -> tuple[int, ...]:
-        items = self.items(name, default)
-        if not items or not all(_is_port(item) for item in items):
-            raise SettingsError(f"{name} is {','.join(items)!r} but must be port numbers with commas between.")
-        return tuple(int(item) for item in items)
-
-    def hosts(self, name: str) -> tuple[str, ...]:
-        items = self.items(name, "")
-        for item in items:
-            if len(item) > _MAX_HOST or not _HOST_PATTERN.fullmatch(item):
-                raise SettingsError(
-                    f"{name} has {item!r} but must hold host names in small letters, such as images.example.com or "
-                    "*.example.org, with commas between."
-                )
-        return items
-
-    def networks(self, name: str) -> tuple[Network, ...]:
-        try:
-            if "%" in self.text(name, ""):
-                raise ValueError("a network has no zone (%)")
-            return tuple(ipaddress.ip_network(item) for item in self.items(name, ""))
-        except ValueError as error:
-            raise SettingsError(f"{name} must be networks such as 10.0.0.0/8, with commas between: {error}.") from None
-
-    def bucket(self, name: str) -> str:
-        value = self.text(name, "")
-        if value and not _BUCKET.fullmatch(value):
-            raise SettingsError(f"{name} is {value!r} but must be the name of an S3 bucket.")
-        return value
-
-    def locations(self, name: str) -> tuple[S3Location, ...]:
-        items = self.items(name, "")
-        for item in items:
-            # Without the slash, 'photos' would also open 'photos-of-others/'.
-            if not _LOCATION.fullmatch(item):
-                raise SettingsError(
-                    f"{name} has {item!r} but must hold bucket or bucket/prefix/ (with a slash at the end and without "
-                    "* ? or $), with commas between."
-                )
-        return tuple(S3Location(bucket, prefix) for bucket, _, prefix in (item.partition("/") for item in items))
-
-    def origins(self, name: str) -> tuple[str, ...]:
-        items = self.items(name, "")
-        for item in items:
-            if item != "*" and not _is_origin(item):
-                raise SettingsError(
-                    f"{name} has {item!r} but must be *, or origins as a browser sends them, such as "
-                    "https://example.com or http://localhost:5173: small letters, no default port, no slash at the "
-                    "end; with commas between."
-                )
-        if "*" in items and len(items) > 1:
-            raise SettingsError(f"{name} has * and other origins; * alone allows them all.")
-        return items
-
-
-def _is_port(text: str) -> bool:
-    return len(text) <= 5 and text.isascii() and text.isdigit() and 0 < int(text) < 65536
-
-
-def _is_origin(text: str) -> bool:
-    """Whether a browser could send this in ``Origin``: it leaves a scheme's default port out (HTML standard)."""
-    match = _ORIGIN.fullmatch(text)
-    if match is None:
-        return False
-    port = int(match["port"] or 0)
-    return port < 65536 and port != DEFAULT_PORTS[match["scheme"]]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loupe.formats import FORMATS
 from loupe.settings import Settings as FunctionSettings
-from loupe.settings import SettingsError as FunctionSettingsError
+from loupe.variables import SettingsError as FunctionSettingsError
 from pydantic import BaseModel
 from synthesis import ROOT, Synthesized, synthesize
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from loupe.locations import S3Location, S3Rules
-from loupe.settings import MetricsRules, Settings, SettingsError, UrlRules
+from loupe.settings import MetricsRules, Settings, UrlRules
+from loupe.variables import SettingsError
 
 MODELS = Path("/var/task/models")
 
