@@ -120,7 +120,7 @@ def test_memory_for_each_pixel(case: str) -> None:
 
 def test_the_documented_table_is_these_bounds() -> None:
     page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
-    table = page.partition("| a picture | bytes for each pixel |")[2].partition("\n\n")[0]
+    table = page.partition("| image | bytes per pixel |")[2].partition("\n\n")[0]
     documented = [row.strip("| ").split(" | ") for row in table.splitlines()[2:]]
     most_pixels = Limits().max_pixels
     bounds = {name: most for name, (_, _, most) in CASES.items()} | CHILD_CASES
