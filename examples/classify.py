@@ -7,19 +7,24 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-URL = os.environ["LOUPE_URL"].rstrip("/") + "/v1/classify"
+URL = os.environ.get("LOUPE_URL", "").rstrip("/")
 
 
 def classify(path: Path) -> dict:
-    request = urllib.request.Request(URL, path.read_bytes(), {"x-api-key": os.environ.get("LOUPE_API_KEY", "")})
+    headers = {"x-api-key": os.environ.get("LOUPE_API_KEY", "")}
+    request = urllib.request.Request(f"{URL}/v1/classify", path.read_bytes(), headers)
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
             return json.load(response)
     except urllib.error.HTTPError as error:
         problem = json.load(error)
         sys.exit(f"{path}: {problem['code']}: {problem['detail']}")
+    except OSError as error:  # no connection, no name, no answer in time
+        sys.exit(f"{URL}: {error}")
 
 
+if not URL.startswith(("https://", "http://")) or not sys.argv[1:]:
+    sys.exit(__doc__)
 for name in sys.argv[1:]:
     result = classify(Path(name))
     print(f"{name}: {result['label']} {result['probability']:.3f}")
