@@ -16,6 +16,7 @@ from loupe import BEGUN
 from loupe.app import App, Context
 from loupe.classifier import Classifier
 from loupe.envelope import is_http
+from loupe.service import Service
 from loupe.settings import Settings
 from loupe.source import Sources
 from loupe.telemetry import Telemetry
@@ -31,13 +32,11 @@ SETTINGS = Settings.from_environment(
 )
 CLASSIFIER = Classifier.load(SETTINGS.models_dir / SETTINGS.model, SETTINGS.limits, SETTINGS.threads)
 APP = App(
-    CLASSIFIER,
+    Service(CLASSIFIER),
     Sources(SETTINGS.url, SETTINGS.s3, SETTINGS.limits.max_bytes, formats=SETTINGS.limits.formats),
     Telemetry(
         SETTINGS.environment,
-        SETTINGS.model,
         SETTINGS.log_level,
-        CLASSIFIER.card,
         SETTINGS.metrics,
         os.environ.get("LOUPE_INITIALIZATION") or os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
     ),

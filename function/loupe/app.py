@@ -1,13 +1,14 @@
-"""Requests to answers: what each route does, and the one way through for a picture."""
+"""HTTP requests and direct invocations to responses: what each route does."""
 
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from loupe import cors, response
 from loupe.envelope import HttpRequest, unwrap
-from loupe.errors import InternalError, Problem, ResultTooLarge
+from loupe.errors import InternalError, Problem
 from loupe.request import (
     ClassifyRequest,
     Inline,
@@ -23,20 +24,18 @@ from loupe.telemetry import Observation, Telemetry
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from loupe.classifier import Classifier
     from loupe.locations import S3Rules
-    from loupe.request import BatchRequest
+    from loupe.request import BatchRequest, Source
+    from loupe.service import ClassificationService, Image
     from loupe.source import Sources
 
-# What is left of a request's time for the answer itself; and the most that a gateway waits (REST API: 29 s), less that.
+# Reserved for writing the response; and the longest wait of a gateway (REST API: 29 s), less that.
 _MARGIN_SECONDS = 1.0
 _GATEWAY_SECONDS = 28.0
-# A Lambda function answers with at most 6 MiB (AWS Lambda quotas); the rest is for the envelope and its escapes.
-_MAX_RESULTS_BYTES = 4_500_000
 
 
 class Context(Protocol):
-    """What Lambda tells about an invocation."""
+    """The part of Lambda's context object that is used."""
 
     aws_request_id: str
 
@@ -45,11 +44,11 @@ class Context(Protocol):
 
 
 class App:
-    """Serves one classifier to every trigger."""
+    """Serves a `loupe.service.Service` over HTTP and by direct invocation."""
 
     def __init__(
         self,
-        classifier: Classifier,
+        service: ClassificationService,
         sources: Sources,
         telemetry: Telemetry,
         *,
@@ -58,14 +57,14 @@ class App:
         cors_origins: Sequence[str] = (),
         restart_seconds: float = 0.0,
     ) -> None:
-        self._classifier, self._sources, self._telemetry = classifier, sources, telemetry
+        self._service, self._sources, self._telemetry = service, sources, telemetry
         self._s3_rules, self._max_batch, self._cors_origins = s3_rules, max_batch, cors_origins
-        # A batch that leaves a decoder at work is followed by a restart, which is part of the invocation's time.
+        # A batch that leaves a decoder running is followed by a restart, which is part of the invocation's time.
         self._restart_seconds = restart_seconds
 
     def http(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """Answer an API Gateway or function-URL event with a proxy response; never raises."""
-        seen = Observation(context.aws_request_id, "http")
+        observation = Observation(context.aws_request_id, "http", self._service.model)
         request = unwrap(event)
         headers = cors.headers(self._cors_origins, request)
         try:
@@ -74,112 +73,106 @@ class App:
                 headers = cors.headers(self._cors_origins, request, methods(route))
                 answer = response.Answer(204, headers={"Allow": ", ".join(methods(route))})
             else:
-                seen.route = route.name
-                answer = self._answer(request, context, seen)
+                observation.route = route.name
+                answer = self._answer(request, context, observation)
         except Problem as problem:
-            seen.problem = problem
+            observation.problem = problem
         except Exception as error:
-            seen.problem = InternalError.hiding(error)
-        if seen.problem is not None:
-            answer = response.as_problem(seen.problem, seen.request_id)
-        self._telemetry.report(seen)
-        timing = {"X-Request-Id": seen.request_id, "Server-Timing": seen.stages.server_timing()}
+            observation.problem = InternalError.hiding(error)
+        if observation.problem is not None:
+            answer = response.as_problem(observation.problem, observation.request_id)
+        self._telemetry.report(observation)
+        timing = {"X-Request-Id": observation.request_id, "Server-Timing": observation.stages.server_timing()}
         return response.proxy(answer, request.method, headers | timing)
 
     def direct(self, payload: Any, context: Context) -> dict[str, Any]:
         """Answer a direct invocation with the result object, or ``{"error": <problem>}``; never raises."""
         batch = isinstance(payload, dict) and "items" in payload
-        seen = Observation(context.aws_request_id, "direct", "batch" if batch else "classify")
-        limits = self._classifier.limits
+        route = "batch" if batch else "classify"
+        observation = Observation(context.aws_request_id, "direct", self._service.model, route)
+        limits = self._service.limits
         try:
             if batch:
-                asked = batch_from_payload(payload, limits, self._max_batch)
-                return self._classify_batch(asked, self._deadline(context.get_remaining_time_in_millis() / 1e3), seen)
-            with seen.stages("source"):
+                items = batch_from_payload(payload, limits, self._max_batch)
+                deadline = self._deadline(context.get_remaining_time_in_millis() / 1e3)
+                return self._classify_batch(items, deadline, observation)
+            with observation.stages("source"):
                 request = from_payload(payload, limits)
-            return self._classify(request, seen)
+            return self._classify(request, observation)
         except Problem as problem:
-            seen.problem = problem
+            observation.problem = problem
         except Exception as error:
-            seen.problem = InternalError.hiding(error)
+            observation.problem = InternalError.hiding(error)
         finally:
-            self._telemetry.report(seen)
-        return {"error": seen.problem.to_dict(seen.request_id)}
+            self._telemetry.report(observation)
+        return {"error": observation.problem.to_dict(observation.request_id)}
 
-    def _answer(self, request: HttpRequest, context: Context, seen: Observation) -> response.Answer:
-        limits = self._classifier.limits
-        if seen.route == "classify":
-            with seen.stages("source"):
-                asked = from_http(request, limits)
-            return response.as_json(self._classify(asked, seen))
-        if seen.route == "batch":
+    def _answer(self, request: HttpRequest, context: Context, observation: Observation) -> response.Answer:
+        limits = self._service.limits
+        if observation.route == "classify":
+            with observation.stages("source"):
+                classify_request = from_http(request, limits)
+            return response.as_json(self._classify(classify_request, observation))
+        if observation.route == "batch":
             batch = batch_from_http(request, limits, self._max_batch)
             deadline = self._deadline(min(context.get_remaining_time_in_millis() / 1e3, _GATEWAY_SECONDS))
-            return response.as_json(self._classify_batch(batch, deadline, seen))
-        if seen.route == "uploads":
+            return response.as_json(self._classify_batch(batch, deadline, observation))
+        if observation.route == "uploads":
             from loupe.uploads import presign
 
             expect_nothing(request)
             return response.as_json(presign(self._s3_rules, limits.max_bytes))
-        return self._document(request, seen.route)
+        return self._document(request, observation.route)
 
     def _document(self, request: HttpRequest, route: str) -> response.Answer:
-        card = self._classifier.card
-        known = request.headers.get("if-none-match", "")
+        card = self._service.card
+        if_none_match = request.headers.get("if-none-match", "")
         if route == "health":
-            return response.as_json({"status": "ok", "model": response.model(card)})
+            return response.as_json({"status": "ok", "model": response.model(self._service.model)})
         if route == "models":
-            # It may stand behind an API key, so it is asked for anew each time, at the price of a 304.
+            # It may be behind an API key, so caches revalidate it with each request, at the price of a 304.
             body = response.compact({"models": [response.describe(card)], "limits": self._limits()})
-            return response.cacheable(body, {"Cache-Control": "private, no-cache"}, known)
+            return response.cacheable(body, {"Cache-Control": "private, no-cache"}, if_none_match)
         if route == "openapi":
             from loupe.contract import document
 
-            return response.cacheable(response.compact(document()), {"Cache-Control": "public, max-age=300"}, known)
+            body = response.compact(document())
+            return response.cacheable(body, {"Cache-Control": "public, max-age=300"}, if_none_match)
         from loupe.webpage import Facts, load
 
         html, headers = load(Facts.of(card, self._limits()), self._s3_rules.upload_origins)
-        return response.cacheable(html, headers, known)
+        return response.cacheable(html, headers, if_none_match)
 
-    def _classify(self, request: ClassifyRequest, seen: Observation) -> dict[str, Any]:
-        seen.source = request.source
-        if isinstance(request.source, Inline):
-            data = request.source.data
-        else:
-            with seen.stages("source"):
-                data = self._sources.read(request.source, hosts=seen.hosts)
-        seen.prediction = self._classifier.classify(data, seen.stages)
-        return response.result(seen.prediction, request.top, self._classifier.card, seen.request_id)
+    def _classify(self, request: ClassifyRequest, observation: Observation) -> dict[str, Any]:
+        observation.source = request.source
+        image = self._image(request.source, observation)
+        observation.prediction = self._service.classify(image, stages=observation.stages)
+        return response.result(observation.prediction, request.top, observation.request_id)
 
-    def _classify_batch(self, request: BatchRequest, deadline: float, seen: Observation) -> dict[str, Any]:
-        from loupe.batch import Batch
+    def _classify_batch(self, request: BatchRequest, deadline: float, observation: Observation) -> dict[str, Any]:
+        from loupe.batch_response import ScoreBudget, batch_body
 
-        batch = Batch(self._classifier, self._sources, seen.stages, deadline, seen.hosts, request.top)
-        seen.items = batch.run(request.items)
-        if batch.left_running:
+        items = [item if isinstance(item, Problem) else self._image(item, observation) for item in request.items]
+        observation.items, observation.left_running = self._service.classify_many(
+            items, deadline=deadline, stages=observation.stages, keep=ScoreBudget(request.top)
+        )
+        if observation.left_running:
             from loupe import restart
 
-            seen.left_running = batch.left_running
             restart.after_response()
-        results, size = [], 0
-        for index, outcome in enumerate(seen.items):
-            if not isinstance(outcome, Problem):
-                result = response.scores(outcome, request.top)
-                size += len(response.compact(result))
-                if size <= _MAX_RESULTS_BYTES:
-                    results.append({"index": index, "result": result})
-                    continue
-                outcome = ResultTooLarge("The batch's answer has become too large. Ask for fewer scores with top.")
-                seen.items[index] = outcome
-            results.append({"index": index, "error": outcome.to_dict(seen.request_id)})
-        return {"results": results, "model": response.model(self._classifier.card), "request_id": seen.request_id}
+        return batch_body(observation.items, request.top, observation.model, observation.request_id)
+
+    def _image(self, source: Source, observation: Observation) -> Image:
+        if isinstance(source, Inline):
+            return source.data
+        return partial(self._sources.read, source, hosts=observation.hosts)
 
     def _deadline(self, seconds: float) -> float:
-        """When a batch's work must end, in monotonic seconds, if the invocation has ``seconds`` more."""
+        """Return when a batch must end, in monotonic seconds, if the invocation has ``seconds`` left."""
         return time.monotonic() + seconds - _MARGIN_SECONDS - min(self._restart_seconds, seconds / 4)
 
     def _limits(self) -> dict[str, Any]:
-        limits = self._classifier.limits
+        limits = self._service.limits
         return {
             "max_image_bytes": limits.max_bytes,
             "max_image_pixels": limits.max_pixels,

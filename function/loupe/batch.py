@@ -1,8 +1,8 @@
-"""Several images in one request: fetched and decoded in parallel, run through the model together, in time.
+"""Several images before one deadline: read and decoded in parallel, run through the model together.
 
 Every item has its own outcome. Memory is bounded: at most `WORKERS` files are held at once, the images that are being
 decoded have together no more pixels than one image may have, and tensors, with the copy that a run of the model takes,
-have together at most `TENSOR_BYTES` (or one tensor and its copy, where that is larger).
+have together at most `TENSOR_BYTES` (or one tensor and its copy, where that is larger). `loupe.service` calls this.
 """
 
 from __future__ import annotations
@@ -16,27 +16,29 @@ from math import prod
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from loupe.errors import DeadlineExceeded, InternalError, Problem, ResultTooLarge
+from loupe.errors import InternalError, Problem
 from loupe.formats import declared_size, media_type_of
+from loupe.prediction import Prediction
+from loupe.service import read_image, seconds_left, too_late
 from loupe.stages import Stages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import TypeAlias
 
     from loupe.card import InputSpec
     from loupe.classifier import Classifier
-    from loupe.prediction import Prediction
-    from loupe.request import Source
-    from loupe.source import Sources
+    from loupe.service import Image, Item, Keep, Outcome
     from loupe.tensor import Tensor
+
+    # What reading and decoding give: a tensor, or the prediction that a reader had.
+    _Prepared: TypeAlias = tuple[Tensor | Prediction, Stages]
 
 WORKERS = 8
 # Items that go through the model together: enough to spread the fixed cost of a run, few enough to stop in time.
 MODEL_BATCH = 8
 # Tensors that wait for the model or are prepared for it, and the copy of those that one run takes.
 TENSOR_BYTES = 64 * 1024 * 1024
-# Scores that are kept until the answer is written, 80 bytes each. An answer of 4.5 MB has no more: one takes 8 bytes.
-MAX_SCORES = 562_500
 _ITEM_BYTES = {"float64": 8, "float32": 4, "float16": 2, "int64": 8, "int32": 4, "uint8": 1}
 _IDLE_SECONDS = 0.02
 # Sources end by the deadline itself; what is still at work this much later is a decoder.
@@ -57,7 +59,7 @@ class PixelBudget:
                 lambda: self._held == 0 or self._held + pixels <= self._limit, max(0.0, deadline - time.monotonic())
             )
             if not fits:
-                raise _too_late()
+                raise too_late()
             self._held += pixels
         try:
             yield
@@ -68,59 +70,49 @@ class PixelBudget:
 
 
 class Batch:
-    """One batch on its way.
+    """One batch in progress.
 
     Parameters
     ----------
+    stages
+        Takes the milliseconds of all items together.
     deadline
         In monotonic seconds.
-    hosts
-        Takes the hosts of URLs that were connected to, for the log.
-
-    top
-        How many scores of each item the answer has; None for all.
+    keep
+        What is kept of a prediction; see `loupe.service.Service.classify_many`.
 
     Attributes
     ----------
     left_running : int
-        After `run`: decoders that were still at work at the deadline. A thread cannot be stopped; see `loupe.restart`.
+        After `run`: decoders that were still at work at the deadline.
     """
 
-    def __init__(
-        self,
-        classifier: Classifier,
-        sources: Sources,
-        stages: Stages,
-        deadline: float,
-        hosts: list[str] | None = None,
-        top: int | None = None,
-    ) -> None:
-        self._classifier, self._sources, self._stages, self._deadline = classifier, sources, stages, deadline
-        self._hosts, self._top, self._scores = hosts, top, 0
+    def __init__(self, classifier: Classifier, stages: Stages, deadline: float, keep: Keep | None = None) -> None:
+        self._classifier, self._stages, self._deadline, self._keep = classifier, stages, deadline, keep
         self._budget = PixelBudget(classifier.limits.max_pixels)
         self._held = held_tensors(classifier.card.input)
-        self._outcomes: dict[int, Prediction | Problem] = {}
+        self._outcomes: dict[int, Outcome] = {}
         self._ready: list[tuple[int, Tensor]] = []
         self._seconds_an_item = 0.0
         self._decoding, self._lock = 0, threading.Lock()
         self.left_running = 0
 
-    def run(self, items: Sequence[Source | Problem]) -> list[Prediction | Problem]:
-        """Classify the items. What is not done by the deadline is `DeadlineExceeded`; nothing is raised."""
-        waiting: deque[tuple[int, Source]] = deque()
+    def run(self, items: Sequence[Item]) -> list[Outcome]:
+        """Classify the items. Those that are not done by the deadline are `DeadlineExceeded`; nothing is raised."""
+        waiting: deque[tuple[int, Image]] = deque()
         for index, item in enumerate(items):
             if isinstance(item, Problem):
                 self._outcomes[index] = item
             else:
                 waiting.append((index, item))
-        pool = ThreadPoolExecutor(min(WORKERS, len(items)), "loupe-batch")
-        pending: dict[Future[tuple[Tensor, Stages]], int] = {}
+        pool = ThreadPoolExecutor(max(1, min(WORKERS, len(items))), "loupe-batch")
+        pending: dict[Future[_Prepared], int] = {}
         try:
             while (waiting or pending) and self._left() > 0:
                 # No more is begun than may be held, so a slow model does not let tensors pile up.
                 while waiting and len(pending) + len(self._ready) < self._held:
-                    index, source = waiting.popleft()
-                    pending[pool.submit(self._prepare, source)] = index
+                    index, image = waiting.popleft()
+                    pending[pool.submit(self._prepare, image)] = index
                 done, _ = wait(pending, self._patience(), FIRST_COMPLETED)
                 idle = not done
                 self._collect_all(done, pending)
@@ -132,19 +124,17 @@ class Batch:
             wait(pending, _GRACE_SECONDS)
             with self._lock:
                 self.left_running = self._decoding
-        return [self._outcomes.get(index) or _too_late() for index in range(len(items))]
+        return [self._outcomes.get(index) or too_late() for index in range(len(items))]
 
-    def _prepare(self, source: Source) -> tuple[Tensor, Stages]:
+    def _prepare(self, image: Image) -> _Prepared:
+        """Read and decode one image, in a thread of the pool."""
         stages = Stages()
-        try:
-            with stages("source"):
-                data = self._sources.read(source, seconds=self._time_left(), hosts=self._hosts)
-        except Problem:
-            # A source that had less time than the settings give it is not to blame.
-            self._time_left()
-            raise
+        with stages("source"):
+            data = image if isinstance(image, bytes) else read_image(image, self._deadline)
+        if isinstance(data, Prediction):
+            return data, stages
         with self._budget.hold(pixels_of(data, self._classifier.limits.max_pixels), self._deadline):
-            self._time_left()
+            seconds_left(self._deadline)
             with self._lock:
                 self._decoding += 1
             try:
@@ -153,18 +143,21 @@ class Batch:
                 with self._lock:
                     self._decoding -= 1
 
-    def _collect_all(self, done: set[Future[tuple[Tensor, Stages]]], pending: dict[Future[Any], int]) -> None:
+    def _collect_all(self, done: set[Future[_Prepared]], pending: dict[Future[Any], int]) -> None:
         # Emptied, and in a function of its own: a future that is referenced keeps its tensor.
         while done:
             future = done.pop()
             self._collect(pending.pop(future), future)
 
-    def _collect(self, index: int, future: Future[tuple[Tensor, Stages]]) -> None:
+    def _collect(self, index: int, future: Future[_Prepared]) -> None:
         error = future.exception()
         if error is None:
-            tensor, stages = future.result()
+            prepared, stages = future.result()
             self._stages.add(stages)
-            self._ready.append((index, tensor))
+            if isinstance(prepared, Prediction):
+                self._outcomes[index] = self._kept(index, prepared)
+            else:
+                self._ready.append((index, prepared))
         elif isinstance(error, Problem):
             self._outcomes[index] = error
         elif isinstance(error, Exception):
@@ -195,21 +188,15 @@ class Batch:
             with self._stages("model"):
                 outcomes = self._classified([tensor for _, tensor in part])
             self._seconds_an_item = max((time.monotonic() - begun) / len(part), 1e-6)
-            self._outcomes.update(zip((index for index, _ in part), map(self._kept, outcomes), strict=True))
+            for (index, _), outcome in zip(part, outcomes, strict=True):
+                self._outcomes[index] = self._kept(index, outcome)
         return True
 
-    def _kept(self, outcome: Prediction | Problem) -> Prediction | Problem:
-        """Drop the scores that the answer does not have."""
-        if isinstance(outcome, Problem):
-            return outcome
-        scores = outcome.scores[: self._top]
-        self._scores += len(scores) + len(outcome.labels or ())
-        if self._scores > MAX_SCORES:
-            return ResultTooLarge("The batch's answer has become too large. Ask for fewer scores with top.")
-        return outcome._replace(scores=scores)
+    def _kept(self, index: int, outcome: Outcome) -> Outcome:
+        return outcome if self._keep is None or isinstance(outcome, Problem) else self._keep(index, outcome)
 
-    def _classified(self, tensors: list[Tensor]) -> list[Prediction | Problem]:
-        """Run the model; what nobody foresaw fails the one item that brings it about, and no other."""
+    def _classified(self, tensors: list[Tensor]) -> list[Outcome]:
+        """Run the model. An unexpected exception fails the item that causes it, and no other."""
         try:
             return self._classifier.run(tensors)
         except Exception as error:  # noqa: BLE001 (an entry point: of the item)
@@ -223,13 +210,6 @@ class Batch:
 
     def _left(self) -> float:
         return self._deadline - time.monotonic()
-
-    def _time_left(self) -> float:
-        """Return the seconds that are left; `DeadlineExceeded` if none are."""
-        left = self._left()
-        if left <= 0:
-            raise _too_late()
-        return left
 
 
 def held_tensors(spec: InputSpec) -> int:
@@ -245,7 +225,3 @@ def pixels_of(data: bytes, most: int) -> int:
         return 0
     size = declared_size(data, media_type)
     return most if size is None else min(most, size[0] * size[1])
-
-
-def _too_late() -> DeadlineExceeded:
-    return DeadlineExceeded("This item was not processed in time: send it again.")

@@ -10,7 +10,7 @@ from loupe.card import load_card
 from loupe.errors import ModelFailed, Problem
 from loupe.image import Limits, decode
 from loupe.model import Model
-from loupe.prediction import Prediction, read
+from loupe.prediction import ModelInfo, Prediction, read
 from loupe.stages import Stages
 from loupe.tensor import to_tensor
 
@@ -27,6 +27,7 @@ class Classifier:
 
     def __init__(self, card: Card, model: Model, limits: Limits) -> None:
         self.card, self.model, self.limits = card, model, limits
+        self.info = ModelInfo.of(card)
 
     @classmethod
     def load(cls, directory: Path, limits: Limits | None = None, threads: int = 1) -> Classifier:
@@ -46,7 +47,7 @@ class Classifier:
         batch = self.prepare(data, stages)[None]
         with stages("model"):
             row = self.model.run(batch)[0]
-        return read(row, self.card.output)
+        return read(row, self.card.output, self.info)
 
     def prepare(self, data: bytes, stages: Stages) -> Tensor:
         """Return one picture as an item of the model's input, without the batch axis; raises as `classify`."""
@@ -59,7 +60,7 @@ class Classifier:
         """Run what `prepare` gave through the model together. A picture that breaks the run is its own problem."""
         try:
             rows = self.model.run(np.stack(tensors))
-            return [read(row, self.card.output) for row in rows]
+            return [read(row, self.card.output, self.info) for row in rows]
         except ModelFailed as problem:
             if len(tensors) == 1:
                 return [problem]

@@ -1,4 +1,4 @@
-"""The model's raw numbers to labels and probabilities, as the card says."""
+"""The model's raw output to labels and probabilities, as the card defines."""
 
 from __future__ import annotations
 
@@ -10,22 +10,47 @@ from loupe.errors import ModelFailed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from loupe.card import OutputSpec
+    from loupe.card import Card, OutputSpec
 
 # What float16 or quantized graphs may leave [0, 1] by; more means that the number is no probability.
 _SLACK = 1e-3
 
 
-class Prediction(NamedTuple):
-    """``scores`` are (label, probability) pairs of all labels, highest first.
+class ModelInfo(NamedTuple):
+    """Which model made a prediction, for responses, logs and metrics. ``label_count`` is the number of its labels."""
 
-    ``labels``, of multilabel models alone, are those at or above their thresholds, highest first; there may be none.
+    name: str
+    version: str
+    variant: str
+    label_count: int
+
+    @classmethod
+    def of(cls, card: Card) -> ModelInfo:
+        return cls(card.name, card.version, card.variant, len(card.output.labels))
+
+
+# Of output that is read outside of a service, as modelkit does.
+UNNAMED_MODEL = ModelInfo("unnamed", "0.0.0", "none", 0)
+
+
+class Prediction(NamedTuple):
+    """The labels and probabilities of one image.
+
+    Attributes
+    ----------
+    scores
+        (label, probability) pairs of all labels, highest first.
+    labels
+        Of multilabel models only: the labels at or above their thresholds, highest first; there may be none.
+    model
+        The model that made it.
     """
 
     label: str
     probability: float
     scores: tuple[tuple[str, float], ...]
     labels: tuple[str, ...] | None = None
+    model: ModelInfo = UNNAMED_MODEL
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -37,8 +62,8 @@ class Prediction(NamedTuple):
         return dict(self.scores[:count])
 
 
-def read(row: Sequence[float] | Any, spec: OutputSpec) -> Prediction:
-    """Read one picture's output: ``spec.size`` finite numbers.
+def read(row: Sequence[float] | Any, spec: OutputSpec, model: ModelInfo = UNNAMED_MODEL) -> Prediction:
+    """Read one image's output: ``spec.size`` finite numbers.
 
     Raises
     ------
@@ -60,13 +85,14 @@ def read(row: Sequence[float] | Any, spec: OutputSpec) -> Prediction:
         probabilities = [_probability(value) for value in values]
     scores = sorted(zip(spec.labels, probabilities, strict=True), key=lambda pair: -pair[1])
     if not spec.multilabel:
-        return Prediction(scores[0][0], scores[0][1], tuple(scores))
+        return Prediction(scores[0][0], scores[0][1], tuple(scores), None, model)
     given = {
         label
         for label, probability, threshold in zip(spec.labels, probabilities, spec.thresholds, strict=True)
         if probability >= threshold
     }
-    return Prediction(scores[0][0], scores[0][1], tuple(scores), tuple(label for label, _ in scores if label in given))
+    labels = tuple(label for label, _ in scores if label in given)
+    return Prediction(scores[0][0], scores[0][1], tuple(scores), labels, model)
 
 
 def sigmoid(value: float) -> float:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loupe.errors import PROBLEM_CONTENT_TYPE
+from loupe.prediction import ModelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,13 +39,13 @@ class Answer(NamedTuple):
     headers: Mapping[str, str] = _NO_HEADERS
 
 
-def result(prediction: Prediction, top: int | None, card: Card, request_id: str) -> dict[str, Any]:
+def result(prediction: Prediction, top: int | None, request_id: str) -> dict[str, Any]:
     """Return the result object of a classification."""
-    return {**scores(prediction, top), "model": model(card), "request_id": request_id}
+    return {**scores(prediction, top), "model": model(prediction.model), "request_id": request_id}
 
 
 def scores(prediction: Prediction, top: int | None) -> dict[str, Any]:
-    """Return what is told of one picture, without the model."""
+    """Return the result object of one image, without the model."""
     given = {} if prediction.labels is None else {"labels": list(prediction.labels)}
     return {
         "label": prediction.label,
@@ -54,15 +55,15 @@ def scores(prediction: Prediction, top: int | None) -> dict[str, Any]:
     }
 
 
-def model(card: Card) -> dict[str, str]:
-    """Return which model answered."""
-    return {"name": card.name, "version": card.version, "variant": card.variant}
+def model(info: ModelInfo) -> dict[str, str]:
+    """Return the name, version and variant of the model that answered."""
+    return {"name": info.name, "version": info.version, "variant": info.variant}
 
 
 def describe(card: Card) -> dict[str, Any]:
-    """Return what ``GET /v1/models`` tells of a model."""
+    """Return the entry of a model in ``GET /v1/models``."""
     return {
-        **model(card),
+        **model(ModelInfo.of(card)),
         "description": card.description,
         "labels": list(card.output.labels),
         "input": {"width": card.input.width, "height": card.input.height, "color": card.input.color},

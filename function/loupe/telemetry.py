@@ -1,7 +1,7 @@
 """Per-request log line and CloudWatch metrics in the embedded metric format (EMF).
 
-The entry point observes with this; the core does not know it. Metric names and dimensions stand here alone, and the
-alarms are tested against them.
+Entry points observe requests with this; the core does not import it. Metric names and dimensions are defined here only,
+and the alarms are tested against them. The model is taken from each prediction, so several models can be compared.
 
 Logged values come from a closed set (routes, codes, labels of the card, names of our own code), are numbers, or were
 validated before: a URL's host once its addresses were checked, a trace id by its pattern. No text of a caller is
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
-    from loupe.card import Card
+    from loupe.prediction import ModelInfo
     from loupe.request import Source
     from loupe.settings import MetricsRules
 
-    # Values and unit by metric, and the dimensions that they have beside those of all.
-    _Group: TypeAlias = tuple[Mapping[str, tuple[Sequence[float], str]], Mapping[str, str]]
+    # Values and unit by metric, and their dimensions.
+    _Values: TypeAlias = Mapping[str, tuple[Sequence[float], str]]
+    _Group: TypeAlias = tuple[_Values, Mapping[str, str]]
 
 NAMESPACE = "Loupe"
 # Requests and items that failed for a reason that no caller can mend; see `is_server_fault`.
@@ -65,10 +66,12 @@ def is_server_fault(problem: Problem) -> bool:
 
 
 class Observation:
-    """What became of one request; filled in while it is served.
+    """The record of one request; filled in while it is served.
 
     Attributes
     ----------
+    service_model : ModelInfo
+        The model of the service that was called.
     hosts : list[str]
         Hosts of URLs whose addresses were checked before they were connected to.
     items : list[Prediction | Problem]
@@ -77,8 +80,8 @@ class Observation:
         Decoders of a batch that were still at work when it was answered.
     """
 
-    def __init__(self, request_id: str, trigger: str, route: str = "") -> None:
-        self.request_id, self.trigger, self.route = request_id, trigger, route
+    def __init__(self, request_id: str, trigger: str, service_model: ModelInfo, route: str = "") -> None:
+        self.request_id, self.trigger, self.service_model, self.route = request_id, trigger, service_model, route
         self.source: Source | None = None
         self.hosts: list[str] = []
         self.prediction: Prediction | None = None
@@ -86,6 +89,11 @@ class Observation:
         self.items: list[Prediction | Problem] = []
         self.left_running = 0
         self.stages = Stages()
+
+    @property
+    def model(self) -> ModelInfo:
+        """The model that the request as a whole is logged and measured under: that of its prediction, if it has one."""
+        return self.service_model if self.prediction is None else self.prediction.model
 
     @property
     def predictions(self) -> list[Prediction]:
@@ -103,26 +111,15 @@ class Telemetry:
 
     Parameters
     ----------
-    model
-        The folder of ``models/``: the dimension ``Model``.
-    card
-        Whose version and variant the log names, and whose labels may become dimensions.
     rules
         How many labels a model may have for ``Label`` to be a dimension, and whether version and variant are.
     initialization
-        Lambda's ``AWS_LAMBDA_INITIALIZATION_TYPE``. Only ``on-demand`` lets a caller wait for a cold start.
+        Lambda's ``AWS_LAMBDA_INITIALIZATION_TYPE``. Only ``on-demand`` makes a client wait for a cold start.
     """
 
-    def __init__(
-        self, environment: str, model: str, log_level: str, card: Card, rules: MetricsRules, initialization: str
-    ) -> None:
-        self._dimensions = {"Environment": environment, "Model": model}
-        version = {"ModelVersion": card.version, "ModelVariant": _dimension_value(card.variant)}
-        self._version = version if rules.by_version else {}
-        self._about = {"service": "loupe", "environment": environment, "model": model,
-                       "model_version": card.version, "model_variant": card.variant}  # fmt: skip
+    def __init__(self, environment: str, log_level: str, rules: MetricsRules, initialization: str) -> None:
+        self._environment, self._rules = environment, rules
         self._least = _LEVELS[log_level]
-        self._label_dimension = len(card.output.labels) <= rules.max_labels
         self._initialization = initialization
         self._first = True
 
@@ -155,12 +152,7 @@ class Telemetry:
                 fields["labels"] = observation.prediction.labels[:_MOST_NAMES]
         problems = observation.problems
         if observation.items:
-            fields["items"] = len(observation.items)
-            fields["item_codes"] = dict(Counter(problem.code for problem in problems))
-            if causes := Counter(problem.cause for problem in problems if problem.cause):
-                fields["item_causes"] = dict(causes.most_common(_MOST_NAMES))
-            labels = Counter(label for prediction in observation.predictions for label in prediction.given)
-            fields["item_labels"] = dict(labels.most_common(_MOST_NAMES))
+            fields.update(_of_items(observation))
         if observation.left_running:
             fields["left_running"] = observation.left_running
         if observation.problem is not None:
@@ -172,16 +164,16 @@ class Telemetry:
         # Our own faults go to the log with their trace; being too late or S3 being slow is no fault of the code.
         fault = next((problem for problem in problems if problem.status == 500), None)
         if fault is not None:
-            self._log("ERROR", {**fields, **_trace(fault)})
+            self._log("ERROR", observation.model, {**fields, **_trace(fault)})
         else:
-            self._log("INFO", fields)
+            self._log("INFO", observation.model, fields)
         faults = sum(is_server_fault(problem) for problem in problems)
         if observation.route in ("classify", "batch"):
             self._emit(observation, faults, cold=cold)
         elif faults:
-            self._blobs([({SERVER_FAULTS: ([faults], "Count")}, {})])
+            _write_blobs([({SERVER_FAULTS: ([faults], "Count")}, self._dimensions(observation.model))])
 
-    def _log(self, level: str, fields: Mapping[str, Any]) -> None:
+    def _log(self, level: str, model: ModelInfo, fields: Mapping[str, Any]) -> None:
         if _LEVELS[level] < self._least:
             return
         now = time.time()
@@ -189,7 +181,13 @@ class Telemetry:
         line = {"level": level, "message": "request", "timestamp": f"{clock}.{int(now * 1000) % 1000:03}Z"}
         if trace := _TRACE.match(os.environ.get("_X_AMZN_TRACE_ID", "")):
             line["xray_trace_id"] = trace[1]
-        _write({**line, **self._about, **fields})
+        about = {"service": "loupe", "environment": self._environment, "model": model.name,
+                 "model_version": model.version, "model_variant": model.variant}  # fmt: skip
+        _write({**line, **about, **fields})
+
+    def _dimensions(self, model: ModelInfo) -> dict[str, str]:
+        """Return the dimensions that every metric has."""
+        return {"Environment": self._environment, "Model": model.name}
 
     def _emit(self, observation: Observation, faults: int, *, cold: bool) -> None:
         # A batch counts each of its items as a request, so that rates by code or label stay rates of pictures.
@@ -205,44 +203,79 @@ class Telemetry:
             for stage, metric in STAGE_METRICS.items():
                 if stage in observation.stages.milliseconds:
                     values[metric] = ([observation.stages.milliseconds[stage]], "Milliseconds")
-        predictions = observation.predictions
-        if predictions:
-            # Of larger batches the first speak.
-            confidences = [prediction.probability for prediction in predictions]
-            values["Confidence"] = (confidences[:_MOST_VALUES], "None")
-        groups: list[_Group] = [(values, {})]
-        if self._version:
-            groups.append((values, self._version))
-        if self._label_dimension:
-            given = Counter(label for prediction in predictions for label in prediction.given)
-            for label, count in given.items():
-                groups.append(({"Predictions": ([count], "Count")}, {"Label": _dimension_value(label)}))
+        predictions: dict[ModelInfo, list[Prediction]] = {}
+        for prediction in observation.predictions:
+            predictions.setdefault(prediction.model, []).append(prediction)
+        model = observation.model
+        groups = self._of_model(model, {**values, **_confidence(predictions.get(model, ()))})
+        for other, of_other in predictions.items():
+            if other != model:
+                groups += self._of_model(other, _confidence(of_other))
+        for other, of_other in predictions.items():
+            if other.label_count <= self._rules.max_labels:
+                for label, count in Counter(label for item in of_other for label in item.given).items():
+                    dimensions = {**self._dimensions(other), "Label": _dimension_value(label)}
+                    groups.append(({"Predictions": ([count], "Count")}, dimensions))
         for code, count in Counter(problem.code for problem in observation.problems).items():
-            groups.append(({"Problems": ([count], "Count")}, {"Code": code}))
-        self._blobs(groups)
+            groups.append(({"Problems": ([count], "Count")}, {**self._dimensions(model), "Code": code}))
+        _write_blobs(groups)
 
-    def _blobs(self, groups: Sequence[_Group]) -> None:
-        """Write groups of metrics in the embedded metric format (CloudWatch user guide, 'Embedded metric format').
+    def _of_model(self, model: ModelInfo, values: _Values) -> list[_Group]:
+        """Return a model's values, and once more by version and variant where the settings say so."""
+        dimensions = self._dimensions(model)
+        groups: list[_Group] = [(values, dimensions)]
+        if self._rules.by_version:
+            version = {"ModelVersion": model.version, "ModelVariant": _dimension_value(model.variant)}
+            groups.append((values, {**dimensions, **version}))
+        return groups
 
-        As many as possible share a blob: in one, a dimension has one value and a metric one list.
-        """
-        while groups:
-            blob: dict[str, Any] = {"_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": []}}
-            blob.update(self._dimensions)
-            left = []
-            for values, dimensions in groups:
-                if blob.keys() & (values.keys() | dimensions.keys()):
-                    left.append((values, dimensions))
-                    continue
-                metrics = [{"Name": name, "Unit": unit} for name, (_, unit) in values.items()]
-                blob["_aws"]["CloudWatchMetrics"].append(
-                    {"Namespace": NAMESPACE, "Dimensions": [[*self._dimensions, *dimensions]], "Metrics": metrics}
-                )
-                blob.update(dimensions)
-                for name, (numbers, _) in values.items():
-                    blob[name] = [round(float(number), 4) for number in numbers]
-            _write(blob)
-            groups = left
+
+def _of_items(observation: Observation) -> dict[str, Any]:
+    """Return the log fields of a batch's items; ``item_models`` only if another model than the service's answered."""
+    problems, predictions = observation.problems, observation.predictions
+    labels = Counter(label for prediction in predictions for label in prediction.given)
+    fields: dict[str, Any] = {
+        "items": len(observation.items),
+        "item_codes": dict(Counter(problem.code for problem in problems)),
+        "item_labels": dict(labels.most_common(_MOST_NAMES)),
+    }
+    if causes := Counter(problem.cause for problem in problems if problem.cause):
+        fields["item_causes"] = dict(causes.most_common(_MOST_NAMES))
+    models = Counter(prediction.model for prediction in predictions)
+    if models.keys() - {observation.model}:
+        fields["item_models"] = {
+            f"{model.name} {model.version} {model.variant}": count for model, count in models.most_common(_MOST_NAMES)
+        }
+    return fields
+
+
+def _confidence(predictions: Sequence[Prediction]) -> _Values:
+    # The first of larger batches stand for all.
+    confidences = [prediction.probability for prediction in predictions[:_MOST_VALUES]]
+    return {"Confidence": (confidences, "None")} if confidences else {}
+
+
+def _write_blobs(groups: Sequence[_Group]) -> None:
+    """Write groups of metrics in the embedded metric format (CloudWatch user guide, 'Embedded metric format').
+
+    As many as possible share a blob: in one, a dimension has one value and a metric one list.
+    """
+    while groups:
+        blob: dict[str, Any] = {"_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": []}}
+        left = []
+        for values, dimensions in groups:
+            if blob.keys() & values.keys() or any(blob.get(name, value) != value for name, value in dimensions.items()):
+                left.append((values, dimensions))
+                continue
+            metrics = [{"Name": name, "Unit": unit} for name, (_, unit) in values.items()]
+            blob["_aws"]["CloudWatchMetrics"].append(
+                {"Namespace": NAMESPACE, "Dimensions": [[*dimensions]], "Metrics": metrics}
+            )
+            blob.update(dimensions)
+            for name, (numbers, _) in values.items():
+                blob[name] = [round(float(number), 4) for number in numbers]
+        _write(blob)
+        groups = left
 
 
 def _write(line: Mapping[str, Any]) -> None:

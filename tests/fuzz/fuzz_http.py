@@ -36,8 +36,10 @@ with atheris.instrument_imports(include=["loupe", "python_multipart"]):
     from loupe.errors import Problem, UrlNotAllowed
     from loupe.image import Limits
     from loupe.locations import S3Rules
+    from loupe.prediction import ModelInfo
     from loupe.redaction import MAX_CHARACTERS, redacted
     from loupe.request import BatchRequest, ClassifyRequest, batch_from_http, from_http, from_payload
+    from loupe.service import BatchResult
     from loupe.settings import MetricsRules, UrlRules
     from loupe.source import Sources
     from loupe.telemetry import Telemetry
@@ -60,19 +62,23 @@ FETCHER = Fetcher(
 
 
 class _Nothing:
-    """A classifier that rejects every image, as one without a decoder would."""
+    """A service that rejects every image, as one without a decoder would."""
 
-    card, limits = CARD, LIMITS
+    card, limits, model = CARD, LIMITS, ModelInfo.of(CARD)
 
-    def classify(self, data: bytes, stages: Any = None) -> Any:
+    def classify(self, image: Any, **_: Any) -> Any:
         raise UrlNotAllowed("No image is decoded here.")
+
+    def classify_many(self, images: list[Any], **_: Any) -> BatchResult:
+        rejected = UrlNotAllowed("No image is decoded here.")
+        return BatchResult([image if isinstance(image, Problem) else rejected for image in images])
 
 
 RULES = UrlRules(policy="off")
 APP = App(
     _Nothing(),  # type: ignore[arg-type]
     Sources(RULES, S3Rules(), LIMITS.max_bytes),
-    Telemetry("fuzz", "fuzz", "INFO", CARD, MetricsRules(), "on-demand"),
+    Telemetry("fuzz", "INFO", MetricsRules(), "on-demand"),
     s3_rules=S3Rules(),
 )
 CONTEXT = SimpleNamespace(aws_request_id="request-1", get_remaining_time_in_millis=lambda: 5_000)

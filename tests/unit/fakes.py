@@ -15,6 +15,7 @@ from loupe.classifier import Classifier
 from loupe.errors import Problem, UrlUnreachable
 from loupe.locations import S3Rules
 from loupe.s3 import ObjectReader
+from loupe.service import Service
 from loupe.settings import MetricsRules, UrlRules
 from loupe.source import Sources
 from loupe.telemetry import Telemetry
@@ -126,12 +127,10 @@ def make_app(
             url_fetcher=FakeFetcher(pages or {}, gate),
             object_reader=ObjectReader(rules, most, s3 or FakeS3({})),
         )
-    telemetry = Telemetry(
-        "test", classifier.card.name, "INFO", classifier.card, metrics or MetricsRules(), initialization
-    )
+    telemetry = Telemetry("test", "INFO", metrics or MetricsRules(), initialization)
     for handler in logging.getLogger("loupe").handlers:
         handler.stream = CurrentStdout()
-    return App(classifier, sources, telemetry, s3_rules=rules, **options)
+    return App(Service(classifier), sources, telemetry, s3_rules=rules, **options)
 
 
 def problem_of(call: Any, *arguments: Any) -> Problem:

@@ -6,14 +6,11 @@ import time
 from pathlib import Path
 
 from growth import Reader, repeated
-from loupe.batch import Batch
 from loupe.classifier import Classifier
 from loupe.errors import Problem
 from loupe.locations import S3Location, S3Rules
-from loupe.request import Inline, S3Object
-from loupe.settings import UrlRules
-from loupe.source import Sources
-from loupe.stages import Stages
+from loupe.request import S3Object
+from loupe.service import Service
 
 RULES = S3Rules((S3Location("photos", "hair/"),))
 CLASSIFIER = Classifier.load(Path(__file__).parents[2] / "models" / "hair-type")
@@ -21,8 +18,7 @@ CLASSIFIER = Classifier.load(Path(__file__).parents[2] / "models" / "hair-type")
 
 def _batch(items: list[bytes]) -> None:
     """Every item is broken, so what is left is the batch's own work."""
-    sources = Sources(UrlRules(), RULES, CLASSIFIER.limits.max_bytes)
-    Batch(CLASSIFIER, sources, Stages(), time.monotonic() + 60).run([Inline(item) for item in items])
+    Service(CLASSIFIER).classify_many(items, deadline=time.monotonic() + 60)
 
 
 READERS = (
@@ -45,7 +41,7 @@ READERS = (
     ),
     Reader(
         "batch",
-        ("loupe.batch:Batch.run",),
+        ("loupe.service:Service.classify_many", "loupe.batch:Batch.run"),
         _batch,
         {
             "empty items": lambda size: [b""] * (size // 1024),

@@ -17,6 +17,7 @@ from loupe.envelope import unwrap
 from loupe.errors import InternalError, Problem, RequestInvalid, UrlNotAllowed
 from loupe.form import read_form
 from loupe.image import Limits
+from loupe.prediction import ModelInfo
 from loupe.redaction import redacted
 from loupe.request import Url, batch_from_http, from_http, from_payload
 from loupe.response import cacheable
@@ -50,9 +51,9 @@ def _keys(size: int) -> bytes:
 
 def _logged(text: str) -> None:
     """Log a request whose URL, problem and unexpected error repeat what the caller sent."""
-    telemetry = Telemetry("test", "model", "INFO", CARD, MetricsRules(), "on-demand")
+    telemetry = Telemetry("test", "INFO", MetricsRules(), "on-demand")
     for problem in (RequestInvalid(text), InternalError.hiding(RuntimeError(text))):
-        observation = Observation("request-1", "http", "classify")
+        observation = Observation("request-1", "http", ModelInfo.of(CARD), "classify")
         observation.source, observation.problem = Url(text), problem
         telemetry.report(observation)
 

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,14 +15,15 @@ from fakes import Broken, make_app, problem_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loupe import app as app_module
-from loupe import restart
-from loupe.batch import MODEL_BATCH, TENSOR_BYTES, WORKERS, Batch, PixelBudget, held_tensors, pixels_of
+from loupe import batch_response, restart
+from loupe.batch import MODEL_BATCH, TENSOR_BYTES, WORKERS, PixelBudget, held_tensors, pixels_of
 from loupe.card import InputSpec
 from loupe.classifier import Classifier
 from loupe.errors import DeadlineExceeded, ModelFailed, UrlUnreachable
 from loupe.locations import S3Rules
 from loupe.prediction import Prediction
-from loupe.request import Inline, Url
+from loupe.request import Url
+from loupe.service import Service
 from loupe.settings import UrlRules
 from loupe.source import Sources
 from loupe.stages import Stages
@@ -166,7 +168,7 @@ def test_what_nobody_foresaw_is_one_items_500_and_is_logged(classifier, capsys) 
 
 
 def test_an_answer_that_grows_too_large_says_so(classifier, monkeypatch) -> None:
-    monkeypatch.setattr(app_module, "_MAX_RESULTS_BYTES", 160)
+    monkeypatch.setattr(batch_response, "MAX_RESULTS_BYTES", 160)
     assert send(make_app(classifier), [RED_ITEM] * 3) == ["red", "red", "result_too_large"]
 
 
@@ -248,9 +250,8 @@ def test_model_with_a_fixed_batch_size(tmp_path) -> None:
 def test_outcomes_are_predictions(classifier) -> None:
     stages = Stages()
     sources = Sources(UrlRules(), S3Rules(), 10**7)
-    outcomes = Batch(classifier, sources, stages, time.monotonic() + 10).run(
-        [Inline(jpeg(solid(RED))), Url("file:///x")]
-    )
+    images = [jpeg(solid(RED)), partial(sources.read, Url("file:///x"))]
+    outcomes, _ = Service(classifier).classify_many(images, deadline=time.monotonic() + 10, stages=stages)
     assert isinstance(outcomes[0], Prediction)
     assert outcomes[1].code == "url_not_allowed"
     assert set(stages.milliseconds) == {"source", "decode", "tensor", "model"}
@@ -384,13 +385,14 @@ def many_labels(directory, count):
 @pytest.mark.parametrize(("top", "kept"), [(3, 3), (None, 1000)])
 def test_a_batch_keeps_the_scores_that_its_answer_has(tmp_path, top, kept) -> None:
     classifier = many_labels(tmp_path / "many", 1000)
-    batch = Batch(classifier, Sources(UrlRules(), S3Rules(), 10**7), Stages(), time.monotonic() + 60, top=top)
-    outcomes = batch.run([Inline(jpeg(solid(RED)))] * 5)
+    outcomes, _ = Service(classifier).classify_many(
+        [jpeg(solid(RED))] * 5, deadline=time.monotonic() + 60, keep=batch_response.ScoreBudget(top)
+    )
     assert [len(outcome.scores) for outcome in outcomes] == [kept] * 5
 
 
 def test_more_scores_than_an_answer_can_have_are_not_kept(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("loupe.batch.MAX_SCORES", 3500)
+    monkeypatch.setattr(batch_response, "MAX_SCORES", 3500)
     app = make_app(many_labels(tmp_path / "many", 1000))
     codes = send(app, [RED_ITEM] * 5, scores="all")
     assert [code.startswith("label-") for code in codes] == [True] * 3 + [False] * 2

@@ -164,9 +164,9 @@ def test_label_is_a_dimension_of_models_with_few_labels_alone(told, tmp_path, co
 
 def test_a_batch_names_at_most_20_labels_in_the_log(told, tmp_path) -> None:
     classifier = many_labels(tmp_path, 1000)
-    observation = Observation("r", "direct", "batch")
+    observation = Observation("r", "direct", classifier.info, "batch")
     observation.items = [Prediction(f"label-{number}", 0.5, ()) for number in range(256)]
-    telemetry = Telemetry("test", "tiny", "INFO", classifier.card, MetricsRules(), "on-demand")
+    telemetry = Telemetry("test", "INFO", MetricsRules(), "on-demand")
     logs, _ = told(None, app=type("One", (), {"http": lambda *_: telemetry.report(observation)})())
     assert len(logs[0]["item_labels"]) == 20
 
@@ -268,9 +268,9 @@ def test_only_a_trace_id_of_the_exact_form_is_logged(told, monkeypatch, header, 
     ("don't", "don't"), ("x" * 2000, "x" * 1024),
 ])  # fmt: skip
 def test_dimension_values_are_those_that_cloudwatch_takes(classifier, capsys, label, value) -> None:
-    telemetry = Telemetry("test", "tiny", "ERROR", classifier.card, MetricsRules(), "on-demand")
-    observation = Observation("r", "direct", "classify")
-    observation.prediction = Prediction(label, 0.5, ())
+    telemetry = Telemetry("test", "ERROR", MetricsRules(), "on-demand")
+    observation = Observation("r", "direct", classifier.info, "classify")
+    observation.prediction = Prediction(label, 0.5, (), model=classifier.info)
     telemetry.report(observation)
     blobs = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [blob["Label"] for blob in blobs if "Label" in blob] == [value]
