@@ -46,14 +46,14 @@ def test_the_figures_in_the_text_are_the_tables(page: str) -> None:
     largest = size(load)
     words = " ".join(page.split())
     assert largest.peak == pytest.approx(13)
-    assert f"need 13 environments to compute and {largest.for_rate} to be let in" in words
+    assert f"need 13 environments for compute and {largest.for_rate} for the rate limit" in words
     assert f"provisioned concurrency starts {largest.after_deployment}" in words
     dollars = {line.price.name: line.dollars for line in monthly(load, largest).on_demand}
     ours = sum(value for name, value in dollars.items() if name.startswith("Lambda"))
     around = sum(value for name, value in dollars.items() if name.startswith(("API Gateway", "CloudWatch")))
-    assert "the gateway's requests and the logs cost seven times as much as Lambda" in words
+    assert "The gateway's requests and the logs cost seven times as much as Lambda" in words
     assert round(around / ours) == 7
-    assert "The 50 that prod reserves hold 30 requests a second through a deployment" in words
+    assert "The 50 that prod reserves sustain 30 requests per second through a deployment" in words
     assert size(replace(load, rate=30)).reserved <= 50 < size(replace(load, rate=35)).reserved
     ready = PROVISIONED_CONCURRENCY["x86_64"].cost(SECONDS_A_MONTH * gb(1769))
     assert f"${ready:.2f} a month with 1,769 MiB" in words
@@ -63,7 +63,7 @@ def test_the_figures_in_the_text_are_the_tables(page: str) -> None:
 def test_the_settings_shown_are_taken_by_the_app(page: str) -> None:
     shown = next(block for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL) if '"schedules"' in block)
     settings = load_settings({"environments": {"x": json.loads("{" + shown + "}")}}, "x")
-    assert [each.name for each in settings.scaling.schedules] == ["office-hours", "evening", "weekend"]
+    assert [schedule.name for schedule in settings.scaling.schedules] == ["office-hours", "evening", "weekend"]
 
 
 def test_every_plan_to_paste_is_taken_by_the_app(page: str) -> None:
