@@ -11,6 +11,8 @@ AUTH ?=
 REGION ?=
 OUTPUT ?= diff.md
 MODEL ?=
+# What setup installs: all, or a group of requirements/ (deploy: enough for synth, diff, doctor, deploy and destroy).
+PACKAGES ?= all
 SMOKE ?=
 ACCEPTANCE ?=
 BENCH ?=
@@ -25,6 +27,7 @@ export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CURDIR)/.local/cache/jsii
 # Of another project: they would change what Python and Node import here.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS PYTHONDONTWRITEBYTECODE \
 	PYTHONPYCACHEPREFIX NODE_OPTIONS NODE_PATH NODE_ENV VIRTUAL_ENV CDK_OUTDIR CDK_CONTEXT_JSON
+LOCK := .venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header
 CDK := node_modules/.bin/cdk -c env=$(ENV)
 
 .PHONY: help setup demo test up down smoke acceptance synth bootstrap diff diff-comment doctor deploy destroy check lint \
@@ -34,9 +37,10 @@ help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  ENV=dev|staging|prod|local chooses the environment of synth, diff, doctor, deploy and destroy; IMAGE=path is for demo."
+	@echo "  PACKAGES=deploy installs only what synth, diff, doctor, deploy and destroy need (for CI)."
 
 setup: ## Set up everything in .venv, node_modules and .local (the other commands do it themselves)
-	@python=$$(./scripts/find-python.sh) && "$$python" scripts/bootstrap.py
+	@python=$$(./scripts/find-python.sh) && "$$python" scripts/bootstrap.py $(PACKAGES)
 
 demo: setup ## Deploy to a local cloud, classify pictures (IMAGE=path for your own), take it down
 	@$(PY) -m localcloud demo $(if $(IMAGE),--image "$(IMAGE)")
@@ -89,13 +93,14 @@ lint: setup ## ruff, mypy --strict, hadolint, actionlint, zizmor
 format: setup ## Let ruff format and mend
 	@$(PY) -m ruff check --fix --exit-zero -q . ; $(PY) -m ruff format -q .
 
-lock: setup ## Write the requirements.txt files, with hashes, from the requirements.in files
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		requirements.in -o requirements.txt
-	@uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header \
-		-c requirements.txt function/requirements.in -o function/requirements.txt
-	@uv pip compile -q --universal --python-version 3.13 --generate-hashes --no-emit-index-url --no-header \
-		-c requirements.txt authorizer/requirements.in -o authorizer/requirements.txt
+lock: setup ## Write every requirements.txt and requirements/*.txt, with hashes, from the .in files
+	@$(LOCK) --python-version 3.11 requirements.in -o requirements.txt
+	@for group in deploy local modelkit; do \
+		$(LOCK) --python-version 3.11 -c requirements.txt requirements/$$group.in -o requirements/$$group.txt || exit 1; \
+	done
+	@for image in function authorizer; do \
+		$(LOCK) --python-version 3.13 -c requirements.txt $$image/requirements.in -o $$image/requirements.txt || exit 1; \
+	done
 
 lock-base: setup ## Write the digest of the AWS base image to function/base-image.lock (needs the registry)
 	@$(PY) -m infra.base_image

@@ -1,5 +1,7 @@
 """Set the project up: ``make setup``. Needs Python and the package registries; no Node, Docker, git or root.
 
+``bootstrap.py [PACKAGES]`` installs ``all`` (the default) or one group of ``requirements/``, such as ``deploy``.
+
 Each step leaves a stamp with the hash of what it was made from, so that a second run does nothing and an interrupted
 one goes on where it stopped. Only the standard library is imported: nothing else is there yet.
 """
@@ -31,6 +33,12 @@ LOCK = ROOT / ".local" / "setup.lock"
 # There while packages are being installed: a half installed package looks like an installed one.
 UNFINISHED = STAMPS / "packages.unfinished"
 UV = "uv==0.13.9"
+# Lock file of every group of packages, and whether the group runs functions in the Lambda runtime emulator.
+GROUPS = {
+    "all": (ROOT / "requirements.txt", True),
+    "deploy": (ROOT / "requirements" / "deploy.txt", False),
+    "local": (ROOT / "requirements" / "local.txt", True),
+}
 # The Lambda runtime interface emulator (Apache-2.0) has no package of its own; the SAM CLI's wheel carries it.
 EMULATOR_WHEEL = ("aws-sam-cli==1.170.0", "24ebaf5ecba38dc1758089968cb89ab61e124b84e92a344fc7a2771a47f4d0bf")
 PYTHON_INDEX, NPM_REGISTRY = "https://pypi.org/simple", "https://registry.npmjs.org/"
@@ -153,11 +161,11 @@ def make_venv() -> None:
     run(BIN / "python", "-m", "pip", "install", "--quiet", UV)
 
 
-def install_packages() -> None:
+def install_packages(lock: Path) -> None:
     STAMPS.mkdir(parents=True, exist_ok=True)
     UNFINISHED.touch()
     run(BIN / "uv", "pip", "sync", "--python", BIN / "python", "--compile-bytecode", "--require-hashes",
-        ROOT / "requirements.txt")  # fmt: skip
+        lock)  # fmt: skip
     UNFINISHED.unlink()
 
 
@@ -219,7 +227,10 @@ def step(name: str, words: str, key: str, folder: Path, made: Path, do: Callable
     print(f"{time.monotonic() - begun:.0f} s", flush=True)
 
 
-def set_up() -> None:
+def set_up(group: str) -> None:
+    if group not in GROUPS:
+        raise SetupError(f"PACKAGES={group} is none of {', '.join(GROUPS)}.")
+    lock, emulator = GROUPS[group]
     version = f"{platform.python_implementation()} {platform.python_version()}"
     # The environment is made by the found interpreter and kept as long as its own version stays what it was.
     python = f"{version} {UV} {ROOT}"
@@ -227,9 +238,10 @@ def set_up() -> None:
         shutil.rmtree(VENV)
     words = f"Virtual environment with Python {platform.python_version()}"
     step("venv", words, python, STAMPS, BIN / "uv", make_venv)
-    step("emulator", "The Lambda runtime emulator", digest(*EMULATOR_WHEEL), TOOLS, TOOLS, fetch_emulator)
-    packages = digest(python, ROOT / "requirements.txt")
-    step("packages", "Python packages", packages, STAMPS, BIN / "cfn-lint", install_packages)
+    if emulator:
+        step("emulator", "The Lambda runtime emulator", digest(*EMULATOR_WHEEL), TOOLS, TOOLS, fetch_emulator)
+    packages = digest(python, lock)
+    step("packages", "Python packages", packages, STAMPS, BIN / "node", lambda: install_packages(lock))
     project = digest(packages, ROOT / "pyproject.toml")
     step("project", "The project itself, editable", project, STAMPS, BIN / "python", install_project)
     cdk = digest(packages, ROOT / "package-lock.json", LAUNCHER)
@@ -253,7 +265,7 @@ def main() -> int:
     """Run the steps in order; 1 with a sentence if one fails."""
     try:
         with alone():
-            set_up()
+            set_up(sys.argv[1] if len(sys.argv) > 1 else "all")
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1

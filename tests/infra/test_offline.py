@@ -1,4 +1,4 @@
-"""`cdk synth` of each environment: no check finds anything, and neither its Python nor its Node opens a connection."""
+"""`cdk synth` of each environment: no findings, no network connection, and only the packages of the deploy group."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from deploy_packages import blocked_modules, import_guard
 from synthesis import ENVIRONMENTS, ROOT
 
 # Loaded by every Python that the synth starts. An attempt is written down before it is refused, so that code which
@@ -43,7 +44,7 @@ dns.lookup = refuse('lookup');
 
 
 def _guards(folder: Path) -> dict[str, str]:
-    (folder / "sitecustomize.py").write_text(PYTHON_GUARD)
+    (folder / "sitecustomize.py").write_text(PYTHON_GUARD + import_guard())
     (folder / "guard.cjs").write_text(NODE_GUARD)
     return {
         "PYTHONPATH": str(folder),
@@ -88,3 +89,25 @@ def test_the_guards_would_see_an_attempt(command: list[str], tmp_path: Path) -> 
     run = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
     assert run.returncode != 0
     assert "127.0.0.1" in (tmp_path / "attempts").read_text()
+
+
+def test_the_operator_tools_need_only_the_deploy_packages(tmp_path: Path) -> None:
+    """What `make doctor`, `deploy`, `smoke`, `diff-comment`, `acceptance` and `bench-aws` import."""
+    entries = sorted((ROOT / "tools").glob("*/__main__.py"))
+    names = [f"tools.{path.parent.name}.__main__" for path in entries] + ["tools.diff_comment"]
+    assert "tools.doctor.__main__" in names
+    (tmp_path / "sitecustomize.py").write_text(import_guard())
+    variables = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", "import " + ", ".join(names)]
+    run = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr[-3000:]
+
+
+@pytest.mark.parametrize("module", ["onnxruntime", "playwright", "pytest"])
+def test_the_import_guard_rejects_other_packages(module: str, tmp_path: Path) -> None:
+    assert module in blocked_modules()
+    (tmp_path / "sitecustomize.py").write_text(import_guard())
+    variables = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", f"import {module}"]
+    run = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
+    assert "not in requirements/deploy.txt" in run.stderr
