@@ -10,8 +10,9 @@ from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
 from infra import base_image
 from infra.cards import Files, read_card
-from infra.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
-from infra.settings_protection import RulePack
+from infra.paths import PROJECT_ROOT
+from infra.settings import Settings, SettingsError, load_settings
+from infra.settings.protection import RulePack
 from infra.stacks.inference import InferenceStack
 
 RULE_PACKS: Mapping[RulePack, Callable[[cdk.App], cdk.IPolicyValidationPlugin]] = {

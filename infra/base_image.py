@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.paths import PROJECT_ROOT
 from infra.registry import RegistryError, platform_digests
-from infra.settings import PROJECT_ROOT, Settings, SettingsError
+from infra.settings import Settings, SettingsError
 
 LOCK = PROJECT_ROOT / "function" / "base-image.lock"
 DOCKERFILE = PROJECT_ROOT / "function" / "Dockerfile"

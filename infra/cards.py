@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from infra.settings import PROJECT_ROOT, SettingsError
+from infra.paths import PROJECT_ROOT
+from infra.settings import SettingsError
 
 # Which of the card's files have to be here: all of them; those that are there, where a base image may hold the others;
 # or none, where a pipeline pushed an image.

@@ -192,7 +192,7 @@ def _iter_template(folder: Path, environment: str) -> Iterator[Mapping[str, Any]
     import aws_cdk as cdk
 
     from infra.app import build
-    from infra.settings import PROJECT_ROOT
+    from infra.paths import PROJECT_ROOT
 
     context = json.loads((PROJECT_ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     app = cdk.App(context={**context, "env": environment}, outdir=str(folder), analytics_reporting=False)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 UrlPolicy = Literal["off", "allow-list", "public"]
 
-# `infra/settings.py` accepts and rejects the same values: tests/infra/test_settings_equality.py.
+# `infra/settings/` accepts and rejects the same values: tests/infra/test_settings_equality.py.
 URL_POLICIES = ("off", "allow-list", "public")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 # What a Lambda function's memory must reach to get one whole vCPU (AWS Lambda developer guide, 'memory').

@@ -8,17 +8,16 @@ from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.components import network as endpoints
 from infra.components.acknowledge import acknowledge
 from infra.components.auth import ApiAuth
 from infra.contract import Contract, Route, methods_of
+from infra.deployment import Deployment
 from infra.settings import ApiSettings, SettingsError
-from infra.settings_network import NetworkSettings
+from infra.settings.network import NetworkSettings
 
 # A regional default endpoint takes TLS 1.0 unless told otherwise; this takes 1.2 and 1.3 (API Gateway developer guide,
 # 'Security policies for REST APIs'). Private endpoints take it, too (AWS Compute Blog, 'Enhancing API security with
@@ -52,31 +51,21 @@ class ClassifierApi(Construct):
         scope: Construct,
         id: str,
         *,
-        environment: str,
+        deployment: Deployment,
         target: lambda_.IFunction,
         settings: ApiSettings,
         auth: ApiAuth,
         network: NetworkSettings,
         open_burst: int,
         timeout: cdk.Duration,
-        tracing: bool,
-        log_retention: logs.RetentionDays,
-        encryption_key: kms.IKey | None,
-        removal_policy: cdk.RemovalPolicy,
         contract: Contract,
     ) -> None:
         super().__init__(scope, id)
-        access_log = logs.LogGroup(
-            self,
-            "AccessLog",
-            encryption_key=encryption_key,
-            retention=log_retention,
-            removal_policy=removal_policy,
-        )
+        access_log = deployment.log_group(self, "AccessLog")
         self.api = apigateway.RestApi(
             self,
             "Api",
-            rest_api_name=f"loupe-{environment}",
+            rest_api_name=deployment.name,
             description="Classifies pictures",
             binary_media_types=list(contract.binary_media_types),
             cloud_watch_role=settings.account_log_role,
@@ -86,7 +75,7 @@ class ClassifierApi(Construct):
                 throttling_burst_limit=settings.burst_limit,
                 method_options=_open_methods(contract, settings, open_burst),
                 metrics_enabled=settings.method_metrics,
-                tracing_enabled=tracing,
+                tracing_enabled=deployment.tracing,
                 access_log_destination=apigateway.LogGroupLogDestination(access_log),
                 access_log_format=_access_log_format(auth.log_fields()),
             ),
@@ -108,7 +97,7 @@ class ClassifierApi(Construct):
             self._add_response(name, problem, contract.retry_after.get(name), _cors_headers(settings.cors_origins))
         auth.attach(self.api, stage=settings.stage)
         endpoints.deny_others(self.api, network)
-        self._check_policy(environment, resource)
+        self._check_policy(deployment.environment, resource)
         self.url = self.api.url
         self._acknowledge(account_log_role=settings.account_log_role)
 

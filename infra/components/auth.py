@@ -10,14 +10,14 @@ import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
 from infra.components.explicit import write_key
 from infra.components.user_pool import MachineUserPool
-from infra.settings_auth import AuthSettings, ClientPlan
+from infra.deployment import Deployment
+from infra.settings.auth import AuthSettings, ClientPlan
 
 _NONE = apigateway.AuthorizationType.NONE
 _PERIODS = {
@@ -72,16 +72,13 @@ class ApiAuth(Construct):
         scope: Construct,
         id: str,
         *,
-        environment: str,
+        deployment: Deployment,
         settings: AuthSettings,
         clients: Mapping[str, ClientPlan],
         authorizer: apigateway.IAuthorizer | None,
-        encryption_key: kms.IKey | None,
-        removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
-        self._environment, self._settings, self._clients = environment, settings, clients
-        self._encryption_key, self._removal_policy = encryption_key, removal_policy
+        self._deployment, self._settings, self._clients = deployment, settings, clients
         self._open: list[apigateway.Method] = []
         self.outputs: dict[str, tuple[str, str]] = {}
         self._asked: dict[str, Any] = {"authorization_type": _NONE, "api_key_required": settings.mode == "api-key"}
@@ -143,15 +140,15 @@ class ApiAuth(Construct):
             secret = secretsmanager.Secret(
                 self,
                 f"Secret{title}{version}",
-                description=f"Loupe {self._environment}: API key of client {name}",
-                encryption_key=self._encryption_key,
+                description=f"Loupe {self._deployment.environment}: API key of client {name}",
+                encryption_key=self._deployment.encryption_key,
                 generate_secret_string=secretsmanager.SecretStringGenerator(
                     password_length=40,
                     exclude_punctuation=True,
                     exclude_characters=string.punctuation,
                     include_space=False,
                 ),
-                removal_policy=self._removal_policy,
+                removal_policy=self._deployment.removal_policy,
             )
             write_key(secret)
             for rule in ("AwsSolutions-SMG4", "NIST.800.53.R5-SecretsManagerRotationEnabled"):
@@ -164,12 +161,12 @@ class ApiAuth(Construct):
             self,
             f"Key{title}{version}",
             value=value.unsafe_unwrap(),
-            description=f"Loupe {self._environment}: client {name}",
+            description=f"Loupe {self._deployment.environment}: client {name}",
         )
         plan = apigateway.UsagePlan(
             self,
             f"Plan{title}",
-            name=f"loupe-{self._environment}-{name}",
+            name=f"{self._deployment.name}-{name}",
             throttle=apigateway.ThrottleSettings(rate_limit=client.rate, burst_limit=client.burst),
             quota=apigateway.QuotaSettings(limit=client.quota.requests, period=_PERIODS[client.quota.period])
             if client.quota
@@ -185,9 +182,8 @@ class ApiAuth(Construct):
             made = MachineUserPool(
                 self,
                 "UserPool",
-                environment=self._environment,
+                deployment=self._deployment,
                 settings=settings,
-                removal_policy=self._removal_policy,
             )
             self.outputs |= made.outputs
             pool: cognito.IUserPool = made.pool

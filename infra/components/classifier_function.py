@@ -8,9 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.allocator import ALLOCATOR
@@ -18,7 +16,9 @@ from infra.base_image import build_args
 from infra.components.acknowledge import acknowledge
 from infra.components.explicit import write_tracing
 from infra.components.upload_bucket import UploadBucket, grant_read
-from infra.settings import PROJECT_ROOT, FunctionSettings, ImageSettings, InputSettings, SettingsError
+from infra.deployment import Deployment
+from infra.paths import PROJECT_ROOT
+from infra.settings import FunctionSettings, ImageSettings, InputSettings, SettingsError
 
 HANDLER = "handler.handler"
 ALIAS = "live"
@@ -37,8 +37,6 @@ class ClassifierFunction(Construct):
 
     Parameters
     ----------
-    environment
-        Name of the environment: the function is called ``loupe-<environment>``.
     model
         Folder of ``models/`` that the image carries and serves.
     provisioned
@@ -50,7 +48,7 @@ class ClassifierFunction(Construct):
         scope: Construct,
         id: str,
         *,
-        environment: str,
+        deployment: Deployment,
         model: str,
         image: ImageSettings,
         function: FunctionSettings,
@@ -58,21 +56,12 @@ class ClassifierFunction(Construct):
         cors_origins: Sequence[str],
         domain: str | None,
         provisioned: int | None,
-        encryption_key: kms.IKey | None,
-        removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
-        name = f"loupe-{environment}"
+        name = deployment.name
         architecture, platform = PLATFORMS[function.architecture]
         self.timeout = cdk.Duration.seconds(function.timeout_seconds)
-        self.log_group = logs.LogGroup(
-            self,
-            "Logs",
-            log_group_name=f"/aws/lambda/{name}",
-            encryption_key=encryption_key,
-            retention=retention(function.log_retention_days),
-            removal_policy=removal_policy,
-        )
+        self.log_group = deployment.log_group(self, "Logs", name=f"/aws/lambda/{name}")
         self.role = iam.Role(
             self,
             "Role",
@@ -93,13 +82,17 @@ class ClassifierFunction(Construct):
             reserved_concurrent_executions=function.reserved_concurrency,
             role=self.role,
             log_group=self.log_group,
-            tracing=lambda_.Tracing.ACTIVE if function.tracing else lambda_.Tracing.DISABLED,
+            tracing=deployment.function_tracing,
             environment=ALLOCATOR
             | variables(
-                environment=environment, model=model, function=function, inputs=inputs, cors_origins=cors_origins
+                environment=deployment.environment,
+                model=model,
+                function=function,
+                inputs=inputs,
+                cors_origins=cors_origins,
             ),
             # Versions stay where the rest stays: the alias can be turned back to an earlier one.
-            current_version_options=lambda_.VersionOptions(removal_policy=removal_policy),
+            current_version_options=lambda_.VersionOptions(removal_policy=deployment.removal_policy),
         )
         write_tracing(self.function)
         for location in inputs.s3.locations:
@@ -108,17 +101,16 @@ class ClassifierFunction(Construct):
             uploads = UploadBucket(
                 self,
                 "Uploads",
+                deployment=deployment,
                 role=self.role,
                 origins=(*cors_origins, f"https://{domain}") if cors_origins and domain else cors_origins,
-                encryption_key=encryption_key,
-                removal_policy=removal_policy,
             )
             self.function.add_environment("LOUPE_UPLOAD_BUCKET", uploads.bucket.bucket_name)
             self.function.add_environment("LOUPE_UPLOAD_SECONDS", str(inputs.uploads.valid_seconds))
         self.alias = self.function.add_alias(
             ALIAS, description="What the API calls", provisioned_concurrent_executions=provisioned
         )
-        acknowledge_function(self.function, self.role, tracing=function.tracing)
+        acknowledge_function(self.function, self.role, tracing=deployment.tracing)
 
     def _code(
         self, image: ImageSettings, model: str, platform: ecr_assets.Platform, base: Mapping[str, str]
@@ -208,11 +200,3 @@ def _within_limit(values: dict[str, str]) -> dict[str, str]:
             "inputs.s3.locations or api.cors_origins."
         )
     return values
-
-
-def retention(days: int) -> logs.RetentionDays:
-    """Return the CDK's name of a retention in days."""
-    names = {1: "ONE_DAY", 3: "THREE_DAYS", 5: "FIVE_DAYS", 7: "ONE_WEEK", 14: "TWO_WEEKS", 30: "ONE_MONTH",
-             60: "TWO_MONTHS", 90: "THREE_MONTHS", 120: "FOUR_MONTHS", 150: "FIVE_MONTHS", 180: "SIX_MONTHS",
-             365: "ONE_YEAR", 400: "THIRTEEN_MONTHS", 545: "EIGHTEEN_MONTHS", 731: "TWO_YEARS"}  # fmt: skip
-    return logs.RetentionDays[names[days]]

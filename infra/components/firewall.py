@@ -8,13 +8,12 @@ from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
-from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
-from infra.settings_auth import ClientPlan
-from infra.settings_firewall import FirewallSettings
+from infra.deployment import Deployment
+from infra.settings.auth import ClientPlan
+from infra.settings.firewall import FirewallSettings
 
 # Rules that look at bodies, by the managed group that has them, and the labels with which they mark what they match
 # ("Baseline rule groups" in the WAF developer guide). To them a picture is too large, and by chance an attack.
@@ -53,17 +52,14 @@ class Firewall(Construct):
         scope: Construct,
         id: str,
         *,
-        environment: str,
+        deployment: Deployment,
         settings: FirewallSettings,
         stage: apigateway.Stage,
         picture_paths: Sequence[str],
         clients: Mapping[str, ClientPlan],
-        encryption_key: kms.IKey | None,
-        log_retention: logs.RetentionDays,
-        removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
-        self._environment, self._settings = environment, settings
+        self._deployment, self._settings = deployment, settings
         self._rules: list[wafv2.CfnWebACL.RuleProperty] = []
         self._add_networks()
         self._add_countries()
@@ -75,7 +71,7 @@ class Firewall(Construct):
         self.web_acl = wafv2.CfnWebACL(
             self,
             "WebAcl",
-            name=f"loupe-{environment}",
+            name=deployment.name,
             description="In front of the API: pictures pass, attacks and floods do not",
             scope="REGIONAL",
             default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
@@ -94,7 +90,7 @@ class Firewall(Construct):
             ),
         )
         wafv2.CfnWebACLAssociation(self, "Association", resource_arn=stage.stage_arn, web_acl_arn=self.web_acl.attr_arn)
-        self._log(encryption_key, log_retention, removal_policy)
+        self._log()
 
     def _add_networks(self) -> None:
         block, allow = wafv2.CfnWebACL.RuleActionProperty(block={}), wafv2.CfnWebACL.RuleActionProperty(allow={})
@@ -108,7 +104,7 @@ class Firewall(Construct):
                     addresses_of = wafv2.CfnIPSet(
                         self,
                         f"{name}{version}",
-                        name=f"loupe-{self._environment}-{name}{version}",
+                        name=f"{self._deployment.name}-{name}{version}",
                         scope="REGIONAL",
                         ip_address_version=f"IPV{version}",
                         addresses=addresses,
@@ -212,25 +208,16 @@ class Firewall(Construct):
     def _visible(self, name: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:
         return wafv2.CfnWebACL.VisibilityConfigProperty(
             cloud_watch_metrics_enabled=True,
-            metric_name=f"loupe-{self._environment}-{name}",
+            metric_name=f"{self._deployment.name}-{name}",
             # Samples are requests with their headers, keys among them, for anybody who may look at the console.
             sampled_requests_enabled=False,
         )
 
-    def _log(
-        self, encryption_key: kms.IKey | None, retention: logs.RetentionDays, removal_policy: cdk.RemovalPolicy
-    ) -> None:
+    def _log(self) -> None:
         stack = cdk.Stack.of(self)
         # WAF writes only to groups of this prefix.
-        name = f"aws-waf-logs-loupe-{self._environment}"
-        group = logs.LogGroup(
-            self,
-            "Log",
-            log_group_name=name,
-            encryption_key=encryption_key,
-            retention=retention,
-            removal_policy=removal_policy,
-        )
+        name = f"aws-waf-logs-{self._deployment.name}"
+        group = self._deployment.log_group(self, "Log", name=name)
         blocked = {"ActionCondition": {"Action": "BLOCK"}}
         configuration = wafv2.CfnLoggingConfiguration(
             self,

@@ -9,16 +9,16 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.base_image import build_args
-from infra.components.classifier_function import PLATFORMS, acknowledge_function, retention
+from infra.components.classifier_function import PLATFORMS, acknowledge_function
 from infra.components.explicit import write_tracing
-from infra.settings import PROJECT_ROOT, FunctionSettings
-from infra.settings_auth import AuthorizerImage, JwtSettings
+from infra.deployment import Deployment
+from infra.paths import PROJECT_ROOT
+from infra.settings import FunctionSettings
+from infra.settings.auth import AuthorizerImage, JwtSettings
 
 HANDLER = "authorize.handler"
 # Two fetches of three seconds each, the discovery document and the keys, and a start.
@@ -43,23 +43,15 @@ class JwtAuthorizer(Construct):
         scope: Construct,
         id: str,
         *,
-        environment: str,
+        deployment: Deployment,
         settings: JwtSettings,
         function: FunctionSettings,
-        encryption_key: kms.IKey | None,
-        removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
-        name = f"loupe-{environment}-authorizer"
+        name = f"{deployment.name}-authorizer"
         # Without a fixed name: with `protection.keep_data` the group stays when another mode is chosen, and its name
         # would be taken when this mode comes back.
-        log_group = logs.LogGroup(
-            self,
-            "Logs",
-            encryption_key=encryption_key,
-            retention=retention(function.log_retention_days),
-            removal_policy=removal_policy,
-        )
+        log_group = deployment.log_group(self, "Logs")
         role = iam.Role(
             self,
             "Role",
@@ -81,7 +73,7 @@ class JwtAuthorizer(Construct):
             reserved_concurrent_executions=function.reserved_concurrency,
             role=role,
             log_group=log_group,
-            tracing=lambda_.Tracing.ACTIVE if function.tracing else lambda_.Tracing.DISABLED,
+            tracing=deployment.function_tracing,
             environment=variables(settings),
         )
         write_tracing(self.function)
@@ -93,7 +85,7 @@ class JwtAuthorizer(Construct):
             validation_regex=BEARER,
             results_cache_ttl=cdk.Duration.seconds(settings.result_seconds),
         )
-        acknowledge_function(self.function, role, tracing=function.tracing)
+        acknowledge_function(self.function, role, tracing=deployment.tracing)
 
     def _code(
         self, image: AuthorizerImage | None, platform: ecr_assets.Platform, base: dict[str, str]

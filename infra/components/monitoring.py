@@ -15,6 +15,7 @@ from constructs import Construct
 
 from infra.components import metrics
 from infra.components.data_key import let_alarms_publish
+from infra.deployment import Deployment
 from infra.settings import AlarmSettings
 
 
@@ -26,7 +27,7 @@ class Monitoring(Construct):
         scope: Construct,
         id: str,
         *,
-        environment: str,
+        deployment: Deployment,
         model: str,
         function: lambda_.IFunction,
         timeout: cdk.Duration,
@@ -34,16 +35,14 @@ class Monitoring(Construct):
         provisioned: lambda_.Alias | None,
         api: apigateway.RestApi,
         settings: AlarmSettings,
-        encryption_key: kms.IKey | None,
-        removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
         self._settings = settings
         self._period = cdk.Duration.seconds(settings.period_seconds)
         self._function, self._api = function, api
-        self._own = metrics.FunctionMetrics(environment=environment, model=model, period=self._period)
-        self._prefix = f"loupe-{environment}"
-        self.topic = self._topic(encryption_key or self._topic_key(removal_policy))
+        self._own = metrics.FunctionMetrics(environment=deployment.environment, model=model, period=self._period)
+        self._prefix = deployment.name
+        self.topic = self._topic(deployment.encryption_key or self._topic_key(deployment.removal_policy))
         self.alarms: list[cloudwatch.Alarm] = []
         if settings.enabled:
             self._add_function_alarms(timeout, reserved_concurrency)

@@ -13,7 +13,7 @@ from aws_cdk import aws_route53_targets as targets
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.settings_network import DomainSettings, NetworkSettings
+from infra.settings.network import DomainSettings, NetworkSettings
 
 
 def api_options(scope: Construct, settings: NetworkSettings) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from aws_cdk import aws_applicationautoscaling as autoscaling
 from aws_cdk import aws_lambda as lambda_
 
 from infra.components.explicit import write_no_schedules
-from infra.settings_scaling import ScalingSettings
+from infra.settings.scaling import ScalingSettings
 
 
 def scale(alias: lambda_.Alias, settings: ScalingSettings) -> None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 from aws_cdk import aws_xray as xray
 from constructs import Construct
 
+from infra.deployment import Deployment
 from infra.settings import TraceSamplingSettings
 
 
 def sampling_rule(
-    scope: Construct, *, environment: str, api_name: str, stage: str, settings: TraceSamplingSettings
+    scope: Construct, *, deployment: Deployment, stage: str, settings: TraceSamplingSettings
 ) -> xray.CfnSamplingRule:
     """Add a sampling rule for one stage; other services and stages keep the account's rules.
 
@@ -25,11 +26,11 @@ def sampling_rule(
         scope,
         "TraceSampling",
         sampling_rule=xray.CfnSamplingRule.SamplingRuleProperty(
-            rule_name=f"loupe-{environment}",
+            rule_name=deployment.name,
             priority=settings.priority,
             reservoir_size=settings.per_second,
             fixed_rate=settings.rate,
-            service_name=f"{api_name}/{stage}",
+            service_name=f"{deployment.name}/{stage}",
             service_type="AWS::ApiGateway::Stage",
             host="*",
             http_method="*",

@@ -7,11 +7,11 @@ from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
+from infra.deployment import Deployment
 
 PREFIX = "uploads/"
 _NOT_FOR_A_DAY = {
@@ -39,13 +39,13 @@ class UploadBucket(Construct):
         scope: Construct,
         id: str,
         *,
+        deployment: Deployment,
         role: iam.IRole,
         origins: Sequence[str],
-        encryption_key: kms.IKey | None,
-        removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
         stack = cdk.Stack.of(self)
+        encryption_key = deployment.encryption_key
         own = f"https://*.execute-api.{stack.region}.{stack.url_suffix}"
         self.bucket = s3.Bucket(
             self,
@@ -71,7 +71,7 @@ class UploadBucket(Construct):
                     allowed_headers=["*"],
                 )
             ],
-            removal_policy=removal_policy,
+            removal_policy=deployment.removal_policy,
         )
         objects = f"{self.bucket.bucket_arn}/{PREFIX}*"
         _grant(role, "s3:GetObject", objects)

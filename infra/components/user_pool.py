@@ -7,7 +7,8 @@ from aws_cdk import aws_cognito as cognito
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
-from infra.settings_auth import CognitoSettings
+from infra.deployment import Deployment
+from infra.settings.auth import CognitoSettings
 
 
 class MachineUserPool(Construct):
@@ -24,28 +25,27 @@ class MachineUserPool(Construct):
         scope: Construct,
         id: str,
         *,
-        environment: str,
+        deployment: Deployment,
         settings: CognitoSettings,
-        removal_policy: cdk.RemovalPolicy,
     ) -> None:
         super().__init__(scope, id)
         self.pool = cognito.UserPool(
             self,
             "Pool",
-            user_pool_name=f"loupe-{environment}",
+            user_pool_name=deployment.name,
             self_sign_up_enabled=False,
             account_recovery=cognito.AccountRecovery.NONE,
             password_policy=cognito.PasswordPolicy(
                 min_length=16, require_lowercase=True, require_uppercase=True, require_digits=True, require_symbols=True
             ),
-            removal_policy=removal_policy,
+            removal_policy=deployment.removal_policy,
         )
         names = [scope.partition("/") for scope in settings.scopes]
         scopes = [cognito.ResourceServerScope(scope_name=name, scope_description=name) for _, _, name in names]
         server = self.pool.add_resource_server("Server", identifier=names[0][0], scopes=scopes)
         client = self.pool.add_client(
             "Client",
-            user_pool_client_name=f"loupe-{environment}-machine",
+            user_pool_client_name=f"{deployment.name}-machine",
             generate_secret=True,
             auth_flows=cognito.AuthFlow(),
             o_auth=cognito.OAuthSettings(
@@ -57,7 +57,7 @@ class MachineUserPool(Construct):
             prevent_user_existence_errors=True,
         )
         # Prefixes are shared by everybody in a region: the account makes this one ours.
-        prefix = settings.domain_prefix or f"loupe-{environment}-{cdk.Aws.ACCOUNT_ID}"
+        prefix = settings.domain_prefix or f"{deployment.name}-{cdk.Aws.ACCOUNT_ID}"
         domain = self.pool.add_domain("Domain", cognito_domain=cognito.CognitoDomainOptions(domain_prefix=prefix))
         self.outputs = {
             "UserPoolId": (self.pool.user_pool_id, "The user pool whose tokens let callers in"),

@@ -11,13 +11,14 @@ from typing import Annotated
 import typer
 
 from infra.cards import read_card
+from infra.paths import PROJECT_ROOT
 from infra.plan import report
 from infra.plan.costs import monthly
 from infra.plan.inventory import Inventory, inventory
 from infra.plan.page import rewrite
 from infra.plan.sizing import Load, cheapest_memory, size
 from infra.prices import Architecture
-from infra.settings import PROJECT_ROOT, SettingsError, load_settings
+from infra.settings import SettingsError, load_settings
 
 
 class Format(StrEnum):

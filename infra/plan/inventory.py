@@ -6,8 +6,9 @@ import ipaddress
 from dataclasses import dataclass
 
 from infra.contract import read_contract
-from infra.settings import PROJECT_ROOT, Settings, TraceSamplingSettings
-from infra.settings_auth import ClientPlan
+from infra.paths import PROJECT_ROOT
+from infra.settings import Settings, TraceSamplingSettings
+from infra.settings.auth import ClientPlan
 
 # Series of the function without a further dimension: Requests, ServerFaults, two totals, ColdStart, Confidence and the
 # latencies of four stages.

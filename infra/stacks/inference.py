@@ -11,8 +11,7 @@ from infra.cards import ModelCard
 from infra.components.acknowledge import acknowledge
 from infra.components.api import ClassifierApi
 from infra.components.auth import ApiAuth
-from infra.components.classifier_function import ClassifierFunction, retention
-from infra.components.data_key import data_key
+from infra.components.classifier_function import ClassifierFunction
 from infra.components.firewall import Firewall
 from infra.components.jwt_authorizer import JwtAuthorizer
 from infra.components.monitoring import Monitoring
@@ -20,8 +19,10 @@ from infra.components.network import Domain
 from infra.components.scaling import scale
 from infra.components.tracing import sampling_rule
 from infra.contract import read_contract
+from infra.deployment import Deployment
 from infra.notices import add_notices
-from infra.settings import PROJECT_ROOT, Settings
+from infra.paths import PROJECT_ROOT
+from infra.settings import Settings
 from infra.throttles import open_burst
 
 
@@ -30,21 +31,13 @@ class InferenceStack(cdk.Stack):
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings, card: ModelCard, **kwargs: Any) -> None:
         super().__init__(scope, id, **kwargs)
-        # (A stack whose creation failed leaves nothing, or its next attempt would find the names taken.)
-        keep = settings.protection.keep_data
-        removal_policy = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keep else cdk.RemovalPolicy.DESTROY
-        encryption_key = data_key(
-            self,
-            environment=settings.environment,
-            setting=settings.protection.kms_key,
-            removal_policy=removal_policy,
-        )
+        deployment = Deployment.create(self, settings)
         contract = read_contract(PROJECT_ROOT / "docs" / "openapi.json")
         provisioned = settings.scaling.provisioned
         classifier = ClassifierFunction(
             self,
             "Classifier",
-            environment=settings.environment,
+            deployment=deployment,
             model=card.name,
             image=settings.image,
             function=settings.function,
@@ -52,19 +45,15 @@ class InferenceStack(cdk.Stack):
             cors_origins=settings.api.cors_origins,
             domain=settings.network.domain.name if settings.network.domain else None,
             provisioned=provisioned.min if provisioned else None,
-            encryption_key=encryption_key,
-            removal_policy=removal_policy,
         )
         scale(classifier.alias, settings.scaling)
         authorizer = (
             JwtAuthorizer(
                 self,
                 "Authorizer",
-                environment=settings.environment,
+                deployment=deployment,
                 settings=settings.auth.jwt,
                 function=settings.function,
-                encryption_key=encryption_key,
-                removal_policy=removal_policy,
             ).authorizer
             if settings.auth.jwt
             else None
@@ -72,34 +61,27 @@ class InferenceStack(cdk.Stack):
         auth = ApiAuth(
             self,
             "Callers",
-            environment=settings.environment,
+            deployment=deployment,
             settings=settings.auth,
             clients=settings.clients,
             authorizer=authorizer,
-            encryption_key=encryption_key,
-            removal_policy=removal_policy,
         )
         api = ClassifierApi(
             self,
             "Api",
-            environment=settings.environment,
+            deployment=deployment,
             target=classifier.alias,
             settings=settings.api,
             auth=auth,
             network=settings.network,
             open_burst=open_burst(settings, contract),
             timeout=classifier.timeout,
-            tracing=settings.function.tracing,
-            log_retention=retention(settings.function.log_retention_days),
-            encryption_key=encryption_key,
-            removal_policy=removal_policy,
             contract=contract,
         )
         if settings.function.trace_sampling is not None:
             sampling_rule(
                 self,
-                environment=settings.environment,
-                api_name=f"loupe-{settings.environment}",
+                deployment=deployment,
                 stage=settings.api.stage,
                 settings=settings.function.trace_sampling,
             )
@@ -107,14 +89,11 @@ class InferenceStack(cdk.Stack):
             Firewall(
                 self,
                 "Firewall",
-                environment=settings.environment,
+                deployment=deployment,
                 settings=settings.firewall,
                 stage=api.api.deployment_stage,
                 picture_paths=contract.picture_paths,
                 clients=settings.clients,
-                encryption_key=encryption_key,
-                log_retention=retention(settings.function.log_retention_days),
-                removal_policy=removal_policy,
             )
         else:
             acknowledge(
@@ -125,7 +104,7 @@ class InferenceStack(cdk.Stack):
         monitoring = Monitoring(
             self,
             "Monitoring",
-            environment=settings.environment,
+            deployment=deployment,
             model=card.name,
             function=classifier.function,
             timeout=classifier.timeout,
@@ -133,8 +112,6 @@ class InferenceStack(cdk.Stack):
             provisioned=classifier.alias if provisioned else None,
             api=api.api,
             settings=settings.alarms,
-            encryption_key=encryption_key,
-            removal_policy=removal_policy,
         )
         url = api.url
         if settings.network.domain is not None:

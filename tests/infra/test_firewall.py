@@ -14,7 +14,7 @@ from synthesis import ROOT, Synthesized, context, synthesize
 
 from infra.contract import read_contract
 from infra.settings import SettingsError, load_settings
-from infra.settings_firewall import COUNTRIES
+from infra.settings.firewall import COUNTRIES
 
 MB = 1_000_000
 # "AWS managed rule groups list" and "Setting the capacity" of the WAF developer guide: capacity units by group,

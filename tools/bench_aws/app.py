@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
 
 from infra.components.classifier_function import ClassifierFunction
+from infra.deployment import Deployment
 from infra.settings import FunctionSettings, ImageSettings, InputSettings
 from tools.bench_aws.subjects import Subject
 
@@ -32,22 +34,22 @@ class BenchStack(cdk.Stack):
             classifier = ClassifierFunction(
                 self,
                 f"Subject{number}",
-                environment=subject.function.removeprefix("loupe-"),
+                deployment=Deployment(
+                    environment=subject.function.removeprefix("loupe-"),
+                    log_retention=logs.RetentionDays.ONE_DAY,
+                    tracing=False,
+                ),
                 model=subject.model,
                 image=ImageSettings(),
                 function=FunctionSettings(
                     memory_mib=subject.memory_mib,
                     architecture=subject.architecture,
                     log_level="DEBUG",
-                    log_retention_days=1,
-                    tracing=False,
                 ),
                 inputs=InputSettings(),
                 cors_origins=(),
                 domain=None,
                 provisioned=None,
-                encryption_key=None,
-                removal_policy=cdk.RemovalPolicy.DESTROY,
             )
             resource = classifier.function.node.default_child
             if subject.snap_start and isinstance(resource, lambda_.CfnFunction):

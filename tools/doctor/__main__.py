@@ -12,7 +12,8 @@ import boto3
 import typer
 from botocore.exceptions import BotoCoreError
 
-from infra.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+from infra.paths import PROJECT_ROOT
+from infra.settings import Settings, SettingsError, load_settings
 from tools.doctor.account import DEFAULT_QUALIFIER
 from tools.doctor.aws import Aws, explain
 from tools.doctor.checks import CHECKS, Surroundings, examine
@@ -70,7 +71,7 @@ def _findings(env: str, patch: str | None, variables: Mapping[str, str]) -> list
         settings = load_settings(context, env, patch)
     except SettingsError as failure:
         return [
-            error("environment", line, "Correct cdk.json; infra/settings.py lists the keys.")
+            error("environment", line, "Correct cdk.json; infra/settings/ lists the keys.")
             for line in str(failure).splitlines()
         ]
     try:

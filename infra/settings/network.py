@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from infra.settings_base import Section, text
+from infra.settings.base import Section, text
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DomainName = Annotated[str, text(rf"({_LABEL}\.)+{_LABEL}", "a domain name in small letters, such as api.example.com")]
@@ -105,7 +105,7 @@ class NetworkSettings(Section):
         """Whether callers may come over IPv6, beside IPv4."""
         return self.domain is not None or any(":" in each for each in self.allowed_cidrs)
 
-    def refused(self, region: str | None, *, local: bool) -> str | None:
+    def conflict(self, region: str | None, *, local: bool) -> str | None:
         """Say what of it cannot be together with the rest of an environment's settings."""
         if local and self.model_fields_set:
             return f"network.{min(self.model_fields_set)} is not carried by the local cloud; leave it out there"

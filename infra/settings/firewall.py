@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from infra.settings_auth import ClientPlan
-from infra.settings_base import Section
+from infra.settings.auth import ClientPlan
+from infra.settings.base import Section
 
 # What WAF takes for a country: its API's CountryCode. (The United Kingdom is GB.)
 _CODES = """
@@ -74,7 +74,7 @@ class FirewallSettings(Section):
             raise ValueError(f"{given[0]} belongs to a firewall that is enabled; set enabled to true")
         return self
 
-    def refused(self, clients: Mapping[str, ClientPlan], *, private: bool, local: bool) -> str | None:
+    def conflict(self, clients: Mapping[str, ClientPlan], *, private: bool, local: bool) -> str | None:
         """Say why it cannot stand beside these clients with keys, before a private endpoint, or there, or None."""
         if self.enabled and local:
             return "firewall.enabled is not carried by the local cloud; leave it out there"

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from infra import token_owners
-from infra.settings_base import Digest, RepositoryName, Section, mutable_tag, text
+from infra.settings.base import Digest, RepositoryName, Section, mutable_tag, text
 
 Mode = Literal["api-key", "iam", "cognito", "jwt", "none"]
 # Where an endpoint that asks for nothing is somebody's own machine or experiment.
@@ -232,7 +232,7 @@ class AuthSettings(Section):
             raise ValueError(f"clients has the secret {twice[0]!r} twice; API Gateway takes a key's value only once")
         return self
 
-    def refused(self, environment: str, stage_rate: float, stage_burst: int) -> str | None:
+    def conflict(self, environment: str, stage_rate: float, stage_burst: int) -> str | None:
         """Say what of it cannot be together with the rest of an environment's settings."""
         if self.mode == "none" and environment not in PRIVATE_ENVIRONMENTS and not self.i_know_this_is_public:
             return (

@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, Field, model_validator
 
 from infra.cron import check_cron
-from infra.settings_base import Section, text
+from infra.settings.base import Section, text
 
 
 def _time_zone(value: str) -> str:

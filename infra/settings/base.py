@@ -8,6 +8,10 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
+class SettingsError(ValueError):
+    """Settings that cannot be deployed. The message has a line for each, with the key's path."""
+
+
 class Section(BaseModel):
     """A part of an environment's settings: frozen, strict, no unknown keys."""
 

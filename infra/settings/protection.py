@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from infra.settings_base import Section, text
+from infra.settings.base import Section, text
 
 RulePack = Literal["AwsSolutions", "NIST.800.53.R5"]
 KEY_ARN = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+"
@@ -28,7 +28,7 @@ class ProtectionSettings(Section):
     # Rules that a synth checks, by cdk-nag. Each finding is an error.
     rule_packs: Annotated[tuple[RulePack, ...], Field(min_length=1)] = ("AwsSolutions",)
 
-    def refused(
+    def conflict(
         self, region: str | None, tags: Mapping[str, str], reserved_concurrency: int | None, *, firewall: bool
     ) -> str | None:
         """Say why these cannot stand beside the environment's other settings, or None."""

@@ -1,0 +1,44 @@
+"""Settings of the Lambda function: memory, timeout, concurrency, logs, traces, metrics."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from infra.settings.base import Section
+
+# API Gateway gives an integration 29 s; the function must end before, so that its own answer is the one that arrives.
+MAX_SYNC_SECONDS = 28
+
+
+class MetricsSettings(Section):
+    """Dimensions of the function's own metrics. CloudWatch charges for each metric with each of its values."""
+
+    max_labels: Annotated[int, Field(ge=0, le=1000)] = 20
+    by_version: bool = False
+
+
+class TraceSamplingSettings(Section):
+    """Which requests of the API X-Ray records: so many a second, and a share of the rest."""
+
+    rate: Annotated[float, Field(ge=0, le=1)] = 0.05
+    per_second: Annotated[int, Field(ge=0, le=10_000)] = 1
+    # The matching rule with the lowest number decides; the account's Default has 10000.
+    priority: Annotated[int, Field(ge=1, le=9_999)] = 1_000
+
+
+class FunctionSettings(Section):
+    """The Lambda function. ``memory_mib`` also buys CPU: 1769 MiB is one vCPU."""
+
+    memory_mib: Annotated[int, Field(ge=256, le=10240)] = 1769
+    timeout_seconds: Annotated[int, Field(ge=1, le=MAX_SYNC_SECONDS)] = 15
+    ephemeral_storage_mib: Annotated[int, Field(ge=512, le=10240)] = 512
+    architecture: Literal["x86_64", "arm64"] = "x86_64"
+    reserved_concurrency: Annotated[int, Field(ge=1)] | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731] = 30
+    tracing: bool = True
+    # Without it the account's own sampling rules apply: one request a second and 5 % of the rest, unless changed there.
+    trace_sampling: TraceSamplingSettings | None = None
+    metrics: MetricsSettings = MetricsSettings()

@@ -1,0 +1,94 @@
+"""Read an environment from the context of ``cdk.json``.
+
+``-c env=<name>`` selects one of ``context.environments``. ``"extends": "prod"`` makes an environment a JSON merge patch
+(RFC 7386) over another one; ``-c settings='{"model": {"name": "course"}}'`` is a merge patch over either.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from infra.settings.base import SettingsError
+from infra.settings.environment import Settings
+from infra.settings.messages import sentences
+
+
+def load_settings(
+    context: Mapping[str, Any],
+    name: str,
+    patch: str | Mapping[str, Any] | None = None,
+    *,
+    environment: str | None = None,
+) -> Settings:
+    """Read an environment from the context of ``cdk.json``.
+
+    Parameters
+    ----------
+    context
+        ``{"environments": {name: {...}}}``.
+    name
+        The environment.
+    patch
+        JSON merge patch, as text or parsed.
+    environment
+        Name of the deployed environment, if it is a copy of ``name`` beside it: ``-c name=...``.
+
+    Raises
+    ------
+    SettingsError
+        With a line for each wrong key: its path, what is wrong and what is allowed.
+    """
+    environments = context.get("environments")
+    if not isinstance(environments, dict) or name not in environments:
+        known = ", ".join(sorted(environments)) if isinstance(environments, dict) else "none"
+        raise SettingsError(f"cdk.json has no environment {name!r}. Choose one with -c env=...: {known}.")
+    values: Any = _extended(environments, name, ())
+    if patch:
+        try:
+            values = merge_patch(values, json.loads(patch) if isinstance(patch, str) else dict(patch))
+        except ValueError as error:
+            raise SettingsError(f"-c settings=... is not valid JSON: {error}.") from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"environments.{name} in cdk.json must be an object.")
+    if "environment" in values:
+        raise SettingsError(f"environments.{name}.environment: the key {name!r} above it is the environment's name.")
+    if "local" in (name, environment) and environment not in (None, name):
+        raise SettingsError("-c name=... makes a copy of an environment on AWS: neither may be 'local'.")
+    try:
+        # By way of JSON: lists become tuples there, and nothing else is converted.
+        return Settings.model_validate_json(json.dumps({**values, "environment": environment or name}))
+    except ValidationError as error:
+        raise SettingsError("\n".join(sentences(Settings, ("environments", name), error))) from None
+
+
+def _extended(environments: Mapping[str, Any], name: str, heirs: tuple[str, ...]) -> Any:
+    """An environment's values over those of the one that it extends."""
+    values = environments[name]
+    if not isinstance(values, dict) or "extends" not in values:
+        return values
+    base, heirs = values["extends"], (*heirs, name)
+    if not isinstance(base, str) or base not in environments:
+        known = ", ".join(sorted(set(environments) - {name}))
+        raise SettingsError(f"environments.{name}.extends: must be another environment: {known} (it is {base!r}).")
+    if base in heirs:
+        raise SettingsError(f"environments.{name}.extends: {' extends '.join((*heirs, base))}, which never ends.")
+    return merge_patch(
+        _extended(environments, base, heirs), {key: value for key, value in values.items() if key != "extends"}
+    )
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Apply a JSON merge patch (RFC 7386): null deletes, objects merge, all else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
