@@ -51,7 +51,7 @@ def golden_pictures(card: Card) -> list[LabelledPicture]:
             label = None if card.output.multilabel else card.output.labels.index(case.label)
             pictures.append(LabelledPicture(locate(card.directory, case.image), label))
     if not pictures:
-        raise ModelkitError(f"{card.name} has no golden pictures to judge by: give --images DIR (DIR/<label>/...).")
+        raise ModelkitError(f"{card.name} has no golden images to evaluate: use --images DIR (DIR/<label>/...).")
     return pictures
 
 
@@ -64,7 +64,7 @@ def judge(comparison: Comparison, limits: Limits) -> list[Check]:
         _check(
             "agreement",
             comparison.agreement >= limits.min_agreement,
-            f"{comparison.agreement:.4f} of {count} pictures get the label of {against} "
+            f"{comparison.agreement:.4f} of {count} images get the label of {against} "
             f"(at least {limits.min_agreement:g})",
         ),
         _check(
@@ -90,7 +90,7 @@ def judge(comparison: Comparison, limits: Limits) -> list[Check]:
             )
         )
     else:
-        checks.append(Check("accuracy", "warn", "not judged: the pictures have no labels.", "Use folders by label."))
+        checks.append(Check("accuracy", "warn", "not evaluated: the images have no labels.", "Use folders by label."))
     checks.append(
         _check(
             "latency",

@@ -121,20 +121,20 @@ def make_cases(folder: Path, classifier: Classifier, pictures: Sequence[Golden])
     for path, answer in pictures:
         label, stated = read_answer(answer, classifier.card.output.labels)
         if not path.is_file():
-            raise ModelkitError(f"Golden picture {path} is missing.")
+            raise ModelkitError(f"Golden image {path} is missing.")
         if path.resolve() in used:
-            raise ModelkitError(f"Golden picture {path} is given twice.")
+            raise ModelkitError(f"Golden image {path} is given twice.")
         used.add(path.resolve())
         try:
             image = read_golden(path.resolve().parent, path.resolve().name)
         except CardError as error:
-            raise ModelkitError(f"Golden picture {path}: {error}") from None
+            raise ModelkitError(f"Golden image {path}: {error}") from None
         name = _free_name(folder / "golden", path.resolve())
         (folder / "golden" / name).write_bytes(image)
         try:
             prediction = classifier.classify(image)
         except Problem as problem:
-            raise ModelkitError(f"Golden picture {path.name}: {problem.detail}") from None
+            raise ModelkitError(f"Golden image {path.name}: {problem.detail}") from None
         probability = dict(prediction.scores)[label]
         evidence.append(Evidence(image, label, stated, TOLERANCE))
         if label not in prediction.given:
@@ -148,7 +148,7 @@ def make_cases(folder: Path, classifier: Classifier, pictures: Sequence[Golden])
         finding = diagnose(classifier.card, classifier.model, evidence)
         raise ModelkitError(
             f"{'; '.join(wrong)}. {finding.detail} {finding.fix} "
-            "If the model is simply wrong there, choose other pictures."
+            "If the model is simply wrong there, choose other images."
         )
     return cases
 

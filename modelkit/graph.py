@@ -146,7 +146,7 @@ def run_dependence(proto: onnx.ModelProto) -> str | None:
     """
     names = {node.op_type for graph in (*graphs(proto.graph), *proto.functions) for node in graph.node}
     dynamic = sorted(name for name in names if name.startswith("DynamicQuantize"))
-    return f"{dynamic[0]} takes one scale for all pictures of a run" if dynamic else None
+    return f"{dynamic[0]} takes one scale for all images of a run" if dynamic else None
 
 
 def tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:

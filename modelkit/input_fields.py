@@ -74,7 +74,7 @@ def assumptions(answers: Answers, fields: dict[str, Any]) -> list[str]:
         if answers.pad_color is None:
             lines.append("the padding is black (--pad-color 114,114,114)")
         if answers.align is None:
-            lines.append("the picture stands in the middle of the padding (--align top-left)")
+            lines.append("the image stands in the middle of the padding (--align top-left)")
     if answers.exif is None:
         lines.append("photos are turned upright by EXIF (--exif ignore: ImageFolder, timm, Keras read stored pixels)")
     if fields["color"] == "L" and answers.grey is None:
@@ -86,7 +86,7 @@ def _layout(value: Tensor, picture: Picture, answers: Answers, questions: dict[s
     axes = len(value.shape)
     if axes not in (2, 3, 4) or (axes == 3 and picture.layout is None):
         raise ModelkitError(
-            f"Input {value.name!r} has shape {list(value.shape)}: {picture.reason} This takes no picture."
+            f"Input {value.name!r} has shape {list(value.shape)}: {picture.reason} This takes no image."
         )
     if answers.layout and picture.layout and answers.layout != picture.layout:
         raise ModelkitError(f"--layout {answers.layout} contradicts the graph: {picture.reason}")
@@ -108,15 +108,13 @@ def _channels(
         pixels = prod(side for side in size if side)
         if length not in (pixels, 3 * pixels):
             raise ModelkitError(
-                f"Input {value.name!r} takes {length} numbers for a picture, but --size {size[0]}x{size[1]} has "
+                f"Input {value.name!r} takes {length} numbers for an image, but --size {size[0]}x{size[1]} has "
                 f"{pixels} pixels: {length} is neither that (grey) nor {3 * pixels} (colour)."
             )
         channels = length // pixels
     if channels not in (1, 3):
         if picture.channels is not None:
-            raise ModelkitError(
-                f"Input {value.name!r} takes {channels} channels; pictures have 1 (grey) or 3 (colour)."
-            )
+            raise ModelkitError(f"Input {value.name!r} takes {channels} channels; images have 1 (grey) or 3 (colour).")
         questions["--color"] = f"one of {', '.join(COLORS)}: the graph does not fix the number of channels."
     return channels
 

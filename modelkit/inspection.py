@@ -176,16 +176,16 @@ def _without_channels(value: Tensor) -> Picture:
     if 3 in (first, last) or (last == 1 and first != 1):
         reason = "The input has three axes, one of them for colours, so none for the batch: export it with four."
         return Picture(None, None, None, None, reason)
-    return Picture("NHW", 1, last, second, "The input has three axes: a batch of grey pictures without a channel axis.")
+    return Picture("NHW", 1, last, second, "The input has three axes: a batch of grey images without a channel axis.")
 
 
 def _picture(value: Tensor, graph: onnx.GraphProto, shapes: Shapes) -> Picture:
     if len(value.shape) == 2:
-        return Picture(None, None, None, None, f"The input is flattened: {value.shape[1]} numbers for each picture.")
+        return Picture(None, None, None, None, f"The input is flattened: {value.shape[1]} numbers for each image.")
     if len(value.shape) == 3:
         return _without_channels(value)
     if len(value.shape) != 4:
-        return Picture(None, None, None, None, f"The input has {len(value.shape)} axes; a picture's batch has four.")
+        return Picture(None, None, None, None, f"The input has {len(value.shape)} axes; an image's batch has four.")
     _, second, third, last = (side if isinstance(side, int) else None for side in value.shape)
     first_is_channel, last_is_channel = (
         isinstance(side, int) and 1 <= side <= _MOST_CHANNELS for side in (second, last)

@@ -54,7 +54,7 @@ def find_pictures(folder: Path, labels: Sequence[str], *, labels_needed: bool = 
         If there are none, or a subfolder's name is not a label.
     """
     if not folder.is_dir():
-        raise ModelkitError(f"{folder} is not a folder of pictures.")
+        raise ModelkitError(f"{folder} is not a folder of images.")
     subfolders = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     known = [path for path in subfolders if path.name in labels]
     if known:
@@ -66,13 +66,13 @@ def find_pictures(folder: Path, labels: Sequence[str], *, labels_needed: bool = 
         found = [LabelledPicture(path, labels.index(sub.name)) for sub in known for path in _files(sub)]
     elif labels_needed:
         raise ModelkitError(
-            f"{folder} has no folder named after a label: put the pictures into {folder}/<label>/ "
+            f"{folder} has no folder named after a label: put the images into {folder}/<label>/ "
             f"(labels: {_few(labels)})."
         )
     else:
         found = [LabelledPicture(path, None) for path in _files(folder)]
     if not found:
-        raise ModelkitError(f"{folder} holds no pictures.")
+        raise ModelkitError(f"{folder} holds no images.")
     return found
 
 
@@ -91,7 +91,7 @@ def find_multilabel(folder: Path, labels: Sequence[str], *, labels_needed: bool 
         return find_pictures(folder, labels, labels_needed=labels_needed)
     rows = list(csv.DictReader(io.StringIO(read_text(table)), skipinitialspace=True))
     if not rows or not {"image", "labels"} <= set(rows[0]):
-        raise ModelkitError(f"{table} needs the header image,labels and a row for each picture.")
+        raise ModelkitError(f"{table} needs the header image,labels and a row for each image.")
     index = {label: number for number, label in enumerate(labels)}
     pictures = []
     for row in rows:

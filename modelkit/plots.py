@@ -60,7 +60,7 @@ def reliability(quality: Quality) -> str:
         [row["confidence"] for row in rows], [row["accuracy"] for row in rows],
         s=[20 + 180 * row["count"] / most for row in rows], color=_ACCENT, alpha=0.8,
     )  # fmt: skip
-    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy (area: pictures)")
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy (area: images)")
     return _svg(figure)
 
 
@@ -104,9 +104,9 @@ def size_against_latency(points: Sequence[tuple[str, float, float]], *, relative
         axes.set_xlim(0, largest * 1.35)
     axes.set_ylim(0, max(slowest, free) * 1.2)
     if relative:
-        axes.set(xlabel="size, float32 = 1", ylabel="time of one picture, float32 = 1")
+        axes.set(xlabel="size, float32 = 1", ylabel="time of one image, float32 = 1")
     else:
-        axes.set(xlabel="size, MB", ylabel="one picture, ms")
+        axes.set(xlabel="size, MB", ylabel="one image, ms")
     return _svg(figure)
 
 

@@ -98,7 +98,7 @@ def read_all(
     unreadable: list[Path] = []
     first = models[0].card.input
     for count, (picture, tensor) in enumerate(readable(pictures, first), start=1):
-        progress("reading pictures", count, len(pictures))
+        progress("reading images", count, len(pictures))
         if tensor is None:
             unreadable.append(picture.path)
             continue
@@ -107,7 +107,7 @@ def read_all(
             own = tensor if model.card.input == first else tensor_of(picture.path, model.card.input)
             taken.append(probabilities_of(model.run(own[None])[0], model.card.output))
     if not kept:
-        raise ModelkitError(f"None of the {len(pictures)} pictures can be read.")
+        raise ModelkitError(f"None of the {len(pictures)} images can be read.")
     paths = tuple(picture.path for picture in kept)
     readings = []
     for model, taken in zip(models, rows, strict=True):

@@ -52,9 +52,9 @@ def _body(quality: Quality, comparison: Comparison | None) -> list[str]:
     if comparison is not None:
         parts += ["<h2>Side by side</h2>", _pairs(comparison)]
     points = [(each.card.name, each.cost.bytes / 1e6, each.cost.run_ms) for each in models]
-    figures = [(plots.size_against_latency(points), "Size and time of one picture, one thread")]
+    figures = [(plots.size_against_latency(points), "Size and time of one image, one thread")]
     if comparison is not None:
-        figures.append((plots.shift(comparison), "Probability shift: every picture under both models"))
+        figures.append((plots.shift(comparison), "Probability shift: every image under both models"))
     for each in models:
         if each.readings.labelled and not each.card.output.multilabel:
             if len(each.card.output.labels) <= MATRIX_LABELS:
@@ -87,7 +87,7 @@ def _summary(models: list[Quality]) -> str:
                 f"{value['cost']['bytes'] / 1e6:.2f}",
             ]
         )
-    return _table(["model", "pictures", "accuracy (95 %)", "ECE", "ms a picture", "ms to load", "MB"], rows)
+    return _table(["model", "images", "accuracy (95 %)", "ECE", "ms per image", "ms to load", "MB"], rows)
 
 
 def _pairs(comparison: Comparison) -> str:
@@ -113,11 +113,11 @@ def _pairs(comparison: Comparison) -> str:
 def _classes(quality: Quality) -> list[str]:
     value = quality.to_json()
     if quality.card.output.multilabel:
-        head = ["label", "pictures", "given", "average precision", "F1"]
+        head = ["label", "images", "given", "average precision", "F1"]
         keys = ("count", "given", "average_precision", "f1")
         return [_table(head, [[label, *(item[key] for key in keys)] for label, item in value["classes"].items()])]
     rows = [[label, item["count"], item["precision"], item["recall"]] for label, item in value["classes"].items()]
-    head = ["label", "pictures", "precision", "recall"]
+    head = ["label", "images", "precision", "recall"]
     if len(rows) <= MATRIX_LABELS:
         return [_table(head, rows)]
     mistakes = [[item["truth"], item["predicted"], item["count"]] for item in value["top_confusions"]]
@@ -125,7 +125,7 @@ def _classes(quality: Quality) -> list[str]:
     rows.sort(key=lambda row: (not row[1], row[3] if row[3] is not None else 1.0, row[0]))
     return [
         "<h3>Most frequent mistakes</h3>",
-        _table(["truth", "predicted", "pictures"], mistakes),
+        _table(["truth", "predicted", "images"], mistakes),
         f"<details><summary>All {len(rows)} labels, least recall first</summary>{_table(head, rows)}</details>",
     ]
 

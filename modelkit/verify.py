@@ -91,8 +91,8 @@ def check_numbers(card: Card, model: Model) -> list[Check]:
     checks: list[Check] = []
     if not _finite(model, tensors[:_SINGLE_COLOURS]):
         checks.append(
-            Check("finite", "warn", "A picture of a single colour gives no number: it is answered with model_failed.",
-                  "Usual for graphs that divide by each picture's deviation; otherwise look for NaN in the weights.")
+            Check("finite", "warn", "An image of a single colour gives no number: it is answered with model_failed.",
+                  "Usual for graphs that divide by each image's deviation; otherwise look for NaN in the weights.")
         )  # fmt: skip
         tensors = tensors[_SINGLE_COLOURS:]
     batch = np.stack(tensors)
@@ -107,9 +107,9 @@ def check_numbers(card: Card, model: Model) -> list[Check]:
     again = np.concatenate([model.run(tensor[None]) for tensor in batch])
     same = np.array_equal(singles, again)
     checks.append(
-        Check("repetition", "pass", "the same picture gives the same numbers, bit by bit.")
+        Check("repetition", "pass", "the same image gives the same numbers, bit by bit.")
         if same
-        else Check("repetition", "fail", "The same picture gives different numbers.",
+        else Check("repetition", "fail", "The same image gives different numbers.",
                    "Export for inference: dropout or random operators are still in the graph.")
     )  # fmt: skip
     if card.input.dtype not in INTEGER_DTYPES:
@@ -188,7 +188,7 @@ def _check_batch(card: Card, model: Model, batch: Array, singles: Array) -> Chec
     together = model.run_together(batch)
     if together.shape != singles.shape:
         return Check(
-            "batch", "fail", f"{len(batch)} pictures in one batch give {together.shape}, alone {singles.shape}.",
+            "batch", "fail", f"{len(batch)} images in one batch give {together.shape}, alone {singles.shape}.",
             "Export with a dynamic first axis.",
         )  # fmt: skip
     shift = max(
@@ -196,18 +196,18 @@ def _check_batch(card: Card, model: Model, batch: Array, singles: Array) -> Chec
         for one, other in zip(together, singles, strict=True)
     )
     reason = run_dependence(load_graph(card.graph_path))
-    moved = f"a probability moves by {shift:.4f} when {len(batch)} pictures share a batch"
+    moved = f"a probability moves by {shift:.4f} when {len(batch)} images share a batch"
     size = "any size" if model.static_batch is None else f"{model.static_batch}, padded"
     if not card.output.independent:
         alone = np.array_equal(model.run(batch), singles)
         if not alone:
-            return Check("batch", "fail", "A picture gives other numbers in a batch, although each is run alone.",
+            return Check("batch", "fail", "An image gives other numbers in a batch, although each is run alone.",
                          "Export for inference: the graph keeps a state.")  # fmt: skip
-        return Check("batch", "pass", f"each picture is run alone. {reason or 'The card says so'}; together, {moved}.")
+        return Check("batch", "pass", f"each image is run alone. {reason or 'The card says so'}; together, {moved}.")
     if reason and model.static_batch != 1:
         return Check(
-            "batch", "fail", f"{reason}, so an answer depends on the other pictures of the batch: {moved}.",
-            "Set output.independent to false: each picture is then run alone.",
+            "batch", "fail", f"{reason}, so an answer depends on the other images of the batch: {moved}.",
+            "Set output.independent to false: each image is then run alone.",
         )  # fmt: skip
     if shift > _BATCH_SHIFT:
         return Check(
@@ -242,7 +242,7 @@ def _check_golden(card: Card, model: Model) -> list[Check]:
             readable = False
             continue
         except Problem as problem:
-            checks.append(Check(name, "fail", problem.detail, "Choose a picture that can be served."))
+            checks.append(Check(name, "fail", problem.detail, "Choose an image that can be served."))
             continue
         probability = dict(prediction.scores)[case.label]
         seen = f"{case.label} {probability:.4f}, the card says {case.probability:.4f} +- {case.tolerance:g}"

@@ -102,7 +102,7 @@ class Model:
         if len(row) != self.card.output.size:
             raise CardError(
                 f"{self.card.name}: the card says kind {self.card.output.kind!r} with {len(self.card.output.labels)} "
-                f"labels, which needs {self.card.output.size} number(s) for a picture, but {self.card.graph} gives "
+                f"labels, which needs {self.card.output.size} number(s) for an image, but {self.card.graph} gives "
                 f"{len(row)}."
             )
 
@@ -187,7 +187,7 @@ def check_graph(card: Card, session: ort.InferenceSession) -> None:
     if size is not None and size != card.output.size:
         raise CardError(
             f"{where} says kind {card.output.kind!r} with {len(card.output.labels)} labels, which needs "
-            f"{card.output.size} number(s) for a picture, but output {result.name!r} gives {size}."
+            f"{card.output.size} number(s) for an image, but output {result.name!r} gives {size}."
         )
 
 

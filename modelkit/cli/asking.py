@@ -123,7 +123,9 @@ def _ask(
 
 def _ask_golden(answers: Answers, given: Given) -> None:
     """Ask for golden cases until there are no more."""
-    question = "--golden: IMAGE=LABEL:PROBABILITY, a picture and what training saw for it; empty: no more\n"
+    question = (
+        "--golden: IMAGE=LABEL:PROBABILITY, an image and its label and probability from training; empty: finish\n"
+    )
     while text := str(typer.prompt(question, default="", show_default=False, err=True)).strip():
         try:
             case = parse_golden(text)

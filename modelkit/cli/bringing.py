@@ -60,7 +60,7 @@ def _to_be_had(seen: Inspection, models_dir: Path) -> list[str]:
         for file in load_card(path.parent).files:
             if file.path in missing and file.urls:
                 command = f"python -m modelkit fetch {path.parent.name}"
-                found.append(f"{file.path} is to be had: '{command}' brings it from {file.urls[0]}")
+                found.append(f"{file.path} is not in the folder: '{command}' downloads it from {file.urls[0]}")
     return found
 
 

@@ -72,7 +72,7 @@ def _all(models_dir: Path) -> list[Path]:
 @guarded
 def evaluate(
     name: Name,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Pictures in DIR/<label>/.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Images in DIR/<label>/.")],
     against: Annotated[str | None, typer.Option(help="Another model of the same labels to compare with.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write a self-contained HTML page with plots.")] = None,
     as_json: AsJson = False,
@@ -110,7 +110,7 @@ def gate(
     name: Name,
     against: Annotated[str, typer.Option(help="The model that it is to replace.")],
     images: Annotated[
-        Path | None, typer.Option(help="Pictures in DIR/<label>/, or without labels.", show_default="its golden cases")
+        Path | None, typer.Option(help="Images in DIR/<label>/, or without labels.", show_default="its golden cases")
     ] = None,
     as_json: AsJson = False,
     models_dir: ModelsDir = DEFAULT_MODELS_DIR,

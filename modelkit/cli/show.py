@@ -86,7 +86,7 @@ def inspection(seen: Inspection) -> None:
     picture = seen.picture
     if picture is not None:
         size = f"{picture.width or '?'}x{picture.height or '?'} pixels, {picture.channels or '?'} channel(s)"
-        lines.append(f"picture: {size}, layout {picture.layout or 'unknown'}. {picture.reason}")
+        lines.append(f"image: {size}, layout {picture.layout or 'unknown'}. {picture.reason}")
     operators = ", ".join(f"{count} {name}" for name, count in seen.operators.items())
     opsets = ", ".join(f"{domain} {number}" for domain, number in seen.opsets.items())
     cost = f"{seen.multiply_adds / 1e6:,.1f} million" if seen.multiply_adds is not None else "unknown (open shapes)"
@@ -94,7 +94,7 @@ def inspection(seen: Inspection) -> None:
         f"opset: {opsets} (IR {seen.ir_version}{', by ' + seen.producer if seen.producer else ''})",
         f"operators: {operators}",
         f"parameters: {seen.parameters:,}",
-        f"multiply-adds for one picture: {cost}",
+        f"multiply-adds for one image: {cost}",
         f"bytes read at load: {seen.load_bytes:,}",
     ]
     if task := other_task(seen, scores_output(seen)):
@@ -120,7 +120,7 @@ def quality(found: Quality) -> None:
     console.print(f"{value['model']} {value['version']} ({value['variant']})", style="bold", markup=False)
     cost = value["cost"]
     console.print(
-        f"  {value['pictures']} pictures; {cost['run_ms']:.2f} ms a picture, {cost['load_ms']:.0f} ms to load "
+        f"  {value['pictures']} images; {cost['run_ms']:.2f} ms per image, {cost['load_ms']:.0f} ms to load "
         f"(one thread, {value['processor']}), {cost['bytes'] / 1e6:.2f} MB",
         markup=False,
     )
@@ -146,7 +146,7 @@ def _multilabel(value: dict[str, Any]) -> None:
     )
     present = {label: figures for label, figures in value["classes"].items() if figures["count"] or figures["given"]}
     weakest = sorted(present.items(), key=lambda pair: pair[1]["f1"] if pair[1]["f1"] is not None else 0.0)
-    table = _table("", "label", "pictures", "given", "average precision", "F1")
+    table = _table("", "label", "images", "given", "average precision", "F1")
     for label, figures in weakest[:_SHOWN_CLASSES]:
         shares = (_share(figures["average_precision"]), _share(figures["f1"]))
         table.add_row(_short(label), str(figures["count"]), str(figures["given"]), *shares)
@@ -169,18 +169,18 @@ def _folded(value: dict[str, Any]) -> None:
     """Show the most frequent mistakes and the weakest labels of a model with many labels."""
     mistakes = value["top_confusions"][:_SHOWN_CONFUSIONS]
     if mistakes:
-        table = _table("Most frequent mistakes", "truth", "predicted", "pictures")
+        table = _table("Most frequent mistakes", "truth", "predicted", "images")
         for item in mistakes:
             table.add_row(*(_short(item[key], _PAIR_WIDTH) for key in ("truth", "predicted")), str(item["count"]))
         console.print(table)
     present = {label: figures for label, figures in value["classes"].items() if figures["count"]}
     weakest = sorted(present.items(), key=lambda pair: (pair[1]["recall"], -pair[1]["count"]))
-    table = _table("Labels of least recall", "label", "pictures", "precision", "recall")
+    table = _table("Labels of least recall", "label", "images", "precision", "recall")
     for label, figures in weakest[:_SHOWN_LABELS]:
         table.add_row(_short(label), str(figures["count"]), _share(figures["precision"]), _share(figures["recall"]))
     console.print(table)
     hidden, absent = len(present) - len(weakest[:_SHOWN_LABELS]), len(value["classes"]) - len(present)
-    console.print(f"  {hidden} more labels with pictures, {absent} without any; --json and --html have all of them")
+    console.print(f"  {hidden} more labels with images, {absent} without any; --json and --html have all of them")
 
 
 def _short(label: str, width: int = _LABEL_WIDTH) -> str:
@@ -215,7 +215,7 @@ def comparison(found: Comparison) -> None:
 def trials(found: Outcome) -> None:
     """Show what was tried, best first."""
     table = _table(
-        f"Tried, judged on {found.judged_pictures} pictures",
+        f"Tried, judged on {found.judged_pictures} images",
         "scheme", "MB", "size", "speed", "load", "agree", "max |dp|",
         "score", "verdict",
     )  # fmt: skip

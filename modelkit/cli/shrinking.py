@@ -34,14 +34,14 @@ def quantize(
     ] = "auto",
     calibration: Annotated[
         Path | None,
-        typer.Option(help="Pictures (DIR/<label>/ or flat): ranges for int8-static; some are set apart to judge."),
+        typer.Option(help="Images (DIR/<label>/ or flat): ranges for int8-static; some are set apart to judge."),
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="Other pictures to judge on.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Other images to judge on.")] = None,
     block_size: Annotated[
         int | None, typer.Option(help="Weights that share a scale, for 4 bits: 16, 32, ... 256.")
     ] = None,
     method: Annotated[
-        Literal["minmax", "percentile"] | None, typer.Option(help="How int8-static takes ranges from the pictures.")
+        Literal["minmax", "percentile"] | None, typer.Option(help="How int8-static takes ranges from the images.")
     ] = None,
     even_if_worse: Annotated[
         bool, typer.Option("--even-if-worse", help="Keep one scheme's variant although the gate refuses it.")
@@ -80,9 +80,7 @@ def quantize(
 @guarded
 def optimize(
     name: Name,
-    images: Annotated[
-        Path | None, typer.Option(help="Pictures to compare on.", show_default="its golden cases")
-    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Images to compare on.", show_default="its golden cases")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a variant that is there.")] = False,
     as_json: AsJson = False,
     models_dir: ModelsDir = DEFAULT_MODELS_DIR,

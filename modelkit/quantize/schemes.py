@@ -72,7 +72,7 @@ def obstacle(scheme: str, proto: onnx.ModelProto, *, calibrated: bool) -> str | 
     convolutions = any(node.op_type in _CONVOLUTIONS for node in proto.graph.node)
     matrices = bool(layers(proto.graph, LEAST_WEIGHTS))
     if scheme in _CALIBRATED and not calibrated:
-        return "needs pictures to calibrate with (--calibration DIR)"
+        return "needs images to calibrate with (--calibration DIR)"
     if scheme == "mixed" and not convolutions:
         return "there is no convolution; int4-weights is the same"
     if scheme in {"int8-dynamic", "int4-weights", "mixed"} and not matrices:

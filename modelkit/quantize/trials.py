@@ -150,13 +150,13 @@ def quantize(card: Card, plan: Plan) -> Outcome:
     if len(judged) < least and not (plan.even_if_worse and plan.scheme != "auto"):
         apart = f" beside the {len(calibration)} that calibrate" if calibration else ""
         raise ModelkitError(
-            f"{len(judged)} picture(s) are too few to judge {card.name}: a verdict needs at least {least}{apart}, as "
-            "the limits allow one changed label in so many. Give more pictures, or --images DIR. (--even-if-worse "
+            f"{len(judged)} image(s) are too few to judge {card.name}: a verdict needs at least {least}{apart}, as "
+            "the limits allow one changed label in so many. Give more images, or --images DIR. (--even-if-worse "
             "keeps one scheme's variant without a verdict.)"
         )
     plan.progress("preparing the graph", 0, 1)
     proto = prepared(card)
-    plan.progress("reading pictures", 0, 1)
+    plan.progress("reading images", 0, 1)
     feeds = [tensor[None] for _, tensor in readable(calibration, card.input) if tensor is not None]
     bench = _Bench.of(card, judged)
     with tempfile.TemporaryDirectory(prefix=".trials.", dir=card.directory.parent) as scratch:
@@ -203,7 +203,7 @@ class _Bench:
     def of(cls, card: Card, pictures: Sequence[LabelledPicture]) -> _Bench:
         pairs = [(picture, tensor) for picture, tensor in readable(pictures, card.input) if tensor is not None]
         if not pairs:
-            raise ModelkitError(f"None of the {len(pictures)} pictures can be read.")
+            raise ModelkitError(f"None of the {len(pictures)} images can be read.")
         truth, targets, thresholds = truth_of([picture for picture, _ in pairs], card.output)
         tensors = tuple(tensor[None] for _, tensor in pairs)
         blank = Readings(tuple(picture.path for picture, _ in pairs), truth, np.empty((0, 0)), (), targets, thresholds)
@@ -279,7 +279,7 @@ def _choose(card: Card, plan: Plan, trials: list[Trial], judged: int) -> Outcome
     if best.reason:
         reason = f"Kept although it is refused: {best.reason}"
     elif judged < judged_least(Limits.of(card)):
-        reason = f"Kept without a verdict: {judged} picture(s) are too few to judge by."
+        reason = f"Kept without a verdict: {judged} image(s) are too few to judge by."
     return Outcome(tuple(trials), target, reason, judged)
 
 

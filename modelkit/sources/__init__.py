@@ -108,7 +108,7 @@ def _check_size(value: tuple[int, int], source: Source, inspection: Inspection) 
     picture = inspection.picture
     if picture and (picture.width or value[0], picture.height or value[1]) != value:
         raise ModelkitError(
-            f"{source.file} makes pictures of {value[0]}x{value[1]}, but the graph takes "
+            f"{source.file} makes images of {value[0]}x{value[1]}, but the graph takes "
             f"{picture.width}x{picture.height}: they are not of one model. Use flags instead, --size among them."
         )
 

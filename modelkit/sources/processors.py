@@ -64,7 +64,7 @@ BY_MODEL = {
 REASONS = {
     "Perceiver": "it crops before it resizes, by the smaller of both sides",
     "ImageGPT": "it maps colours to clusters",
-    "Qwen2VL": "the number of patches depends on the picture's size, for a language model",
+    "Qwen2VL": "the number of patches depends on the image's size, for a language model",
     "Sam": "it feeds a segmentation model",
     "Detr": "it feeds a detection model",
     "Yolos": "it feeds a detection model",

@@ -109,13 +109,13 @@ def _geometry(name: str, processor: Processor, raw: dict[str, Any], file: str, *
         if squeezed is None:
             raise NotExpressibleError(
                 f"{file}: the shortest edge becomes {shortest} and nothing is cropped, so the input's size changes "
-                "with each picture. A card has one size."
+                "with each image. A card has one size."
             )
         return answers | {"size": squeezed, "fit": "stretch"}
     before = squeezed or (shortest, shortest)
     if before[0] is None or before[0] < crop[0] or before[1] is None or before[1] < crop[1]:
         raise NotExpressibleError(
-            f"{file}: the picture becomes {before[0]}x{before[1]} and is cropped to {crop[0]}x{crop[1]}, which pads it "
+            f"{file}: the image becomes {before[0]}x{before[1]} and is cropped to {crop[0]}x{crop[1]}, which pads it "
             "with zeros. No card does that."
         )
     answers |= {"size": crop, "fit": "crop", "crop_offset": "round" if fast else "floor"}

@@ -145,7 +145,7 @@ def test_questions_name_options_in_the_order_of_a_card(tmp_path: Path) -> None:
         ({}, ["--output", "other"], "--output other is none of the graph's outputs"),
         ({}, ["--color", "L"], "--color L contradicts the graph"),
         ({}, ["--labels", "a,a"], "must differ from each other"),
-        ({}, ["--golden", "none.jpg=red"], "Golden picture none.jpg is missing"),
+        ({}, ["--golden", "none.jpg=red"], "Golden image none.jpg is missing"),
     ],
 )
 def test_contradictions_are_sentences(tmp_path: Path, graph: dict[str, Any], options: list[str], sentence: str) -> None:

@@ -161,9 +161,9 @@ def test_a_quantized_model_is_not_quantized_again(tmp_path: Path, photos: Path) 
 def test_too_few_pictures_give_no_verdict(tmp_path: Path, photos: Path) -> None:
     card = make(tmp_path)
     found = find_pictures(photos, LABELS)
-    with pytest.raises(ModelkitError, match=r"15 picture.s. are too few .* at least 34 beside the 15 that calibrate"):
+    with pytest.raises(ModelkitError, match=r"15 image.s. are too few .* at least 34 beside the 15 that calibrate"):
         quantize(card, Plan("auto", calibration=found))
-    with pytest.raises(ModelkitError, match=r"30 picture.s. are too few .* at least 34, as the limits"):
+    with pytest.raises(ModelkitError, match=r"30 image.s. are too few .* at least 34, as the limits"):
         quantize(card, Plan("float16", judged=found))
     kept = quantize(card, Plan("float16", judged=found, even_if_worse=True))
     assert "without a verdict" in kept.reason or "although it is refused" in kept.reason
@@ -178,7 +178,7 @@ def test_pictures_that_calibrate_do_not_judge(tmp_path: Path, photos: Path) -> N
     assert len(calibration) == len(judged) == 15
     copies = find_pictures(tmp_path / "copies", LABELS)
     _, judged = _split(card, Plan("auto", calibration=find_pictures(photos, LABELS), judged=copies))
-    assert judged == [], "copies of the calibration pictures under other names"
+    assert judged == [], "copies of the calibration images under other names"
 
 
 def test_a_scheme_that_failed_is_not_called_untried(
@@ -196,7 +196,7 @@ def test_a_scheme_that_failed_is_not_called_untried(
     show.trials(outcome)
     text = capsys.readouterr().out
     assert "failed: float16: verify: range" in text
-    assert "not tried: int8-static: needs pictures" in text
+    assert "not tried: int8-static: needs images" in text
     assert "Timed on" in text
 
 
@@ -296,7 +296,7 @@ def test_optimization_keeps_a_graph_that_every_host_can_run(tmp_path: Path, phot
 
 def test_evaluation_is_told_as_text_json_and_a_page(tmp_path: Path, photos: Path) -> None:
     card = make(tmp_path)
-    (photos / "red" / "broken.jpg").write_bytes(b"no picture")
+    (photos / "red" / "broken.jpg").write_bytes(b"no image")
     page = tmp_path / "report.html"
     common = ["--models-dir", str(card.directory.parent), "--against", "base"]
     shown = CliRunner().invoke(app, ["evaluate", "base", str(photos), *common, "--html", str(page)])

@@ -119,7 +119,7 @@ def test_a_shift_of_one_pixel_would_be_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "sentence"), [
     ("refused-mobilenet-160", "becomes 160x160 and is cropped to 224x224, which pads it with zeros"),
     ("refused-no-type", "names no image_processor_type"),
-    ("refused-qwen2-vl", "Qwen2VL cannot be a card: the number of patches depends on the picture's size"),
+    ("refused-qwen2-vl", "Qwen2VL cannot be a card: the number of patches depends on the image's size"),
     ("refused-sam", "Sam cannot be a card: it feeds a segmentation model"),
 ])  # fmt: skip
 def test_a_published_config_that_no_card_carries_out_is_refused_with_the_reason(
@@ -161,7 +161,7 @@ def test_the_processor_that_is_matched_is_stated(tmp_path: Path, kind: str) -> N
     ({"resample": [2]}, "is none of Pillow's filters"),
     ({"image_mean": [0.5, 0.5]}, "image_mean must be a number, or one for each of three channels"),
     ({"image_processor_type": "Other"}, "'Other' is no image processor of transformers"),
-    ({"image_processor_type": "CLIPImageProcessor", "size": 224, "do_center_crop": False}, "changes with each picture"),
+    ({"image_processor_type": "CLIPImageProcessor", "size": 224, "do_center_crop": False}, "changes with each image"),
     ({"rescale_factor": "x"}, "rescale_factor x is not a number"),
 ])  # fmt: skip
 def test_odd_configs_are_refused_with_a_sentence(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
@@ -370,7 +370,7 @@ def test_flags_win_over_files(tmp_path: Path) -> None:
 def test_a_config_of_another_size_than_the_graph_is_refused(tmp_path: Path) -> None:
     result = add(folder_of(tmp_path, HF, graph(64)), tmp_path)
     assert result.exit_code == 3
-    assert "makes pictures of 128x128, but the graph takes 64x64" in " ".join(result.output.split())
+    assert "makes images of 128x128, but the graph takes 64x64" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(("files", "sentence"), [

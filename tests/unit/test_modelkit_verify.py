@@ -71,7 +71,7 @@ def test_a_model_without_golden_cases_passes_with_a_warning(tmp_path: Path) -> N
         (lambda raw: raw["input"].update(dtype="float16"), "says dtype float16, but input 'image' is tensor(float)"),
         (lambda raw: raw["input"].update(name="x"), "says input 'x', but model.onnx has 'image'"),
         (lambda raw: raw["output"].update(name="y"), "says output 'y', but model.onnx has 'scores'"),
-        (lambda raw: raw["output"].update(kind="logits"), "needs 2 number(s) for a picture, but output"),
+        (lambda raw: raw["output"].update(kind="logits"), "needs 2 number(s) for an image, but output"),
         (lambda raw: raw["output"].update(kind="probability"), "no sigmoid was applied"),
         (lambda raw: raw["files"][0].update(bytes=3), "bytes where the card says 3"),
         (lambda raw: raw["files"][0].update(sha256="0" * 64), "not the card's 000"),
@@ -257,12 +257,12 @@ def test_a_dynamically_quantized_graph_is_served_one_picture_at_a_time(tmp_path:
     assert json.loads((folder / "card.json").read_bytes())["output"]["independent"] is False
     (check,) = [check for check in verify(folder) if check.name == "batch"]
     assert check.status == "pass"
-    assert "each picture is run alone. DynamicQuantizeLinear takes one scale" in check.detail
+    assert "each image is run alone. DynamicQuantizeLinear takes one scale" in check.detail
 
     edit(folder, lambda raw: raw["output"].pop("independent"))
     (failure,) = failures(folder)
     assert failure.name == "batch"
-    assert "DynamicQuantizeLinear takes one scale for all pictures of a run" in failure.detail
+    assert "DynamicQuantizeLinear takes one scale for all images of a run" in failure.detail
     assert "Set output.independent to false" in failure.fix
 
 
@@ -277,7 +277,7 @@ def test_a_card_may_say_by_itself_that_pictures_depend_on_each_other(tmp_path: P
     folder = make(tmp_path)
     edit(folder, lambda raw: raw["output"].update(independent=False))
     assert failures(folder) == []
-    assert "each picture is run alone. The card says so" in str([check.detail for check in verify(folder)])
+    assert "each image is run alone. The card says so" in str([check.detail for check in verify(folder)])
 
 
 def test_a_model_that_is_undefined_for_a_single_colour_passes_with_a_warning(tmp_path: Path) -> None:
