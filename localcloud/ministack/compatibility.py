@@ -16,6 +16,8 @@ REST_API = "ministack.services.apigateway_v1"
 CLOUDWATCH = "ministack.services.cloudwatch"
 PROVISIONERS = "ministack.services.cloudformation.provisioners"
 IAM = "ministack.core.iam_evaluator"
+S3 = "ministack.services.s3"
+STATES = "ministack.services.stepfunctions"
 
 # Signatures without annotations of the replaced functions, in the order of `server.replacements`.
 REPLACED: dict[tuple[str, str], str] = {
@@ -39,6 +41,19 @@ REPLACED: dict[tuple[str, str], str] = {
     (PROVISIONERS, "_cw_metric_alarm_record"): "(name, props)",
     (CLOUDWATCH, "_evaluate_alarm"): "(alarm)",
     (IAM, "_resolve_condition_key"): "(key, ctx)",
+    (STATES, "handle_request"): "async (method, path, headers, body, query_params)",
+    (STATES, "_start_execution"): "(data)",
+    (STATES, "_stop_execution"): "(data)",
+    (STATES, "_describe_execution"): "(data)",
+    (STATES, "_list_executions"): "(data)",
+    (STATES, "_run_execution"): "(exec_arn)",
+    (STATES, "_run_distributed_map"): "(state_def, raw_input, effective, iterator, execution, ctx)",
+    (STATES, "_call_lambda"): "(func_ref, event)",
+    (STATES, "_add_event"): "(execution, event_type, details=None)",
+    (STATES, "_error_matches"): "(error_equals, error)",
+    (STATES, "_find_matching_retrier"): "(retriers, error, retry_counts)",
+    (STATES, "_validate_definition_jsonata"): "(definition_str)",
+    (PROVISIONERS, "_sfn_definition"): "(props)",
 }
 # What the replacements call or read: signatures of functions, types of data.
 USED: dict[tuple[str, str], str] = {
@@ -57,6 +72,44 @@ USED: dict[tuple[str, str], str] = {
     (CLOUDWATCH, "_dims_key"): "(dims)",
     (CLOUDWATCH, "_calc_stats"): "(points)",
     (CLOUDWATCH, "_stat_value"): "(stats, stat_name, points=None)",
+    (STATES, "_ExecutionError"): "type",
+    (STATES, "_finalize_response"): "(response)",
+    (STATES, "_resolve_state_machine_arn"): "(arn)",
+    (STATES, "_executions"): "AccountRegionScopedDict",
+    (STATES, "now_iso"): "()",
+    (STATES, "json_response"): "(data, status=200, *, content_type='application/x-amz-json-1.0')",
+    (STATES, "error_response_json"): (
+        "(code, message, status=400, extra=None, *, message_key='message', content_type='application/x-amz-json-1.0')"
+    ),
+    (STATES, "_state_machines"): "AccountRegionScopedDict",
+    (STATES, "_emit_execution_status_event"): "(execution)",
+    (STATES, "_fail_state_error"): "(state_def, raw_input, ctx=None)",
+    (STATES, "_apply_input_path"): "(state_def, data, ctx=None)",
+    (STATES, "_apply_output_path"): "(state_def, data, ctx=None)",
+    (STATES, "_fail_execution"): "(execution, error, cause)",
+    (STATES, "_apply_result_selector"): "(state_def, data)",
+    (STATES, "_apply_result_path"): "(state_def, original, result)",
+    (STATES, "_next_or_end"): "(state_def)",
+    (STATES, "_map_runs"): "AccountRegionScopedDict",
+    (STATES, "_run_sub_machine"): "(states, start_at, input_data, execution, ctx)",
+    (STATES, "_resolve_params_obj"): "(template, data, ctx=None)",
+    (STATES, "_resolve_path_or_ctx"): "(path, data, ctx)",
+    (STATES, "_execute_task"): "(state_def, raw_input, execution, ctx)",
+    (STATES, "_execute_map"): "(state_def, raw_input, execution, ctx)",
+    (STATES, "_execute_parallel"): "(state_def, raw_input, execution, ctx)",
+    (STATES, "_execute_pass"): "(state_def, raw_input, ctx=None)",
+    (STATES, "_execute_choice"): "(state_def, raw_input, ctx=None)",
+    (STATES, "_execute_wait"): "(state_def, raw_input, ctx=None)",
+    (LAMBDA, "_get_func_record_for_ref"): "(function_ref)",
+    (LAMBDA, "_execution_record_for_config"): "(func, config)",
+    (LAMBDA, "_execute_function_with_config_scope"): "(func, event)",
+    (IAM, "EvalContext"): "type",
+    (IAM, "evaluate"): "(ctx, policies, *limits)",
+    (IAM, "_gather_role_policies"): "(role_name, account_id)",
+    (S3, "_get_object"): "(bucket_name, key, headers, query_params=None)",
+    (S3, "_put_object"): "(bucket_name, key, body, headers)",
+    (S3, "_buckets"): "AccountScopedDict",
+    (S3, "_resolve_sse_write_headers"): "(headers, bucket_name)",
 }
 INTERFACE = {**REPLACED, **USED}
 

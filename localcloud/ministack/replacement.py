@@ -45,3 +45,19 @@ def original(module: str, name: str) -> Any:
     if (module, name) not in INTERFACE:
         raise LookupError(f"{module}.{name} is not listed in localcloud/ministack/compatibility.py.")
     return getattr(importlib.import_module(module), name)
+
+
+class Module:
+    """A module of MiniStack of which only what `compatibility.INTERFACE` lists can be used, replaced or not.
+
+    Parameters
+    ----------
+    name
+        For example ``ministack.services.s3``.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return original(self._name, name)

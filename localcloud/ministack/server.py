@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from localcloud.ministack import cloudwatch_alarms, compatibility, lambda_invoke, rest_api, secure_transport
+from localcloud.ministack import (
+    cloudwatch_alarms,
+    compatibility,
+    lambda_invoke,
+    rest_api,
+    secure_transport,
+    step_functions,
+)
 from localcloud.ministack.replacement import original
 
 if TYPE_CHECKING:
@@ -21,6 +28,7 @@ def replacements(fleet_url: str) -> tuple[Replacement, ...]:
         *rest_api.replacements(),
         *cloudwatch_alarms.replacements(),
         *secure_transport.replacements(),
+        *step_functions.replacements(),
     )
 
 
