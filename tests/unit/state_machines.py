@@ -105,9 +105,15 @@ class Machines:
         return self.describe(arn)
 
     def map_run(self, arn: str) -> Any:
-        runs = self.request("_list_map_runs", executionArn=arn)[1]["mapRuns"]
-        assert len(runs) == 1
-        return self.request("_describe_map_run", mapRunArn=runs[0]["mapRunArn"])[1]
+        """The only Map Run of an execution, once it has one."""
+
+        def runs() -> list[Any]:
+            found: list[Any] = self.request("_list_map_runs", executionArn=arn)[1]["mapRuns"]
+            return found
+
+        self.until(lambda: bool(runs()))
+        assert len(runs()) == 1
+        return self.request("_describe_map_run", mapRunArn=runs()[0]["mapRunArn"])[1]
 
     def run(self, machine: str, value: Any = None) -> Any:
         return self.wait(self.start(machine, value if value is not None else {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from state_machines import FakeStore, Gate, Machines, lines, mapped
 from localcloud.stepfunctions.limits import StatesError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 @pytest.fixture
@@ -197,21 +198,26 @@ def test_redrive_runs_what_did_not_succeed_and_nothing_else(machines: Machines) 
 
 
 def test_redrive_reads_on_where_a_stopped_run_stopped_reading(machines: Machines) -> None:
-    gate = Gate()
-    machines.call = gate
-    machines.store.objects["data/in.jsonl"] = lines(*({"key": str(number)} for number in range(20_000)))
-    arn = machines.start(machines.create(mapped(MaxConcurrency=1)), {"job": 1})
-    machines.until(lambda: gate.entered == 1)
+    stopped = threading.Event()
+
+    def listing(*_: str) -> Iterator[dict[str, str]]:
+        yield from ({"Key": str(number)} for number in range(3))
+        assert stopped.wait(20)
+        yield from ({"Key": str(number)} for number in range(3, 8))
+
+    machines.store.list = listing  # type: ignore[method-assign]
+    reader = {"Resource": "arn:aws:states:::s3:listObjectsV2", "Parameters": {"Bucket": "data", "Prefix": "in/"}}
+    arn = machines.start(machines.create(mapped(ItemReader=reader)), {"job": 1})
+    machines.until(lambda: machines.map_run(arn)["itemCounts"]["succeeded"] == 2)
     machines.request("_stop_execution", executionArn=arn)
-    assert machines.map_run(arn)["itemCounts"]["total"] < 20_000
-    gate.open()
-    machines.call = lambda payload: len(payload["Items"])
-    machines.calls.clear()
+    stopped.set()
+    machines.until(lambda: any(name.endswith("manifest.json") for name in machines.store.objects))
+    assert machines.map_run(arn)["itemCounts"]["total"] == 2
     machines.request("redrive", executionArn=arn)
     assert machines.wait(arn)["status"] == "SUCCEEDED"
-    assert machines.map_run(arn)["itemCounts"]["succeeded"] == 20_000
+    assert machines.map_run(arn)["itemCounts"]["succeeded"] == 8
     indices = sorted(item["index"] for call in machines.calls for item in call["Items"])
-    assert indices == list(range(20_000))
+    assert indices == list(range(8))
 
 
 @pytest.mark.parametrize("missing", ["read", "write", "start"])
