@@ -32,7 +32,7 @@ COPY: dict[str, Any] = {
     "network": None,
     "auth": None,
 }
-_STYLES = {"passed": "green", "failed": "bold red", "not shown": "yellow", "not reached": "yellow"}
+_STYLES = {"passed": "green", "failed": "bold red", "skipped": "yellow", "not reached": "yellow"}
 
 out = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -84,7 +84,7 @@ def acceptance(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(transcript.markdown(made_with, outcomes), encoding="utf-8")
         out.print(f"\ntranscript: {path}")
-    raise typer.Exit(0 if all(outcome.status in ("passed", "not shown") for outcome in outcomes) else 1)
+    raise typer.Exit(0 if all(outcome.status in ("passed", "skipped") for outcome in outcomes) else 1)
 
 
 def _target(env: str, patch: str | None) -> tuple[Target, Path]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tools.acceptance.target import Target
 
-Status = Literal["passed", "failed", "not shown", "not reached"]
+Status = Literal["passed", "failed", "skipped", "not reached"]
 
 
 @dataclass
@@ -105,7 +105,7 @@ def execute(
 
 def _run(context: Context, step: Step) -> Outcome:
     if reason := context.target.limits.get(step.needs):
-        return Outcome(step.name, "not shown", reason, 0.0)
+        return Outcome(step.name, "skipped", reason, 0.0)
     begin = time.monotonic()
     try:
         detail, status = step.run(context), "passed"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def markdown(made_with: Mapping[str, str], outcomes: Sequence[Outcome]) -> str:
-    """Return the transcript: versions, a row for each step, and by name what was not shown."""
+    """Return the transcript: versions, a row for each step, and the steps that this target skips."""
     lines = [
         "# Acceptance",
         "",
@@ -26,9 +26,9 @@ def markdown(made_with: Mapping[str, str], outcomes: Sequence[Outcome]) -> str:
             for outcome in outcomes
         ),
     ]
-    hidden = [outcome for outcome in outcomes if outcome.status == "not shown"]
-    if hidden:
-        lines += ["", "Not shown by this target:", "", *(f"- {step.name}: {step.detail}" for step in hidden)]
+    skipped = [outcome for outcome in outcomes if outcome.status == "skipped"]
+    if skipped:
+        lines += ["", "Skipped on this target:", "", *(f"- {step.name}: {step.detail}" for step in skipped)]
     return "\n".join(lines) + "\n"
 
 
