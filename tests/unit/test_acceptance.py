@@ -119,12 +119,12 @@ def test_a_failure_that_is_not_essential_does_not_end_the_run() -> None:
     ]
 
 
-def test_what_a_target_cannot_show_is_named_and_not_called_passed() -> None:
+def test_skipped_steps_are_listed_and_not_reported_as_passed() -> None:
     target = FakeTarget(limits={"firewall": "there is none"})
     (outcome,) = run(target, [Step("firewall on", lambda _: "never", needs="firewall")], [])
     assert (outcome.status, outcome.detail) == ("skipped", "there is none")
     page = transcript.markdown({"target": "fake"}, [outcome])
-    assert "Not shown by this target:\n\n- firewall on: there is none" in page
+    assert "Skipped on this target:\n\n- firewall on: there is none" in page
 
 
 @pytest.mark.parametrize(
