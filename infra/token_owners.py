@@ -10,12 +10,13 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from infra.paths import SHIPPED
+
 Claim = str | bool | int | float
-TABLE = Path(__file__).resolve().parent.parent / "authorizer" / "shared_issuers.json"
+TABLE = SHIPPED / "authorizer" / "shared_issuers.json"
 _KUBERNETES = "system:serviceaccount:"
 
 

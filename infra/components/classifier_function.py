@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 import aws_cdk as cdk
-from aws_cdk import aws_ecr as ecr
-from aws_cdk import aws_ecr_assets as ecr_assets
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.allocator import ALLOCATOR
 from infra.base_image import build_args
-from infra.components.acknowledge import acknowledge
-from infra.components.explicit import write_tracing
+from infra.components.container_function import ContainerFunction
+from infra.components.container_image import ArchitectureName, BuiltImage, ContainerImage, EcrImage
 from infra.components.upload_bucket import UploadBucket, grant_read
 from infra.deployment import Deployment
-from infra.paths import PROJECT_ROOT
 from infra.settings import FunctionSettings, ImageSettings, InputSettings, SettingsError
+from infra.sources import Sources
 
 HANDLER = "handler.handler"
 ALIAS = "live"
@@ -26,21 +23,26 @@ ALIAS = "live"
 MAX_VARIABLES_BYTES = 4096
 # LOUPE_UPLOAD_BUCKET and LOUPE_UPLOAD_SECONDS: their names, a bucket's name of 63 characters, four digits.
 LATER_VARIABLES_BYTES = 106
-PLATFORMS = {
-    "x86_64": (lambda_.Architecture.X86_64, ecr_assets.Platform.LINUX_AMD64),
-    "arm64": (lambda_.Architecture.ARM_64, ecr_assets.Platform.LINUX_ARM64),
-}
 
 
 class ClassifierFunction(Construct):
-    """Function, role, log group and alias.
+    """The function, its alias, and what its settings let it read.
 
     Parameters
     ----------
     model
-        Folder of ``models/`` that the image carries and serves.
+        Folder of the model that the image carries and serves.
+    domain
+        Custom domain of the API, from which the page may upload.
     provisioned
         Execution environments that the alias keeps ready, or None: what it has before any scaling.
+
+    Attributes
+    ----------
+    image
+        For further entry points: `infra.components.container_function.ContainerFunction`.
+    variables
+        Environment variables that configure the core, for further entry points.
     """
 
     def __init__(
@@ -49,52 +51,42 @@ class ClassifierFunction(Construct):
         id: str,
         *,
         deployment: Deployment,
-        model: str,
+        model: Path,
         image: ImageSettings,
         function: FunctionSettings,
         inputs: InputSettings,
-        cors_origins: Sequence[str],
-        domain: str | None,
-        provisioned: int | None,
+        cors_origins: Sequence[str] = (),
+        domain: str | None = None,
+        provisioned: int | None = None,
+        sources: Sources | None = None,
     ) -> None:
         super().__init__(scope, id)
-        name = deployment.name
-        architecture, platform = PLATFORMS[function.architecture]
+        self.image = classifier_image(image, model, function.architecture, sources or Sources())
+        self.variables = variables(
+            environment=deployment.environment,
+            model=model.name,
+            function=function,
+            inputs=inputs,
+            cors_origins=cors_origins,
+        )
         self.timeout = cdk.Duration.seconds(function.timeout_seconds)
-        self.log_group = deployment.log_group(self, "Logs", name=f"/aws/lambda/{name}")
-        self.role = iam.Role(
+        # "Default" leaves the logical IDs as they are without it.
+        self.container = ContainerFunction(
             self,
-            "Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            description=f"What {name} may do: write its own log, send traces",
-        )
-        self.log_group.grant_write(self.role)
-        self.function = lambda_.DockerImageFunction(
-            self,
-            "Function",
-            function_name=name,
-            description=f"Classifies pictures with {model}",
-            code=self._code(image, model, platform, build_args(image.base, function.architecture)),
-            architecture=architecture,
-            memory_size=function.memory_mib,
+            "Default",
+            deployment=deployment,
+            name=deployment.name,
+            description=f"Classifies pictures with {model.name}",
+            image=self.image,
+            command=HANDLER,
+            memory_mib=function.memory_mib,
             timeout=self.timeout,
-            ephemeral_storage_size=cdk.Size.mebibytes(function.ephemeral_storage_mib),
-            reserved_concurrent_executions=function.reserved_concurrency,
-            role=self.role,
-            log_group=self.log_group,
-            tracing=deployment.function_tracing,
-            environment=ALLOCATOR
-            | variables(
-                environment=deployment.environment,
-                model=model,
-                function=function,
-                inputs=inputs,
-                cors_origins=cors_origins,
-            ),
-            # Versions stay where the rest stays: the alias can be turned back to an earlier one.
-            current_version_options=lambda_.VersionOptions(removal_policy=deployment.removal_policy),
+            environment=ALLOCATOR | self.variables,
+            log_group_name=f"/aws/lambda/{deployment.name}",
+            ephemeral_storage_mib=function.ephemeral_storage_mib,
+            reserved_concurrency=function.reserved_concurrency,
         )
-        write_tracing(self.function)
+        self.function, self.role = self.container.function, self.container.role
         for location in inputs.s3.locations:
             grant_read(self.role, location)
         if inputs.uploads.enabled:
@@ -107,55 +99,23 @@ class ClassifierFunction(Construct):
             )
             self.function.add_environment("LOUPE_UPLOAD_BUCKET", uploads.bucket.bucket_name)
             self.function.add_environment("LOUPE_UPLOAD_SECONDS", str(inputs.uploads.valid_seconds))
-        self.alias = self.function.add_alias(
-            ALIAS, description="What the API calls", provisioned_concurrent_executions=provisioned
-        )
-        acknowledge_function(self.function, self.role, tracing=deployment.tracing)
-
-    def _code(
-        self, image: ImageSettings, model: str, platform: ecr_assets.Platform, base: Mapping[str, str]
-    ) -> lambda_.DockerImageCode:
-        if image.source == "ecr":
-            repository = ecr.Repository.from_repository_name(self, "Repository", image.repository or "")
-            return lambda_.DockerImageCode.from_ecr(repository, tag_or_digest=image.reference, cmd=[HANDLER])
-        return lambda_.DockerImageCode.from_image_asset(
-            str(PROJECT_ROOT),
-            file="function/Dockerfile",
-            cmd=[HANDLER],
-            build_args={"MODEL": model, **base},
-            platform=platform,
-            # .dockerignore lets in only function/ and models/; of the models, only this one counts for the hash.
-            ignore_mode=cdk.IgnoreMode.DOCKER,
-            exclude=sorted(f"models/{path.name}" for path in (PROJECT_ROOT / "models").iterdir() if path.name != model),
-        )
+        self.alias = self.container.add_alias(ALIAS, description="What the API calls", provisioned=provisioned)
 
 
-def acknowledge_function(function: lambda_.Function, role: iam.Role, *, tracing: bool) -> None:
-    """Acknowledge what is so on purpose of a function that answers requests, and of its role."""
-    acknowledge(
-        function,
-        "NIST.800.53.R5-LambdaDLQ",
-        "It is invoked synchronously: the caller gets the failure, and nothing would ever reach such a queue.",
+def classifier_image(
+    settings: ImageSettings, model: Path, architecture: ArchitectureName, sources: Sources
+) -> ContainerImage:
+    """Return the image with one model: from ECR, or built from source."""
+    if settings.source == "ecr":
+        return EcrImage(architecture, settings.repository or "", settings.reference)
+    context, exclude = sources.build_context(model)
+    return BuiltImage(
+        architecture,
+        context,
+        "function/Dockerfile",
+        {"MODEL": model.name, **build_args(settings.base, architecture, sources.base_lock)},
+        exclude,
     )
-    acknowledge(
-        function,
-        "NIST.800.53.R5-LambdaInsideVPC",
-        "It needs nothing in a VPC; what it may reach over the internet its own settings and address checks decide.",
-    )
-    policy = role.node.try_find_child("DefaultPolicy")
-    if policy is not None:
-        acknowledge(
-            policy,
-            "NIST.800.53.R5-IAMNoInlinePolicy",
-            "The policy is this role's alone, names its own resources, and goes with it; nobody else could use it.",
-        )
-    if policy is not None and tracing:
-        acknowledge(
-            policy,
-            "AwsSolutions-IAM5[Resource::*]",
-            "X-Ray's PutTraceSegments and PutTelemetryRecords take no resource (Service Authorization Reference, "
-            "AWS X-Ray); the CDK grants just these two.",
-        )
 
 
 def variables(

@@ -6,19 +6,15 @@ import json
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
-from aws_cdk import aws_ecr as ecr
-from aws_cdk import aws_ecr_assets as ecr_assets
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.base_image import build_args
-from infra.components.classifier_function import PLATFORMS, acknowledge_function
-from infra.components.explicit import write_tracing
+from infra.components.container_function import ContainerFunction
+from infra.components.container_image import ArchitectureName, BuiltImage, ContainerImage, EcrImage
 from infra.deployment import Deployment
-from infra.paths import PROJECT_ROOT
 from infra.settings import FunctionSettings
 from infra.settings.auth import AuthorizerImage, JwtSettings
+from infra.sources import Sources
 
 HANDLER = "authorize.handler"
 # Two fetches of three seconds each, the discovery document and the keys, and a start.
@@ -46,37 +42,25 @@ class JwtAuthorizer(Construct):
         deployment: Deployment,
         settings: JwtSettings,
         function: FunctionSettings,
+        sources: Sources | None = None,
     ) -> None:
         super().__init__(scope, id)
-        name = f"{deployment.name}-authorizer"
-        # Without a fixed name: with `protection.keep_data` the group stays when another mode is chosen, and its name
-        # would be taken when this mode comes back.
-        log_group = deployment.log_group(self, "Logs")
-        role = iam.Role(
+        # "Default" leaves the logical IDs as they are without it.
+        container = ContainerFunction(
             self,
-            "Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            description=f"What {name} may do: write its own log, send traces",
-        )
-        log_group.grant_write(role)
-        architecture, platform = PLATFORMS[function.architecture]
-        self.function = lambda_.DockerImageFunction(
-            self,
-            "Function",
-            function_name=name,
+            "Default",
+            deployment=deployment,
+            name=f"{deployment.name}-authorizer",
             description=f"Lets callers in who show a token of {settings.issuer}",
-            code=self._code(settings.image, platform, build_args(None, function.architecture)),
-            architecture=architecture,
-            memory_size=MEMORY_MIB,
+            image=_image(settings.image, function.architecture, sources or Sources()),
+            command=HANDLER,
+            memory_mib=MEMORY_MIB,
             timeout=cdk.Duration.seconds(TIMEOUT_SECONDS),
-            # As much again of the account's concurrency: it is asked as often as the classifier at most.
-            reserved_concurrent_executions=function.reserved_concurrency,
-            role=role,
-            log_group=log_group,
-            tracing=deployment.function_tracing,
             environment=variables(settings),
+            # As many more of the account's concurrency: it is invoked at most as often as the classifier.
+            reserved_concurrency=function.reserved_concurrency,
         )
-        write_tracing(self.function)
+        self.function = container.function
         self.authorizer = apigateway.TokenAuthorizer(
             self,
             "Tokens",
@@ -85,18 +69,12 @@ class JwtAuthorizer(Construct):
             validation_regex=BEARER,
             results_cache_ttl=cdk.Duration.seconds(settings.result_seconds),
         )
-        acknowledge_function(self.function, role, tracing=deployment.tracing)
 
-    def _code(
-        self, image: AuthorizerImage | None, platform: ecr_assets.Platform, base: dict[str, str]
-    ) -> lambda_.DockerImageCode:
-        if image is None:
-            folder = str(PROJECT_ROOT / "authorizer")
-            return lambda_.DockerImageCode.from_image_asset(
-                folder, cmd=[HANDLER], build_args=base or None, platform=platform
-            )
-        repository = ecr.Repository.from_repository_name(self, "Repository", image.repository)
-        return lambda_.DockerImageCode.from_ecr(repository, tag_or_digest=image.reference, cmd=[HANDLER])
+
+def _image(settings: AuthorizerImage | None, architecture: ArchitectureName, sources: Sources) -> ContainerImage:
+    if settings is not None:
+        return EcrImage(architecture, settings.repository, settings.reference)
+    return BuiltImage(architecture, sources.authorizer, build_args=build_args(None, architecture, sources.base_lock))
 
 
 def variables(settings: JwtSettings) -> dict[str, str]:

@@ -38,7 +38,7 @@ class InferenceStack(cdk.Stack):
             self,
             "Classifier",
             deployment=deployment,
-            model=card.name,
+            model=PROJECT_ROOT / "models" / card.name,
             image=settings.image,
             function=settings.function,
             inputs=settings.inputs,

@@ -16,6 +16,7 @@ from aws_cdk import aws_logs as logs
 
 from infra.components.classifier_function import ClassifierFunction
 from infra.deployment import Deployment
+from infra.paths import PROJECT_ROOT
 from infra.settings import FunctionSettings, ImageSettings, InputSettings
 from tools.bench_aws.subjects import Subject
 
@@ -39,7 +40,7 @@ class BenchStack(cdk.Stack):
                     log_retention=logs.RetentionDays.ONE_DAY,
                     tracing=False,
                 ),
-                model=subject.model,
+                model=PROJECT_ROOT / "models" / subject.model,
                 image=ImageSettings(),
                 function=FunctionSettings(
                     memory_mib=subject.memory_mib,
@@ -47,9 +48,6 @@ class BenchStack(cdk.Stack):
                     log_level="DEBUG",
                 ),
                 inputs=InputSettings(),
-                cors_origins=(),
-                domain=None,
-                provisioned=None,
             )
             resource = classifier.function.node.default_child
             if subject.snap_start and isinstance(resource, lambda_.CfnFunction):

@@ -1,0 +1,61 @@
+"""The files that a synth reads: the function's and the authorizer's source, the contract, the base image's lock."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.paths import SHIPPED
+
+
+@dataclass(frozen=True)
+class Sources:
+    """A folder that is laid out like the repository.
+
+    Attributes
+    ----------
+    root
+        Contains ``function/``, ``authorizer/``, ``docs/openapi.json`` and ``.dockerignore``. By default the package
+        data of the wheel or, in a checkout, the repository.
+    """
+
+    root: Path = SHIPPED
+
+    @property
+    def function(self) -> Path:
+        """Dockerfile and source of the function."""
+        return self.root / "function"
+
+    @property
+    def authorizer(self) -> Path:
+        """Build context of the JWT authorizer."""
+        return self.root / "authorizer"
+
+    @property
+    def contract(self) -> Path:
+        """OpenAPI document, with what the gateway needs (``x-loupe-gateway``)."""
+        return self.root / "docs" / "openapi.json"
+
+    @property
+    def base_lock(self) -> Path:
+        """Digests of the base image, if they are locked."""
+        return self.function / "base-image.lock"
+
+    def build_context(self, model: Path) -> tuple[Path, tuple[str, ...]]:
+        """Return the function's build context, and what to exclude from it.
+
+        A model of ``<root>/models`` is already in the context. Any other folder is copied into a temporary context
+        with the function's source; the CDK copies what it needs of it to the cloud assembly.
+        """
+        models = self.root / "models"
+        if model.resolve().parent == models.resolve():
+            # .dockerignore lets in only function/ and models/; of the models, only this one counts for the hash.
+            others = (path.name for path in models.iterdir() if path.name != model.name)
+            return self.root, tuple(sorted(f"models/{name}" for name in others))
+        context = Path(tempfile.mkdtemp(prefix="loupe-context-"))
+        shutil.copy(self.root / ".dockerignore", context / ".dockerignore")
+        shutil.copytree(self.function, context / "function", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(model, context / "models" / model.name)
+        return context, ("**/__pycache__",)
