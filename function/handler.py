@@ -13,12 +13,12 @@ from typing import Any
 # runtime client (python -m benchmarks --only cold), probably at a boundary of CPython's chunked frame stack.
 import numpy  # noqa: F401, ICN001
 from loupe import BEGUN
-from loupe.app import App, Context
 from loupe.classifier import Classifier
-from loupe.envelope import is_http
+from loupe.http.app import App, Context
+from loupe.http.envelope import is_http
 from loupe.service import Service
 from loupe.settings import Settings
-from loupe.source import Sources
+from loupe.sources import Sources
 from loupe.telemetry import Telemetry
 
 # Only `loupe.telemetry` writes to the log. Libraries repeat what a caller sent (header values, file names), and the
@@ -33,7 +33,7 @@ SETTINGS = Settings.from_environment(
 CLASSIFIER = Classifier.load(SETTINGS.models_dir / SETTINGS.model, SETTINGS.limits, SETTINGS.threads)
 APP = App(
     Service(CLASSIFIER),
-    Sources(SETTINGS.url, SETTINGS.s3, SETTINGS.limits.max_bytes, formats=SETTINGS.limits.formats),
+    Sources.of(SETTINGS.url, SETTINGS.s3, SETTINGS.limits),
     Telemetry(
         SETTINGS.environment,
         SETTINGS.log_level,

@@ -20,7 +20,7 @@ from loupe.classifier import Classifier
 from loupe.image import Limits, decode
 from PIL import Image
 
-SAMPLES = Path(__file__).resolve().parent.parent / "function" / "loupe" / "page" / "samples.json"
+SAMPLES = Path(__file__).resolve().parent.parent / "function" / "loupe" / "http" / "page" / "samples.json"
 SIDE = 240
 QUALITY = 72
 MAX_BYTES = 12_000

@@ -5,18 +5,18 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from loupe.card import NAME_PATTERN
 from loupe.image import Limits
+from loupe.sources.url import UrlRules
 from loupe.variables import DEFAULT_PORTS, Network, SettingsError, Variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from loupe.locations import S3Rules
-
-UrlPolicy = Literal["off", "allow-list", "public"]
+    from loupe.sources.s3 import S3Rules
+    from loupe.sources.url import UrlPolicy
 
 # `infra/settings/` accepts and rejects the same values: tests/infra/test_settings_equality.py.
 URL_POLICIES = ("off", "allow-list", "public")
@@ -33,18 +33,6 @@ MAX_METRICS_LABELS = 1000
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,19}")
 # What no function on AWS may fetch from: its own machine and its link.
 _OWN_NETWORKS = ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10")
-
-
-class UrlRules(NamedTuple):
-    """Which URLs may be fetched; see `loupe.url`."""
-
-    policy: UrlPolicy = "off"
-    hosts: tuple[str, ...] = ()
-    schemes: tuple[str, ...] = ("https",)
-    ports: tuple[int, ...] = (443,)
-    private_networks: tuple[Network, ...] = ()
-    timeout_seconds: float = 5.0
-    max_redirects: int = 3
 
 
 class MetricsRules(NamedTuple):

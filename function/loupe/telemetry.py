@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from loupe.prediction import ModelInfo
-    from loupe.request import Source
     from loupe.settings import MetricsRules
+    from loupe.sources import Source
 
     # Values and unit by metric, and their dimensions.
     _Values: TypeAlias = Mapping[str, tuple[Sequence[float], str]]

@@ -8,7 +8,7 @@ from math import nan
 from typing import TYPE_CHECKING
 
 from loupe.formats import DEFAULT_FORMATS, FORMATS
-from loupe.locations import S3Location, S3Rules, bucket_origins
+from loupe.sources.s3 import S3Location, S3Rules, bucket_origins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

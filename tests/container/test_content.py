@@ -79,7 +79,7 @@ def test_the_functions_own_files_are_all_there(task: Task) -> None:
     shipped = {name for name, entry in task.items()
                if name.startswith("loupe/") and entry.is_file and "__pycache__" not in name}  # fmt: skip
     assert shipped == own
-    assert "loupe/page/index.html" in shipped
+    assert "loupe/http/page/index.html" in shipped
     assert {"handler.py", "python_multipart/__init__.py"} <= task.keys()
 
 

@@ -26,24 +26,25 @@ sys.path[:0] = [str(ROOT / "function"), str(ROOT / "tests" / "unit")]
 import atheris  # noqa: E402 (after the path)
 
 with atheris.instrument_imports(include=["loupe", "python_multipart"]):
-    from loupe.addresses import is_public
-    from loupe.app import App
-    from loupe.base64_text import decode_base64
     from loupe.card import load_card
-    from loupe.connection import Deadline
-    from loupe.diagnosis import damage, diagnosis
-    from loupe.envelope import is_http, unwrap
     from loupe.errors import Problem, UrlNotAllowed
+    from loupe.http.app import App
+    from loupe.http.diagnosis import damage, diagnosis
+    from loupe.http.envelope import is_http, unwrap
+    from loupe.http.request import BatchRequest, ClassifyRequest, batch_from_http, from_http, from_payload
     from loupe.image import Limits
-    from loupe.locations import S3Rules
     from loupe.prediction import ModelInfo
     from loupe.redaction import MAX_CHARACTERS, redacted
-    from loupe.request import BatchRequest, ClassifyRequest, batch_from_http, from_http, from_payload
     from loupe.service import BatchResult
-    from loupe.settings import MetricsRules, UrlRules
-    from loupe.source import Sources
+    from loupe.settings import MetricsRules
+    from loupe.sources import Sources
+    from loupe.sources.addresses import is_public
+    from loupe.sources.connection import Deadline
+    from loupe.sources.inline import decode_base64
+    from loupe.sources.s3 import S3Rules
+    from loupe.sources.url import UrlRules
+    from loupe.sources.url_fetcher import Fetcher
     from loupe.telemetry import Telemetry
-    from loupe.url import Fetcher
 
 from events import form_body, http, rest  # noqa: E402
 
@@ -77,7 +78,7 @@ class _Nothing:
 RULES = UrlRules(policy="off")
 APP = App(
     _Nothing(),  # type: ignore[arg-type]
-    Sources(RULES, S3Rules(), LIMITS.max_bytes),
+    Sources.of(RULES, S3Rules(), LIMITS),
     Telemetry("fuzz", "INFO", MetricsRules(), "on-demand"),
     s3_rules=S3Rules(),
 )

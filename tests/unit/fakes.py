@@ -10,14 +10,15 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
-from loupe.app import App
 from loupe.classifier import Classifier
 from loupe.errors import Problem, UrlUnreachable
-from loupe.locations import S3Rules
-from loupe.s3 import ObjectReader
+from loupe.http.app import App
 from loupe.service import Service
-from loupe.settings import MetricsRules, UrlRules
-from loupe.source import Sources
+from loupe.settings import MetricsRules
+from loupe.sources import Sources
+from loupe.sources.s3 import S3Object, S3Rules
+from loupe.sources.s3_reader import ObjectReader
+from loupe.sources.url import Url
 from loupe.telemetry import Telemetry
 
 
@@ -27,7 +28,8 @@ class FakeFetcher:
     def __init__(self, pages: dict[str, bytes | Exception], gate: threading.Event | None = None) -> None:
         self.pages, self.gate, self.fetched = pages, gate, []
 
-    def fetch(self, url: str, *, seconds: float | None = None, hosts: list[str] | None = None) -> bytes:
+    def read(self, source: Url, *, seconds: float | None = None, hosts: list[str] | None = None) -> bytes:
+        url = source.url
         self.fetched.append(url)
         if self.gate is not None:
             assert self.gate.wait(20)
@@ -37,6 +39,20 @@ class FakeFetcher:
         if hosts is not None:
             hosts.append(urlsplit(url).hostname or "")
         return page
+
+
+class Opened:
+    """A source type whose reader is there already; ``rules`` reject sources before it reads."""
+
+    def __init__(self, reader: Any, rules: Any = None) -> None:
+        self.reader, self.rules = reader, rules
+
+    def check(self, source: Any) -> None:
+        if self.rules is not None:
+            self.rules.check(source)
+
+    def load(self) -> Any:
+        return self.reader
 
 
 class FakeS3:
@@ -120,13 +136,8 @@ def make_app(
     """An `App` whose network is made of fakes."""
     rules, most = s3_rules or S3Rules(), classifier.limits.max_bytes
     if sources is None:
-        sources = Sources(
-            UrlRules(),
-            rules,
-            most,
-            url_fetcher=FakeFetcher(pages or {}, gate),
-            object_reader=ObjectReader(rules, most, s3 or FakeS3({})),
-        )
+        objects = Opened(ObjectReader(rules, most, s3 or FakeS3({})), rules)
+        sources = Sources({Url: Opened(FakeFetcher(pages or {}, gate)), S3Object: objects})
     telemetry = Telemetry("test", "INFO", metrics or MetricsRules(), initialization)
     for handler in logging.getLogger("loupe").handlers:
         handler.stream = CurrentStdout()

@@ -8,9 +8,8 @@ from pathlib import Path
 from growth import Reader, repeated
 from loupe.classifier import Classifier
 from loupe.errors import Problem
-from loupe.locations import S3Location, S3Rules
-from loupe.request import S3Object
 from loupe.service import Service
+from loupe.sources.s3 import S3Location, S3Object, S3Rules
 
 RULES = S3Rules((S3Location("photos", "hair/"),))
 CLASSIFIER = Classifier.load(Path(__file__).parents[2] / "models" / "hair-type")
@@ -24,7 +23,7 @@ def _batch(items: list[bytes]) -> None:
 READERS = (
     Reader(
         "S3 key",
-        ("loupe.locations:S3Rules.check",),
+        ("loupe.sources.s3:S3Rules.check",),
         lambda key: RULES.check(S3Object("photos", key)),
         {
             name: repeated(part, "hair/")

@@ -9,22 +9,23 @@ from typing import Any
 
 from events import http, rest
 from growth import Reader, repeated
-from loupe import cors
-from loupe.base64_text import decode_base64
 from loupe.card import load_card
-from loupe.diagnosis import damage, diagnosis
-from loupe.envelope import unwrap
 from loupe.errors import InternalError, Problem, RequestInvalid, UrlNotAllowed
-from loupe.form import read_form
+from loupe.http import cors
+from loupe.http.diagnosis import damage, diagnosis
+from loupe.http.envelope import unwrap
+from loupe.http.form import read_form
+from loupe.http.request import batch_from_http, from_http, from_payload
+from loupe.http.response import cacheable
+from loupe.http.routes import find
 from loupe.image import Limits
 from loupe.prediction import ModelInfo
 from loupe.redaction import redacted
-from loupe.request import Url, batch_from_http, from_http, from_payload
-from loupe.response import cacheable
-from loupe.routes import find
-from loupe.settings import MetricsRules, UrlRules
+from loupe.settings import MetricsRules
+from loupe.sources.inline import decode_base64
+from loupe.sources.url import Url, UrlRules
+from loupe.sources.url_fetcher import Fetcher
 from loupe.telemetry import Observation, Telemetry
-from loupe.url import Fetcher
 
 LIMITS = Limits()
 MODEL = Path(__file__).parents[2] / "models" / "hair-type"
@@ -98,16 +99,16 @@ TEXTS = {
 READERS = (
     Reader(
         "JSON",
-        ("loupe.request:from_http", "loupe.json_body:json_object", "loupe.base64_text:decode_base64"),
+        ("loupe.http.request:from_http", "loupe.json_body:json_object", "loupe.sources.inline:decode_base64"),
         _post("application/json"),
         JSON_FAMILIES,
         1.0,
         (Problem,),
     ),
-    Reader("JSON", ("loupe.request:batch_from_http",), _batch, JSON_FAMILIES, 1.0, (Problem,)),
+    Reader("JSON", ("loupe.http.request:batch_from_http",), _batch, JSON_FAMILIES, 1.0, (Problem,)),
     Reader(
         "JSON",
-        ("loupe.request:from_payload",),
+        ("loupe.http.request:from_payload",),
         lambda value: from_payload(value, LIMITS),
         {
             "many keys": lambda size: dict.fromkeys(map(str, range(size // 8))),
@@ -119,7 +120,7 @@ READERS = (
     ),
     Reader(
         "multipart",
-        ("loupe.form:read_form",),
+        ("loupe.http.form:read_form",),
         lambda body: read_form("multipart/form-data; boundary=B", body),
         {
             "many parts": repeated(PART + b"\r\n", b"", b"--B--\r\n"),
@@ -140,7 +141,7 @@ READERS = (
     ),
     Reader(
         "multipart",
-        ("loupe.form:read_form",),
+        ("loupe.http.form:read_form",),
         lambda content_type: read_form(content_type, b"--B--\r\n"),
         {
             "a long boundary": repeated("B", "multipart/form-data; boundary="),
@@ -156,7 +157,7 @@ READERS = (
     ),
     Reader(
         "base64",
-        ("loupe.base64_text:decode_base64",),
+        ("loupe.sources.inline:decode_base64",),
         lambda text: decode_base64(text, LIMITS),
         {
             "letters": repeated("A"),
@@ -173,7 +174,7 @@ READERS = (
     ),
     Reader(
         "media type",
-        ("loupe.request:from_http",),
+        ("loupe.http.request:from_http",),
         _post("image/jpeg"),
         {
             "text": repeated(b"text "),
@@ -187,7 +188,7 @@ READERS = (
     ),
     Reader(
         "media type",
-        ("loupe.diagnosis:diagnosis", "loupe.diagnosis:damage"),
+        ("loupe.http.diagnosis:diagnosis", "loupe.http.diagnosis:damage"),
         lambda body: (diagnosis(body), damage(body)),
         {
             "white space": repeated(b" \n"),
@@ -202,7 +203,7 @@ READERS = (
     ),
     Reader(
         "media type",
-        ("loupe.request:from_http",),
+        ("loupe.http.request:from_http",),
         lambda kind: from_http(unwrap(rest(body=b"?", headers={"Content-Type": kind})), LIMITS),
         {"a long type": repeated("a"), "many parameters": repeated(";"), "white space": repeated(" ")},
         1.0,
@@ -211,7 +212,7 @@ READERS = (
     ),
     Reader(
         "URL",
-        ("loupe.envelope:unwrap",),
+        ("loupe.http.envelope:unwrap",),
         lambda query: from_http(unwrap(http(body=b"?", rawQueryString=query)), LIMITS),
         {
             "many parameters": repeated("a=1&"),
@@ -226,14 +227,14 @@ READERS = (
     ),
     Reader(
         "headers",
-        ("loupe.envelope:unwrap", "loupe.response:cacheable", "loupe.routes:find"),
+        ("loupe.http.envelope:unwrap", "loupe.http.response:cacheable", "loupe.http.routes:find"),
         _answered,
         {"commas": repeated(","), "tags": repeated('W/"a", '), "slashes": repeated("/"), "white space": repeated(" ")},
         2.0,
     ),
     Reader(
         "URL",
-        ("loupe.url:Fetcher.fetch",),
+        ("loupe.sources.url_fetcher:Fetcher.fetch",),
         Fetcher(UrlRules(policy="public"), 10, lambda *_: ()).fetch,
         {
             "a long host": repeated("a", "https://"),

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from events import Context, base64_of, body_of, form_body, http, json_body, rest
 from fakes import Broken, FakeS3, make_app
-from loupe import webpage
 from loupe.classifier import Classifier
 from loupe.errors import ModelFailed, NotFound, UrlUnreachable
+from loupe.http import webpage
+from loupe.http.response import cacheable
+from loupe.http.routes import ROUTES, Route, find, methods
 from loupe.image import Limits
-from loupe.locations import S3Location, S3Rules
-from loupe.response import cacheable
-from loupe.routes import ROUTES, Route, find, methods
+from loupe.sources.s3 import S3Location, S3Rules
 from pictures import BLUE, RED, jpeg, png, solid
 
 FUNCTION = Path(__file__).parents[2] / "function"
@@ -276,7 +276,7 @@ def test_the_page_is_html(app) -> None:
 
 
 def test_uploads_are_given_and_then_classified(app, monkeypatch) -> None:
-    monkeypatch.setattr("loupe.s3.connect", lambda _: FakePresigner())
+    monkeypatch.setattr("loupe.sources.s3_reader.connect", lambda _: FakePresigner())
     answer = body_of(call(app, rest(path="/v1/uploads")))
     assert set(answer) == {"upload", "s3"}
     assert set(answer["upload"]) == {"url", "fields", "expires_at", "max_bytes"}

@@ -14,18 +14,18 @@ from events import Context, base64_of, body_of, http, json_body, rest
 from fakes import Broken, make_app, problem_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loupe import app as app_module
-from loupe import batch_response, restart
+from loupe import restart
 from loupe.batch import MODEL_BATCH, TENSOR_BYTES, WORKERS, PixelBudget, held_tensors, pixels_of
 from loupe.card import InputSpec
 from loupe.classifier import Classifier
 from loupe.errors import DeadlineExceeded, ModelFailed, UrlUnreachable
-from loupe.locations import S3Rules
+from loupe.http import app as app_module
+from loupe.http import batch_response
 from loupe.prediction import Prediction
-from loupe.request import Url
 from loupe.service import Service
-from loupe.settings import UrlRules
-from loupe.source import Sources
+from loupe.sources import Sources
+from loupe.sources.s3 import S3Rules
+from loupe.sources.url import Url, UrlRules
 from loupe.stages import Stages
 from pictures import BLUE, RED, exif, gif, jpeg, png, scene, solid, webp
 from tinymodel import graph, write_model
@@ -249,7 +249,7 @@ def test_model_with_a_fixed_batch_size(tmp_path) -> None:
 
 def test_outcomes_are_predictions(classifier) -> None:
     stages = Stages()
-    sources = Sources(UrlRules(), S3Rules(), 10**7)
+    sources = Sources.of(UrlRules(), S3Rules(), classifier.limits)
     images = [jpeg(solid(RED)), partial(sources.read, Url("file:///x"))]
     outcomes, _ = Service(classifier).classify_many(images, deadline=time.monotonic() + 10, stages=stages)
     assert isinstance(outcomes[0], Prediction)

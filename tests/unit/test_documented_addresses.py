@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from loupe.contract import document
-from loupe.routes import ROUTES
+from loupe.http.routes import ROUTES
 
 PROJECT = Path(__file__).parents[2]
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md")), *sorted((PROJECT / "models").rglob("*.md"))]

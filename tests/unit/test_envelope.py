@@ -9,8 +9,8 @@ from events import http, json_body, rest
 from fakes import problem_of
 from hypothesis import given
 from hypothesis import strategies as st
-from loupe.envelope import is_http, unwrap
 from loupe.errors import RequestInvalid
+from loupe.http.envelope import is_http, unwrap
 
 JSON = {"Content-Type": "application/json; charset=utf-8", "X-Api-Key": "k"}
 

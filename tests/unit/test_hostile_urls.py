@@ -14,10 +14,10 @@ from unittest import mock
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loupe.connection import Deadline, interleaved
 from loupe.errors import Problem, UrlNotAllowed, UrlUnreachable
-from loupe.settings import UrlRules
-from loupe.url import Fetcher
+from loupe.sources.connection import Deadline, interleaved
+from loupe.sources.url import UrlRules
+from loupe.sources.url_fetcher import Fetcher
 from sites import HOST, site
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ def project(tmp_path: Path) -> Path:
         "function/handler.py": "import loupe\n",
         "function/requirements.txt": "numpy",
         "function/loupe/__init__.py": "",
-        "function/loupe/page/index.html": "<p>",
+        "function/loupe/http/page/index.html": "<p>",
         "function/loupe/__pycache__/old.pyc": "",
         "models/m/README.md": "for people",
         "models/m/golden/a.jpg": "picture",
@@ -50,7 +50,7 @@ def test_code_and_the_models_files_are_in_it_and_nothing_else(project: Path, tmp
     assert files(image.folder) == {
         "handler.py",
         "loupe/__init__.py",
-        "loupe/page/index.html",
+        "loupe/http/page/index.html",
         "models/m/card.json",
         "models/m/model.onnx",
     }

@@ -17,14 +17,15 @@ from loupe.contract.__main__ import main
 from loupe.contract.operations import OPERATIONS
 from loupe.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
 from loupe.contract.tables import TABLES, fill
-from loupe.envelope import unwrap
 from loupe.errors import UrlNotAllowed, all_problems
+from loupe.http.envelope import unwrap
+from loupe.http.request import batch_from_http, from_http
+from loupe.http.routes import ROUTES
 from loupe.image import Limits
-from loupe.locations import S3Location, S3Rules
-from loupe.request import MAX_URL_CHARACTERS, batch_from_http, from_http
-from loupe.routes import ROUTES
-from loupe.settings import UrlRules
-from loupe.url import Fetcher
+from loupe.prediction import ModelInfo
+from loupe.sources.s3 import S3Location, S3Rules
+from loupe.sources.url import MAX_URL_CHARACTERS, UrlRules
+from loupe.sources.url_fetcher import Fetcher
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pictures import RED, jpeg, solid
 
@@ -188,6 +189,7 @@ def make_app_of(classifier, **options):
     class Nothing:
         card = load_card(DOCS.parent / "models" / "hair-type")
         limits = Limits()
+        info = ModelInfo.of(card)
 
     return make_app(classifier or Nothing(), **options)
 

@@ -10,19 +10,13 @@ from events import base64_of, form_body, http, json_body, rest
 from fakes import problem_of
 from hypothesis import example, given
 from hypothesis import strategies as st
-from loupe.envelope import unwrap
 from loupe.errors import BatchTooLarge, ImageTooLarge, Problem, RequestInvalid, UnsupportedMediaType
+from loupe.http.envelope import unwrap
+from loupe.http.request import BatchRequest, ClassifyRequest, batch_from_http, from_http, from_payload
 from loupe.image import Limits
-from loupe.request import (
-    BatchRequest,
-    ClassifyRequest,
-    Inline,
-    S3Object,
-    Url,
-    batch_from_http,
-    from_http,
-    from_payload,
-)
+from loupe.sources.inline import Inline
+from loupe.sources.s3 import S3Object
+from loupe.sources.url import Url
 from pictures import RED, gif, jpeg, solid
 
 LIMITS = Limits(max_bytes=10_000)

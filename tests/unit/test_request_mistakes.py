@@ -11,10 +11,12 @@ from urllib.parse import quote
 import pytest
 from events import base64_of, form_body, http, json_body, rest
 from fakes import problem_of
-from loupe.envelope import HttpRequest, unwrap
 from loupe.errors import ImageUndecodable, Problem, RequestInvalid, UnsupportedMediaType
+from loupe.http.envelope import HttpRequest, unwrap
+from loupe.http.request import batch_from_http, expect_nothing, from_http, from_payload
 from loupe.image import Limits
-from loupe.request import Inline, Url, batch_from_http, expect_nothing, from_http, from_payload
+from loupe.sources.inline import Inline
+from loupe.sources.url import Url
 from pictures import gif, jpeg, noise, png, webp
 
 LIMITS = Limits()

@@ -23,12 +23,12 @@ from botocore.loaders import Loader
 from botocore.stub import Stubber
 from fakes import FakeBody, FakeS3, problem_of
 from loupe.errors import ImageTooLarge, Problem, S3NotAllowed, S3Unavailable, S3Unreachable, UploadsOff
-from loupe.locations import S3Location, S3Rules, bucket_origins
-from loupe.request import S3Object
-from loupe.s3 import ObjectReader, connect
-from loupe.settings import UrlRules
-from loupe.source import Sources
-from loupe.uploads import presign
+from loupe.image import Limits
+from loupe.sources import Sources
+from loupe.sources.s3 import S3Location, S3Object, S3Rules, bucket_origins
+from loupe.sources.s3_reader import ObjectReader, connect
+from loupe.sources.uploads import presign
+from loupe.sources.url import UrlRules
 
 RULES = S3Rules((S3Location("photos", "hair/"), S3Location("all")), "uploads-bucket")
 OBJECTS = {("photos", "hair/a.jpg"): b"abc", ("all", "b"): b"b" * 100, ("uploads-bucket", "uploads/x"): b"x"}
@@ -244,14 +244,14 @@ def test_the_real_client_is_asked_as_s3_wants_it() -> None:
 
 def test_a_refusal_does_not_import_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boto3, "client", lambda *_, **__: pytest.fail("a client was made"))
-    sources = Sources(UrlRules(), RULES, 10)
+    sources = Sources.of(UrlRules(), RULES, Limits(max_bytes=10))
     assert isinstance(problem_of(sources.read, S3Object("other", "b")), S3NotAllowed)
 
 
 def test_sources_make_one_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     monkeypatch.setattr(boto3, "client", lambda *_, **__: made.append(FakeS3(OBJECTS)) or made[-1])
-    sources = Sources(UrlRules(), RULES, 100)
+    sources = Sources.of(UrlRules(), RULES, Limits(max_bytes=100))
     assert [sources.read(S3Object("all", "b")) for _ in range(2)] == [b"b" * 100] * 2
     assert len(made) == 1
 

@@ -13,13 +13,13 @@ import pytest
 from events import Context, base64_of, rest
 from fakes import Broken
 from loupe import service as service_module
-from loupe.app import App
 from loupe.classifier import Classifier
 from loupe.errors import DeadlineExceeded, ImageUndecodable, RequestInvalid, UrlUnreachable
-from loupe.locations import S3Rules
+from loupe.http.app import App
 from loupe.prediction import ModelInfo, Prediction
 from loupe.service import Service
 from loupe.settings import MetricsRules
+from loupe.sources.s3 import S3Rules
 from loupe.stages import Stages
 from loupe.telemetry import Telemetry
 from pictures import BLUE, RED, jpeg, solid

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from loupe.locations import S3Location, S3Rules
-from loupe.settings import MetricsRules, Settings, UrlRules
+from loupe.settings import MetricsRules, Settings
+from loupe.sources.s3 import S3Location, S3Rules
+from loupe.sources.url import UrlRules
 from loupe.variables import SettingsError
 
 MODELS = Path("/var/task/models")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 
-import loupe.s3
+import loupe.sources.s3_reader
 import pytest
-from fakes import FakeFetcher
-from loupe.locations import S3Location, S3Rules
-from loupe.request import Inline, S3Object, Url
-from loupe.settings import UrlRules
-from loupe.source import Sources
+from fakes import FakeFetcher, Opened
+from loupe.image import Limits
+from loupe.sources import Sources
+from loupe.sources.inline import Inline
+from loupe.sources.s3 import S3Location, S3Object, S3Rules, S3Source
+from loupe.sources.url import Url
 
 RULES = S3Rules((S3Location("all"),))
 
@@ -23,11 +24,11 @@ def test_a_url_does_not_wait_for_the_import_and_client_of_s3(monkeypatch: pytest
             importing.set()
             assert released.wait(20)
 
-        def read(self, source: S3Object, *, seconds: float | None = None) -> bytes:
+        def read(self, source: S3Object, **_: object) -> bytes:
             return b"object"
 
-    monkeypatch.setattr(loupe.s3, "ObjectReader", SlowToMake)
-    sources = Sources(UrlRules(), RULES, 100, url_fetcher=FakeFetcher({"https://a": b"page"}))
+    monkeypatch.setattr(loupe.sources.s3_reader, "ObjectReader", SlowToMake)
+    sources = Sources({Url: Opened(FakeFetcher({"https://a": b"page"})), S3Object: S3Source(RULES, Limits())})
     answers: dict[str, bytes] = {}
     first = threading.Thread(target=lambda: answers.update(s3=sources.read(S3Object("all", "key"))))
     second = threading.Thread(target=lambda: answers.update(url=sources.read(Url("https://a"))))
@@ -48,11 +49,11 @@ def test_the_time_that_a_caller_has_and_its_hosts_reach_the_fetcher() -> None:
     given: list[float | None] = []
 
     class Watched(FakeFetcher):
-        def fetch(self, url: str, *, seconds: float | None = None, hosts: list[str] | None = None) -> bytes:
+        def read(self, source: Url, *, seconds: float | None = None, hosts: list[str] | None = None) -> bytes:
             given.append(seconds)
-            return super().fetch(url, seconds=seconds, hosts=hosts)
+            return super().read(source, seconds=seconds, hosts=hosts)
 
     hosts: list[str] = []
-    sources = Sources(UrlRules(), RULES, 100, url_fetcher=Watched({"https://a.example/x": b"page"}))
+    sources = Sources({Url: Opened(Watched({"https://a.example/x": b"page"}))})
     assert sources.read(Url("https://a.example/x"), seconds=1.5, hosts=hosts) == b"page"
     assert (given, hosts) == ([1.5], ["a.example"])

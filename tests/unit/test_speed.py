@@ -65,9 +65,10 @@ def test_numpy_is_imported_before_the_projects_own_modules() -> None:
 
 
 def test_a_picture_needs_nothing_that_only_other_requests_need(cold: set[str]) -> None:
-    assert {"loupe.app", "loupe.service"} <= cold
-    unwanted = {"loupe.form", "loupe.url", "loupe.connection", "loupe.addresses", "loupe.s3", "loupe.uploads",
-                "loupe.batch", "loupe.batch_response", "loupe.contract", "loupe.webpage", "loupe.icc",
+    assert {"loupe.http.app", "loupe.service"} <= cold
+    unwanted = {"loupe.http.form", "loupe.http.diagnosis", "loupe.sources.url_fetcher", "loupe.sources.connection",
+                "loupe.sources.addresses", "loupe.sources.s3_reader", "loupe.sources.uploads",
+                "loupe.batch", "loupe.http.batch_response", "loupe.contract", "loupe.http.webpage", "loupe.icc",
                 "python_multipart", "PIL.PngImagePlugin", "PIL.WebPImagePlugin", "PIL.ImageCms"}  # fmt: skip
     assert cold & unwanted == set()
 

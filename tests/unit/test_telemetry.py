@@ -6,14 +6,14 @@ import json
 
 import pytest
 from events import Context, base64_of, json_body, rest
-from fakes import Broken, make_app
+from fakes import Broken, Opened, make_app
 from loupe import errors
 from loupe.classifier import Classifier
 from loupe.errors import UrlUnreachable
-from loupe.locations import S3Rules
 from loupe.prediction import Prediction
-from loupe.settings import MetricsRules, UrlRules
-from loupe.source import Sources
+from loupe.settings import MetricsRules
+from loupe.sources import Sources
+from loupe.sources.url import Url, UrlRules
 from loupe.telemetry import NAMESPACE, STAGE_METRICS, Observation, Telemetry
 from pictures import BLUE, RED, jpeg, solid
 from tinymodel import graph, write_model
@@ -201,7 +201,7 @@ def test_server_faults_count_every_5xx_of_every_trigger_but_deadlines(told, clas
 
 
 def test_a_fault_of_another_route_counts_too(told, classifier, monkeypatch) -> None:
-    monkeypatch.setattr("loupe.response.describe", lambda card: 1 / 0)
+    monkeypatch.setattr("loupe.http.response.describe", lambda card: 1 / 0)
     _, blobs = told(rest("GET", "/v1/models"), app=make_app(classifier))
     assert metrics(blobs) == {("ServerFaults", ()): ("Count", [1.0])}
     _, blobs = told(rest(**json_body({"url": "https://a"})), app=make_app(classifier, sources=Broken(OSError("x"))))
@@ -221,7 +221,7 @@ UNVALIDATED = [
 @pytest.mark.parametrize("batch", [False, True], ids=["one", "batch"])
 def test_nothing_of_a_url_is_logged_before_its_host_was_checked(told, classifier, url, policy, batch) -> None:
     rules = UrlRules(policy=policy, hosts=("pictures.example.com",))
-    app = make_app(classifier, sources=Sources(rules, S3Rules(), 10**6, url_fetcher=_fetcher(rules)))
+    app = make_app(classifier, sources=Sources({Url: Opened(_fetcher(rules))}))
     payload = {"items": [{"url": url}]} if batch else {"url": url}
     logs, blobs = told(payload, True, app)
     assert SECRET.lower() not in json.dumps([logs, blobs]).lower()
@@ -229,7 +229,7 @@ def test_nothing_of_a_url_is_logged_before_its_host_was_checked(told, classifier
 
 
 def _fetcher(rules):
-    from loupe.url import Fetcher
+    from loupe.sources.url_fetcher import Fetcher
 
     return Fetcher(rules, 10**6, lambda *_: ())
 

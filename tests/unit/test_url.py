@@ -13,8 +13,8 @@ import pictures
 import pytest
 import trustme
 from loupe.errors import ImageTooLarge, Problem, UnsupportedMediaType, UrlNotAllowed, UrlUnreachable
-from loupe.settings import UrlRules
-from loupe.url import Fetcher
+from loupe.sources.url import UrlRules
+from loupe.sources.url_fetcher import Fetcher
 from sites import HOST, Site, Visit, site
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The public contract: one OpenAPI 3.1 document, made of `loupe.routes`, the schemas here and `loupe.errors`.
+"""The public contract: one OpenAPI 3.1 document, made of `loupe.http.routes`, the schemas here and `loupe.errors`.
 
 The function serves it at ``GET /openapi.json``; ``docs/openapi.json`` is the same for people and for the stack, which
 builds the gateway from it. ``python -m loupe.contract`` writes both that file and the tables of ``docs/api.md``.
@@ -11,7 +11,7 @@ from typing import Any
 from loupe.contract.operations import BINARY_MEDIA_TYPES, OPERATIONS, PICTURE_OPERATIONS
 from loupe.contract.problems import GATEWAY_PROBLEMS, examples, gateway_example
 from loupe.contract.schemas import ANSWERS, REQUESTS, problem
-from loupe.routes import ROUTES
+from loupe.http.routes import ROUTES
 
 VERSION = "1.0.0"
 

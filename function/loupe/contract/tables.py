@@ -7,7 +7,7 @@ import re
 from loupe.contract.operations import OPERATIONS
 from loupe.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
 from loupe.errors import all_problems
-from loupe.routes import ROUTES, methods
+from loupe.http.routes import ROUTES, methods
 
 
 def problems() -> str:

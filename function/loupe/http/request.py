@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from loupe.base64_text import decode_base64
 from loupe.errors import BatchTooLarge, Problem, RequestInvalid, UnsupportedMediaType
 from loupe.formats import media_type_of, names_of
 from loupe.json_body import json_object, shown
+from loupe.sources import EXACTLY_ONE, parse_source
+from loupe.sources.inline import Inline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from loupe.envelope import HttpRequest
+    from loupe.http.envelope import HttpRequest
     from loupe.image import Limits
+    from loupe.sources import Source
 
 DEFAULT_TOP = 5
 MAX_TOP = 9999
-SOURCE_KEYS = ("url", "image", "s3")
-# As loupe.url has it.
-MAX_URL_CHARACTERS = 2048
-MAX_S3_KEY_BYTES = 1024
-_EXACTLY_ONE = 'exactly one of "url", "image" and "s3"'
 _SEND_BATCH = (
     'Send {"items": [{"image": "<base64>"}, {"url": "https://..."}]}; a single image goes to POST /v1/classify.'
 )
@@ -31,31 +27,6 @@ _PROBE = 4096
 _WHITE = b" \t\r\n\xef\xbb\xbf"
 # U+FFFD in UTF-8.
 _REPLACEMENT = b"\xef\xbf\xbd"
-# Control characters, and halves of characters, which no encoding can carry.
-_NOT_IN_KEYS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-
-
-class Inline(NamedTuple):
-    """The picture came with the request."""
-
-    data: bytes
-
-
-class Url(NamedTuple):
-    """The picture is to be fetched."""
-
-    url: str
-
-
-class S3Object(NamedTuple):
-    """The picture lies in a bucket."""
-
-    bucket: str
-    key: str
-    version_id: str | None = None
-
-
-Source = Inline | Url | S3Object
 
 
 class ClassifyRequest(NamedTuple):
@@ -83,7 +54,7 @@ def from_http(request: HttpRequest, limits: Limits) -> ClassifyRequest:
     top = _top_of_query(request.query)
     body, kind = request.body, request.content_type
     if not body:
-        raise RequestInvalid(f"The body is empty. Send the image itself, or JSON with {_EXACTLY_ONE}.")
+        raise RequestInvalid(f"The body is empty. Send the image itself, or JSON with {EXACTLY_ONE}.")
     if media_type_of(body):
         return ClassifyRequest(Inline(_intact(body)), _count(top))
     if kind == "multipart/form-data":
@@ -91,7 +62,7 @@ def from_http(request: HttpRequest, limits: Limits) -> ClassifyRequest:
     if _is_json(kind, body):
         value = _object(body, request)
         top = _only_one(top, _top_of_json(value))
-        return ClassifyRequest(read_source(value, limits), _count(top))
+        return ClassifyRequest(parse_source(value, limits), _count(top))
     _reject_known(body, request)
     if kind.startswith("image/"):
         return ClassifyRequest(Inline(body), _count(top))  # decoding rejects it, and names its format
@@ -109,10 +80,10 @@ def from_payload(payload: Any, limits: Limits) -> ClassifyRequest:
     loupe.errors.RequestInvalid, loupe.errors.ImageTooLarge
     """
     if not isinstance(payload, dict):
-        raise RequestInvalid(f"The payload must be an object with {_EXACTLY_ONE}.")
+        raise RequestInvalid(f"The payload must be an object with {EXACTLY_ONE}.")
     rest = dict(payload)
     top = _top_of_json(rest)
-    return ClassifyRequest(read_source(rest, limits), _count(top))
+    return ClassifyRequest(parse_source(rest, limits), _count(top))
 
 
 def batch_from_http(request: HttpRequest, limits: Limits, max_items: int) -> BatchRequest:
@@ -144,7 +115,7 @@ def batch_from_payload(
     if rest:
         raise RequestInvalid(f'The key {_first(rest)} is unknown. Send "items", and perhaps "top".')
     if not isinstance(items, list) or not items:
-        raise RequestInvalid(f'"items" must be a list of at least one object with {_EXACTLY_ONE}.')
+        raise RequestInvalid(f'"items" must be a list of at least one object with {EXACTLY_ONE}.')
     if len(items) > max_items:
         raise BatchTooLarge(f"The batch has {len(items)} items; at most {max_items} are allowed. Send several batches.")
     return BatchRequest(tuple(_item(item, limits) for item in items), top)
@@ -167,36 +138,8 @@ def expect_nothing(request: HttpRequest) -> None:
         raise RequestInvalid("This call takes no body, or an empty object.")
 
 
-def read_source(value: Any, limits: Limits) -> Source:
-    """Read an object with exactly one of `SOURCE_KEYS`.
-
-    Raises
-    ------
-    loupe.errors.RequestInvalid, loupe.errors.ImageTooLarge
-    """
-    if not isinstance(value, dict):
-        raise RequestInvalid(f"This must be an object with {_EXACTLY_ONE}.")
-    unknown = [key for key in value if key not in SOURCE_KEYS]
-    if unknown:
-        raise RequestInvalid(f"The key {_first(unknown)} is unknown. Send {_EXACTLY_ONE}.")
-    if len(value) != 1:
-        got = " and ".join(f'"{key}"' for key in SOURCE_KEYS if key in value) or "none"
-        raise RequestInvalid(f"Send {_EXACTLY_ONE}; this request has {got}.")
-    ((key, content),) = value.items()
-    if key == "s3":
-        return _s3_object(content)
-    if not isinstance(content, str) or not content.strip():
-        raise RequestInvalid(f'"{key}" must be a text that is not empty.')
-    if key == "image":
-        return Inline(decode_base64(content, limits))
-    content = content.strip()
-    if len(content) > MAX_URL_CHARACTERS:
-        raise RequestInvalid(f'"url" must have at most {MAX_URL_CHARACTERS} characters.')
-    return Url(content)
-
-
 def _from_form(content_type: str, body: bytes, query_top: str | None) -> ClassifyRequest:
-    from loupe.form import read_form
+    from loupe.http.form import read_form
 
     form = read_form(content_type, body)
     top = _only_one(query_top, form.fields.pop("top", None))
@@ -226,7 +169,7 @@ def _intact(image: bytes) -> bytes:
     """Return an image that was not damaged by being sent as text."""
     if b"\0" in image and _REPLACEMENT not in image[:_PROBE]:
         return image
-    from loupe.diagnosis import damage
+    from loupe.http.diagnosis import damage
 
     problem = damage(image)
     if problem is not None:
@@ -236,7 +179,7 @@ def _intact(image: bytes) -> bytes:
 
 def _reject_known(body: bytes, request: HttpRequest | None = None) -> None:
     """Reject a body that is a known mistake, by name."""
-    from loupe.diagnosis import diagnosis
+    from loupe.http.diagnosis import diagnosis
 
     problem = diagnosis(body, "" if request is None else request.headers.get("content-encoding", ""))
     if problem is not None:
@@ -245,26 +188,9 @@ def _reject_known(body: bytes, request: HttpRequest | None = None) -> None:
 
 def _item(value: Any, limits: Limits) -> Source | Problem:
     try:
-        return read_source(value, limits)
+        return parse_source(value, limits)
     except Problem as problem:
         return problem
-
-
-def _s3_object(value: Any) -> S3Object:
-    if not isinstance(value, dict):
-        raise RequestInvalid('"s3" must be an object with "bucket" and "key".')
-    unknown = [key for key in value if key not in ("bucket", "key", "version_id")]
-    if unknown:
-        raise RequestInvalid(f'The key {_first(unknown)} of "s3" is unknown. Send "bucket" and "key".')
-    parts = [value.get("bucket"), value.get("key"), value.get("version_id", "null")]
-    for name, part in zip(("bucket", "key", "version_id"), parts, strict=True):
-        if not isinstance(part, str) or not part:
-            raise RequestInvalid(f'"{name}" of "s3" must be a text that is not empty.')
-        if len(part.encode("utf-8", "surrogatepass")) > MAX_S3_KEY_BYTES or _NOT_IN_KEYS.search(part):
-            raise RequestInvalid(
-                f'"{name}" of "s3" must be at most {MAX_S3_KEY_BYTES} bytes without control characters.'
-            )
-    return S3Object(value["bucket"], value["key"], value.get("version_id"))
 
 
 def _top_of_query(query: Mapping[str, Sequence[str]]) -> str | None:

@@ -1,4 +1,4 @@
-"""Pictures bigger than a request may be: a presigned POST to the upload bucket (S3 user guide, 'POST policy')."""
+"""Images larger than a request may be: a presigned POST to the upload bucket (S3 user guide, 'POST policy')."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from loupe.errors import UploadsOff
-from loupe.locations import UPLOAD_PREFIX, S3Rules
+from loupe.sources.s3 import UPLOAD_PREFIX, S3Rules
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -16,9 +16,9 @@ _ANY_IMAGE = "image/*"
 
 
 def presign(rules: S3Rules, max_bytes: int, client: S3Client | None = None) -> dict[str, Any]:
-    """Return where and how one picture may be uploaded, and the ``s3`` source that classifies it afterwards.
+    """Return the address and form fields of one upload, and the ``s3`` source that classifies it afterwards.
 
-    The policy holds S3 to the size, the key and the kind of content; nothing is sent to S3 here.
+    S3 enforces the policy: size, key and media type. Nothing is sent to S3 here.
 
     Raises
     ------
@@ -27,9 +27,9 @@ def presign(rules: S3Rules, max_bytes: int, client: S3Client | None = None) -> d
     """
     if not rules.upload_bucket:
         raise UploadsOff("This endpoint has no upload bucket. Send the picture itself.")
-    from loupe.s3 import connect
+    from loupe.sources.s3_reader import connect
 
-    # 128 random bits: who does not know the key cannot guess it.
+    # 128 random bits: the key cannot be guessed.
     key = f"{UPLOAD_PREFIX}{secrets.token_hex(16)}"
     expires = datetime.now(UTC) + timedelta(seconds=rules.upload_seconds)
     post = (client or connect(rules.timeout_seconds)).generate_presigned_post(

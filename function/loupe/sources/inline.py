@@ -1,9 +1,9 @@
-"""Decode base64 as clients write it: with line breaks, a data-URI prefix, the URL-safe alphabet, or no padding."""
+"""Images that are part of the request: the body itself, or base64 in JSON."""
 
 from __future__ import annotations
 
 import binascii
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pybase64
 
@@ -15,8 +15,26 @@ if TYPE_CHECKING:
 _STANDARD = str.maketrans("-_", "+/")
 
 
+class Inline(NamedTuple):
+    """An image that came with the request."""
+
+    data: bytes
+
+
+def parse(content: Any, limits: Limits) -> Inline:
+    """Parse the value of ``image``.
+
+    Raises
+    ------
+    loupe.errors.RequestInvalid, loupe.errors.ImageTooLarge
+    """
+    if not isinstance(content, str) or not content.strip():
+        raise RequestInvalid('"image" must be a text that is not empty.')
+    return Inline(decode_base64(content, limits))
+
+
 def decode_base64(text: str, limits: Limits) -> bytes:
-    """Decode the text of ``image``.
+    """Decode base64 as clients write it: with line breaks, a data-URI prefix, the URL-safe alphabet, or no padding.
 
     Raises
     ------
@@ -30,7 +48,7 @@ def decode_base64(text: str, limits: Limits) -> bytes:
     if len(text) * 3 // 4 > limits.max_bytes * 1.05 + 4096:
         raise ImageTooLarge(f"The image is larger than {limits.max_bytes:,} bytes. Send a smaller one.")
     try:
-        # Most clients send neither line breaks nor another alphabet, and pad: spare them the copies that those cost.
+        # Most clients send padded base64 without line breaks: avoid the copies that the other spellings need.
         data = pybase64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         packed = "".join(text.split()).translate(_STANDARD)
@@ -44,7 +62,7 @@ def decode_base64(text: str, limits: Limits) -> bytes:
 
 
 def _reason(text: str, packed: str) -> str:
-    """Return a sentence that says why a text is not base64."""
+    """Return why a text is not base64, as a sentence."""
     import re
 
     if text.lstrip()[:8].lower().startswith(("http://", "https://", "s3://")):

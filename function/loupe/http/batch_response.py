@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from loupe import response
 from loupe.errors import Problem, ResultTooLarge
+from loupe.http import response
 
 if TYPE_CHECKING:
     from loupe.prediction import ModelInfo, Prediction

@@ -6,28 +6,28 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from loupe import cors, response
-from loupe.envelope import HttpRequest, unwrap
 from loupe.errors import InternalError, Problem
-from loupe.request import (
+from loupe.http import cors, response
+from loupe.http.envelope import HttpRequest, unwrap
+from loupe.http.request import (
     ClassifyRequest,
-    Inline,
     batch_from_http,
     batch_from_payload,
     expect_nothing,
     from_http,
     from_payload,
 )
-from loupe.routes import find, methods
+from loupe.http.routes import find, methods
+from loupe.sources.inline import Inline
 from loupe.telemetry import Observation, Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from loupe.locations import S3Rules
-    from loupe.request import BatchRequest, Source
+    from loupe.http.request import BatchRequest
     from loupe.service import ClassificationService, Image
-    from loupe.source import Sources
+    from loupe.sources import Source, Sources
+    from loupe.sources.s3 import S3Rules
 
 # Reserved for writing the response; and the longest wait of a gateway (REST API: 29 s), less that.
 _MARGIN_SECONDS = 1.0
@@ -118,7 +118,7 @@ class App:
             deadline = self._deadline(min(context.get_remaining_time_in_millis() / 1e3, _GATEWAY_SECONDS))
             return response.as_json(self._classify_batch(batch, deadline, observation))
         if observation.route == "uploads":
-            from loupe.uploads import presign
+            from loupe.sources.uploads import presign
 
             expect_nothing(request)
             return response.as_json(presign(self._s3_rules, limits.max_bytes))
@@ -138,7 +138,7 @@ class App:
 
             body = response.compact(document())
             return response.cacheable(body, {"Cache-Control": "public, max-age=300"}, if_none_match)
-        from loupe.webpage import Facts, load
+        from loupe.http.webpage import Facts, load
 
         html, headers = load(Facts.of(card, self._limits()), self._s3_rules.upload_origins)
         return response.cacheable(html, headers, if_none_match)
@@ -150,7 +150,7 @@ class App:
         return response.result(observation.prediction, request.top, observation.request_id)
 
     def _classify_batch(self, request: BatchRequest, deadline: float, observation: Observation) -> dict[str, Any]:
-        from loupe.batch_response import ScoreBudget, batch_body
+        from loupe.http.batch_response import ScoreBudget, batch_body
 
         items = [item if isinstance(item, Problem) else self._image(item, observation) for item in request.items]
         observation.items, observation.left_running = self._service.classify_many(

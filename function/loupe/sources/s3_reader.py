@@ -1,4 +1,4 @@
-"""Pictures in S3: reading those that the settings allow, and the client for it. Imported by requests that need it."""
+"""Read the S3 objects that the rules allow, and create the client for it. Imported by requests that need it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3.client import S3Client
 
-    from loupe.locations import S3Rules
-    from loupe.request import S3Object
+    from loupe.sources.s3 import S3Object, S3Rules
 
 _CHUNK = 256 * 1024
-# Error codes (S3 API reference, 'Error responses') of failures that no caller can mend: credentials, clock and account
-# of this function. They stay what they are and become a 500.
+# Error codes (S3 API reference, 'Error responses') of failures that no client can fix: credentials, clock and account
+# of this function. They are raised as they are and become a 500.
 _OURS = frozenset(
     {
         "AccountProblem",
@@ -40,7 +39,7 @@ _OURS = frozenset(
         "TokenRefreshRequired",
     }
 )
-# Failures that another attempt may not meet, whatever their status; every 5xx is one, too.
+# Failures for which a retry may succeed, whatever their status; so may every 5xx.
 _TRY_AGAIN = frozenset(
     {
         "InternalError",
@@ -58,7 +57,7 @@ _TRY_AGAIN = frozenset(
 
 
 def connect(timeout_seconds: float) -> S3Client:
-    """Make a client that gives up early. Virtual-hosted addresses keep presigned ones in the bucket's own region."""
+    """Create a client with short timeouts. Virtual-hosted addresses keep presigned ones in the bucket's region."""
     return boto3.client(
         "s3",
         config=Config(
@@ -78,19 +77,25 @@ class ObjectReader:
         self._rules, self._max_bytes = rules, max_bytes
         self._client = client or connect(rules.timeout_seconds)
 
-    def read(self, source: S3Object, *, seconds: float | None = None) -> bytes:
+    def read(
+        self,
+        source: S3Object,
+        *,
+        seconds: float | None = None,
+        hosts: list[str] | None = None,  # noqa: ARG002 (of URLs)
+    ) -> bytes:
         """Return the object's content.
 
         Raises
         ------
         loupe.errors.S3NotAllowed
-            If the settings do not name its place.
+            If the settings do not name its bucket and prefix.
         S3Unreachable
-            If it is not there or may not be read.
+            If it does not exist or may not be read.
         S3Unavailable
-            If S3 gave no answer in time.
+            If S3 did not respond in time.
         ImageTooLarge
-            If it is larger than ``max_bytes``: told before reading.
+            If it is larger than ``max_bytes``, by its declared length before it is read.
         """
         self._rules.check(source)
         limit = self._rules.timeout_seconds if seconds is None else min(seconds, self._rules.timeout_seconds)
@@ -125,10 +130,10 @@ class ObjectReader:
 
 
 def _problem_of(error: ClientError) -> S3Unreachable | S3Unavailable | ClientError:
-    """What to raise for an error of S3.
+    """Return what to raise for an error of S3.
 
-    Every other 3xx and 4xx is about the object that was asked for: its key, version, storage class, encryption key or
-    bucket. Without the right to list a bucket a missing key is AccessDenied, so the caller gets one sentence for all.
+    Every other 3xx and 4xx is about the requested object: its key, version, storage class, encryption key or bucket.
+    Without permission to list a bucket a missing key is AccessDenied, so the client gets one sentence for all.
     """
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator, Sequence
 
-    from loupe.addresses import Address
+    from loupe.sources.addresses import Address
 
 # Addresses of one host that are tried, those of both families in turn.
 _MAX_ADDRESSES = 4

@@ -17,16 +17,16 @@ import ssl
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
-from loupe.addresses import Address, Resolver, is_local_name, is_name, is_public, literal, resolve
-from loupe.connection import Deadline, connected
 from loupe.errors import ImageTooLarge, UnsupportedMediaType, UrlNotAllowed, UrlUnreachable
 from loupe.formats import DEFAULT_FORMATS, media_type_of, media_types, names_of
-from loupe.request import MAX_URL_CHARACTERS
+from loupe.sources.addresses import Address, Resolver, is_local_name, is_name, is_public, literal, resolve
+from loupe.sources.connection import Deadline, connected
+from loupe.sources.url import MAX_URL_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from loupe.settings import UrlRules
+    from loupe.sources.url import Url, UrlRules
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -82,6 +82,10 @@ class Fetcher:
         self._rules, self._max_bytes, self._resolver, self._tls = rules, max_bytes, resolver, tls
         self._formats = formats
 
+    def read(self, source: Url, *, seconds: float | None = None, hosts: list[str] | None = None) -> bytes:
+        """Return the body; see `fetch`."""
+        return self.fetch(source.url, seconds=seconds, hosts=hosts)
+
     def fetch(self, url: str, *, seconds: float | None = None, hosts: list[str] | None = None) -> bytes:
         """Return the body.
 
@@ -128,8 +132,7 @@ class Fetcher:
             If the look-up took too long.
         """
         rules = self._rules
-        if rules.policy == "off":
-            raise UrlNotAllowed("This endpoint does not fetch URLs. Send the picture itself.")
+        rules.check_policy()
         parts, host, port = _split(url)
         if literal(host) is None and not is_name(host):
             raise UrlNotAllowed("The URL's host is neither a name nor an address in the usual notation.")

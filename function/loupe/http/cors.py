@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from loupe.envelope import HttpRequest
+    from loupe.http.envelope import HttpRequest
 
 # Of each way to say who calls: a key, a token, an AWS signature.
 ALLOW_HEADERS = "Content-Type, X-Api-Key, Authorization, X-Amz-Date, X-Amz-Security-Token, X-Amz-Content-Sha256"

@@ -1,0 +1,1 @@
+"""The HTTP side: from an event of API Gateway or a function URL to a response."""
