@@ -1,4 +1,4 @@
-"""Imports inside function/ point down: entry points -> HTTP -> sources -> core, and no name shadows the standard library."""
+"""Imports inside function/ point down: entry points, HTTP, sources, core; no name shadows the standard library."""
 
 from __future__ import annotations
 
