@@ -105,8 +105,8 @@ lock: setup ## Write every requirements.txt and requirements/*.txt, with hashes,
 lock-base: setup ## Write the digest of the AWS base image to function/base-image.lock (needs the registry)
 	@$(PY) -m infra.base_image
 
-openapi: setup ## Write docs/openapi.json and the tables of docs/api.md from their source
-	@$(PY) -m loupe.contract docs/openapi.json docs/api.md
+openapi: setup ## Write docs/openapi.json, the copy that the function serves and the tables of docs/api.md
+	@$(PY) -m tools.contract
 
 page-image: setup ## Write the page's samples from the golden pictures, and the README's picture of the page (Chromium)
 	@$(PY) scripts/page_samples.py models/hair-type

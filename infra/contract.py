@@ -1,4 +1,4 @@
-"""What the gateway needs of the API's contract, read from the OpenAPI document that `loupe.contract` generates."""
+"""What the gateway needs of the API's contract, read from the OpenAPI document that `tools.contract` generates."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ import json
 import re
 
 import pytest
-from loupe.contract.problems import examples
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -15,6 +14,7 @@ from tests.browser.actions import choose, transfer
 from tests.browser.chromium import Open
 from tests.browser.gateway import Answer, Gateway, problem
 from tests.browser.pictures import BLUE, RED, File, noise, picture
+from tools.contract.problems import examples
 
 # A throttle, the network, a fault of the service: the same picture may succeed the next time.
 RETRY_HELPS = {

@@ -17,14 +17,12 @@ PARTS = {
     "entry": ("handler", "bulk", "jobs", "loupe.bulk", "loupe.jobs"),
     "observation": ("loupe.telemetry", "loupe.redaction", "loupe.processor"),
     "settings": ("loupe.settings", "loupe.variables"),
-    "contract": ("loupe.contract",),
 }
 FORBIDDEN = {
     "core": ("http", "sources", "entry", "observation", "settings"),
     "sources": ("http", "entry", "observation", "settings"),
     "settings": ("http", "entry", "observation"),
     "observation": ("http", "entry"),
-    "contract": ("entry",),
     "http": ("entry",),
     "entry": (),
 }

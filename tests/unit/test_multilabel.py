@@ -14,7 +14,6 @@ from events import Context, base64_of, body_of, json_body, rest
 from fakes import make_app
 from loupe.card import CardError, OutputSpec, load_card
 from loupe.classifier import Classifier
-from loupe.contract.schemas import ANSWERS
 from loupe.prediction import read
 from loupe.settings import MetricsRules
 from onnx import TensorProto, helper, numpy_helper
@@ -26,6 +25,7 @@ from modelkit.cli import app
 from modelkit.evaluation import compare
 from modelkit.metrics import average_precision, f1_scores
 from modelkit.pictures import find_multilabel
+from tools.contract.schemas import ANSWERS
 
 LABELS = ("red", "green", "blue")
 PIXELS = {

@@ -12,11 +12,6 @@ from events import Context, body_of, form_body, json_body, rest
 from fakes import FakeS3, make_app, problem_of
 from jsonschema import Draft202012Validator
 from loupe.card import load_card
-from loupe.contract import document
-from loupe.contract.__main__ import main
-from loupe.contract.operations import OPERATIONS
-from loupe.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
-from loupe.contract.tables import TABLES, fill
 from loupe.errors import UrlNotAllowed, all_problems
 from loupe.http.envelope import unwrap
 from loupe.http.request import batch_from_http, from_http
@@ -29,7 +24,13 @@ from loupe.sources.url_fetcher import Fetcher
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pictures import RED, jpeg, solid
 
-DOCS = Path(__file__).parents[2] / "docs"
+from tools.contract import __main__ as generator
+from tools.contract import document
+from tools.contract.operations import OPERATIONS
+from tools.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
+from tools.contract.tables import TABLES
+
+PROJECT = Path(__file__).parents[2]
 DOCUMENT = document()
 PICTURE = jpeg(solid(RED))
 OPERATION_LIST = [
@@ -56,28 +57,34 @@ def test_it_is_a_valid_openapi_document() -> None:
     OpenAPIV31SpecValidator(DOCUMENT).validate()
 
 
-def test_docs_have_the_same_document() -> None:
-    committed = (DOCS / "openapi.json").read_text("utf-8")
-    assert committed == json.dumps(DOCUMENT, indent=2) + "\n", REGENERATE
+@pytest.mark.parametrize("path", [generator.DOCUMENT, generator.SERVED, generator.TABLES_PAGE], ids=str)
+def test_committed_files_are_the_generated_ones(path) -> None:
+    assert (PROJECT / path).read_text("utf-8") == generator.contents(PROJECT)[path], REGENERATE
 
 
-def test_docs_have_the_same_tables() -> None:
-    page = (DOCS / "api.md").read_text("utf-8")
-    for name in TABLES:
-        assert f"<!-- table: {name} -->" in page
-    assert fill(page) == page, REGENERATE
+def test_the_page_of_the_api_has_every_table() -> None:
+    page = (PROJECT / generator.TABLES_PAGE).read_text("utf-8")
+    assert [name for name in TABLES if f"<!-- table: {name} -->" not in page] == []
 
 
-def test_the_command_writes_both(tmp_path, capsys) -> None:
-    (tmp_path / "api.md").write_text("a\n<!-- table: problems -->\nold\n<!-- end -->\nb\n")
-    main([str(tmp_path / "openapi.json"), str(tmp_path / "api.md")])
-    assert json.loads((tmp_path / "openapi.json").read_text()) == DOCUMENT
-    page = (tmp_path / "api.md").read_text()
+def test_the_function_serves_the_document(app) -> None:
+    answer = app.http(rest("GET", "/openapi.json"), Context())
+    assert body_of(answer) == DOCUMENT
+    again = app.http(rest("GET", "/openapi.json", headers={"If-None-Match": answer["headers"]["ETag"]}), Context())
+    assert again["statusCode"] == 304
+
+
+def test_the_command_writes_every_file(tmp_path) -> None:
+    for path in (generator.DOCUMENT, generator.SERVED, generator.TABLES_PAGE):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / generator.TABLES_PAGE).write_text("a\n<!-- table: problems -->\nold\n<!-- end -->\nb\n")
+    generator.main(tmp_path)
+    for path in (generator.DOCUMENT, generator.SERVED):
+        assert json.loads((tmp_path / path).read_text()) == DOCUMENT
+    page = (tmp_path / generator.TABLES_PAGE).read_text()
     assert "image_undecodable" in page
     assert "old" not in page
     assert (page[:2], page[-3:]) == ("a\n", "\nb\n")
-    main([])
-    assert json.loads(capsys.readouterr().out) == DOCUMENT
 
 
 def test_every_route_and_no_other_is_described() -> None:
@@ -187,7 +194,7 @@ def test_schema_and_parser_refuse_the_same(value) -> None:
 
 def make_app_of(classifier, **options):
     class Nothing:
-        card = load_card(DOCS.parent / "models" / "hair-type")
+        card = load_card(PROJECT / "models" / "hair-type")
         limits = Limits()
         info = ModelInfo.of(card)
 

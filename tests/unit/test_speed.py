@@ -68,7 +68,7 @@ def test_a_picture_needs_nothing_that_only_other_requests_need(cold: set[str]) -
     assert {"loupe.http.app", "loupe.service"} <= cold
     unwanted = {"loupe.http.form", "loupe.http.diagnosis", "loupe.sources.url_fetcher", "loupe.sources.connection",
                 "loupe.sources.addresses", "loupe.sources.s3_reader", "loupe.sources.uploads",
-                "loupe.batch", "loupe.http.batch_response", "loupe.contract", "loupe.http.webpage", "loupe.icc",
+                "loupe.batch", "loupe.http.batch_response", "loupe.http.documents", "loupe.http.webpage", "loupe.icc",
                 "python_multipart", "PIL.PngImagePlugin", "PIL.WebPImagePlugin", "PIL.ImageCms"}  # fmt: skip
     assert cold & unwanted == set()
 

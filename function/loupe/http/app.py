@@ -134,10 +134,9 @@ class App:
             body = response.compact({"models": [response.describe(card)], "limits": self._limits()})
             return response.cacheable(body, {"Cache-Control": "private, no-cache"}, if_none_match)
         if route == "openapi":
-            from loupe.contract import document
+            from loupe.http.documents import openapi
 
-            body = response.compact(document())
-            return response.cacheable(body, {"Cache-Control": "public, max-age=300"}, if_none_match)
+            return response.cacheable(openapi(), {"Cache-Control": "public, max-age=300"}, if_none_match)
         from loupe.http.webpage import Facts, load
 
         html, headers = load(Facts.of(card, self._limits()), self._s3_rules.upload_origins)

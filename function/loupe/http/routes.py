@@ -1,6 +1,6 @@
 """The routes: the one list that the function serves, the OpenAPI document describes and the gateway is built from.
 
-It stands on the cold path, so it holds no schema; `loupe.contract` adds those.
+Every cold start imports it, so it has no schemas; the generator of the document adds those.
 """
 
 from __future__ import annotations

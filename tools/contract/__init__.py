@@ -1,17 +1,18 @@
-"""The public contract: one OpenAPI 3.1 document, made of `loupe.http.routes`, the schemas here and `loupe.errors`.
+"""Generate the public contract: one OpenAPI 3.1 document from `loupe.http.routes`, `loupe.errors` and the schemas here.
 
-The function serves it at ``GET /openapi.json``; ``docs/openapi.json`` is the same for people and for the stack, which
-builds the gateway from it. ``python -m loupe.contract`` writes both that file and the tables of ``docs/api.md``.
+``python -m tools.contract`` writes ``docs/openapi.json``, from which infra builds the gateway, the copy that the
+function serves at ``GET /openapi.json``, and the tables of ``docs/api.md``.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from loupe.contract.operations import BINARY_MEDIA_TYPES, OPERATIONS, PICTURE_OPERATIONS
-from loupe.contract.problems import GATEWAY_PROBLEMS, examples, gateway_example
-from loupe.contract.schemas import ANSWERS, REQUESTS, problem
 from loupe.http.routes import ROUTES
+
+from tools.contract.operations import BINARY_MEDIA_TYPES, OPERATIONS, PICTURE_OPERATIONS
+from tools.contract.problems import GATEWAY_PROBLEMS, examples, gateway_example
+from tools.contract.schemas import ANSWERS, REQUESTS, problem
 
 VERSION = "1.0.0"
 
@@ -49,9 +50,9 @@ def document() -> dict[str, Any]:
             "binaryMediaTypes": list(BINARY_MEDIA_TYPES),
             "picturePaths": [route.path for route in ROUTES if route.name in PICTURE_OPERATIONS],
             "responses": {
-                name: gateway_example(each, "$context.requestId")
-                for each in GATEWAY_PROBLEMS
-                for name in each.responses
+                name: gateway_example(problem, "$context.requestId")
+                for problem in GATEWAY_PROBLEMS
+                for name in problem.responses
             },
             "retryAfter": {
                 name: problem.retry_after
@@ -64,7 +65,7 @@ def document() -> dict[str, Any]:
 
 
 def _head(operation: dict[str, Any]) -> dict[str, Any]:
-    """What HEAD answers: the same without a body."""
+    """Return the operation of HEAD: that of GET without a body."""
     responses = {
         status: {key: value for key, value in response.items() if key != "content"}
         for status, response in operation["responses"].items()

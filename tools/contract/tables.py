@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from loupe.contract.operations import OPERATIONS
-from loupe.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
 from loupe.errors import all_problems
 from loupe.http.routes import ROUTES, methods
+
+from tools.contract.operations import OPERATIONS
+from tools.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
 
 
 def problems() -> str:

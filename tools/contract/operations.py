@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from loupe.contract.problems import EXAMPLES, GATEWAY_PROBLEMS, REQUEST_ID, example
 from loupe.errors import (
     BatchTooLarge,
     ImageTooLarge,
@@ -22,6 +21,8 @@ from loupe.errors import (
     UrlUnreachable,
 )
 from loupe.formats import DEFAULT_FORMATS
+
+from tools.contract.problems import EXAMPLES, GATEWAY_PROBLEMS, REQUEST_ID, example
 
 Operation = dict[str, Any]
 
