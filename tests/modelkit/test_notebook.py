@@ -32,7 +32,7 @@ def test_the_walkthrough_runs(data: str, tmp_path: Path, monkeypatch: pytest.Mon
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
     text = said(notebook)
-    stands_in = "The course's files are not here: stand-ins"
+    stands_in = "The course's files are missing: using stand-ins"
     assert (stands_in in text) == (data == "fresh clone")
     assert text[text.index("output\n") :].startswith("output\nIt ends in Gemm with no sigmoid")
     assert "200 x 200, NCHW" in text
