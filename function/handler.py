@@ -43,6 +43,7 @@ APP = App(
     s3_rules=SETTINGS.s3,
     max_batch=SETTINGS.max_batch,
     cors_origins=SETTINGS.cors_origins,
+    jobs=SETTINGS.jobs,
     # Twice what INIT took, at the speed that the function has after it.
     restart_seconds=2 * (time.monotonic() - BEGUN) / min(1.0, SETTINGS.vcpus),
 )

@@ -32,6 +32,8 @@ class Contract:
 
     Attributes
     ----------
+    job_routes
+        Routes of bulk jobs (``x-loupe-feature: bulk``), which only a deployment with bulk jobs has.
     picture_paths
         Paths whose bodies hold images, themselves or as base64.
     problems
@@ -45,6 +47,7 @@ class Contract:
     picture_paths: tuple[str, ...]
     problems: Mapping[str, Mapping[str, Any]]
     retry_after: Mapping[str, int]
+    job_routes: tuple[Route, ...] = ()
 
     def open_methods(self, *, preflights: bool) -> tuple[tuple[str, str], ...]:
         """Return path and method of everything that runs the function without credentials.
@@ -62,21 +65,27 @@ def methods_of(route: Route) -> tuple[str, ...]:
     return ("GET", "HEAD") if route.method == "GET" else (route.method,)
 
 
+def _routes(api: Mapping[str, Any], feature: str | None) -> tuple[Route, ...]:
+    """Return the routes of a feature (None: those that every deployment has)."""
+    return tuple(
+        Route(
+            method.upper(),
+            path,
+            open=not operations[method].get("security", api.get("security", [])),
+        )
+        for path, operations in api["paths"].items()
+        for method in _METHODS
+        if method in operations and operations[method].get("x-loupe-feature") == feature
+    )
+
+
 def read_contract(document: Path) -> Contract:
     """Read ``docs/openapi.json``."""
     api = json.loads(document.read_text(encoding="utf-8"))
     gateway = api["x-loupe-gateway"]
     return Contract(
-        routes=tuple(
-            Route(
-                method.upper(),
-                path,
-                open=not operations[method].get("security", api.get("security", [])),
-            )
-            for path, operations in api["paths"].items()
-            for method in _METHODS
-            if method in operations
-        ),
+        routes=_routes(api, None),
+        job_routes=_routes(api, "bulk"),
         binary_media_types=tuple(gateway["binaryMediaTypes"]),
         picture_paths=tuple(gateway["picturePaths"]),
         problems=gateway["responses"],

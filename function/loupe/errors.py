@@ -97,12 +97,40 @@ class ResultTooLarge(Problem):
     code, status, title = "result_too_large", 422, "The answer would be larger than it may be"
 
 
+class CallerUnknown(Problem):
+    code, status, title = "caller_unknown", 403, "The request does not say whose jobs it is about"
+
+
+class JobNotFound(Problem):
+    code, status, title = "job_not_found", 404, "There is no such job"
+
+
+class JobConflict(Problem):
+    code, status, title = "job_conflict", 409, "The idempotency key belongs to another job"
+
+
+class JobNotRedrivable(Problem):
+    code, status, title = "job_not_redrivable", 409, "This job cannot be redriven"
+
+
+class ManifestInvalid(Problem):
+    code, status, title = "manifest_invalid", 422, "The manifest or prefix cannot be processed"
+
+
+class ItemInvalid(Problem):
+    code, status, title = "item_invalid", 422, "This row of the manifest names no image"
+
+
 class ModelFailed(Problem):
     code, status, title = "model_failed", 500, "The model gave no usable answer"
 
 
 class S3Unavailable(Problem):
     code, status, title = "s3_unavailable", 503, "S3 did not answer in time"
+
+
+class JobsUnavailable(Problem):
+    code, status, title = "jobs_unavailable", 503, "Bulk jobs cannot be reached at the moment"
 
 
 class DeadlineExceeded(Problem):

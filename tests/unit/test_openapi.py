@@ -17,6 +17,7 @@ from loupe.http.envelope import unwrap
 from loupe.http.request import batch_from_http, from_http
 from loupe.http.routes import ROUTES
 from loupe.image import Limits
+from loupe.jobs.routes import JOB_ROUTES
 from loupe.prediction import ModelInfo
 from loupe.sources.s3 import S3Location, S3Rules
 from loupe.sources.url import MAX_URL_CHARACTERS, UrlRules
@@ -26,6 +27,7 @@ from pictures import RED, jpeg, solid
 
 from tools.contract import __main__ as generator
 from tools.contract import document
+from tools.contract.jobs import JOB_OPERATIONS
 from tools.contract.operations import OPERATIONS
 from tools.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
 from tools.contract.tables import TABLES
@@ -37,6 +39,7 @@ OPERATION_LIST = [
     (method, path, operation) for path, methods in DOCUMENT["paths"].items() for method, operation in methods.items()
 ]
 IDS = [operation["operationId"] for _, _, operation in OPERATION_LIST]
+FILES = (generator.DOCUMENT, generator.SERVED, generator.SERVED_WITH_JOBS, generator.TABLES_PAGE)
 REGENERATE = "run 'make openapi'"
 
 
@@ -57,7 +60,7 @@ def test_it_is_a_valid_openapi_document() -> None:
     OpenAPIV31SpecValidator(DOCUMENT).validate()
 
 
-@pytest.mark.parametrize("path", [generator.DOCUMENT, generator.SERVED, generator.TABLES_PAGE], ids=str)
+@pytest.mark.parametrize("path", FILES, ids=str)
 def test_committed_files_are_the_generated_ones(path) -> None:
     assert (PROJECT / path).read_text("utf-8") == generator.contents(PROJECT)[path], REGENERATE
 
@@ -67,19 +70,21 @@ def test_the_page_of_the_api_has_every_table() -> None:
     assert [name for name in TABLES if f"<!-- table: {name} -->" not in page] == []
 
 
-def test_the_function_serves_the_document(app) -> None:
+@pytest.mark.parametrize("jobs", [True, False])
+def test_the_function_serves_the_document(classifier, jobs) -> None:
+    app = make_app(classifier, jobs=jobs)
     answer = app.http(rest("GET", "/openapi.json"), Context())
-    assert body_of(answer) == DOCUMENT
+    assert body_of(answer) == document(jobs=jobs)
     again = app.http(rest("GET", "/openapi.json", headers={"If-None-Match": answer["headers"]["ETag"]}), Context())
     assert again["statusCode"] == 304
 
 
 def test_the_command_writes_every_file(tmp_path) -> None:
-    for path in (generator.DOCUMENT, generator.SERVED, generator.TABLES_PAGE):
+    for path in FILES:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / generator.TABLES_PAGE).write_text("a\n<!-- table: problems -->\nold\n<!-- end -->\nb\n")
     generator.main(tmp_path)
-    for path in (generator.DOCUMENT, generator.SERVED):
+    for path in (generator.DOCUMENT, generator.SERVED_WITH_JOBS):
         assert json.loads((tmp_path / path).read_text()) == DOCUMENT
     page = (tmp_path / generator.TABLES_PAGE).read_text()
     assert "image_undecodable" in page
@@ -90,10 +95,21 @@ def test_the_command_writes_every_file(tmp_path) -> None:
 def test_every_route_and_no_other_is_described() -> None:
     described = {(method.upper(), path) for method, path, _ in OPERATION_LIST}
     served = {(route.method, route.path) for route in ROUTES}
-    served |= {("HEAD", route.path) for route in ROUTES if route.method == "GET"}
+    served |= {(route.method, route.path) for route in JOB_ROUTES}
+    served |= {("HEAD", route.path) for route in (*ROUTES, *JOB_ROUTES) if route.method == "GET"}
     assert described == served
     assert set(OPERATIONS) == {route.name for route in ROUTES}
+    assert set(JOB_OPERATIONS) == {route.name for route in JOB_ROUTES}
     assert len(set(IDS)) == len(IDS)
+
+
+def test_only_a_deployment_with_bulk_jobs_describes_them() -> None:
+    without = document(jobs=False)
+    OpenAPIV31SpecValidator(without).validate()
+    assert set(without["paths"]) == {route.path for route in ROUTES}
+    assert not [name for name in without["components"]["schemas"] if name.startswith("Job")]
+    marked = {path for _, path, operation in OPERATION_LIST if operation.get("x-loupe-feature") == "bulk"}
+    assert marked == {route.path for route in JOB_ROUTES}
 
 
 def test_only_keyed_routes_have_a_security_scheme() -> None:
@@ -121,8 +137,8 @@ def test_every_code_that_a_whole_request_may_end_with_is_on_an_operation() -> No
         for content in response.get("content", {}).values()
         for code in content.get("examples", {})
     }
-    # Two are only ever an item's; the third answers methods that the document does not have.
-    elsewhere = {"deadline_exceeded", "result_too_large", "method_not_allowed"}
+    # Three are only ever an item's; the fourth answers methods that the document does not have.
+    elsewhere = {"deadline_exceeded", "result_too_large", "item_invalid", "method_not_allowed"}
     assert {kind.code for kind in all_problems()} - described == elsewhere
 
 

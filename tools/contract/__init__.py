@@ -9,7 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from loupe.http.routes import ROUTES
+from loupe.jobs.routes import JOB_ROUTES
 
+from tools.contract.job_schemas import JOB_ANSWERS, JOB_REQUESTS
+from tools.contract.jobs import FEATURE, JOB_OPERATIONS
 from tools.contract.operations import BINARY_MEDIA_TYPES, OPERATIONS, PICTURE_OPERATIONS
 from tools.contract.problems import GATEWAY_PROBLEMS, examples, gateway_example
 from tools.contract.schemas import ANSWERS, REQUESTS, problem
@@ -17,19 +20,31 @@ from tools.contract.schemas import ANSWERS, REQUESTS, problem
 VERSION = "1.0.0"
 
 
-def document() -> dict[str, Any]:
-    """Return the OpenAPI document."""
+def document(*, jobs: bool = True) -> dict[str, Any]:
+    """Return the OpenAPI document; with ``jobs`` it has the routes of bulk jobs, marked by ``x-loupe-feature``."""
     paths: dict[str, dict[str, Any]] = {}
-    for route in ROUTES:
-        operation = {
-            "operationId": route.name,
-            **OPERATIONS[route.name](),
-            "security": [{"apiKey": []}] if route.keyed else [],
-        }
-        methods = paths.setdefault(route.path, {})
-        methods[route.method.lower()] = operation
-        if route.method == "GET":
+    operations = [
+        (
+            route.method,
+            route.path,
+            {
+                "operationId": route.name,
+                **OPERATIONS[route.name](),
+                "security": [{"apiKey": []}] if route.keyed else [],
+            },
+        )
+        for route in ROUTES
+    ]
+    for job_route in JOB_ROUTES if jobs else ():
+        about = {"operationId": job_route.name, "x-loupe-feature": FEATURE}
+        operation = {**about, **JOB_OPERATIONS[job_route.name](), "security": [{"apiKey": []}]}
+        operations.append((job_route.method, job_route.path, operation))
+    for method, path, operation in operations:
+        methods = paths.setdefault(path, {})
+        methods[method.lower()] = operation
+        if method == "GET":
             methods["head"] = _head(operation)
+    schemas = {**REQUESTS, **ANSWERS, **(JOB_REQUESTS | JOB_ANSWERS if jobs else {})}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -42,7 +57,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": ".", "description": "Where this document lies."}],
         "paths": paths,
         "components": {
-            "schemas": {**REQUESTS, **ANSWERS, "Problem": problem(sorted(examples()))},
+            "schemas": {**schemas, "Problem": problem(sorted(examples()))},
             "examples": {code: {"value": value} for code, value in sorted(examples().items())},
             "securitySchemes": {"apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
         },

@@ -10,8 +10,9 @@ from tools.contract.tables import fill
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCUMENT = Path("docs", "openapi.json")
-# What the function serves at ``GET /openapi.json``.
+# What the function serves at ``GET /openapi.json``: with the routes of bulk jobs where the deployment has them.
 SERVED = Path("function", "loupe", "http", "openapi.json")
+SERVED_WITH_JOBS = Path("function", "loupe", "http", "openapi-jobs.json")
 TABLES_PAGE = Path("docs", "api.md")
 
 
@@ -20,7 +21,8 @@ def contents(root: Path) -> dict[Path, str]:
     openapi = document()
     return {
         DOCUMENT: json.dumps(openapi, indent=2) + "\n",
-        SERVED: json.dumps(openapi, separators=(",", ":")),
+        SERVED: json.dumps(document(jobs=False), separators=(",", ":")),
+        SERVED_WITH_JOBS: json.dumps(openapi, separators=(",", ":")),
         TABLES_PAGE: fill((root / TABLES_PAGE).read_text("utf-8")),
     }
 

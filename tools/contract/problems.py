@@ -8,10 +8,17 @@ from typing import Any
 from loupe.errors import (
     PROBLEM_TYPE_BASE,
     BatchTooLarge,
+    CallerUnknown,
     DeadlineExceeded,
     ImageTooLarge,
     ImageUndecodable,
     InternalError,
+    ItemInvalid,
+    JobConflict,
+    JobNotFound,
+    JobNotRedrivable,
+    JobsUnavailable,
+    ManifestInvalid,
     MethodNotAllowed,
     ModelFailed,
     NotFound,
@@ -48,6 +55,14 @@ EXAMPLES: dict[type[Problem], str] = {
     ModelFailed: "The model's output for this picture is not a number.",
     InternalError: "The request could not be served. Quote the request id when you report this.",
     S3Unavailable: "S3 did not give the object in time. Send the request again.",
+    CallerUnknown: "Jobs belong to whoever starts them, and this request has no identity. Send credentials.",
+    JobNotFound: "You have no job of this id. A job that was just started may take a moment to appear; one that ended "
+    "more than 90 days ago is no longer known.",
+    JobConflict: "This Idempotency-Key started a job with another request. Use a new key.",
+    JobNotRedrivable: "The job is running. Wait for its end, or stop it first.",
+    ManifestInvalid: "There is no such manifest, or this deployment may not read it. Check bucket and key.",
+    ItemInvalid: 'The row has both "s3" and "key". Keep one of them.',
+    JobsUnavailable: "AWS Step Functions is busy or did not answer. Try again.",
     DeadlineExceeded: "This item was not processed in time: send it again.",
 }
 

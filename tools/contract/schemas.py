@@ -20,12 +20,13 @@ _NO_CONTROLS = "^[^\\u0000-\\u001f\\u007f]+$"
 _S3_TEXT: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_S3_KEY_BYTES, "pattern": _NO_CONTROLS}
 
 
-def _ref(name: str) -> Schema:
+def ref(name: str) -> Schema:
+    """Return a reference to a named schema."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _one_of(description: str, *names: str) -> Schema:
-    return {"description": description, "oneOf": [_ref(name) for name in names]}
+    return {"description": description, "oneOf": [ref(name) for name in names]}
 
 
 _URL: Schema = {
@@ -44,7 +45,7 @@ _BASE64: Schema = {
 
 def _sources(prefix: str, description: str, more: Schema) -> dict[str, Schema]:
     """Return a named schema for each source, with what else the object may have, and their union."""
-    contents = {"url": ("Url", _URL), "image": ("Base64", _BASE64), "s3": ("S3", _ref("S3Object"))}
+    contents = {"url": ("Url", _URL), "image": ("Base64", _BASE64), "s3": ("S3", ref("S3Object"))}
     schemas: dict[str, Schema] = {
         f"{prefix}{suffix}": {
             "type": "object",
@@ -70,11 +71,11 @@ REQUESTS: dict[str, Schema] = {
         "required": ["bucket", "key"],
         "additionalProperties": False,
     },
-    **_sources("ClassifyRequest", "An image's source, and how many scores are wanted.", {"top": _ref("Top")}),
+    **_sources("ClassifyRequest", "An image's source, and how many scores are wanted.", {"top": ref("Top")}),
     "ClassifyForm": {
         "type": "object",
         "description": "A form with one file; its field's name does not matter.",
-        "properties": {"file": {"type": "string", "format": "binary"}, "top": _ref("Top")},
+        "properties": {"file": {"type": "string", "format": "binary"}, "top": ref("Top")},
         "required": ["file"],
         "additionalProperties": False,
     },
@@ -88,9 +89,9 @@ REQUESTS: dict[str, Schema] = {
                 "maxItems": MAX_BATCH_LIMIT,
                 "description": "An item that is not valid is answered with a problem in its place. A deployment may "
                 "allow fewer items; GET /v1/models has the number.",
-                "items": _ref("ImageSource"),
+                "items": ref("ImageSource"),
             },
-            "top": _ref("Top"),
+            "top": ref("Top"),
         },
         "required": ["items"],
         "additionalProperties": False,
@@ -99,20 +100,21 @@ REQUESTS: dict[str, Schema] = {
 }
 
 
-def _object(properties: dict[str, Schema], *, optional: tuple[str, ...] = (), **more: Any) -> Schema:
+def json_object(properties: dict[str, Schema], *, optional: tuple[str, ...] = (), **more: Any) -> Schema:
+    """Return the schema of an object that has all properties but the optional ones."""
     required = [name for name in properties if name not in optional]
     return {"type": "object", "properties": properties, "required": required, **more}
 
 
-_TEXT: Schema = {"type": "string"}
-_COUNT: Schema = {"type": "integer", "minimum": 0}
+TEXT: Schema = {"type": "string"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
 _PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 _SCORES = {
     "label": {"type": "string", "description": "The likeliest label."},
     "probability": {**_PROBABILITY, "description": "The probability of that label."},
     "labels": {
         "type": "array",
-        "items": _TEXT,
+        "items": TEXT,
         "description": "Of models whose images may have several labels: all labels at or above their thresholds, "
         "highest first; perhaps none.",
     },
@@ -126,78 +128,78 @@ _SCORES = {
 _REQUEST_ID: Schema = {"type": "string", "description": "Quote it when you report something; it is in the log."}
 
 ANSWERS: dict[str, Schema] = {
-    "Result": _object({**_SCORES, "model": _ref("ModelName"), "request_id": _REQUEST_ID}, optional=("labels",)),
-    "ModelName": _object({"name": _TEXT, "version": _TEXT, "variant": _TEXT}),
-    "BatchResult": _object(
+    "Result": json_object({**_SCORES, "model": ref("ModelName"), "request_id": _REQUEST_ID}, optional=("labels",)),
+    "ModelName": json_object({"name": TEXT, "version": TEXT, "variant": TEXT}),
+    "BatchResult": json_object(
         {
             "results": {
                 "type": "array",
                 "minItems": 1,
-                "items": _ref("BatchItem"),
+                "items": ref("BatchItem"),
                 "description": "In the items' order.",
             },
-            "model": _ref("ModelName"),
+            "model": ref("ModelName"),
             "request_id": _REQUEST_ID,
         }
     ),
     "BatchItem": _one_of("The result or the problem of one item.", "BatchItemResult", "BatchItemProblem"),
-    "BatchItemResult": _object({"index": _COUNT, "result": _ref("Scores")}, additionalProperties=False),
-    "BatchItemProblem": _object({"index": _COUNT, "error": _ref("Problem")}, additionalProperties=False),
-    "Scores": _object(_SCORES, optional=("labels",)),
-    "Upload": _object(
+    "BatchItemResult": json_object({"index": COUNT, "result": ref("Scores")}, additionalProperties=False),
+    "BatchItemProblem": json_object({"index": COUNT, "error": ref("Problem")}, additionalProperties=False),
+    "Scores": json_object(_SCORES, optional=("labels",)),
+    "Upload": json_object(
         {
-            "upload": _object(
+            "upload": json_object(
                 {
                     "url": {"type": "string", "description": "Send multipart/form-data here: fields, then file last."},
-                    "fields": {"type": "object", "additionalProperties": _TEXT},
+                    "fields": {"type": "object", "additionalProperties": TEXT},
                     "expires_at": {"type": "string", "format": "date-time"},
-                    "max_bytes": _COUNT,
+                    "max_bytes": COUNT,
                 }
             ),
-            "s3": _ref("S3Object"),
+            "s3": ref("S3Object"),
         }
     ),
-    "Models": _object(
+    "Models": json_object(
         {
-            "models": {"type": "array", "minItems": 1, "items": _ref("Model")},
-            "limits": _object(
+            "models": {"type": "array", "minItems": 1, "items": ref("Model")},
+            "limits": json_object(
                 {
-                    "max_image_bytes": _COUNT,
-                    "max_image_pixels": _COUNT,
+                    "max_image_bytes": COUNT,
+                    "max_image_pixels": COUNT,
                     "formats": {
                         "type": "array",
                         "items": {"enum": list(FORMATS)},
                         "minItems": 1,
                         "description": "Image formats that this deployment reads.",
                     },
-                    "max_batch": _COUNT,
+                    "max_batch": COUNT,
                     "uploads": {"type": "boolean", "description": "Whether POST /v1/uploads is on."},
                 }
             ),
         }
     ),
-    "Model": _object(
+    "Model": json_object(
         {
-            "name": _TEXT,
-            "version": _TEXT,
-            "variant": _TEXT,
-            "description": _TEXT,
-            "labels": {"type": "array", "items": _TEXT, "minItems": 2},
-            "input": _object({"width": _COUNT, "height": _COUNT, "color": {"enum": ["RGB", "BGR", "L"]}}),
+            "name": TEXT,
+            "version": TEXT,
+            "variant": TEXT,
+            "description": TEXT,
+            "labels": {"type": "array", "items": TEXT, "minItems": 2},
+            "input": json_object({"width": COUNT, "height": COUNT, "color": {"enum": ["RGB", "BGR", "L"]}}),
             "evaluation": {"type": "object", "description": "How good it is, as its card says."},
             "license": {"type": "object"},
         }
     ),
-    "Health": _object({"status": {"enum": ["ok"]}, "model": _ref("ModelName")}),
+    "Health": json_object({"status": {"enum": ["ok"]}, "model": ref("ModelName")}),
 }
 
 
 def problem(codes: list[str]) -> Schema:
     """Return the schema of a problem (RFC 9457)."""
-    return _object(
+    return json_object(
         {
             "type": {"type": "string", "description": f"{PROBLEM_TYPE_BASE}<code>"},
-            "title": _TEXT,
+            "title": TEXT,
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
             "detail": {"type": "string", "description": "A sentence for people."},
             "code": {"description": "A word for programs, which never changes its meaning.", "enum": codes},

@@ -6,7 +6,9 @@ import re
 
 from loupe.errors import all_problems
 from loupe.http.routes import ROUTES, methods
+from loupe.jobs.routes import JOB_ROUTES
 
+from tools.contract.jobs import JOB_OPERATIONS
 from tools.contract.operations import OPERATIONS
 from tools.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
 
@@ -32,7 +34,16 @@ def routes() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"problems": problems, "routes": routes}
+def jobs() -> str:
+    """Return the table of the routes of bulk jobs."""
+    lines = ["| call | what for |", "|---|---|"]
+    for route in JOB_ROUTES:
+        also = " (HEAD, too)" if route.method == "GET" else ""
+        lines.append(f"| `{route.method} {route.path}`{also} | {JOB_OPERATIONS[route.name]()['summary']} |")
+    return "\n".join(lines)
+
+
+TABLES = {"problems": problems, "routes": routes, "jobs": jobs}
 
 
 def fill(text: str) -> str:

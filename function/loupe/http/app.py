@@ -56,9 +56,12 @@ class App:
         max_batch: int = 32,
         cors_origins: Sequence[str] = (),
         restart_seconds: float = 0.0,
+        jobs: bool = False,
     ) -> None:
         self._service, self._sources, self._telemetry = service, sources, telemetry
         self._s3_rules, self._max_batch, self._cors_origins = s3_rules, max_batch, cors_origins
+        # Other functions of the deployment serve the routes of bulk jobs; the document lists them.
+        self._jobs = jobs
         # A batch that leaves a decoder running is followed by a restart, which is part of the invocation's time.
         self._restart_seconds = restart_seconds
 
@@ -136,7 +139,8 @@ class App:
         if route == "openapi":
             from loupe.http.documents import openapi
 
-            return response.cacheable(openapi(), {"Cache-Control": "public, max-age=300"}, if_none_match)
+            body = openapi(jobs=self._jobs)
+            return response.cacheable(body, {"Cache-Control": "public, max-age=300"}, if_none_match)
         from loupe.http.webpage import Facts, load
 
         html, headers = load(Facts.of(card, self._limits()), self._s3_rules.upload_origins)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 FILE = Path(__file__).parent / "openapi.json"
+FILE_WITH_JOBS = Path(__file__).parent / "openapi-jobs.json"
 
 
-def openapi() -> str:
-    """Return the document as JSON text."""
-    return FILE.read_text("utf-8")
+def openapi(*, jobs: bool) -> str:
+    """Return the document as JSON text; with ``jobs`` that of a deployment with bulk jobs."""
+    return (FILE_WITH_JOBS if jobs else FILE).read_text("utf-8")

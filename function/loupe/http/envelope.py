@@ -80,9 +80,21 @@ def _path(path: str, route: str, stage: str) -> str:
     """The path without what stands before the API's own: a custom domain's base path, or payload 2.0's stage."""
     if route.startswith("/") and "{" not in route and path.rstrip("/").endswith(route.rstrip("/")):
         return route
+    if "{" in route and "+}" not in route and (own := _own_segments(path, route)):
+        return own
     if stage and stage != "$default" and (path == f"/{stage}" or path.startswith(f"/{stage}/")):
         path = path.removeprefix(f"/{stage}")
     return path or "/"
+
+
+def _own_segments(path: str, route: str) -> str:
+    """The end of a path that fits a route with parameters such as ``/v1/jobs/{id}``, or '' if none does."""
+    parts = route.strip("/").split("/")
+    segments = path.rstrip("/").split("/")[-len(parts) :]
+    fits = len(segments) == len(parts) and all(
+        part.startswith("{") or part == segment for part, segment in zip(parts, segments, strict=True)
+    )
+    return f"/{'/'.join(segments)}" if fits else ""
 
 
 def _values(single: Any, multiple: Any) -> dict[str, tuple[str, ...]]:

@@ -1,0 +1,92 @@
+"""HTTP for bulk jobs: an API Gateway event to a call of `JobActions`, and its result or problem to a response."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from loupe.errors import InternalError, Problem, RequestInvalid
+from loupe.http import cors, response
+from loupe.http.envelope import unwrap
+from loupe.jobs.files import row_files
+from loupe.jobs.ids import owned_id
+from loupe.jobs.listing import list_jobs, read_list_request, single_values
+from loupe.jobs.log import log_request
+from loupe.jobs.owners import owner_of
+from loupe.jobs.request import job_from_http
+from loupe.jobs.routes import find_job_route, job_methods
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Protocol
+
+    from loupe.http.envelope import HttpRequest
+    from loupe.jobs.actions import JobActions
+    from loupe.jobs.engine import Engine
+    from loupe.jobs.settings import JobsSettings
+    from loupe.jobs.storage import ResultsBucket
+
+    class Context(Protocol):
+        """What Lambda tells about an invocation."""
+
+        aws_request_id: str
+
+
+class JobsApi:
+    """Serves `loupe.jobs.routes.JOB_ROUTES`."""
+
+    def __init__(self, settings: JobsSettings, engine: Engine, actions: JobActions, results: ResultsBucket) -> None:
+        self._settings, self._engine, self._actions, self._results = settings, engine, actions, results
+
+    def http(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        """Answer an API Gateway event with a proxy response; never raises."""
+        begun = time.perf_counter()
+        request = unwrap(event)
+        headers = cors.headers(self._settings.cors_origins, request)
+        route, problem = "", None
+        try:
+            route, path, job_id = find_job_route(request.method, request.path)
+            if route == "options":
+                methods = job_methods(path)
+                headers = cors.headers(self._settings.cors_origins, request, methods)
+                answer = response.Answer(204, headers={"Allow": ", ".join(methods)})
+            else:
+                answer = self._answer(route, job_id, request, owner_of(event, self._settings.auth_mode))
+        except Problem as error:
+            problem = error
+        except Exception as error:
+            problem = InternalError.hiding(error)
+        if problem is not None:
+            answer = response.as_problem(problem, context.aws_request_id)
+        milliseconds = (time.perf_counter() - begun) * 1e3
+        log_request(self._settings.environment, context.aws_request_id, route, answer.status, milliseconds, problem)
+        timing = {"X-Request-Id": context.aws_request_id, "Server-Timing": f"total;dur={milliseconds:.2f}"}
+        return response.proxy(answer, request.method, headers | timing)
+
+    def _answer(self, route: str, job_id: str, request: HttpRequest, owner: str) -> response.Answer:
+        if route == "startJob":
+            job_request = job_from_http(request, self._settings.s3, self._settings.max_concurrency)
+            job = self._actions.start(owner, job_request, request.headers.get("idempotency-key"))
+            # Relative to the request's address (RFC 9110, 10.2.2), whose stage or base path is not known here.
+            return _json(job, 202, {"Location": f"jobs/{job['id']}"})
+        if route == "listJobs":
+            return _json(list_jobs(self._engine, owner, read_list_request(request.query)))
+        job_id = owned_id(owner, job_id)
+        if route == "listJobRows":
+            return _json(row_files(self._results, job_id, request.query))
+        single_values(request.query, ())
+        _expect_no_body(request)
+        if route == "getJob":
+            return _json(self._actions.get(job_id))
+        if route == "stopJob":
+            return _json(self._actions.stop(job_id))
+        return _json(self._actions.redrive(job_id), 202)
+
+
+def _json(value: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> response.Answer:
+    return response.Answer(status, response.compact(value), headers or {})
+
+
+def _expect_no_body(request: HttpRequest) -> None:
+    if len(request.text) > 1024 or request.body.strip() not in (b"", b"{}"):
+        raise RequestInvalid("This call takes no body.")

@@ -1,0 +1,103 @@
+"""The outputs of a map run's children, read as a stream from the files that ResultWriter wrote.
+
+Source: AWS Step Functions developer guide, 'ResultWriter (Map)'. ``manifest.json`` names the files by status; a file is
+JSON Lines or a JSON array, of outputs (transformation COMPACT) or of executions that have theirs as text (NONE).
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from typing import TYPE_CHECKING, Any
+
+from loupe.jobs.storage import network_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from loupe.jobs.storage import Storage
+
+_CHUNK = 256 * 1024
+# A child's input and output have at most 256 KiB each; a file repeats both as JSON text in JSON (transformation NONE).
+MAX_VALUE_CHARACTERS = 2 * 1024 * 1024
+# A file of the manifest's list for each few thousand children.
+MAX_MANIFEST_BYTES = 16 * 1024 * 1024
+_BETWEEN = " \t\r\n,[]"
+
+
+class OutputsError(ValueError):
+    """A file is not as Step Functions documents it."""
+
+
+def child_outputs(s3: Storage, bucket: str, manifest_key: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the output of each child that succeeded, holding no more than one chunk and one value in memory.
+
+    Raises
+    ------
+    OutputsError
+        If a file is damaged.
+    loupe.errors.JobsUnavailable
+        If S3 does not answer.
+    """
+    with network_problems(), s3.get_object(Bucket=bucket, Key=manifest_key)["Body"] as body:
+        data = body.read(MAX_MANIFEST_BYTES + 1)
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise OutputsError("The manifest of the map's results is too large.")
+    for file in json.loads(data)["ResultFiles"].get("SUCCEEDED", ()):
+        with network_problems(), s3.get_object(Bucket=bucket, Key=file["Key"])["Body"] as body:
+            for value in json_values(_chunks(body)):
+                yield _output(value)
+
+
+def json_values(chunks: Iterator[str]) -> Iterator[Any]:
+    """Yield the values of JSON Lines, or of one JSON array of objects.
+
+    Parameters
+    ----------
+    chunks
+        The text in pieces.
+
+    Raises
+    ------
+    OutputsError
+        If it is no JSON, or a value is longer than `MAX_VALUE_CHARACTERS`.
+    """
+    decode = json.JSONDecoder().raw_decode
+    buffer = ""
+    for chunk in chunks:
+        buffer, start = buffer + chunk, 0
+        while True:
+            start = _skip(buffer, start)
+            try:
+                value, end = decode(buffer, start)
+            except ValueError:
+                break
+            yield value
+            start = end
+        buffer = buffer[start:]
+        if len(buffer) > MAX_VALUE_CHARACTERS:
+            raise OutputsError("A result of the map is not valid JSON, or too large.")
+    if buffer:
+        raise OutputsError("The results of the map end in the middle of a value.")
+
+
+def _skip(text: str, start: int) -> int:
+    while start < len(text) and text[start] in _BETWEEN:
+        start += 1
+    return start
+
+
+def _chunks(body: Any) -> Iterator[str]:
+    decode = codecs.getincrementaldecoder("utf-8")().decode
+    while chunk := body.read(_CHUNK):
+        yield decode(chunk)
+    yield decode(b"", final=True)
+
+
+def _output(value: Any) -> Mapping[str, Any]:
+    """Return a child's output: the value itself, or what an execution holds as text."""
+    if isinstance(value, dict) and "ExecutionArn" in value and isinstance(value.get("Output"), str):
+        value = json.loads(value["Output"])
+    if not isinstance(value, dict) or not {"rows", "first", "last"} <= value.keys():
+        raise OutputsError("A result of the map is not one of a batch.")
+    return value

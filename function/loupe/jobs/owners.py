@@ -1,0 +1,78 @@
+"""Who owns a job: the identity that API Gateway established, never anything that the request says of itself."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from loupe.errors import CallerUnknown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+AUTH_MODES = ("api-key", "iam", "cognito", "jwt", "none")
+# Hexadecimal characters of an owner's digest in the name of a job: 80 bits.
+DIGEST_CHARACTERS = 20
+
+
+def owner_of(event: Mapping[str, Any], mode: str) -> str:
+    """Return the digest of the caller's identity.
+
+    - ``api-key``: the id of the API key. A client keeps its jobs for as long as it keeps its key.
+    - ``iam``: the IAM user, or the role; sessions of one role share their jobs.
+    - ``cognito``, ``jwt``: the token's subject, or its client where it has none.
+    - ``none``: all callers are one owner.
+
+    Parameters
+    ----------
+    event
+        An API Gateway proxy event, of which ``requestContext`` is read.
+    mode
+        ``auth.mode`` of the deployment: only the identity that this mode establishes is used.
+
+    Raises
+    ------
+    loupe.errors.CallerUnknown
+        If the event has no identity of that kind.
+    """
+    if mode == "none":
+        return _digest("everyone")
+    context = _object(event.get("requestContext"))
+    identity = _IDENTITIES[mode](context)
+    if not identity:
+        raise CallerUnknown("Jobs belong to whoever starts them, and this request has no identity. Send credentials.")
+    return _digest(f"{mode}:{identity}")
+
+
+def _api_key(context: Mapping[str, Any]) -> str:
+    return _text(_object(context.get("identity")).get("apiKeyId"))
+
+
+def _principal(context: Mapping[str, Any]) -> str:
+    identity = _text(_object(context.get("identity")).get("userArn"))
+    identity = identity or _text(_object(_object(context.get("authorizer")).get("iam")).get("userArn"))
+    # arn:aws:sts::<account>:assumed-role/<role>/<session>: the session has another name each time.
+    head, separator, rest = identity.partition(":assumed-role/")
+    return f"{head}{separator}{rest.partition('/')[0]}" if separator else identity
+
+
+def _subject(context: Mapping[str, Any]) -> str:
+    """Subject of a Cognito authorizer's claims, the token authorizer's context or an HTTP API's JWT authorizer."""
+    authorizer = _object(context.get("authorizer"))
+    claims = _object(authorizer.get("claims")) or _object(_object(authorizer.get("jwt")).get("claims")) or authorizer
+    return _text(claims.get("sub")) or _text(claims.get("client_id")) or _text(authorizer.get("principalId"))
+
+
+_IDENTITIES = {"api-key": _api_key, "iam": _principal, "cognito": _subject, "jwt": _subject}
+
+
+def _digest(identity: str) -> str:
+    return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:DIGEST_CHARACTERS]
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
