@@ -1,6 +1,6 @@
-"""The authorizer's entry point: the token of an Authorization header becomes a policy for the whole API, or a 401.
+"""The authorizer's entry point: turn the token of an Authorization header into a policy for the API, or a 401.
 
-Nothing of a token is logged; why one was refused is said in a word.
+Nothing of a token is logged; the reason of a rejection is logged in a few words.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from documents import IssuerError
 from issuer import ASYMMETRIC, Issuer
 from owners import Value, conflict, satisfies
 
-# API Gateway takes headers of 10 240 bytes in all.
+# API Gateway accepts headers of 10 240 bytes in total.
 MAX_TOKEN = 10_240
 _NOT_PLAIN = re.compile(r'[^\x20-\x7e]|["\\]')
 
 
 class UnauthorizedError(Exception):
-    """API Gateway answers 401 to a failure with just this message."""
+    """API Gateway responds with 401 to an exception with exactly this message."""
 
     def __init__(self) -> None:
         super().__init__("Unauthorized")
 
 
-class RefusedError(Exception):
-    """A token that does not prove who calls. The message says why, and holds nothing of the token."""
+class RejectedError(Exception):
+    """A token that does not authenticate the client. The message is the reason and contains nothing of the token."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a token must be.
+    """Requirements for a token.
 
     Attributes
     ----------
     scopes
-        All of them are needed.
+        All of them are required.
     claims
-        Claims that must have a value, or hold it in a list: see `owners.satisfies`.
+        Claims with their required values; see `owners.satisfies`.
     """
 
     issuer: str
@@ -55,30 +55,30 @@ class Rules:
 
 
 def verified(token: str, rules: Rules, issuer: Issuer) -> dict[str, Any]:
-    """Return a token's claims, its signature, times, issuer and audience checked.
+    """Verify a token's signature, times, issuer and audience, and return its claims.
 
     Raises
     ------
-    RefusedError
-        If it is not good.
+    RejectedError
+        If it is not valid.
     IssuerError
-        If there are no keys to check it with.
+        If no keys are available to verify it.
     """
     if len(token) > MAX_TOKEN:
-        raise RefusedError("too long")
+        raise RejectedError("too long")
     try:
         header = jwt.get_unverified_header(token)
         algorithm, kid = header.get("alg"), header.get("kid")
-        # The list is ours, never the token's: `none` and HMAC with a public key as its secret end here.
+        # Algorithms are configured, never taken from the token: no `none`, no HMAC with a public key as its secret.
         if algorithm not in rules.algorithms:
-            raise RefusedError("algorithm not allowed")
+            raise RejectedError("algorithm not allowed")
         if not isinstance(kid, str) or not kid:
-            raise RefusedError("no key id")
+            raise RejectedError("no key id")
         key = issuer.key(kid)
         if key is None:
-            raise RefusedError("unknown key")
+            raise RejectedError("unknown key")
         if key.algorithm not in (None, algorithm):
-            raise RefusedError("not the key's algorithm")
+            raise RejectedError("not the key's algorithm")
         claims: dict[str, Any] = jwt.decode(
             token,
             key.material,
@@ -89,12 +89,12 @@ def verified(token: str, rules: Rules, issuer: Issuer) -> dict[str, Any]:
             options={"require": ["exp", "iss", "aud"]},
         )
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise RefusedError(type(error).__name__) from None
+        raise RejectedError(type(error).__name__) from None
     return claims
 
 
 def allowed(claims: Mapping[str, Any], rules: Rules) -> bool:
-    """Whether who calls may do so: it has the scopes and the claims that are asked for."""
+    """Whether the claims have the required scopes and values."""
     granted = {scope for name in ("scope", "scp") for scope in _words(claims.get(name))}
     return rules.scopes <= granted and all(
         name in claims and satisfies(value, claims[name]) for name, value in rules.claims.items()
@@ -102,20 +102,20 @@ def allowed(claims: Mapping[str, Any], rules: Rules) -> bool:
 
 
 def policy(claims: Mapping[str, Any], method_arn: str, *, allow: bool) -> dict[str, Any]:
-    """Return API Gateway's authorizer response; for the whole stage, because it is kept for other methods, too.
+    """Return API Gateway's authorizer response, for the whole stage, because it is cached for other methods too.
 
     Raises
     ------
-    RefusedError
-        If the token names nobody.
+    RejectedError
+        If the token names no principal.
     """
     subject, client = (_plain(claims.get(name)) for name in ("sub", "client_id"))
     client = client or _plain(claims.get("azp"))
     principal = subject or client
     if not principal:
-        raise RefusedError("names nobody")
+        raise RejectedError("names nobody")
     api, stage = method_arn.split("/")[:2]
-    scope = " ".join(sorted({each for name in ("scope", "scp") for each in _words(claims.get(name))}))
+    scope = " ".join(sorted({scope for name in ("scope", "scp") for scope in _words(claims.get(name))}))
     context = {"sub": subject, "client_id": client, "scope": _plain(scope)}
     return {
         "principalId": principal,
@@ -139,19 +139,19 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
     Raises
     ------
     UnauthorizedError
-        For a token that is not good: 401.
+        For a token that is not valid: 401.
     IssuerError
-        If the issuer's keys cannot be had: 500.
+        If the issuer's keys are unavailable: 500.
     """
     try:
         scheme, _, token = str(event.get("authorizationToken", "")).partition(" ")
         if scheme.lower() != "bearer":
-            raise RefusedError("not a bearer token")
+            raise RejectedError("not a bearer token")
         claims = verified(token.strip(), RULES, ISSUER)
         allow = allowed(claims, RULES)
         answer = policy(claims, event["methodArn"], allow=allow)
-    except RefusedError as refusal:
-        _log("INFO", f"unauthorized: {refusal}")
+    except RejectedError as rejection:
+        _log("INFO", f"unauthorized: {rejection}")
         raise UnauthorizedError from None
     except IssuerError as error:
         _log("ERROR", str(error))
@@ -162,7 +162,7 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
 
 
 def configured(variables: Mapping[str, str]) -> tuple[Rules, Issuer]:
-    """Read the environment.
+    """Parse the environment variables.
 
     Raises
     ------
@@ -220,8 +220,8 @@ def _required_claims(text: str) -> dict[str, Value]:
 
 
 def _words(value: Any) -> list[str]:
-    """Scopes as a text with blanks between (RFC 8693) or as a list."""
-    return value.split() if isinstance(value, str) else [each for each in _listed(value) if isinstance(each, str)]
+    """Return scopes given as text with spaces between them (RFC 8693) or as a list."""
+    return value.split() if isinstance(value, str) else [item for item in _listed(value) if isinstance(item, str)]
 
 
 def _listed(value: Any) -> list[Any]:
@@ -229,7 +229,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _plain(value: Any) -> str:
-    """A text as it may stand in a log line and in a header."""
+    """Return a text that is safe in a log line and in a header."""
     return _NOT_PLAIN.sub("_", value)[:256] if isinstance(value, str) else ""
 
 

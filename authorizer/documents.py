@@ -1,4 +1,4 @@
-"""JSON documents of an issuer: fetched over HTTPS, without redirects, bounded in time, size and depth."""
+"""Fetch JSON documents of an issuer over HTTPS, without redirects, bounded in time, size and depth."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from typing import Any, cast
 from urllib.parse import SplitResult, urlsplit
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-# For name, connection, handshake, headers and body together.
+# For name look-up, connection, handshake, headers and body together.
 FETCH_SECONDS = 3.0
 MAX_BYTES = 256 * 1024
 _BLOCK = 64 * 1024
-# An address from a discovery document is the issuer's text; messages repeat no more of it.
+# An address from a discovery document is text of the issuer; messages repeat no more than this.
 _SHOWN = 200
 
 
 class IssuerError(Exception):
-    """The issuer's keys cannot be had. The message names the address and what is wrong with it."""
+    """The issuer's keys are unavailable. The message names the address and the cause."""
 
 
 def shown(value: object) -> str:
-    """Return the beginning of a value that a message repeats, on one line."""
+    """Return the part of a value that a message repeats, on one line."""
     written = value if isinstance(value, str) and value.isprintable() else repr(value)
     return written if len(written) <= _SHOWN else written[:_SHOWN] + "..."
 
 
 def json_object(data: bytes, url: str) -> dict[str, Any]:
-    """Read a fetched document as a JSON object.
+    """Parse a fetched document as a JSON object.
 
     Raises
     ------
     IssuerError
-        With its address, if it is none.
+        If it is not one, with its address.
     """
     try:
         document = json.loads(data)
@@ -65,7 +65,7 @@ def fetch(url: str, *, allow_http: bool, seconds: float = FETCH_SECONDS) -> byte
             path = parts.path or "/"
             connection.request("GET", f"{path}?{parts.query}" if parts.query else path)
             response = connection.getresponse()
-            # A redirect is no answer: it would lead to where the settings do not.
+            # Redirects are not followed: the target would not be the configured one.
             if response.status != http.client.OK:
                 raise IssuerError(f"{shown(url)} answered {response.status}")
             return _body(response, url)
@@ -136,7 +136,7 @@ def _left(end: float) -> float:
 
 
 class _TimedSocket:
-    """What `http.client` needs of a socket. A socket's own timeout begins anew with every byte; this one's does not."""
+    """The part of a socket that `http.client` uses, with a deadline. A socket's timeout restarts with every byte."""
 
     def __init__(self, stream: socket.socket, end: float) -> None:
         self._stream, self._end = stream, end

@@ -1,4 +1,4 @@
-"""The issuer's keys: fetched over HTTPS within bounds, kept, and fetched again when they age or rotate."""
+"""The issuer's keys: fetched within bounds, cached, and fetched again when they expire or rotate."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from documents import IssuerError, fetch, json_object, shown
 
 DISCOVERY = "/.well-known/openid-configuration"
-# Only these are accepted: with a shared secret (HMAC), or with none, whoever can check a token can make one.
+# Asymmetric algorithms only: with a shared secret (HMAC), or none, whoever can verify a token can create one.
 ASYMMETRIC = re.compile(r"(RS|PS|ES)(256|384|512)|EdDSA")
 MAX_KEYS = 100
 MAX_KID = 1024
-# A number of a key in base64url: 16384 bits, beyond which OpenSSL verifies nothing.
+# Characters of a key's number in base64url: 16384 bits, the limit of OpenSSL.
 MAX_NUMBER = 2731
 MIN_RSA_BITS = 2048
-# Keys that could not be fetched anew serve on for this long after their time.
+# Expired keys that cannot be refreshed are used for this long.
 STALE_SECONDS = 3600.0
-# With no keys at all, every token fails: the issuer is asked again sooner.
+# Without keys every token fails, so fetching is retried sooner.
 RETRY_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Key:
-    """A public key. ``algorithm`` is the only one that it serves, or None where it does not say."""
+    """A public key. ``algorithm`` is the only one that it may be used with, or None if the issuer names none."""
 
     kid: str
     material: Any
@@ -42,15 +42,15 @@ class Issuer:
     Parameters
     ----------
     url
-        As tokens have it in ``iss``.
+        The value of ``iss`` in tokens.
     jwks_uri
-        Where the keys are; without it the issuer's discovery document says so.
+        The address of the keys; by default that of the issuer's discovery document.
     cache_seconds
-        How long keys are taken for the present ones.
+        How long keys are cached.
     refetch_seconds
-        An unknown key id makes the keys be fetched again, but not more often than this: key ids are the caller's words.
+        Minimum interval between fetches for unknown key ids, which clients can choose.
     allow_http
-        Take plain HTTP from this machine itself.
+        Allow plain HTTP to this machine.
     """
 
     def __init__(
@@ -70,12 +70,12 @@ class Issuer:
         self._failure = ""
 
     def key(self, kid: str) -> Key | None:
-        """Find a key by its id.
+        """Return a key by its id.
 
         Raises
         ------
         IssuerError
-            If there are no keys to look in.
+            If no keys are available.
         """
         if self._clock() - self._fetched >= self._cache_seconds or kid not in self._keys:
             self._refresh()
@@ -124,8 +124,8 @@ class Issuer:
 def public_keys(entries: list[Any]) -> dict[str, Key]:
     """Return the keys for signatures by their ids.
 
-    An entry that is something else, too weak or malformed leaves the others good. Of keys that share an id, none is
-    used: which of them signs is not known.
+    Entries of another kind, too weak or malformed ones are skipped. Keys that share an id are not used, because it is
+    ambiguous which of them signs.
     """
     keys = [key for entry in entries[:MAX_KEYS] if (key := _public_key(entry))]
     ids = Counter(key.kid for key in keys)
@@ -133,7 +133,7 @@ def public_keys(entries: list[Any]) -> dict[str, Key]:
 
 
 def _public_key(entry: Any) -> Key | None:
-    """Read a key for signatures; None for anything else. HMAC's kind, ``oct``, is none."""
+    """Return a key for signatures; None for anything else, including HMAC's kind, ``oct``."""
     if not isinstance(entry, dict) or "d" in entry:
         return None
     kind, kid, algorithm = entry.get("kty"), entry.get("kid"), entry.get("alg")

@@ -1,8 +1,8 @@
-"""Required claims: how a token's value is compared, and which issuers need one that names an owner.
+"""Required claims: how a token's value is compared, and which issuers need a claim that names an owner.
 
-A shared issuer signs tokens for everybody with an account there, and the holder of the token chooses its audience: only
-a claim that names the owner tells one account from another. ``shared_issuers.json`` lists such issuers and the claims
-that name an owner. `infra.token_owners` applies the same rules at synth; a test holds the two equal.
+A shared issuer signs tokens for everybody with an account, and the holder of the token chooses its audience: only a
+claim that names the owner distinguishes accounts. ``shared_issuers.json`` lists such issuers and the claims that name
+an owner. `infra.token_owners` applies the same rules at synth; a test keeps both equal.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ _SHARED: list[dict[str, Any]] = json.loads((Path(__file__).parent / "shared_issu
 
 
 def satisfies(required: Value, actual: Any) -> bool:
-    """Whether a token's claim is the required value, or a list that holds it.
+    """Whether a token's claim is the required value, or a list that contains it.
 
-    Types are compared, too: true is neither 1 nor ``"true"``. A text that ends with ``*`` requires the part
-    before it.
+    Types are compared too: true is neither 1 nor ``"true"``. A text that ends with ``*`` requires the part before it.
     """
     return any(_equal(required, item) for item in (actual if isinstance(actual, list) else [actual]))
 
@@ -41,7 +40,7 @@ def _equal(required: Value, actual: Any) -> bool:
 
 
 def conflict(issuer: str, claims: Mapping[str, Value], scopes: Collection[str]) -> str | None:
-    """Say why an issuer's tokens cannot be accepted by these claims and scopes, or return None."""
+    """Return why an issuer's tokens cannot be accepted with these claims and scopes, or None."""
     shared = next((entry for entry in _SHARED if re.fullmatch(entry["issuers"], _normal(issuer))), None)
     owners: Mapping[str, str] = shared["owners"] if shared else {}
     for name, value in claims.items():
@@ -77,6 +76,6 @@ def _wildcard_allowed(value: str, owner: str | None) -> bool:
 
 
 def _normal(issuer: str) -> str:
-    """Return the issuer as the patterns spell it: a lower-case host, no default port, no slash at the end."""
+    """Return the issuer in the form of the patterns: lower-case host, no default port, no slash at the end."""
     parts = urlsplit(issuer)
     return f"{parts.scheme}://{parts.netloc.lower().removesuffix(':443')}{parts.path.rstrip('/')}"

@@ -1,4 +1,4 @@
-"""The function's entry point. What every request needs is loaded here, at INIT, where Lambda gives a full CPU."""
+"""The function's entry point. It loads what every request needs at INIT, where Lambda provides a full CPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-# Before our own modules: imported below them, deeper in the call stack, numpy takes 30 ms longer under the Lambda
+# Before the project's modules: imported below them, deeper in the call stack, numpy takes 30 ms longer under the Lambda
 # runtime client (python -m benchmarks --only cold), probably at a boundary of CPython's chunked frame stack.
 import numpy  # noqa: F401, ICN001
 from loupe import BEGUN
@@ -21,12 +21,12 @@ from loupe.settings import Settings
 from loupe.sources import Sources
 from loupe.telemetry import Telemetry
 
-# Only `loupe.telemetry` writes to the log. Libraries repeat what a caller sent (header values, file names), and the
-# runtime's own handler would write that beside the JSON lines.
+# Only `loupe.telemetry` writes to the log. Libraries repeat request content (header values, file names), which the
+# runtime's handler would write between the JSON lines.
 logging.disable(logging.CRITICAL)
 warnings.simplefilter("ignore")
 HERE = Path(__file__).resolve().parent
-# In the image the models lie beside this file, in the repository beside its folder.
+# The models are beside this file in the container image, and beside its folder in the repository.
 SETTINGS = Settings.from_environment(
     os.environ, HERE / "models" if (HERE / "models").is_dir() else HERE.parent / "models"
 )
@@ -44,7 +44,7 @@ APP = App(
     max_batch=SETTINGS.max_batch,
     cors_origins=SETTINGS.cors_origins,
     jobs=SETTINGS.jobs,
-    # Twice what INIT took, at the speed that the function has after it.
+    # Twice the duration of INIT, at the CPU share that the function has afterwards.
     restart_seconds=2 * (time.monotonic() - BEGUN) / min(1.0, SETTINGS.vcpus),
 )
 

@@ -1,8 +1,8 @@
-"""Delete from a folder of installed packages what no request reads: ``python prune.py FOLDER``, in the image's build.
+"""Delete the files of installed packages that no request reads: ``python prune.py FOLDER``, in the image's build.
 
-Only the standard library of the base image's Python is used: Amazon Linux 2023 minimal has no ``find``. Deleted are
+Only the standard library is used: Amazon Linux 2023 minimal has no ``find``. Deleted are
 tests, type stubs and headers, ONNX Runtime's tools for jobs other than inference, and its library for C programs
-(35 MB): the Python module has the same code in itself and does not load it. Licences stay, in each dist-info.
+(35 MB): the Python module contains the same code and does not load it. Licences stay, in each dist-info.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def prune(folder: Path) -> int:
     """Delete what matches `PATTERNS` below the folder; return the number of files and folders deleted."""
     deleted = 0
     for pattern in PATTERNS:
-        # A list: deleting while the tree is walked would miss entries.
+        # A list: deleting while walking the tree would miss entries.
         for path in list(folder.glob(pattern)):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

@@ -1,7 +1,7 @@
-"""Loupe's serving core: one way from an event to a prediction.
+"""The serving core of Loupe: from an event to a prediction.
 
 event -> request -> source -> image -> tensor -> model -> prediction -> response.
-Each arrow is one module; a module knows the next value's type and never the trigger.
+Each arrow is one module; a module knows the type of the next value and never the trigger.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import time
 
-# Since 1.29 the published ONNX Runtime reports models, devices and errors to its maker over the network unless this is
-# set before it is imported (microsoft/onnxruntime#27379). A function tells nobody whom it serves.
+# ONNX Runtime telemetry is disabled. Since 1.29 the published builds report models, devices and errors over the network
+# unless this is set before the import (microsoft/onnxruntime#27379).
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-# When this process began to load the core, in monotonic seconds: what a restart takes is told by it.
+# Monotonic seconds at which the import of the core began: the duration of a restart is derived from it.
 BEGUN = time.monotonic()

@@ -41,12 +41,12 @@ MODEL_BATCH = 8
 TENSOR_BYTES = 64 * 1024 * 1024
 _ITEM_BYTES = {"float64": 8, "float32": 4, "float16": 2, "int64": 8, "int32": 4, "uint8": 1}
 _IDLE_SECONDS = 0.02
-# Sources end by the deadline itself; what is still at work this much later is a decoder.
+# Sources end by the deadline; a thread that still runs this much later is decoding.
 _GRACE_SECONDS = 0.1
 
 
 class PixelBudget:
-    """How many pixels may be decoded at once. One image always may, so none waits for ever."""
+    """Limits the pixels that are decoded at once. One image is always allowed, so none waits forever."""
 
     def __init__(self, pixels: int) -> None:
         self._limit, self._held, self._changed = pixels, 0, threading.Condition()
@@ -109,7 +109,7 @@ class Batch:
         pending: dict[Future[_Prepared], int] = {}
         try:
             while (waiting or pending) and self._left() > 0:
-                # No more is begun than may be held, so a slow model does not let tensors pile up.
+                # Begin only as many items as may be held, so that tensors do not accumulate before a slow model.
                 while waiting and len(pending) + len(self._ready) < self._held:
                     index, image = waiting.popleft()
                     pending[pool.submit(self._prepare, image)] = index
@@ -144,7 +144,7 @@ class Batch:
                     self._decoding -= 1
 
     def _collect_all(self, done: set[Future[_Prepared]], pending: dict[Future[Any], int]) -> None:
-        # Emptied, and in a function of its own: a future that is referenced keeps its tensor.
+        # Emptied, and in a separate function: a referenced future keeps its tensor.
         while done:
             future = done.pop()
             self._collect(pending.pop(future), future)
@@ -166,7 +166,7 @@ class Batch:
             raise error
 
     def _run_model(self, *, rest: bool) -> bool:
-        """Run what is ready: the first item alone, to learn what one costs; then whole batches, and last the rest.
+        """Run the ready items: the first alone, to measure one; then whole batches, and last the remainder.
 
         Returns
         -------
@@ -205,7 +205,7 @@ class Batch:
             return [outcome for tensor in tensors for outcome in self._classified([tensor])]
 
     def _patience(self) -> float:
-        """Seconds to wait for more: not long where the model could have something to do meanwhile."""
+        """Return the seconds to wait for more items: short if the model could run meanwhile."""
         return min(self._left(), _IDLE_SECONDS) if self._ready else self._left()
 
     def _left(self) -> float:
@@ -219,7 +219,7 @@ def held_tensors(spec: InputSpec) -> int:
 
 
 def pixels_of(data: bytes, most: int) -> int:
-    """Return width x height by a file's header, or ``most`` where it does not say; for the budget only."""
+    """Return width x height from a file's header, or ``most`` if it has none; for the budget only."""
     media_type = media_type_of(data)
     if media_type is None:
         return 0

@@ -1,8 +1,8 @@
 """The model card: the contract between training and serving.
 
-``models/<name>/card.json`` is the only place that knows how a model's input is made and how its output is read.
-This module parses it without third-party imports: it stands on the cold path. ``models/card.schema.json`` is the
-same contract for editors and for ``modelkit verify``; a test holds the two equal.
+``models/<name>/card.json`` is the only place that defines how a model's input is produced and its output interpreted.
+This module parses it without third-party imports, because every cold start imports it. ``models/card.schema.json`` is
+the same contract for editors and for ``modelkit verify``; a test keeps both equal.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ LOGIT_KINDS = ("logit", "logits", "multilabel-logits")
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 PATH_PATTERN = re.compile(r"(?!/)(?!(.*/)?\.\.(/|$))[^\\\x00-\x1f\x7f]{1,255}")
 LABEL_PATTERN = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
-# Limits of what a card may hold; models/card.schema.json has the same.
+# Limits of a card's content; models/card.schema.json has the same.
 MAX_CARD_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 32
 MAX_FILES = 100
@@ -49,7 +49,7 @@ VERSION_PATTERN = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 
 
 class CardError(ValueError):
-    """A card that cannot be served. The message is a sentence that names the card, the key and the mend."""
+    """A card that cannot be served. The message is a sentence that names the card, the key and the fix."""
 
 
 class ModelFile(NamedTuple):
@@ -63,11 +63,11 @@ class ModelFile(NamedTuple):
 
 
 class OutputSpec(NamedTuple):
-    """How the output is read. For the binary kinds the one number is about ``labels[1]``.
+    """How the output is interpreted. For the binary kinds the one number is that of ``labels[1]``.
 
     ``independent`` is false where an image's output depends on the other images of its run, as in graphs that
     quantize activations dynamically (one scale for the whole batch): such a graph is run one image at a time.
-    ``thresholds``, for the multilabel kinds alone, has a probability for each label, from which on it is given.
+    ``thresholds``, for the multilabel kinds only, is the minimum probability of each label.
     """
 
     name: str
@@ -79,17 +79,17 @@ class OutputSpec(NamedTuple):
 
     @property
     def multilabel(self) -> bool:
-        """Whether an image may have any number of the labels, each for itself."""
+        """Whether an image may have any number of labels, independently."""
         return self.kind in MULTILABEL_KINDS
 
     @property
     def size(self) -> int:
-        """Numbers that the graph gives for each picture."""
+        """Number of values that the graph returns for each image."""
         return 1 if self.kind in BINARY_KINDS else len(self.labels)
 
 
 class GoldenCase(NamedTuple):
-    """A picture whose answer is fixed: ``probability`` is that of ``label``, right within ``tolerance``."""
+    """An image with an expected result: the ``probability`` of ``label``, within ``tolerance``."""
 
     image: str
     label: str
@@ -98,7 +98,7 @@ class GoldenCase(NamedTuple):
 
 
 class Card(NamedTuple):
-    """A parsed card. ``raw`` is the JSON as it stands, for what serving does not read (evaluation, provenance)."""
+    """A parsed card. ``raw`` is its JSON, with the parts that serving does not use (evaluation, provenance)."""
 
     directory: Path
     name: str
@@ -123,19 +123,19 @@ def load_card(directory: Path | str) -> Card:
     Raises
     ------
     CardError
-        If it is missing, is not JSON, or does not hold what a card holds.
+        If it is missing, is not JSON, or is not a valid card.
     """
     directory = Path(directory)
     return parse_card(card_json(directory), directory)
 
 
 def card_json(directory: Path) -> Any:
-    """Read ``card.json`` of a model's folder as JSON of bounded size and depth; `parse_card` checks what it holds.
+    """Read ``card.json`` of a model's folder as JSON of bounded size and depth; `parse_card` validates it.
 
     Raises
     ------
     CardError
-        If it is missing or is not such JSON.
+        If it is missing, is not JSON or exceeds the bounds.
     """
     path = directory / "card.json"
     try:
@@ -164,7 +164,7 @@ def card_json(directory: Path) -> Any:
 
 
 def _deeper_than(value: Any, levels: int) -> bool:
-    """Whether lists and objects are nested deeper; level by level: recursion has Python's own limit."""
+    """Whether lists and objects are nested deeper. Iterative, because recursion has a limit of its own."""
     inner = [value]
     for _ in range(levels):
         inner = [item for part in inner if isinstance(part, (list, dict))
@@ -175,7 +175,7 @@ def _deeper_than(value: Any, levels: int) -> bool:
 
 
 def parse_card(raw: Any, directory: Path) -> Card:
-    """Check a card's JSON and give it types; see `load_card`."""
+    """Validate a card's JSON and return it with types; see `load_card`."""
     top = Fields(raw, f"card.json of {directory.name!r}", CardError)
     top.only(
         "$schema", "name", "version", "variant", "description", "graph", "files", "input", "output", "golden",

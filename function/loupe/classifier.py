@@ -1,4 +1,4 @@
-"""The pipeline put together: bytes -> image -> tensor -> model -> prediction."""
+"""The pipeline: bytes -> image -> tensor -> model -> prediction."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Classifier:
         return cls(card, Model.load(card, threads), limits or Limits())
 
     def classify(self, data: bytes, stages: Stages | None = None) -> Prediction:
-        """Classify one picture, timing its stages ``decode``, ``tensor`` and ``model``.
+        """Classify one image; times the stages ``decode``, ``tensor`` and ``model``.
 
         Raises
         ------
         loupe.errors.Problem
-            If the picture cannot be read or the model gives nothing usable.
+            If the image cannot be decoded or the model returns no valid output.
         """
         stages = stages or Stages()
         batch = self.prepare(data, stages)[None]
@@ -50,14 +50,14 @@ class Classifier:
         return read(row, self.card.output, self.info)
 
     def prepare(self, data: bytes, stages: Stages) -> Tensor:
-        """Return one picture as an item of the model's input, without the batch axis; raises as `classify`."""
+        """Decode one image to an item of the model's input, without the batch axis; raises as `classify`."""
         with stages("decode"):
             image = decode(data, self.limits, self.card.input)
         with stages("tensor"):
             return to_tensor(image, self.card.input)
 
     def run(self, tensors: Sequence[Tensor]) -> list[Prediction | Problem]:
-        """Run what `prepare` gave through the model together. A picture that breaks the run is its own problem."""
+        """Run the results of `prepare` through the model together. An image for which the model fails is a problem."""
         try:
             rows = self.model.run(np.stack(tensors))
             return [read(row, self.card.output, self.info) for row in rows]

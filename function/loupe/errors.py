@@ -1,27 +1,27 @@
-"""Everything that can go wrong with a request, as types. One place holds code, status and title (RFC 9457)."""
+"""Every problem of a request as a type with its code, status and title (RFC 9457)."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
 PROBLEM_CONTENT_TYPE = "application/problem+json"
-# A name, not an address: docs/api.md describes each code.
+# A URN, not a URL: docs/api.md describes the codes.
 PROBLEM_TYPE_BASE = "urn:loupe:problem:"
 
 
 class Problem(Exception):  # noqa: N818 (RFC 9457 calls them problems)
-    """A request that got no prediction. ``detail`` is a sentence for the person who sent it, and leaks nothing.
+    """A request without a prediction. ``detail`` is a sentence for the client and contains no internals.
 
     Attributes
     ----------
     code : str
-        Stable word for programs; it never changes its meaning.
+        Stable identifier for programs; its meaning never changes.
     status : int
-        HTTP status. The client's fault is 4xx, never 5xx.
+        HTTP status. A client's mistake is 4xx, never 5xx.
     headers : dict[str, str]
-        Headers that HTTP wants with this status (``Allow``, ``Retry-After``).
+        Headers that HTTP requires with this status (``Allow``, ``Retry-After``).
     cause : str
-        Name of the exception type behind it, for the log only.
+        Name of the exception type that caused it, for the log only.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -138,16 +138,16 @@ class DeadlineExceeded(Problem):
 
 
 class InternalError(Problem):
-    """What the entry point answers when anything else was raised."""
+    """The response of an entry point to any other exception."""
 
     @classmethod
     def hiding(cls, error: Exception) -> InternalError:
-        """Hide what went wrong from the caller; the cause goes to the log with its trace."""
+        """Return a problem without the exception's text; the cause is logged with its stack trace."""
         problem = cls("The request could not be served. Quote the request id when you report this.")
         problem.__cause__ = error
         return problem
 
 
 def all_problems() -> tuple[type[Problem], ...]:
-    """Every type of problem, by status and code: the source of the table in the docs and of the alarms' codes."""
-    return tuple(sorted(Problem.__subclasses__(), key=lambda each: (each.status, each.code)))
+    """Return every type of problem, by status and code, for the table in the docs and the alarms' codes."""
+    return tuple(sorted(Problem.__subclasses__(), key=lambda problem: (problem.status, problem.code)))

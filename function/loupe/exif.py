@@ -1,7 +1,7 @@
 """The orientation of a picture from its metadata, read within bounds.
 
-Pillow reads every entry of an EXIF block to find one: each may claim the same megabyte, so that a small file fills
-memory. Here one pass over one directory looks for one number.
+Pillow reads every entry of an EXIF block to find one, and every entry may refer to the same megabyte, so a small file
+can fill memory. This module searches one directory for one number, in one pass.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def read_orientation(exif: bytes | None, xmp: bytes | None = None) -> int:
     Parameters
     ----------
     exif
-        The block, with or without its marker ``Exif`` before the TIFF header. A broken one says nothing.
+        The block, with or without its marker ``Exif`` before the TIFF header. A broken one is ignored.
     xmp
         The packet as XML.
     """

@@ -1,4 +1,4 @@
-"""What a file's first bytes say: its format, and the size that it claims. Nothing here decodes or imports a decoder."""
+"""Detect a file's format and declared size from its first bytes, without importing a decoder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Format(NamedTuple):
-    """``name`` is what people call it; ``decoder`` is imported when an image of that kind comes."""
+    """``name`` is for messages; ``decoder`` is imported with the first image of the format."""
 
     name: str
     decoder: str
@@ -27,10 +27,10 @@ FORMATS = {
     "bmp": Format("BMP", "loupe.decoders.bmp"),
     "tiff": Format("TIFF", "loupe.decoders.tiff"),
 }
-# The others are no formats of phones, cameras or browsers: on request.
+# The other formats are not written by phones, cameras or browsers: they have to be enabled.
 DEFAULT_FORMATS = ("jpeg", "png", "webp", "gif", "avif", "heic")
 
-# Brands of ISO base media files (ISO/IEC 23008-12 and AVIF 1.1). The last are of either.
+# Brands of ISO base media files (ISO/IEC 23008-12 and AVIF 1.1). The last ones may be either format.
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 _IMAGE_BRANDS = frozenset({b"mif1", b"msf1", b"miaf", b"mif2"})
@@ -47,14 +47,14 @@ _SCAN_PAIR = int.from_bytes(_SCAN, "little")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Start of image, and TEM: markers without a segment.
 _BARE = frozenset({0xD8, 0x01})
-# Segments that are looked at: cameras write some tens.
+# Segments that are examined: cameras write some tens.
 _MAX_SEGMENTS = 2_000
 
 
 def media_type_of(data: bytes) -> str | None:
-    """Return the media type that the first bytes show, or None if it is none of `FORMATS`.
+    """Return the media type of a file, or None if it is none of `FORMATS`.
 
-    Enough of the first bytes: 18, and some more to tell AVIF from HEIC where the brand is of either.
+    18 bytes are enough, except to distinguish AVIF from HEIC if the brand may be either.
     """
     if data[:3] == b"\xff\xd8\xff":
         return "image/jpeg"
@@ -66,7 +66,7 @@ def media_type_of(data: bytes) -> str | None:
         return "image/gif"
     if data[4:8] == b"ftyp":
         return _media_type_of_brands(data)
-    # Device-independent headers have 12 to 124 bytes; 'BM' alone begins many a text.
+    # Device-independent headers have 12 to 124 bytes; many texts also begin with 'BM'.
     if data[:2] == b"BM" and data[15:18] == bytes(3) and data[14:15] in _BMP_HEADERS:
         return "image/bmp"
     if data[:4] in (b"II*\0", b"MM\0*"):
@@ -91,17 +91,16 @@ def media_types(formats: Sequence[str]) -> list[str]:
 
 
 def names_of(formats: Sequence[str]) -> str:
-    """Return the formats as people list them: JPEG, PNG or GIF."""
-    *rest, last = (FORMATS[name].name for name in formats)
-    return f"{', '.join(rest)} or {last}" if rest else last
+    """Return the formats as a list for messages: JPEG, PNG or GIF."""
+    *names, last = (FORMATS[name].name for name in formats)
+    return f"{', '.join(names)} or {last}" if names else last
 
 
 def declared_size(data: bytes, media_type: str) -> tuple[int, int] | None:
-    """Return width and height in pixels as the header has them, None if it does not say.
+    """Return the declared width and height in pixels, or None if the header has none.
 
-    Only for what has to be known before a decoder is asked, which then may not find more pixels than were declared
-    (see `loupe.image`). Offsets are those of the PNG specification (11.2.1), GIF89a (18), RFC 9649 (2.5 to 2.7) and ITU
-    T.81 (B.2.2).
+    For decisions before decoding; a decoder that finds more pixels than declared is stopped (see `loupe.image`).
+    Offsets are those of the PNG specification (11.2.1), GIF89a (18), RFC 9649 (2.5 to 2.7) and ITU T.81 (B.2.2).
     """
     if len(data) < 30:
         return None
@@ -126,7 +125,7 @@ def declared_size(data: bytes, media_type: str) -> tuple[int, int] | None:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Size in the first frame header before the first scan; linear in the segments, of which some are looked at."""
+    """Return the size in the first frame header before the first scan. Examines a bounded number of segments."""
     place = 2
     for _ in range(_MAX_SEGMENTS):
         marker = _MARKER.match(data, place)
@@ -156,11 +155,11 @@ def _scans(data: bytes) -> int:
 def up_to_scans(data: bytes, limit: int) -> bytes:
     """Return the part of a JPEG in which a decoder can find at most ``limit`` scans; linear in the file's size.
 
-    Each scan of a progressive JPEG passes over the whole picture but may be 14 bytes long, so a small file can keep a
+    Each scan of a progressive JPEG passes over the whole image but may be 14 bytes long, so a small file can keep a
     decoder busy for minutes (libjpeg-turbo, 'Two Issues with the JPEG Standard', 2015). A decoder begins a scan only
-    where the bytes FF DA stand, so the file is cut before the one after the last allowed, wherever it is: no walk over
-    segments has to agree with the decoder's. Photos have many only in what follows the picture (a film, a second
-    picture), which no decoder of the picture needs.
+    at the bytes FF DA, so the file is cut before the first one that exceeds the limit: the result does not depend on
+    how a decoder walks the segments. Photos have many only after the image (a film, a second image), where no
+    decoder needs them.
     """
     if _scans(data) <= limit:
         return data

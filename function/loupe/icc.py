@@ -1,4 +1,4 @@
-"""Embedded colour profiles to sRGB, for models whose card wants it. Imported by the first picture that needs it."""
+"""Convert embedded colour profiles to sRGB, for cards with ``icc``. Imported by the first image that needs it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from PIL import Image, ImageCms
 
 # Pillow's mode -> the colour space that a profile for it must be of (ICC.1:2022, 7.2.6).
 _SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
-# Those of printing presses have 3 MB. `_transform` keeps some, so they are bounded.
+# Profiles of printing presses have 3 MB. `_transform` caches some, so their size is bounded.
 _MAX_BYTES = 4 << 20
 # The type of a tag that holds any number of operations (ICC.1:2022, 10.16), each of which littleCMS applies to every
-# point of its table: 1 MB would take half a minute. Wherever the four bytes stand, no walk over tags has to agree with
-# littleCMS's. Images do not have it; it is for measured light and scenes of high dynamic range.
+# point of its table: 1 MB would take half a minute. The four bytes are searched anywhere, so the result does not depend
+# on how littleCMS walks the tags. Photos do not have it; it is for measured light and high dynamic range.
 _ANY_NUMBER_OF_OPERATIONS = b"mpet"
 
 
 def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     """Convert a picture without alpha from its embedded profile to sRGB.
 
-    A profile that is broken, of another colour space, or sRGB itself leaves the picture as it is; so does one of more
-    than 4 MiB, or with multi-process elements.
+    A profile that is broken, for another colour space, sRGB itself, larger than 4 MiB or with multi-process elements
+    is ignored.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 
 @lru_cache(maxsize=8)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Cached: the pictures of one camera carry the same profile, and building costs more than using it."""
+    """Return the transform. Cached: images of one camera have the same profile, and building it is expensive."""
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         if source.profile.xcolor_space != _SPACES[mode] or _is_srgb(source):

@@ -1,7 +1,7 @@
 """Bytes to an upright RGB (or grey) picture, within limits that are checked before anything is decoded.
 
-Formats are told by content, never by name or header, and only the decoder that is needed is imported.
-docs/api.md has the memory that each format needs at the largest allowed size.
+The format is detected from the content, never from the name or a header, and only its decoder is imported.
+docs/api.md lists the memory of each format at the largest allowed size.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["Limits", "decode", "image_errors", "media_type_of"]
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 # The longest side that a JPEG can have. Resizing a longer one would need memory for its side alone.
 _MAX_SIDE = 65_535
-# Smaller pictures may be as empty as they like: a plain drawing compresses to a few bytes.
+# Smaller images may have any ratio: a plain drawing compresses to a few bytes.
 _FREE_PIXELS = 1_000_000
 _STRIP_PIXELS = 1 << 20
 _UPRIGHT = {
@@ -44,7 +44,7 @@ _UPRIGHT = {
 _AVERAGE = (1 / 3, 1 / 3, 1 / 3, 0.0)
 
 warnings.simplefilter("error", Image.DecompressionBombWarning)
-# Broken metadata is common in photos and does not concern their pixels.
+# Broken metadata is common in photos and does not affect their pixels.
 warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin")
 
 
@@ -61,7 +61,7 @@ class Limits(NamedTuple):
         Pixels that each byte of the file may stand for, in pictures of more than a million pixels. Photos have 2 to 30,
         a blank page as PNG 1000; only bombs have more.
     formats
-        Those of `loupe.formats.FORMATS` that are read.
+        The accepted formats of `loupe.formats.FORMATS`.
     """
 
     max_bytes: int = 10 * 1024 * 1024
@@ -80,7 +80,7 @@ def decode(data: bytes, limits: Limits, spec: InputSpec) -> Image.Image:
     limits
         Bounds that are checked before decoding.
     spec
-        The input that the picture is for: its colours, and the size that scaled JPEG decoding may go down to.
+        The model input: its colour mode, and the smallest size for scaled JPEG decoding.
 
     Returns
     -------
@@ -112,10 +112,10 @@ def decode(data: bytes, limits: Limits, spec: InputSpec) -> Image.Image:
 
 @contextmanager
 def image_errors(name: str) -> Iterator[None]:
-    """Turn whatever is raised while a picture is read or resized into a problem of who sent it.
+    """Raise a client problem for any exception while an image is decoded or resized.
 
-    Decoders raise what their authors never listed (struct.error, IndexError, SystemError); all of it comes from the
-    file. The type goes to the log, not to the caller.
+    Decoders raise exceptions that they do not document (struct.error, IndexError, SystemError); the file causes all of
+    them. The type is logged and not returned to the client.
     """
     try:
         yield
@@ -135,18 +135,18 @@ def image_errors(name: str) -> Iterator[None]:
 def _decoded(data: bytes, kind: str, limits: Limits, spec: InputSpec) -> Image.Image:
     declared = declared_size(data, f"image/{kind}")
     if declared:
-        # Before the decoder is asked: some allocate while they open a file.
+        # Before the decoder is called: some allocate memory when they open a file.
         _check_size(declared, len(data), limits)
 
     def check(size: tuple[int, int]) -> None:
         _check_size(size, len(data), limits)
-        # What was planned by the declared size (a batch's memory) must hold for the decoder's.
+        # Memory was planned by the declared size, so the decoder's must not be larger.
         if declared and size[0] * size[1] > declared[0] * declared[1]:
             raise ImageUndecodable("The image's headers contradict each other about its size. Save it again.")
 
     decoder = import_module(FORMATS[kind].decoder)
     picture: Picture = decoder.decode(data, Plan(check, spec, limits.max_pixels))
-    # One name from here on: each step's picture is freed when the next one is there.
+    # One name from here on: the image of a step is freed when the next one exists.
     image, orientation, profile = picture
     del picture
     average = spec.color == "L" and spec.grey == "average"
@@ -178,7 +178,7 @@ def _check_size(size: tuple[int, int], length: int, limits: Limits) -> None:
 
 
 def _flat(image: Image.Image, mode: str, profile: bytes | None) -> Image.Image:
-    """Any of Pillow's modes to ``mode``: 16 bits to 8, alpha over white, colours to sRGB if there is a profile."""
+    """Convert any Pillow mode to ``mode``: 16 bits to 8, alpha over white, colours to sRGB if there is a profile."""
     if image.mode.startswith("I;16"):
         image = _eight_bits(image)
     if image.mode == "P" and image.palette is None:
@@ -193,7 +193,7 @@ def _flat(image: Image.Image, mode: str, profile: bytes | None) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey to 8 bits by the upper byte, as Pillow does for colours; its own conversion of grey would clip."""
+    """Convert 16-bit grey to 8 bits by the upper byte, as Pillow does for colours; its conversion of grey clips."""
     import numpy as np
 
     values = np.asarray(image, "<u2")
@@ -205,7 +205,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _over_white(image: Image.Image, mode: str) -> Image.Image:
-    """Lay alpha over white strip by strip, as a whole RGBA picture beside the flat one would double the memory."""
+    """Composite over white in strips: a whole RGBA image beside the result would double the memory."""
     flat = Image.new(mode, image.size, "white")
     rows = max(1, _STRIP_PIXELS // image.width)
     for top in range(0, image.height, rows):

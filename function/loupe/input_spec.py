@@ -1,6 +1,6 @@
 """The input of a model card: how an image becomes the graph's input tensor.
 
-Parsed without third-party imports: it stands on the cold path. `loupe.image` and `loupe.tensor` carry it out, and
+Parsed without third-party imports, because every cold start imports it. `loupe.image` and `loupe.tensor` implement it;
 docs/preprocessing.md lists the equivalents in training libraries.
 """
 
@@ -33,13 +33,13 @@ ALIGNS = ("center", "top-left")
 CROP_OFFSETS = ("round", "floor")
 EXIF = ("apply", "ignore")
 ICC = ("ignore", "srgb")
-# Limits of what a card may hold; models/card.schema.json has the same.
+# Limits of a card's content; models/card.schema.json has the same.
 MAX_SIDE = 4096
 MAX_SHORTEST = 8192
 
 
 class Resize(NamedTuple):
-    """How a picture is brought to the input's size.
+    """How an image is resized to the input's size.
 
     ``fit`` is ``stretch`` (both sides, aspect ratio lost), ``crop`` (resized, then the centre) or ``pad`` (all of it
     inside, ``pad_color`` around it, in the middle or at the top left by ``align``). Before a crop the picture is
@@ -61,8 +61,8 @@ class Resize(NamedTuple):
 class InputSpec(NamedTuple):
     """The input tensor: ``(pixel * scale - mean) / std`` for each channel, in the tensor's channel order.
 
-    ``jpeg_draft``, ``icc`` and ``exif`` say how a file becomes pixels (see `loupe.image`): training and serving must
-    agree on it, so it stands here and not in the function's settings.
+    ``jpeg_draft``, ``icc`` and ``exif`` define how a file is decoded (see `loupe.image`): training and serving must
+    agree on it, so it is part of the card and not of the function's settings.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Read a JSON object from a body, with the position of what is wrong with it."""
+"""Parse a JSON object from a body, with the position of an error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loupe.errors import RequestInvalid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# What a person would name a field. Keys and tokens are longer, or have more digits.
+# A plausible field name. API keys and tokens are longer, or have more digits.
 _FIELD_NAME = re.compile(r"(?=.{1,20}\Z)[A-Za-z_-]+[0-9]{0,2}")
 
 
@@ -26,7 +26,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
-        # Its text may go on with a character of the body.
+        # Its text may contain a character of the body.
         reason = error.msg.partition(":")[0]
         raise RequestInvalid(
             f"The body is not valid JSON: {reason}, at line {error.lineno}, column {error.colno}."
@@ -44,9 +44,9 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def shown(key: object) -> str:
-    """Return a caller's key for a message: itself if it looks like a field's name, otherwise its length.
+    """Return a client's key for a message: the key if it looks like a field name, otherwise its length.
 
-    A key may hold a secret, by mistake or by a broken client, and messages are copied into logs and tickets.
+    A key may contain a secret, by mistake or by a broken client, and messages are copied into logs and tickets.
     """
     text = str(key)
     return f'"{text}"' if _FIELD_NAME.fullmatch(text) else f"of {len(text)} characters"

@@ -1,4 +1,4 @@
-"""Typed reading of JSON objects without third-party imports: the model card is read on the cold path."""
+"""Typed access to JSON objects without third-party imports: every cold start reads the model card."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import math
 import re
 from typing import Any
 
-# Characters of a wrong value that a complaint repeats.
+# Characters of an invalid value that an error message repeats.
 _SHOWN = 80
-# Python writes no whole number of more than 4300 digits.
+# Python converts no integer of more than 4300 digits to text.
 _LARGEST_SHOWN = 10**_SHOWN
 
 
 class Fields:
-    """Typed access to a JSON object, with the key's path in every complaint.
+    """Typed access to a JSON object, with the key's path in every error message.
 
     Parameters
     ----------
     value
-        What `json.loads` gave; anything but an object is refused.
+        The result of `json.loads`; anything but an object is rejected.
     document
-        Name of the document, for the complaints.
+        Name of the document, for error messages.
     error
         The type of exception to raise.
     where
@@ -127,7 +127,7 @@ class Fields:
 
 
 def _shown(value: Any) -> str:
-    """Return the beginning of a value that a complaint repeats."""
+    """Return the part of a value that an error message repeats."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _LARGEST_SHOWN:
         return "a number of very many digits"
     written = repr(value)
@@ -137,7 +137,7 @@ def _shown(value: Any) -> str:
 def _is_finite(value: float) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # a whole number of more than 308 digits
+    except OverflowError:  # an integer of more than 308 digits
         return False
 
 

@@ -1,4 +1,4 @@
-"""The ONNX Runtime session: created, held against the card and warmed once, then only run."""
+"""The ONNX Runtime session: created, compared with the card and warmed up once, then only run."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _ORT_TYPES = {
     "int32": "tensor(int32)",
     "int64": "tensor(int64)",
 }
-# ONNX Runtime has one class for each status and no base class of its own for them.
+# ONNX Runtime has one exception class for each status and no base class for them.
 _RUNTIME_ERRORS = tuple(
     kind
     for kind in vars(ort.capi.onnxruntime_pybind11_state).values()
     if isinstance(kind, type) and issubclass(kind, Exception)
 )
-# An output that has no axis for the batch cannot be reshaped to one row for each image.
+# An output without a batch axis cannot be reshaped to one row for each image.
 _RUN_ERRORS: tuple[type[Exception], ...] = (*_RUNTIME_ERRORS, ValueError)
 
 
 def session_options(threads: int) -> ort.SessionOptions:
-    """Options for a Lambda guest: ``threads`` workers, none of them spinning while it waits.
+    """Return the options for a Lambda guest: ``threads`` workers that do not spin while waiting.
 
-    Lambda shows two vCPUs below 3008 MiB but grants memory / 1769 MiB of one, so the count is given, never found out.
+    A guest has two vCPUs below 3008 MiB but gets memory / 1769 MiB of one, so the count is set explicitly.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -47,7 +47,7 @@ def session_options(threads: int) -> ort.SessionOptions:
 
 
 class Model:
-    """A loaded and warmed model."""
+    """A loaded and warmed-up model."""
 
     def __init__(self, card: Card, session: ort.InferenceSession) -> None:
         self.card = card
@@ -60,13 +60,13 @@ class Model:
 
     @classmethod
     def load(cls, card: Card, threads: int = 1) -> Model:
-        """Create the session, hold it against the card, and run it once.
+        """Create the session, compare it with the card, and run it once.
 
         Raises
         ------
         loupe.card.CardError
-            If a file is missing or not the card's by place, kind or size, the graph cannot be loaded, or the card
-            disagrees with it.
+            If a file is missing or differs from the card in location, type or size, the graph cannot be loaded, or the
+            card disagrees with it.
         """
         check_files(card, content=False)
         try:
@@ -83,16 +83,16 @@ class Model:
     def warm(self) -> None:
         """Run the model once on a synthetic image, so that the first request does not pay for lazy allocations.
 
-        The numbers are not judged: a graph that standardizes each image, say, may answer NaN for an image that no
-        request sends. Golden images judge them (``modelkit verify``).
+        The values are not checked: a graph that standardizes each image, for example, may return NaN for an image that
+        no request sends. Golden images check them (``modelkit verify``).
 
         Raises
         ------
         loupe.card.CardError
-            If the graph cannot be run, or gives another count of numbers than the card says.
+            If the graph cannot be run, or returns a different number of values than the card states.
         """
         shape, dtype = self.card.input.shape, np.dtype(self.card.input.dtype)
-        # A ramp and not one value: pixels that are all equal have no deviation to divide by.
+        # A ramp, because equal pixels have a standard deviation of 0.
         pixels = np.arange(np.prod(shape)) % 256
         image = (pixels if np.issubdtype(dtype, np.integer) else pixels / 255).astype(dtype).reshape(shape)
         try:
@@ -107,7 +107,7 @@ class Model:
             )
 
     def run(self, batch: Array) -> Array:
-        """Run ``(N, ...)`` inputs and return ``(N, outputs)`` float32, whatever batch size the graph was made for.
+        """Run ``(N, ...)`` inputs and return ``(N, outputs)`` float32, for any batch size of the graph.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Model:
         return rows
 
     def run_together(self, batch: Array) -> Array:
-        """Run ``(N, ...)`` inputs in one run each time the graph allows, whatever the card says of independence.
+        """Run ``(N, ...)`` inputs in as few runs as the graph allows, regardless of ``independent`` in the card.
 
         For ``modelkit verify``, which compares it with `run` of single images.
         """
@@ -138,10 +138,10 @@ class Model:
         return np.asarray(output, np.float32).reshape(len(batch), -1)
 
     def _run_padded(self, part: Array) -> Array:
-        """Run at most one batch of the graph's size, filled up with copies of its first image.
+        """Run at most one batch of the graph's size, padded with copies of its first image.
 
-        Where outputs depend on the whole run, copies change nothing that the image alone would not: the largest and
-        smallest activation stay the same.
+        If outputs depend on the whole run, copies do not change them: the largest and smallest activation stay the
+        same.
         """
         missing = 0 if self.static_batch is None else self.static_batch - len(part)
         if not missing:
@@ -150,7 +150,7 @@ class Model:
 
 
 def check_graph(card: Card, session: ort.InferenceSession) -> None:
-    """Hold the card against the graph's declared input and output.
+    """Compare the card with the graph's declared input and output.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def check_graph(card: Card, session: ort.InferenceSession) -> None:
         raise CardError(f"{where} says dtype {card.input.dtype}, but input {node.name!r} is {node.type}.")
     expected = card.input.shape
     given = tuple(node.shape[1:])
-    # A graph may declare no shape at all: `Model.warm` then holds the card against what it computes.
+    # A graph may declare no shape: `Model.warm` then compares the card with its output.
     fits = not node.shape or (
         len(given) == len(expected)
         and all(not isinstance(side, int) or side == want for side, want in zip(given, expected, strict=True))

@@ -1,9 +1,9 @@
-"""The files that a model's card names: inside the model's folder, regular, and those of the card.
+"""Check the files that a model's card names: inside the model's folder, regular, with the card's size and hash.
 
-Everything that opens such a file comes here first: the function at INIT, modelkit's add, fetch and verify, and, by
-``python -m loupe.model_files FOLDER``, the image build, the local cloud and synth. INIT checks place, kind and size,
-which costs microseconds; hashing 80 MB would cost every cold start 0.1 s or more, so contents are compared where an
-image is made and before.
+Everything that opens such a file calls this first: the function at INIT, modelkit's add, fetch and verify, and, as
+``python -m loupe.model_files FOLDER``, the image build, the local cloud and synth. INIT checks location, type and size,
+which takes microseconds; hashing 80 MB would add 0.1 s or more to every cold start, so contents are compared when a
+container image is built and before.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _BLOCK = 1 << 20
 
 
 class MissingFileError(CardError):
-    """A file that a card names and that is not there."""
+    """A file that a card names and that does not exist."""
 
 
 def locate(folder: Path, path: str) -> Path:
-    """Return the place of a regular file inside a folder.
+    """Return the path of a regular file inside a folder.
 
     Raises
     ------
     MissingFileError
-        If there is none of that name.
+        If there is no file of that name.
     CardError
-        If it is outside the folder, also by a symbolic link, or is something else than a regular file.
+        If it is outside the folder, also by a symbolic link, or is not a regular file.
     """
     place = folder / path
     try:
@@ -56,12 +56,12 @@ def locate(folder: Path, path: str) -> Path:
 
 
 def check_file(folder: Path, file: ModelFile, *, content: bool) -> Path:
-    """Check a file's place, kind and size, and with ``content`` its hashes, and return its path.
+    """Check a file's location, type and size, and with ``content`` its hashes, and return its path.
 
     Raises
     ------
     MissingFileError
-        If it is not there.
+        If it does not exist.
     CardError
         With a sentence that says what differs.
     """
@@ -85,7 +85,7 @@ def check_files(card: Card, *, content: bool) -> None:
     Raises
     ------
     CardError
-        For the first that is missing, elsewhere, or another than the card's.
+        For the first that is missing, outside the folder, or different from the card.
     """
     for file in card.files:
         try:
@@ -105,7 +105,7 @@ def read_golden(folder: Path, path: str) -> bytes:
     Raises
     ------
     CardError
-        If it is missing, elsewhere, or larger.
+        If it is missing, outside the folder, or larger.
     """
     with locate(folder, path).open("rb") as file:
         data = file.read(MAX_GOLDEN_BYTES + 1)
@@ -136,12 +136,12 @@ def git_blob_sha1_of(path: Path) -> str:
 def complete(card: Card, base: Path) -> None:
     """Copy files of the card that are not in its folder from another folder.
 
-    A copy, because in a base image they may be readable by root alone.
+    They are copied, because in a base image only root may be able to read them.
 
     Raises
     ------
     CardError
-        If a file is in neither.
+        If a file is in neither folder.
     """
     import shutil
 
@@ -162,7 +162,7 @@ def complete(card: Card, base: Path) -> None:
 
 
 def hold_inside(folder: Path, place: Path) -> None:
-    """Hold that the folder into which a file is written is inside the model's folder.
+    """Check that the folder into which a file is written is inside the model's folder.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def hold_inside(folder: Path, place: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check a model's folder; print a sentence and return 1 if it cannot be served as it is."""
+    """Check a model's folder; print a sentence and return 1 if it cannot be served."""
     import argparse
 
     parser = argparse.ArgumentParser(prog="loupe.model_files", description="Check a model's card and files.")

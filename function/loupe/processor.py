@@ -1,4 +1,4 @@
-"""Which processor an execution environment runs on, for comparing measurements; logged at level DEBUG only."""
+"""Describe the processor of an execution environment, to compare measurements; logged at level DEBUG only."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
 _MAX_BYTES = 16_384
-# What decides about the speed of convolutions and quantized models: x86 vector extensions, and Arm's.
+# Vector extensions of x86 and Arm that determine the speed of convolutions and quantized models.
 _FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "asimddp", "i8mm", "sve", "bf16")
 
 
 def describe(file: Path = _CPUINFO) -> str:
-    """Return the model's name and the flags that matter here, such as ``Intel(R) Xeon(R) ... (avx2 fma)``.
+    """Return the processor's name and relevant flags, such as ``Intel(R) Xeon(R) ... (avx2 fma)``.
 
-    The answer is ``unknown`` where the system does not say.
+    ``unknown`` if the system does not provide it.
     """
     try:
         with file.open(encoding="ascii", errors="replace") as stream:

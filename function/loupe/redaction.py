@@ -1,8 +1,8 @@
 """Remove secrets and request content from an exception's text before it is logged.
 
 Only faults of the function itself are logged with a stack trace, and only such a trace is redacted here; this module is
-imported when the first one occurs. The text may repeat what a caller sent: it is cut to `MAX_CHARACTERS` before any
-pattern sees it, and every pattern is linear.
+imported when the first one occurs. The text may repeat request content: it is cut to `MAX_CHARACTERS` before a pattern
+is applied, and every pattern is linear.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 MASK = "[redacted]"
-# A stack trace is read by a person; what an exception repeats may be megabytes.
+# Enough for a person to read; an exception may repeat megabytes.
 MAX_CHARACTERS = 20_000
 MAX_LINE = 2_000
 # Also as the end of a longer name, such as session_token. Headers of AWS are at most 40 characters long.
@@ -31,7 +31,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\?[^\s'\"?=]{1,200}=[^'\"\n]*"), f"?{MASK}"),
     # Bytes as Python prints them.
     (re.compile(r"\b(?:b|bytearray\(b)('(?:[^'\\\n]|\\.)*'?|\"(?:[^\"\\\n]|\\.)*\"?)"), f"b{MASK}"),
-    # Base64 and hexadecimal: no word or path of this project is as long.
+    # Base64 and hexadecimal: no word or path of this project is that long.
     (re.compile(r"[A-Za-z0-9+/_-]{80,}={0,2}"), MASK),
 )
 

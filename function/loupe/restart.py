@@ -1,12 +1,12 @@
-"""Replace the function's process once a response has been sent, where a request left threads at work.
+"""Replace the function's process after the response to a request that left threads running.
 
-A thread that decodes cannot be stopped from outside. Lambda freezes an execution environment after a response and thaws
-it for the next request, so what is left over runs on the next caller's time. The process is replaced by ``execve``
-between the two: after the runtime client has posted the response, before it asks for the next event. All threads end,
-the process id stays, and the platform sees a runtime that takes a moment (one INIT) to ask for its next event. Exiting
-instead would count as a crash (``Runtime.ExitError``), and after the next event has come would fail its caller.
+A decoding thread cannot be stopped from outside. Lambda freezes an execution environment after a response and thaws it
+for the next request, so the thread would run during that request. The process is replaced by ``execve`` in between:
+after the runtime client has posted the response, before it asks for the next event. All threads end, the process id
+stays, and the runtime asks for its next event a little later (one INIT). Exiting instead would count as a crash
+(``Runtime.ExitError``), and would fail the next request if its event had arrived.
 
-Imported only by a request that left work behind.
+Imported only by a request that left threads running.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The runtime interface client of the AWS base image, and what it calls for the next event (awslambdaric, bootstrap.py).
+# The runtime interface client of the AWS base image, and its method for the next event (awslambdaric, bootstrap.py).
 _CLIENT_MODULE = "awslambdaric.lambda_runtime_client"
 _CLIENT, _NEXT = "LambdaRuntimeClient", "wait_next_invocation"
 INITIALIZATION = "LOUPE_INITIALIZATION"
@@ -32,7 +32,7 @@ def after_response() -> bool:
     Returns
     -------
     bool
-        Whether that was arranged: false where no runtime client of a known kind is loaded.
+        Whether it will be replaced: false if no supported runtime client is loaded.
     """
     client = getattr(sys.modules.get(_CLIENT_MODULE), _CLIENT, None)
     wait_next = getattr(client, _NEXT, None)
@@ -57,7 +57,7 @@ def _replacing(wait_next: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _first_environment() -> dict[str, str]:
-    """Return the variables that this process was started with: the runtime client has taken some of its own out."""
+    """Return the variables that this process was started with: the runtime client removes some of its own."""
     try:
         variables = Path("/proc/self/environ").read_bytes().split(b"\0")
     except OSError:

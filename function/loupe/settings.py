@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # `infra/settings/` accepts and rejects the same values: tests/infra/test_settings_equality.py.
 URL_POLICIES = ("off", "allow-list", "public")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-# What a Lambda function's memory must reach to get one whole vCPU (AWS Lambda developer guide, 'memory').
+# Memory with which a Lambda function gets one whole vCPU (AWS Lambda developer guide, 'memory').
 MIB_PER_VCPU = 1769
 MAX_BATCH_LIMIT = 100
 # Smallest and largest limit on one image, in bytes and in pixels.
@@ -31,7 +31,7 @@ MAX_URL_SECONDS = 20
 MAX_METRICS_LABELS = 1000
 
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,19}")
-# What no function on AWS may fetch from: its own machine and its link.
+# Networks from which no function on AWS may fetch: its own machine and its link.
 _OWN_NETWORKS = ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10")
 
 
@@ -47,7 +47,7 @@ class MetricsRules(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """All that the function is told from outside; with ``jobs`` its API has the routes of bulk jobs, too."""
+    """The function's settings; with ``jobs`` its API also has the routes of bulk jobs."""
 
     environment: str
     model: str

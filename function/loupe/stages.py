@@ -1,4 +1,4 @@
-"""How long each stage of a request took. The core times itself; who reports it is the entry point's affair."""
+"""Stage timings of a request. The core measures them; entry points report them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 class Stages:
-    """Milliseconds by stage, in the order in which they were entered; a stage entered twice adds up."""
+    """Milliseconds by stage, in order of first entry; repeated entries are added."""
 
     def __init__(self) -> None:
         self.milliseconds: dict[str, float] = {}
@@ -16,12 +16,12 @@ class Stages:
         return _Stage(self.milliseconds, name)
 
     def add(self, other: Stages) -> None:
-        """Add another's stages, as those of a batch's items, which run beside each other."""
+        """Add the stages of another object, for example of a batch's items, which run in parallel."""
         for name, value in other.milliseconds.items():
             self.milliseconds[name] = self.milliseconds.get(name, 0.0) + value
 
     def total(self) -> float:
-        """Milliseconds since this object was made."""
+        """Return the milliseconds since this object was created."""
         return (time.perf_counter() - self._begun) * 1e3
 
     def server_timing(self) -> str:
@@ -31,7 +31,7 @@ class Stages:
 
 
 class _Stage:
-    """Adds the time of a ``with`` block to its stage, whether it ends well or not."""
+    """Adds the duration of a ``with`` block to its stage, also if it raises."""
 
     __slots__ = ("_begun", "_milliseconds", "_name")
 

@@ -3,11 +3,11 @@
 Entry points observe requests with this; the core does not import it. Metric names and dimensions are defined here only,
 and the alarms are tested against them. The model is taken from each prediction, so several models can be compared.
 
-Logged values come from a closed set (routes, codes, labels of the card, names of our own code), are numbers, or were
-validated before: a URL's host once its addresses were checked, a trace id by its pattern. No text of a caller is
-logged, so neither its size nor its content matters here. ``detail`` of a problem may repeat what the caller sent, so it
-is left out; ``raised_at`` names the line of code that rejected the request. What an exception of our own says goes
-through ``loupe.redaction``.
+Logged values come from a closed set (routes, codes, labels of the card, names in this code), are numbers, or were
+validated before: a URL's host once its addresses were checked, a trace id by its pattern. No text of a client is
+logged, so neither its size nor its content matters here. The ``detail`` of a problem may repeat request content, so it
+is omitted; ``raised_at`` names the line of code that rejected the request. The text of an unexpected exception is
+redacted by ``loupe.redaction``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     _Group: TypeAlias = tuple[_Values, Mapping[str, str]]
 
 NAMESPACE = "Loupe"
-# Requests and items that failed for a reason that no caller can mend; see `is_server_fault`.
+# Requests and items that failed for a reason that no client can fix; see `is_server_fault`.
 SERVER_FAULTS = "ServerFaults"
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 # Stages of the core -> metric of each, in ms.
@@ -52,7 +52,7 @@ _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 _MOST_VALUES = 100
 # Labels and hosts that the line of a batch names.
 _MOST_NAMES = 20
-# Root=1-67891233-abcdef012345678912345678;Parent=...;Sampled=1 (X-Ray developer guide, 'Tracing header'). The caller
+# Root=1-67891233-abcdef012345678912345678;Parent=...;Sampled=1 (X-Ray developer guide, 'Tracing header'). The client
 # may choose the trace id, so only its exact form is logged.
 _TRACE = re.compile(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})(?:;|\Z)")
 
@@ -60,7 +60,7 @@ _TRACE = re.compile(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})(?:;|\Z)")
 def is_server_fault(problem: Problem) -> bool:
     """Whether a problem counts into ``ServerFaults``.
 
-    That is every 5xx but ``deadline_exceeded``: a caller brings that about alone, with many slow URLs in one batch.
+    That is every 5xx except ``deadline_exceeded``, which a client can cause with many slow URLs in one batch.
     """
     return problem.status >= 500 and not isinstance(problem, DeadlineExceeded)
 
@@ -107,7 +107,7 @@ class Observation:
 
 
 class Telemetry:
-    """Log and metrics of one execution environment: JSON lines on stdout, which Lambda gives to CloudWatch Logs.
+    """Log and metrics of one execution environment: JSON lines on stdout, which Lambda sends to CloudWatch Logs.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class Telemetry:
         self._first = True
 
     def report(self, observation: Observation) -> None:
-        """Log the request; emit metrics if it asked for a classification or met a fault of ours."""
+        """Log the request; emit metrics if it was a classification or failed with a server fault."""
         first, self._first = self._first, False
         cold = first and self._initialization == "on-demand"
         fields: dict[str, Any] = {
@@ -161,7 +161,7 @@ class Telemetry:
             if observation.problem.cause:
                 fields["cause"] = observation.problem.cause
             fields["raised_at"] = _raised_at(observation.problem)
-        # Our own faults go to the log with their trace; being too late or S3 being slow is no fault of the code.
+        # Faults of the code are logged with their stack trace; a passed deadline or a slow S3 is none.
         fault = next((problem for problem in problems if problem.status == 500), None)
         if fault is not None:
             self._log("ERROR", observation.model, {**fields, **_trace(fault)})
@@ -190,7 +190,7 @@ class Telemetry:
         return {"Environment": self._environment, "Model": model.name}
 
     def _emit(self, observation: Observation, faults: int, *, cold: bool) -> None:
-        # A batch counts each of its items as a request, so that rates by code or label stay rates of pictures.
+        # A batch counts each item as a request, so that rates by code or label are rates of images.
         total = "BatchLatency" if observation.route == "batch" else "TotalLatency"
         values: dict[str, tuple[Sequence[float], str]] = {
             "Requests": ([max(1, len(observation.items))], "Count"),
@@ -279,7 +279,7 @@ def _write_blobs(groups: Sequence[_Group]) -> None:
 
 
 def _write(line: Mapping[str, Any]) -> None:
-    # In one piece, so that lines of several threads do not mix.
+    # One write, so that lines of several threads do not mix.
     sys.stdout.write(_ENCODE(line) + "\n")
     sys.stdout.flush()
 
@@ -295,13 +295,13 @@ def _trace(fault: BaseException) -> dict[str, str]:
 def _dimension_value(text: str) -> str:
     """Return a text as CloudWatch takes dimension values: printable ASCII, not blank, no colon first, 1024 at most.
 
-    Source: CloudWatch API reference, 'Dimension'. It drops metrics with other values without a word.
+    Source: CloudWatch API reference, 'Dimension'. It drops metrics with other values silently.
     """
     return ascii(text)[1:-1].strip().lstrip(":")[:1024] or "_"
 
 
 def _raised_at(problem: Problem) -> str:
-    """``module:line`` of the code that raised a problem: tells problems of one code apart without a caller's text."""
+    """Return ``module:line`` of the code that raised a problem, to distinguish problems of one code."""
     at = problem.__traceback__
     if at is None:
         return ""

@@ -1,4 +1,4 @@
-"""An upright picture to the model's input, as its card says. Training imports this same code."""
+"""Convert an upright image to the model's input as defined by its card. Training imports the same code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Tensor = np.ndarray[Any, np.dtype[Any]]
 
-# A whole picture that takes more than this when it is resized is not resized before a crop.
+# An image whose resized whole takes more than this is cropped and resized in one step.
 _WHOLE_BYTES = 16 << 20
 _PIXEL_BYTES = 4
 _INTEGERS = frozenset(INTEGER_DTYPES)
@@ -26,11 +26,11 @@ _WEIGHTS_BYTES = 8 << 20
 
 
 def resize_bytes(pixels: int, spec: InputSpec) -> int:
-    """Return what `fit` may allocate beside its result, in bytes, for a picture of so many pixels.
+    """Return the bytes that `fit` may allocate beside its result, for an image of this many pixels.
 
     Pillow resizes one axis and then the other, in the order that takes less: (w, H) or (W, h), of which the smaller is
-    at most the geometric mean of (w, h) and (W, H). 25 million pixels to 224 x 224 need 29 MB. A whole that is cropped
-    afterwards, and `loupe.bilinear`, take less than `_WHOLE_BYTES`.
+    at most the geometric mean of (w, h) and (W, H). 25 million pixels to 224 x 224 need 29 MB. A resized whole that is
+    cropped afterwards, and `loupe.bilinear`, take less than `_WHOLE_BYTES`.
     """
     return _WHOLE_BYTES + _WEIGHTS_BYTES + _PIXEL_BYTES * math.isqrt(pixels * spec.width * spec.height)
 
@@ -38,7 +38,7 @@ def resize_bytes(pixels: int, spec: InputSpec) -> int:
 def fit(image: Image.Image, spec: InputSpec) -> Image.Image:
     """Resize, and crop or pad, to ``spec.width`` x ``spec.height``.
 
-    Beside the result this allocates at most `resize_bytes`, whatever the picture's shape.
+    This allocates at most `resize_bytes` beside the result, for any shape.
     """
     size, target = spec.resized(*image.size), (spec.width, spec.height)
     resampling = Image.Resampling[spec.resize.filter.upper()]
@@ -100,12 +100,12 @@ def _centre(
 ) -> Image.Image:
     """Return ``region`` of ``image`` as resized to ``size``, computing only that.
 
-    The filter's centres and weights are those of the whole, so the pixels are too, within rounding. Pictures whose
-    resized whole is small do not come here, as there even rounding is to be that of training, which has the whole.
+    The filter's centres and weights are those of the whole, so the pixels are equal within rounding. Images whose
+    resized whole is small are resized whole instead, so that rounding equals that of training.
     """
     across, down = image.width / size[0], image.height / size[1]
     left, top, right, bottom = region
-    # No further than the picture, where the last digit of a product would be.
+    # Rounding of the product must not exceed the image.
     box = (left * across, top * down, min(right * across, image.width), min(bottom * down, image.height))
     return image.resize((right - left, bottom - top), resampling, box)
 
@@ -128,7 +128,7 @@ def to_tensor(image: Image.Image, spec: InputSpec) -> Tensor:
     Raises
     ------
     loupe.errors.ImageTooLarge, loupe.errors.ImageUndecodable
-        If there is no memory for it, or Pillow cannot resize the picture.
+        If memory is insufficient, or Pillow cannot resize the image.
     """
     with image_errors("picture"):
         return _tensor(image, spec)

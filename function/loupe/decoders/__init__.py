@@ -1,7 +1,7 @@
-"""One module for each format, imported with the first picture of it: ``decode(data, plan)`` gives a `Picture`.
+"""One module for each format, imported with its first image: ``decode(data, plan)`` returns a `Picture`.
 
-Pillow's and libheif's readers are used, past what they do beyond the first frame's pixels, so that a file cannot make
-them allocate or compute more than `Plan` allows. Whatever they raise, `loupe.image` turns into a problem.
+Pillow's and libheif's readers are used without the parts that read more than the first frame's pixels, so that a file
+cannot make them allocate or compute more than `Plan` allows. `loupe.image` turns their exceptions into problems.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from loupe.card import InputSpec
 
-# Pillow reads headers in Python, some bytes at a time. Ordinary files need some hundreds of reads.
+# Pillow reads headers in Python, a few bytes at a time. Ordinary files need some hundreds of reads.
 _MAX_READS = 100_000
-# What may be read in all, as a multiple of the file: headers that point at the same bytes again and again end here.
+# Total bytes read, as a multiple of the file: limits headers that refer to the same bytes repeatedly.
 _MAX_PASSES = 4
-# Of what Pillow collects about a file, what is used: PNG text chunks write under names that the file chooses, so only
-# values of the type that Pillow itself gives count.
+# The used entries of Pillow's ``info`` with their types: PNG text chunks write entries under names that the file
+# chooses, so only values of the type that Pillow sets are accepted.
 _INFO_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "exif": bytes,
     "xmp": bytes,
@@ -36,7 +36,7 @@ _INFO_TYPES: Mapping[str, type | tuple[type, ...]] = {
 
 
 class Plan(NamedTuple):
-    """``check`` takes width and height as a decoder has them and raises a problem if they are too large."""
+    """``check`` takes the decoder's width and height and raises a problem if they are too large."""
 
     check: Callable[[tuple[int, int]], None]
     spec: InputSpec
@@ -52,7 +52,7 @@ class Picture(NamedTuple):
 
 
 class Metered(BytesIO):
-    """A file that ends the reading of headers made of a great many parts: 10 MiB of them would take seconds."""
+    """A file that limits the number of reads: 10 MiB of tiny header parts would take seconds."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
@@ -77,12 +77,12 @@ def loaded(file: ImageFile) -> Picture:
     collected = file.info
     file.info = typed(collected)
     file.load()
-    # An EXIF block may stand behind the pixels; nothing else that does is used.
+    # An EXIF block may follow the pixels; nothing else after them is used.
     return Picture(file, orientation(typed(collected)), file.info.get("icc_profile"))
 
 
 def orientation(info: Mapping[Any, Any]) -> int:
-    """Return EXIF's orientation, 1 to 8, by what `typed` left."""
+    """Return EXIF's orientation, 1 to 8, from the entries of `typed`."""
     exif, xmp, text = info.get("exif"), info.get("xmp"), info.get("Raw profile type exif")
     if not (exif or xmp or text):
         return 1

@@ -21,5 +21,5 @@ def raw(data: bytes, plan: Plan) -> isolated.Raw:
     size, _, mode, profile, _, turned, _ = decoder.get_info()
     plan.check(size)
     pixels = decoder.get_frame(0)[0]
-    # ``turned`` is what the container says (irot, imir). EXIF's orientation does not count beside it (MIAF, 7.3.6.7).
+    # ``turned`` is the container's orientation (irot, imir), which overrides EXIF's (MIAF, 7.3.6.7).
     return isolated.Raw(mode, size, pixels, turned, profile or None)

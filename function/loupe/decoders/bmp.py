@@ -13,6 +13,6 @@ def decode(data: bytes, plan: Plan) -> Picture:
     file = BmpImageFile(Metered(data))
     plan.check(file.size)
     if any(tile.codec_name != "raw" for tile in file.tile):
-        # Pillow decodes it in Python, some bytes at a time.
+        # Pillow decodes it in Python, a few bytes at a time.
         raise ImageUndecodable("The BMP is run-length coded, which is not read here. Save it as PNG.")
     return loaded(file)

@@ -8,11 +8,11 @@ from loupe.decoders import Metered, Picture, Plan, loaded
 
 
 class _FirstFrame(GifImageFile):
-    """Prepares nothing for a second frame: Pillow allocates a background for it while it opens the first."""
+    """Skips the second frame, for which Pillow allocates a background when it opens the first."""
 
     @property
     def disposal_method(self) -> int:
-        """None, whatever the file says."""
+        """Always None."""
         return 0
 
     @disposal_method.setter
@@ -23,6 +23,6 @@ class _FirstFrame(GifImageFile):
 def decode(data: bytes, plan: Plan) -> Picture:
     """Decode; see `loupe.image.decode`."""
     file = _FirstFrame(Metered(data))
-    # As the decoder has it: the first frame may be larger than the screen.
+    # The decoder's size: the first frame may be larger than the screen.
     plan.check(file.size)
     return loaded(file)

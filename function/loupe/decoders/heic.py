@@ -18,9 +18,9 @@ def decode(data: bytes, plan: Plan) -> Picture:
 def raw(data: bytes, plan: Plan) -> isolated.Raw:
     """Decode in this process, with one thread.
 
-    libheif turns the picture by its container (irot, imir), so EXIF's orientation does not count (MIAF, 7.3.6.7), puts
-    the tiles of a grid together, and adds alpha. pi-heif's Python classes would read the metadata and thumbnails of
-    every image in the file. Colours come as 8 bits.
+    libheif applies the container's orientation (irot, imir), which overrides EXIF's (MIAF, 7.3.6.7), joins the tiles of
+    a grid, and adds alpha. pi-heif's Python classes would read the metadata and thumbnails of every image in the
+    file. Colours are decoded to 8 bits.
     """
     images = _pi_heif.load_file(bytes(data), 1, True, False, True, True, "", False)
     primary = next((image for image in images if image is not None and image.primary), None)
@@ -29,8 +29,8 @@ def raw(data: bytes, plan: Plan) -> isolated.Raw:
     size, mode = primary.size_mode
     plan.check(size)
     if mode == _DEEP_GREY:
-        # pi-heif 1.4.0 shifts 16-bit samples in place, by the depth that the header claims: a picture of 8 bits is
-        # written past its end.
+        # pi-heif 1.4.0 shifts 16-bit samples in place, by the depth in the header: it writes past the end of an
+        # 8-bit image.
         raise ImageUndecodable("A HEIC file of grey with more than 8 bits is not read. Export it as a JPEG.")
     pixels = primary.data
     size, _ = primary.size_mode

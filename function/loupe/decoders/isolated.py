@@ -1,9 +1,8 @@
-"""Decoding in a child process with bounds of its own, for libraries that cannot be told any.
+"""Decode in a child process with resource limits, for libraries without configurable limits.
 
-A file of AVIF or HEIC may hold another picture size than it declares, or one tile thousands of times: libavif and
-libheif take what limits they have from constants, and follow. A child that may use only so much address space and
-processor time ends with the picture, and so does a crash. It costs a fork, about 3 ms beside 100 ms or more of
-decoding.
+An AVIF or HEIC file may contain another image size than it declares, or one tile thousands of times; the limits of
+libavif and libheif are constants. A child with limited address space and processor time ends with the image, and so
+does a crash. It costs a fork, about 3 ms beside 100 ms or more of decoding.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ if TYPE_CHECKING:
 
     from loupe.decoders import Plan
 
-# Address space in bytes: to open a file, and for each pixel of the size that was checked. Decoding takes 8 to 20.
+# Address space in bytes: to open a file, and for each pixel of the checked size. Decoding takes 8 to 20.
 _OPEN_BYTES, _BYTES_FOR_A_PIXEL = 64 << 20, 24
-# Processor time in seconds: to open a file, and to decode it by the size that was checked. The largest pictures take 2
+# Processor time in seconds: to open a file, and to decode it by the checked size. The largest pictures take 2
 # to 3 s of one vCPU, 0.12 s for a million pixels. Overlays of overlays double the work with each 70 bytes of a file.
 _OPEN_SECONDS, _SECONDS_FOR_A_MILLION = 1.5, 0.2
-# The kernel's own limit, behind the timer. The wall clock is for a child that waits and does not compute; it ends
-# before the function's time does.
+# The kernel's limit, as a fallback of the timer. The wall clock limits a child that waits without computing; it ends
+# before the function's timeout.
 _CPU_SECONDS, _WALL_SECONDS = 10, 12.0
 _CHANNELS = 4
-# The most that a setting may allow; also where there is no limit, as in training.
+# The largest value of the setting; also used without a limit, as in training.
 _MOST_PIXELS = 200_000_000
 _MAX_PROFILE_BYTES = 4 << 20
 _MOST_FILES = 4096
@@ -48,14 +47,14 @@ _M_ARENA_MAX = -8
 _FATAL_SIGNALS = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGPROF, signal.SIGSEGV)
 _CHILDREN: set[int] = set()
 
-# The child calls one decoder and ends; what other threads held when it began does not concern that.
+# The child calls one decoder and ends, so locks that other threads held at the fork do not matter.
 warnings.filterwarnings("ignore", r".*use of fork\(\) may lead to deadlocks", DeprecationWarning)
 
 
 class Raw(NamedTuple):
-    """Pixels as a library left them: ``mode`` is Pillow's, rows follow each other without gaps.
+    """Pixels as a library returned them: ``mode`` is Pillow's, rows are contiguous.
 
-    ``owner`` is what ``pixels`` may point into without holding it.
+    ``owner`` is the object whose memory ``pixels`` refers to.
     """
 
     mode: str
@@ -72,7 +71,7 @@ def picture(decode: Callable[[bytes, Plan], Raw], data: bytes, plan: Plan) -> Pi
     Raises
     ------
     loupe.errors.ImageTooLarge, loupe.errors.ImageUndecodable
-        What the child raised; or that it ran out of memory or time, or crashed.
+        The exception of the child, or that it exceeded its memory or time, or crashed.
     """
     if not hasattr(os, "fork"):
         raw = decode(data, plan)
@@ -81,7 +80,7 @@ def picture(decode: Callable[[bytes, Plan], Raw], data: bytes, plan: Plan) -> Pi
         shared = mmap.mmap(-1, _CHANNELS * min(plan.max_pixels, _MOST_PIXELS))
         reader, child = _start(decode, data, plan, shared)
     except OSError as error:
-        # No process, memory or descriptor is left: nothing that the file could help.
+        # No process, memory or descriptor is available, which is not caused by the file.
         raise errors.InternalError.hiding(error) from error
     try:
         message = _message(reader, time.monotonic() + _WALL_SECONDS)
@@ -101,18 +100,18 @@ def picture(decode: Callable[[bytes, Plan], Raw], data: bytes, plan: Plan) -> Pi
 
 
 def end_children() -> None:
-    """End the children that are at work: this process is about to become another, which would not wait for them."""
+    """End the running children: this process is about to be replaced, and would not wait for them."""
     for child in list(_CHILDREN):
         _end(child)
 
 
 def _start(decode: Callable[[bytes, Plan], Raw], data: bytes, plan: Plan, shared: mmap.mmap) -> tuple[int, int]:
-    """Fork, and return the end of a pipe that is read, and the child's process id.
+    """Fork, and return the reading end of a pipe and the child's process id.
 
     Raises
     ------
     OSError
-        If that is not possible; no descriptor stays open.
+        If the fork fails; no descriptor stays open.
     """
     reader, writer = os.pipe()
     try:
@@ -138,7 +137,7 @@ def _end(child: int) -> None:
 
 
 def _work(decode: Callable[[bytes, Plan], Raw], data: bytes, plan: Plan, shared: mmap.mmap, writer: int) -> None:
-    """Decode, tell the parent, and end; in the child. Nothing of the parent's is flushed or cleaned up."""
+    """Decode, send the result to the parent, and exit; runs in the child. Parent state is not flushed or cleaned up."""
     try:
         _reset_signals()
         _close_others(writer)
@@ -173,7 +172,7 @@ def _outcome(decode: Callable[[bytes, Plan], Raw], data: bytes, plan: Plan, shar
 
 
 def _limit_memory(more: int) -> None:
-    """Allow so many bytes of address space beyond what there is; where the system keeps count of it."""
+    """Limit the additional address space in bytes, if the system accounts for it."""
     import resource
 
     with suppress(OSError, ValueError):
@@ -183,7 +182,7 @@ def _limit_memory(more: int) -> None:
 
 
 def _close_others(writer: int) -> None:
-    """Close what the parent has open: the pipes of other children, which end when the last copy does, and sockets."""
+    """Close inherited descriptors: sockets, and pipes of other children, which end with their last copy."""
     import resource
 
     most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], _MOST_FILES)
@@ -192,7 +191,7 @@ def _close_others(writer: int) -> None:
 
 
 def _reset_signals() -> None:
-    """Let a crash or the timer end this process at once, whatever handlers the parent has for its own."""
+    """Restore the default handlers, so that a crash or the timer ends this process at once."""
     for number in _FATAL_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
@@ -200,15 +199,15 @@ def _reset_signals() -> None:
 def _use_one_arena() -> None:
     """Let all threads allocate from one heap.
 
-    For each thread glibc would reserve 128 MiB of address space, and where the limit has no room for it, map and unmap
-    every allocation: libheif's thread for each tile would take 2 ms more.
+    glibc would reserve 128 MiB of address space for each thread and, if the limit forbids it, map and unmap every
+    allocation: libheif's thread for each tile would take 2 ms more.
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def _limit_time(seconds: float) -> None:
-    """Allow so much processor time from now on; the signal of the timer ends the process."""
+    """Limit the processor time from now on; the signal of the timer ends the process."""
     import resource
 
     signal.setitimer(signal.ITIMER_PROF, seconds)
@@ -218,7 +217,7 @@ def _limit_time(seconds: float) -> None:
 
 
 def _message(reader: int, deadline: float) -> dict[str, Any] | None:
-    """What the child said, None if it ended or did not answer in time."""
+    """Return the child's result, or None if it ended or exceeded its time."""
     poll, parts = select.poll(), []
     poll.register(reader, select.POLLIN)
     while (left := deadline - time.monotonic()) > 0 and poll.poll(left * 1000):

@@ -14,17 +14,17 @@ from loupe.formats import up_to_scans
 if TYPE_CHECKING:
     from loupe.card import InputSpec
 
-# A scan passes over the whole picture, 2.3 ms for a million pixels at most (arithmetic coding; Huffman coding 1 ms).
-# Programs write 10 or so. So scans x pixels is bounded, and for pictures of any allowed size 30 scans are.
+# A scan passes over the whole image, at most 2.3 ms for a million pixels (arithmetic coding; Huffman coding 1 ms).
+# Encoders write about 10. So scans x pixels is bounded, and 30 scans are allowed at any size.
 _SCAN_PIXELS = 750_000_000
 _LEAST_SCANS, _MOST_SCANS = 30, 100
-# A segment has 64 KiB; what cameras write fits into one.
+# A segment has 64 KiB; the EXIF of cameras fits into one.
 _MAX_EXIF_BYTES = 512 * 1024
 _SIDES_SWAPPED = frozenset({5, 6, 7, 8})
 
 
 class _Info(dict[Any, Any]):
-    """What Pillow collects. It appends each EXIF segment to a copy of those before: thousands would take minutes."""
+    """Pillow's ``info``. Pillow appends each EXIF segment to a copy of the previous ones: thousands take minutes."""
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if key == "exif" and len(value) > _MAX_EXIF_BYTES:
@@ -38,7 +38,7 @@ class _Jpeg(JpegImageFile):
         super()._open()
 
     def _read_dpi_from_exif(self) -> None:
-        """Leave the resolution alone: Pillow would read a list of a million fractions if the file has it so."""
+        """Skip the resolution: Pillow would read a list of a million fractions from it."""
 
 
 def decode(data: bytes, plan: Plan) -> Picture:
@@ -48,7 +48,7 @@ def decode(data: bytes, plan: Plan) -> Picture:
     scans = max(_LEAST_SCANS, min(_MOST_SCANS, _SCAN_PIXELS // (file.width * file.height)))
     pixels = up_to_scans(data, scans)
     file.fp = BytesIO(pixels)
-    # All at once: after each part, libjpeg would begin anew in a long run of fill bytes.
+    # All at once: libjpeg restarts a long run of fill bytes after each part.
     file.decodermaxblock = len(data)
     if plan.spec.jpeg_draft:
         _draft(file, plan.spec)
@@ -64,7 +64,7 @@ def decode(data: bytes, plan: Plan) -> Picture:
 
 
 def _draft(file: JpegImageFile, spec: InputSpec) -> None:
-    """Let libjpeg decode at 1/2, 1/4 or 1/8 where no side falls below ``jpeg_draft`` times what the resize needs."""
+    """Decode at 1/2, 1/4 or 1/8 if no side becomes smaller than ``jpeg_draft`` times the size after resizing."""
     swapped = spec.exif == "apply" and orientation(typed(file.info)) in _SIDES_SWAPPED
     upright = (file.height, file.width) if swapped else file.size
     width, height = spec.resized(*upright)

@@ -8,14 +8,14 @@ from loupe.decoders import Metered, Picture, Plan, loaded
 
 
 class _Stream(PngStream):
-    """Inflates one colour profile: each chunk of 1 KB may hold 1 MB, and a file thousands of them."""
+    """Inflates one colour profile: a chunk of 1 KB may inflate to 1 MB, and a file may have thousands of them."""
 
     _profiles = 0
 
     def chunk_iCCP(self, pos: int, length: int) -> bytes:  # noqa: N802 (Pillow's name)
         self._profiles += 1
         if self._profiles > 1 and self.fp is not None:
-            # As libpng does: only the first counts.
+            # Only the first is used, as in libpng.
             return self.fp.read(length)
         return super().chunk_iCCP(pos, length)
 
@@ -27,7 +27,7 @@ class _Png(PngImageFile):
 
     @property
     def png(self) -> PngStream | None:
-        """The reader of chunks."""
+        """Return the chunk reader."""
         return self._stream
 
     @png.setter
@@ -38,6 +38,6 @@ class _Png(PngImageFile):
 def decode(data: bytes, plan: Plan) -> Picture:
     """Decode; see `loupe.image.decode`."""
     file = _Png(Metered(data))
-    # As the decoder has it: a file may have two headers.
+    # The decoder's size: a file may have two headers.
     plan.check(file.size)
     return loaded(file)

@@ -9,10 +9,10 @@ from loupe.decoders import Metered, Picture, Plan, orientation, typed
 
 
 def decode(data: bytes, plan: Plan) -> Picture:
-    """Decode the first frame and let the decoder go; see `loupe.image.decode`.
+    """Decode the first frame and release the decoder; see `loupe.image.decode`.
 
     libwebp's animation decoder, which Pillow uses for all WebP files, keeps two canvases. Pillow's own ``load`` holds
-    them while it copies the frame twice: at 25 million pixels this way needs 100 MB less.
+    them while it copies the frame twice: at 25 million pixels this needs 100 MB less.
     """
     file = WebPImageFile(Metered(data))
     plan.check(file.size)

@@ -1,6 +1,6 @@
-"""Name what happened to a body that is not an image: how it was damaged, wrapped or mistaken on its way.
+"""Diagnose a body that is not an image: how it was damaged, wrapped or mistaken for one.
 
-Every check looks at a bounded part of the body and none decodes it; imported only when a request is about to be
+Every check examines a bounded part of the body and none decodes it. Imported only when a request is about to be
 rejected.
 """
 
@@ -18,12 +18,12 @@ from loupe.formats import media_type_of
 if TYPE_CHECKING:
     from loupe.errors import Problem
 
-# Characters of a text that are looked at.
+# Examined characters of a text.
 _PROBE = 4096
-# U+FFFD in UTF-8: what a decoder puts in the place of bytes that are not UTF-8.
+# U+FFFD in UTF-8: the replacement of bytes that are not UTF-8.
 _REPLACEMENT = "\ufffd".encode()
 _MANY = 4
-# A JPEG's, PNG's or WebP's first bytes, read as Latin-1 and written as UTF-8.
+# The first bytes of JPEG and PNG files, read as Latin-1 and written as UTF-8.
 _AS_LATIN_1 = tuple(
     start.decode("latin-1").encode() for start in (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"\x89PNG\n\x1a\n")
 )
@@ -36,8 +36,8 @@ _OTHER_FORMATS = ((b"%pdf", "a PDF"), (b"<svg", "an SVG"), (b"<?xml", "XML"), (b
 def damage(image: bytes) -> Problem | None:
     """Return how an image with an intact start was damaged, or None.
 
-    Every file of the formats that are read has zero bytes, in the lengths of its first segments. ``curl -d`` leaves
-    out line breaks and zero bytes.
+    Every file of the accepted formats has zero bytes, in the lengths of its first segments. ``curl -d`` removes line
+    breaks and zero bytes.
     """
     if b"\0" not in image:
         return ImageUndecodable(
@@ -50,12 +50,12 @@ def damage(image: bytes) -> Problem | None:
 
 
 def diagnosis(body: bytes, content_encoding: str = "") -> Problem | None:
-    """Return what a body without an image's first bytes is, or None if it is nothing that is known.
+    """Return the problem of a body that does not begin like an image, or None if no check matches.
 
     Parameters
     ----------
     content_encoding
-        The header of that name.
+        The value of the header ``Content-Encoding``.
     """
     start = body[:_PROBE]
     text = start.lstrip()
@@ -106,7 +106,7 @@ def _decoded_as_text() -> Problem:
 
 
 def _is_base64_image(text: bytes) -> bool:
-    """Whether a text begins as the base64 of an image does; the first characters are enough to tell."""
+    """Whether a text begins like the base64 of an image."""
     letters = b"".join(text[:128].strip(b"\"'").split())[:64].replace(b"-", b"+").replace(b"_", b"/")
     try:
         return media_type_of(pybase64.b64decode(letters[: len(letters) // 4 * 4], validate=True)) is not None

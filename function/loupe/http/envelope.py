@@ -1,4 +1,4 @@
-"""The trigger's envelope taken off: API Gateway and function-URL events to one HTTP request.
+"""Parse the events of API Gateway and function URLs into an HTTP request.
 
 Event formats: API Gateway REST proxy (payload 1.0), HTTP API and function URL (payload 2.0), in AWS's developer guides.
 """
@@ -21,7 +21,7 @@ _MAX_PARAMETERS = 100
 
 
 class HttpRequest(NamedTuple):
-    """An HTTP request. Header names are in lower case; ``query`` has every value that was sent for a name."""
+    """An HTTP request. Header names are in lower case; ``query`` has all values of a name."""
 
     method: str
     path: str
@@ -37,7 +37,7 @@ class HttpRequest(NamedTuple):
 
     @property
     def body(self) -> bytes:
-        """The body's bytes; `RequestInvalid` if the event says base64 and it is none."""
+        """The body's bytes; `RequestInvalid` if the event is marked as base64 and is not."""
         if not self.is_base64:
             return self.text.encode("utf-8", "surrogatepass")
         try:
@@ -47,7 +47,7 @@ class HttpRequest(NamedTuple):
 
 
 def is_http(event: Any) -> bool:
-    """Tell an HTTP event from a direct invocation's payload."""
+    """Whether an event is an HTTP request, rather than the payload of a direct invocation."""
     if not isinstance(event, dict):
         return False
     context = event.get("requestContext")
@@ -55,7 +55,7 @@ def is_http(event: Any) -> bool:
 
 
 def unwrap(event: Mapping[str, Any]) -> HttpRequest:
-    """Read an HTTP event of either payload version. What it lacks counts as empty: a gateway made it, not a person."""
+    """Parse an HTTP event of either payload version. Missing parts are empty: the gateway creates events."""
     context = event["requestContext"]
     if isinstance(context.get("http"), dict):
         method, path = context["http"].get("method"), event.get("rawPath")
@@ -77,7 +77,7 @@ def unwrap(event: Mapping[str, Any]) -> HttpRequest:
 
 
 def _path(path: str, route: str, stage: str) -> str:
-    """The path without what stands before the API's own: a custom domain's base path, or payload 2.0's stage."""
+    """Return the path without a custom domain's base path or payload 2.0's stage."""
     if route.startswith("/") and "{" not in route and path.rstrip("/").endswith(route.rstrip("/")):
         return route
     if "{" in route and "+}" not in route and (own := _own_segments(path, route)):
@@ -98,14 +98,14 @@ def _own_segments(path: str, route: str) -> str:
 
 
 def _values(single: Any, multiple: Any) -> dict[str, tuple[str, ...]]:
-    """One mapping of the two that payload 1.0 has: the second knows every value, but some senders leave it out."""
-    found: dict[str, tuple[str, ...]] = {
+    """Merge the two mappings of payload 1.0: the second has all values, but some senders omit it."""
+    values: dict[str, tuple[str, ...]] = {
         str(name): (_text(value),) for name, value in _items(single) if value is not None
     }
-    found.update(
-        (str(name), tuple(_text(value) for value in values)) for name, values in _items(multiple) if _is_list(values)
+    values.update(
+        (str(name), tuple(_text(item) for item in items)) for name, items in _items(multiple) if _is_list(items)
     )
-    return found
+    return values
 
 
 def _items(value: Any) -> list[tuple[Any, Any]]:
@@ -124,5 +124,5 @@ def _parse(query: Any) -> dict[str, list[str]]:
     try:
         return parse_qs(_text(query), keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
     except ValueError:
-        # Rejected as an unknown parameter by the calls that take parameters.
+        # Routes with parameters reject it as an unknown one.
         return {f"(more than {_MAX_PARAMETERS} parameters)": [""]}

@@ -17,14 +17,14 @@ MAX_FIELD_BYTES = 64
 
 
 class Form(NamedTuple):
-    """``file`` is the file's content; ``fields`` are the others' values by name."""
+    """``file`` is the content of the file; ``fields`` are the values of the other parts by name."""
 
     file: bytes
     fields: dict[str, str]
 
 
 def read_form(content_type: str, body: bytes) -> Form:
-    """Take a form with exactly one file apart.
+    """Parse a form with exactly one file.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def read_form(content_type: str, body: bytes) -> Form:
         _count(len(files) + len(fields))
         name, value = (field.field_name or b"").decode("utf-8", "replace"), field.value or b""
         kind = (field.content_type or "").lower()
-        # A file that was sent without a file name.
+        # A file without a file name.
         if kind.startswith(("image/", "application/octet-stream")) or media_type_of(value):
             files.append(value)
             return
@@ -60,7 +60,7 @@ def read_form(content_type: str, body: bytes) -> Form:
             raise RequestInvalid(f"The form has the field {shown(name)} more than once.")
         fields[name] = value[: MAX_FIELD_BYTES + 1].decode("utf-8", "replace")
 
-    # The body is in memory already and within the trigger's limit: nothing of it goes to the disk.
+    # The body is in memory already and within the gateway's limit, so nothing is written to disk.
     config = {"MAX_MEMORY_FILE_SIZE": float("inf"), "MAX_BODY_SIZE": float("inf"), "UPLOAD_ERROR_ON_BAD_CTE": True}
     try:
         parser = FormParser(

@@ -22,7 +22,7 @@ MAX_TOP = 9999
 _SEND_BATCH = (
     'Send {"items": [{"image": "<base64>"}, {"url": "https://..."}]}; a single image goes to POST /v1/classify.'
 )
-# Bytes at the start of a body that are looked at, to tell what it is; JSON's white space and a byte order mark.
+# Bytes at the start of a body that are examined to detect its format; JSON's white space and a byte order mark.
 _PROBE = 4096
 _WHITE = b" \t\r\n\xef\xbb\xbf"
 # U+FFFD in UTF-8.
@@ -30,21 +30,21 @@ _REPLACEMENT = b"\xef\xbf\xbd"
 
 
 class ClassifyRequest(NamedTuple):
-    """One picture to classify; ``top`` is how many scores are wanted, None for all."""
+    """One image to classify; ``top`` is the number of scores to return, None for all."""
 
     source: Source
     top: int | None = DEFAULT_TOP
 
 
 class BatchRequest(NamedTuple):
-    """Several pictures; an item that cannot be understood is its problem, in its place."""
+    """Several images; the problem of an invalid item takes its place."""
 
     items: tuple[Source | Problem, ...]
     top: int | None = DEFAULT_TOP
 
 
 def from_http(request: HttpRequest, limits: Limits) -> ClassifyRequest:
-    """Read ``POST /v1/classify``. The content decides what the body is: many clients send no or a wrong media type.
+    """Parse ``POST /v1/classify``. The content determines the format: many clients send no or a wrong media type.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def from_http(request: HttpRequest, limits: Limits) -> ClassifyRequest:
         value = _object(body, request)
         top = _only_one(top, _top_of_json(value))
         return ClassifyRequest(parse_source(value, limits), _count(top))
-    _reject_known(body, request)
+    _reject_recognized(body, request)
     if kind.startswith("image/"):
         return ClassifyRequest(Inline(body), _count(top))  # decoding rejects it, and names its format
     raise UnsupportedMediaType(
@@ -73,7 +73,7 @@ def from_http(request: HttpRequest, limits: Limits) -> ClassifyRequest:
 
 
 def from_payload(payload: Any, limits: Limits) -> ClassifyRequest:
-    """Read a direct invocation's payload: one source, and perhaps ``top``.
+    """Parse the payload of a direct invocation: one source and an optional ``top``.
 
     Raises
     ------
@@ -81,18 +81,18 @@ def from_payload(payload: Any, limits: Limits) -> ClassifyRequest:
     """
     if not isinstance(payload, dict):
         raise RequestInvalid(f"The payload must be an object with {EXACTLY_ONE}.")
-    rest = dict(payload)
-    top = _top_of_json(rest)
-    return ClassifyRequest(parse_source(rest, limits), _count(top))
+    fields = dict(payload)
+    top = _top_of_json(fields)
+    return ClassifyRequest(parse_source(fields, limits), _count(top))
 
 
 def batch_from_http(request: HttpRequest, limits: Limits, max_items: int) -> BatchRequest:
-    """Read ``POST /v1/classify/batch``.
+    """Parse ``POST /v1/classify/batch``.
 
     Raises
     ------
     loupe.errors.RequestInvalid, loupe.errors.BatchTooLarge, loupe.errors.UnsupportedMediaType
-        Only for the batch as a whole: what is wrong with an item stands in its place.
+        Only for the batch as a whole: the problem of an item takes its place.
     """
     top = _top_of_query(request.query)
     body, kind = request.body, request.content_type
@@ -108,12 +108,12 @@ def batch_from_http(request: HttpRequest, limits: Limits, max_items: int) -> Bat
 def batch_from_payload(
     payload: Mapping[str, Any], limits: Limits, max_items: int, query_top: str | None = None
 ) -> BatchRequest:
-    """Read a batch's JSON; raises as `batch_from_http`."""
-    rest = dict(payload)
-    top = _count(_only_one(query_top, _top_of_json(rest)))
-    items = rest.pop("items", None)
-    if rest:
-        raise RequestInvalid(f'The key {_first(rest)} is unknown. Send "items", and perhaps "top".')
+    """Parse the JSON of a batch; raises as `batch_from_http`."""
+    fields = dict(payload)
+    top = _count(_only_one(query_top, _top_of_json(fields)))
+    items = fields.pop("items", None)
+    if fields:
+        raise RequestInvalid(f'The key {_first(fields)} is unknown. Send "items", and perhaps "top".')
     if not isinstance(items, list) or not items:
         raise RequestInvalid(f'"items" must be a list of at least one object with {EXACTLY_ONE}.')
     if len(items) > max_items:
@@ -122,7 +122,7 @@ def batch_from_payload(
 
 
 def expect_nothing(request: HttpRequest) -> None:
-    """Reject a body and query parameters where nothing can be asked for.
+    """Reject a body and query parameters on a route that takes neither.
 
     Raises
     ------
@@ -149,24 +149,24 @@ def _from_form(content_type: str, body: bytes, query_top: str | None) -> Classif
         raise RequestInvalid("The form's file is empty.")
     if media_type_of(form.file):
         return ClassifyRequest(Inline(_intact(form.file)), _count(top))
-    _reject_known(form.file)
+    _reject_recognized(form.file)
     return ClassifyRequest(Inline(form.file), _count(top))
 
 
 def _is_json(kind: str, body: bytes) -> bool:
-    """Whether a body is JSON by its media type, or by its first character where that says something else."""
+    """Whether a body is JSON by its media type or, if that is another one, by its first character."""
     return kind == "application/json" or kind.endswith("+json") or body[:_PROBE].lstrip(_WHITE)[:1] == b"{"
 
 
 def _object(body: bytes, request: HttpRequest) -> dict[str, Any]:
-    """Parse a JSON object; of a body that is something else, say what it is rather than where it stops being JSON."""
+    """Parse a JSON object. A body of another format is rejected by its format, not by the position of a JSON error."""
     if body[:_PROBE].lstrip(_WHITE)[:1] != b"{":
-        _reject_known(body, request)
+        _reject_recognized(body, request)
     return json_object(body)
 
 
 def _intact(image: bytes) -> bytes:
-    """Return an image that was not damaged by being sent as text."""
+    """Return the image, or reject it if it was damaged by being sent as text."""
     if b"\0" in image and _REPLACEMENT not in image[:_PROBE]:
         return image
     from loupe.http.diagnosis import damage
@@ -177,8 +177,8 @@ def _intact(image: bytes) -> bytes:
     return image
 
 
-def _reject_known(body: bytes, request: HttpRequest | None = None) -> None:
-    """Reject a body that is a known mistake, by name."""
+def _reject_recognized(body: bytes, request: HttpRequest | None = None) -> None:
+    """Reject a body that `diagnosis` recognizes."""
     from loupe.http.diagnosis import diagnosis
 
     problem = diagnosis(body, "" if request is None else request.headers.get("content-encoding", ""))
@@ -207,7 +207,7 @@ def _top_of_query(query: Mapping[str, Sequence[str]]) -> str | None:
 
 
 def _top_of_json(value: dict[str, Any]) -> str | None:
-    """Take ``top`` out of an object: a whole number or "all"."""
+    """Remove ``top`` from an object and return it: a whole number or "all"."""
     if "top" not in value:
         return None
     top = value.pop("top")
@@ -234,11 +234,11 @@ def _count(top: str | None) -> int | None:
     return int(top)
 
 
-def _reject_unknown(query: Mapping[str, Sequence[str]], known: tuple[str, ...]) -> None:
-    # Those of an AWS signature in the address are the gateway's.
-    unknown = [name for name in query if name not in known and not name.lower().startswith("x-amz-")]
+def _reject_unknown(query: Mapping[str, Sequence[str]], accepted: tuple[str, ...]) -> None:
+    # Query parameters of an AWS signature belong to the gateway.
+    unknown = [name for name in query if name not in accepted and not name.lower().startswith("x-amz-")]
     if unknown:
-        takes = f"This call takes {' and '.join(known)}." if known else "This call takes none."
+        takes = f"This call takes {' and '.join(accepted)}." if accepted else "This call takes none."
         raise RequestInvalid(f"The query parameter {_first(unknown)} is unknown. {takes}")
 
 

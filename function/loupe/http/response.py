@@ -1,4 +1,4 @@
-"""Results and problems as the caller gets them: an HTTP response for API Gateway, or a plain object."""
+"""Results and problems as responses: an HTTP response for API Gateway, or a plain object."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from loupe.errors import Problem
     from loupe.prediction import Prediction
 
-# Answers are about one caller's picture: nothing on the way keeps them. The rest is what OWASP's REST security cheat
-# sheet asks of an API whose answers a browser might be shown.
+# A response is about one client's image, so no cache stores it. The other headers are those of OWASP's REST security
+# cheat sheet for an API whose responses may be opened in a browser.
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -32,7 +32,7 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Answer(NamedTuple):
-    """Status, body and own headers of an HTTP response; `proxy` adds what all have."""
+    """Status, body and headers of an HTTP response; `proxy` adds the headers that all have."""
 
     status: int
     body: str = ""
@@ -78,30 +78,30 @@ def compact(value: Any) -> str:
 
 
 def as_json(value: Any) -> Answer:
-    """Return a JSON body that nobody may keep."""
+    """Return a JSON response that is not cached."""
     return Answer(200, compact(value))
 
 
 def as_problem(problem: Problem, request_id: str) -> Answer:
-    """Return an RFC 9457 body."""
+    """Return an RFC 9457 response."""
     headers = {"Content-Type": PROBLEM_CONTENT_TYPE, **problem.headers}
     return Answer(problem.status, compact(problem.to_dict(request_id)), headers)
 
 
 def cacheable(body: str, headers: Mapping[str, str], if_none_match: str) -> Answer:
-    """Return a body that may be kept as ``headers`` say, or 304 if the caller has it already (RFC 9110, 13.1.2)."""
-    import hashlib  # brings libcrypto, which only documents need
+    """Return a response that may be cached by its ``headers``, or 304 if the client has it (RFC 9110, 13.1.2)."""
+    import hashlib  # loads libcrypto, which only documents need
 
     tag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
     headers = {**headers, "ETag": tag}
-    known = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
-    if tag in known or "*" in known:
+    client_tags = {item.strip().removeprefix("W/") for item in if_none_match.split(",")}
+    if tag in client_tags or "*" in client_tags:
         return Answer(304, "", {name: value for name, value in headers.items() if name != "Content-Type"})
     return Answer(200, body, headers)
 
 
 def proxy(answer: Answer, method: str, headers: Mapping[str, str]) -> dict[str, Any]:
-    """Return a Lambda proxy response; to HEAD the same without its body."""
+    """Return a Lambda proxy response; without the body for HEAD."""
     content_type = {} if answer.status in (204, 304) else {"Content-Type": "application/json"}
     return {
         "statusCode": answer.status,

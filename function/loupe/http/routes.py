@@ -1,4 +1,4 @@
-"""The routes: the one list that the function serves, the OpenAPI document describes and the gateway is built from.
+"""The routes: the list that the function serves and from which the OpenAPI document and the gateway are built.
 
 Every cold start imports it, so it has no schemas; the generator of the document adds those.
 """
@@ -11,7 +11,7 @@ from loupe.errors import MethodNotAllowed, NotFound
 
 
 class Route(NamedTuple):
-    """``keyed`` routes need the API key where a deployment wants one; the others are open to everybody."""
+    """``keyed`` routes need the API key if the deployment requires one; the others are open."""
 
     method: str
     path: str
@@ -32,12 +32,12 @@ _BY_PATH = {route.path: route for route in ROUTES}
 
 
 def methods(route: Route) -> tuple[str, ...]:
-    """Every method that a route's path takes: HEAD goes with GET (RFC 9110), OPTIONS with all."""
+    """Return the methods of a route's path: GET includes HEAD (RFC 9110), and all include OPTIONS."""
     return (route.method, "HEAD", "OPTIONS") if route.method == "GET" else (route.method, "OPTIONS")
 
 
 def find(method: str, path: str) -> Route:
-    """Return the route that answers.
+    """Return the route of a request.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The page for people at ``GET /``: one self-contained document under a policy that lets in nothing else."""
+"""The web page at ``GET /``: one self-contained document under a policy that allows no external resources."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _PLACEHOLDER = re.compile(r"\{\{([a-z]+)\}\}")
 
 
 class Facts(NamedTuple):
-    """What the page says before any API key: the open routes' model, its description, and the input limits.
+    """Public content of the page: the model, its description and the input limits.
 
-    Labels, evaluation and licence stay behind ``GET /v1/models``; ``labels`` only choose the sample pictures.
+    Labels, evaluation and licence need the API key of ``GET /v1/models``; ``labels`` only select the samples.
     ``limits`` is the JSON text of ``GET /v1/models``'s limits.
     """
 
@@ -50,9 +50,9 @@ def load(facts: Facts, connect: tuple[str, ...] = (), folder: Path = FOLDER) -> 
     Parameters
     ----------
     connect
-        Origins that the page sends to besides its own: the upload bucket's.
+        Further origins to which the page sends requests: those of the upload bucket.
     folder
-        Holds ``index.html`` and, where there are any, ``samples.json`` (see scripts/page_samples.py).
+        Contains ``index.html`` and optionally ``samples.json`` (see scripts/page_samples.py).
 
     Raises
     ------
@@ -76,7 +76,7 @@ def load(facts: Facts, connect: tuple[str, ...] = (), folder: Path = FOLDER) -> 
         ),
         "samples": _json(_samples(folder / "samples.json", facts.labels)),
     }
-    # One pass: what a value holds is no placeholder.
+    # One pass, so that placeholders inside values are not replaced.
     page = _PLACEHOLDER.sub(lambda match: values[match[1]], template)
     return page, {
         "Content-Type": "text/html; charset=utf-8",
@@ -88,9 +88,9 @@ def load(facts: Facts, connect: tuple[str, ...] = (), folder: Path = FOLDER) -> 
 
 
 def _policy(template: str, connect: tuple[str, ...]) -> str:
-    """Return the Content-Security-Policy. Hashes are the template's: nothing that a card says can get one.
+    """Return the Content-Security-Policy. Hashes are those of the template, so that no text of a card gets one.
 
-    Data blocks (``application/json``) need none: the HTML standard prepares them as no script at all.
+    Data blocks (``application/json``) need none: the HTML standard does not execute them.
     """
     hashes: dict[str, list[str]] = {"script": [], "style": []}
     for kind, attributes, content in _INLINE.findall(template):
@@ -112,7 +112,7 @@ def _policy(template: str, connect: tuple[str, ...]) -> str:
 
 
 def _samples(file: Path, labels: tuple[str, ...]) -> list[str]:
-    """Return the pictures (data URIs) of the set that shows this model's labels; without what they show."""
+    """Return the sample images (data URIs) for this model's labels, without their labels."""
     if not file.exists():
         return []
     sets = json.loads(file.read_text("utf-8"))
@@ -120,7 +120,7 @@ def _samples(file: Path, labels: tuple[str, ...]) -> list[str]:
 
 
 def _json(value: Any) -> str:
-    """Return JSON for the inside of a script element: without the characters that end it or begin a comment."""
+    """Return JSON for a script element, without the characters that end it or begin a comment."""
     text = json.dumps(value, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

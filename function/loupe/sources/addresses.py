@@ -1,4 +1,4 @@
-"""Which network addresses belong to the public internet, and how a URL's host becomes addresses."""
+"""Resolve a URL's host, and decide which addresses belong to the public internet."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from collections.abc import Callable, Sequence
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-# Host, port, seconds -> addresses (none if the name has none); TimeoutError if it took longer.
+# Host, port, seconds -> addresses (empty if the name has none); TimeoutError after the seconds.
 Resolver = Callable[[str, int, float], Sequence[Address]]
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII)
-# The last label of what inet_aton would take for an address: 127.1, 0x7f.1, 2130706433, 017700000001.
+# The last label of a name that inet_aton accepts as an address: 127.1, 0x7f.1, 2130706433, 017700000001.
 _NUMERIC_END = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.ASCII)
-# Names that never lead to the public internet (RFC 6761, 6762, 7686, 8375; ICANN 2024 for 'internal').
+# Names that never resolve to the public internet (RFC 6761, 6762, 7686, 8375; ICANN 2024 for 'internal').
 _LOCAL_NAMES = ("localhost", "local", "internal", "home.arpa", "onion", "invalid", "test")
 
-# Of IPv6 only this is given out to the public internet (RFC 4291, IANA 'IPv6 Global Unicast Address Assignments').
+# The only IPv6 range of the public internet (RFC 4291, IANA 'IPv6 Global Unicast Address Assignments').
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-# Translators to IPv4 in IPv6-only networks (RFC 6052): DNS64 makes these of a public name's IPv4 addresses.
+# Prefixes of NAT64 in IPv6-only networks (RFC 6052): DNS64 synthesizes them from a name's IPv4 addresses.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# Tunnels and special uses; Python's own tables have grown from version to version, so they are named here too.
+# Tunnels and special uses; Python's tables differ between versions, so the networks are listed here too.
 _NEVER: tuple[Network, ...] = tuple(
     ipaddress.ip_network(text)
     for text in ("100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "240.0.0.0/4",
@@ -34,19 +34,19 @@ _NEVER: tuple[Network, ...] = tuple(
 )  # fmt: skip
 
 
-# Look-ups at work at once, those that outlive their request among them.
+# Concurrent look-ups, including those that outlive their request.
 MAX_LOOKUPS = 64
 _LOOKUPS = threading.BoundedSemaphore(MAX_LOOKUPS)
-# The resolver's own limits (resolv.conf(5), RES_OPTIONS): by default it may take 10 s for each name server. Set before
-# the first look-up; what is set from outside stays.
+# The resolver's limits (resolv.conf(5), RES_OPTIONS): the default is 10 s for each name server. Set before the first
+# look-up; an existing value is kept.
 os.environ.setdefault("RES_OPTIONS", "timeout:2 attempts:2")
 
 
 def is_public(address: Address) -> bool:
     """Whether an address belongs to the public internet.
 
-    Addresses that carry an IPv4 address inside (mapped, compatible, 6to4, Teredo) are never public: no resolver gives
-    them for a public name. NAT64's are what they carry.
+    Addresses that embed an IPv4 address (mapped, compatible, 6to4, Teredo) are never public: no resolver returns them
+    for a public name. For NAT64 the embedded address decides.
     """
     if isinstance(address, ipaddress.IPv6Address):
         if address in _NAT64:
@@ -59,17 +59,17 @@ def is_public(address: Address) -> bool:
 
 
 def is_name(host: str) -> bool:
-    """Whether a host is a well-formed lower-case DNS name that no resolver could take for an address."""
+    """Whether a host is a well-formed lower-case DNS name that no resolver accepts as an address."""
     return _NAME.fullmatch(host) is not None and _NUMERIC_END.fullmatch(host) is None
 
 
 def is_local_name(host: str) -> bool:
-    """Whether a name cannot be one of the public internet: without a dot, or kept for local use."""
+    """Whether a name cannot be public: without a dot, or reserved for local use."""
     return "." not in host or any(host.endswith(f".{name}") for name in _LOCAL_NAMES)
 
 
 def literal(host: str) -> Address | None:
-    """Return the address that a host is in the one usual notation, else None: octal, hex and short forms are none."""
+    """Return the address that a host is in the standard notation, else None: no octal, hex or short forms."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -77,15 +77,15 @@ def literal(host: str) -> Address | None:
 
 
 def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
-    """Look a name up in the system's resolver.
+    """Resolve a name with the system's resolver.
 
-    ``getaddrinfo`` takes no timeout, so it runs in a thread of its own, which may outlive its request. It waits for a
-    packet and uses no CPU, ends by the resolver's own limits, and there are never more than `MAX_LOOKUPS`.
+    ``getaddrinfo`` has no timeout, so it runs in a thread, which may outlive its request. The thread waits for a packet
+    without using CPU, ends by the resolver's limits, and there are at most `MAX_LOOKUPS`.
 
     Raises
     ------
     TimeoutError
-        If that takes more than ``timeout`` seconds.
+        If it takes more than ``timeout`` seconds.
     """
     late = TimeoutError(f"no answer for {host} in {timeout:g} s")
     lookups = _LOOKUPS

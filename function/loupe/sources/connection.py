@@ -1,4 +1,4 @@
-"""HTTP connections to addresses that were checked before; they end at a deadline whatever the other side does."""
+"""HTTP connections to checked addresses, with one deadline for the whole exchange."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from loupe.sources.addresses import Address
 
-# Addresses of one host that are tried, those of both families in turn.
+# Addresses of one host that are tried, alternating between families.
 _MAX_ADDRESSES = 4
 _IPV4 = 4
 
 
 class Deadline:
-    """A moment by which all must be done, ``seconds`` from now."""
+    """A deadline ``seconds`` from now."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -46,12 +46,12 @@ class Deadline:
 def connected(
     addresses: Sequence[Address], port: int, name: str, deadline: Deadline, tls: ssl.SSLContext | None
 ) -> Iterator[http.client.HTTPConnection]:
-    """Connect to the first address that answers. ``name`` serves TLS only and is not looked up again.
+    """Connect to the first address that responds. ``name`` is for TLS only and is not resolved again.
 
     Raises
     ------
     OSError
-        If no address answers, or TLS fails. Reading raises TimeoutError at the deadline.
+        If no address responds, or TLS fails. Reading raises TimeoutError at the deadline.
     """
     with closing(_dial(addresses, port, deadline)) as plain:
         plain.settimeout(deadline.left())
@@ -63,7 +63,7 @@ def connected(
 
 
 def _dial(addresses: Sequence[Address], port: int, deadline: Deadline) -> socket.socket:
-    """Try the addresses one after the other, each for its share of the time that is left."""
+    """Try the addresses in turn, each for its share of the remaining time."""
     tried = interleaved(addresses)[:_MAX_ADDRESSES]
     failure = OSError("no address")
     for position, address in enumerate(tried):
@@ -80,14 +80,14 @@ def _dial(addresses: Sequence[Address], port: int, deadline: Deadline) -> socket
 
 
 def interleaved(addresses: Sequence[Address]) -> list[Address]:
-    """Alternate between IPv6 and IPv4, else in the resolver's order (RFC 8305, 4): one family may lead nowhere."""
+    """Alternate between IPv6 and IPv4 in the resolver's order (RFC 8305, 4): one family may be unreachable."""
     first = [address for address in addresses if address.version == addresses[0].version]
     second = [address for address in addresses if address.version != addresses[0].version]
     return [address for pair in zip_longest(first, second) for address in pair if address is not None]
 
 
 class _TimedSocket:
-    """What `http.client` needs of a socket. A socket's own timeout begins anew with every byte; this one's does not."""
+    """The part of a socket that `http.client` uses, with a deadline. A socket's timeout restarts with every byte."""
 
     def __init__(self, stream: socket.socket, deadline: Deadline) -> None:
         self._stream, self._deadline = stream, deadline

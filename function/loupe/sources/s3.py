@@ -39,9 +39,9 @@ class S3Location(NamedTuple):
 
 
 class S3Rules(NamedTuple):
-    """Which objects may be read, and where uploads go ('' where the endpoint takes none).
+    """Which objects may be read, and the bucket of uploads ('' for none).
 
-    ``upload_origins`` are the web origins at which a browser reaches the upload bucket.
+    ``upload_origins`` are the web origins of the upload bucket.
     """
 
     locations: tuple[S3Location, ...] = ()

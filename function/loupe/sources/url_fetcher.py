@@ -1,13 +1,13 @@
-"""Fetching a picture by URL without being turned against the network that the function stands in.
+"""Fetch an image by URL, protected against server-side request forgery (SSRF).
 
 The host is resolved once and every address is checked; the connection goes to a checked address with the name kept for
 TLS, so a second look-up cannot change where it goes. Redirects are checked like the first URL. One deadline covers all.
 
-This stands on the standard library. urllib3 (in the AWS base image by way of boto3, in a version that is not ours to
-pin) could do TLS to a pinned address, but its redirects, retries, pooling, proxies and decompression would all have to
-be turned off, its timeouts begin anew with every read, and importing it costs 15 to 30 ms; what would be left of it is
-`http.client`, which it stands on too. Libraries made against SSRF resolve and check, but leave the second look-up, the
-deadline or the size to their user, or are no longer kept.
+The standard library is used. urllib3 (part of the AWS base image through boto3, in a version that this project does not
+pin) supports TLS to a given address, but its redirects, retries, pooling, proxies and decompression would have to be
+turned off, its timeouts restart with every read, and importing it takes 15 to 30 ms; the rest is `http.client`, which
+it is built on. Libraries against SSRF resolve and check, but leave the second look-up, the deadline or the size to
+their user, or are no longer maintained.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHUNK = 64 * 1024
-# Bytes that are enough to tell a picture's format.
+# Bytes that are enough to detect an image's format.
 _MAGIC = 18
-# What a redirect may have unescaped; the rest is escaped as browsers do it.
+# Characters that a redirect may have unescaped; others are escaped as browsers do.
 _URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~\\"
 
 
 class Target(NamedTuple):
-    """A URL that passed the rules, with the addresses that it was checked against."""
+    """A URL that the rules allow, with its checked addresses."""
 
     scheme: str
     host: str
@@ -63,11 +63,11 @@ class Fetcher:
     max_bytes
         Cap on the body, held while it streams.
     resolver
-        Looks names up.
+        Resolves host names.
     formats
-        Those of `loupe.formats.FORMATS` that are read: what is asked for, and named when something else comes.
+        The accepted formats of `loupe.formats.FORMATS`, for the request and for error messages.
     tls
-        Whom to trust; by default the system's authorities, read when they are first needed.
+        Trusted authorities; by default those of the system, loaded on first use.
     """
 
     def __init__(
@@ -92,20 +92,20 @@ class Fetcher:
         Parameters
         ----------
         seconds
-            Where the caller has less time than the rules give.
+            The time that the caller has, if it is less than the rules allow.
         hosts
             Takes the hosts that passed `check`, those of redirects too, for the log.
 
         Raises
         ------
         UrlNotAllowed
-            If the rules refuse the URL, one of its addresses, or a redirect.
+            If the rules reject the URL, one of its addresses, or a redirect.
         UrlUnreachable
-            If there was no good answer in time.
+            If there was no valid response in time.
         ImageTooLarge
             If the body is larger than ``max_bytes``.
         UnsupportedMediaType
-            If the body does not begin like a picture.
+            If the body does not begin like an image.
         """
         limit = self._rules.timeout_seconds if seconds is None else min(seconds, self._rules.timeout_seconds)
         deadline = Deadline(limit)
@@ -123,13 +123,13 @@ class Fetcher:
         raise UrlUnreachable(f"The URL redirects more than {self._rules.max_redirects} times.")
 
     def check(self, url: str, deadline: Deadline) -> Target:
-        """Hold a URL against the rules, look its host up, and check every address.
+        """Check a URL against the rules, resolve its host, and check every address.
 
         Raises
         ------
         UrlNotAllowed
         TimeoutError
-            If the look-up took too long.
+            If the look-up exceeded the deadline.
         """
         rules = self._rules
         rules.check_policy()
@@ -143,7 +143,7 @@ class Fetcher:
         if rules.policy == "allow-list" and not any(_matches(host, pattern) for pattern in rules.hosts):
             raise UrlNotAllowed(f"The host {host} is not on this endpoint's list.")
         addresses = self._addresses(host, port, deadline)
-        # One sentence for names that do not exist and names of the inside: the difference would tell about the inside.
+        # The same sentence for unknown and for internal names: a difference would disclose internal names.
         if not addresses or not all(self._may_connect(address) for address in addresses):
             raise UrlNotAllowed(f"The host {host} has no address on the public internet.")
         path = parts.path or "/"
@@ -175,7 +175,7 @@ class Fetcher:
                     raise UrlUnreachable(f"The host {target.host} answered {response.status}.")
                 return self._read(response)
         except TimeoutError:
-            # A share of the time that one address had; the whole is over only if nothing is left.
+            # The share of one address has ended; the deadline has passed only if no time is left.
             deadline.left()
             raise UrlUnreachable(f"The host {target.host} does not answer.") from None
         except ssl.SSLCertVerificationError:
@@ -190,11 +190,11 @@ class Fetcher:
         if expected is not None and expected > self._max_bytes:
             raise self._too_large()
         while chunk := response.read1(_CHUNK):
-            told = len(body) >= _MAGIC
+            format_checked = len(body) >= _MAGIC
             body += chunk
             if len(body) > self._max_bytes:
                 raise self._too_large()
-            if not told and len(body) >= _MAGIC and media_type_of(bytes(body[:_MAGIC])) is None:
+            if not format_checked and len(body) >= _MAGIC and media_type_of(bytes(body[:_MAGIC])) is None:
                 raise UnsupportedMediaType(
                     f"What is at the URL is not an image in a format that is read here: {names_of(self._formats)}."
                 )
@@ -232,7 +232,7 @@ def _split(url: str) -> tuple[SplitResult, str, int]:
 
 
 def _joined(url: str, location: str) -> str:
-    """Where a redirect leads. Headers are read as Latin-1; what stands in them is mostly UTF-8."""
+    """Return the target of a redirect. Headers are read as Latin-1 but are mostly UTF-8."""
     try:
         return urljoin(url, quote(location.strip().encode("latin-1"), safe=_URL_CHARACTERS))
     except ValueError:
