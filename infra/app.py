@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
-from infra import base_image
-from infra.cards import Files, read_card
 from infra.paths import PROJECT_ROOT
 from infra.settings import Settings, SettingsError, load_settings
 from infra.settings.protection import RulePack
@@ -27,20 +25,15 @@ def build(app: cdk.App) -> Settings:
     name = app.node.try_get_context("env") or "dev"
     patch, copy = app.node.try_get_context("settings"), app.node.try_get_context("name")
     settings = load_settings(context, name, patch, environment=copy)
-    base_image.require(settings)
-    # An image that a pipeline pushed holds its own model files, and so may a base image.
-    files: Files = "none" if settings.image.source != "asset" else "all" if settings.image.base is None else "present"
-    card = read_card(PROJECT_ROOT / "models", settings.model.name, files=files)
     InferenceStack(
         app,
         f"Loupe-{settings.environment}",
         settings=settings,
-        card=card,
+        model=PROJECT_ROOT / "models" / settings.model.name,
         env=cdk.Environment(account=settings.account, region=settings.region),
         termination_protection=settings.protection.termination_protection,
         # The bootstrap roles mean nothing to an emulator that enforces IAM.
         synthesizer=cdk.CliCredentialsStackSynthesizer() if settings.local else None,
-        description=f"Loupe: {card.name} {card.version} as an HTTPS endpoint ({settings.environment})",
     )
     for key, value in {"Project": "loupe", "Environment": settings.environment, **settings.tags}.items():
         cdk.Tags.of(app).add(key, value)

@@ -1,4 +1,4 @@
-"""A model's check at synth: its card and the files that it names, before anything is built or deployed."""
+"""Check a model at synth: its card, and the files that the card names."""
 
 from __future__ import annotations
 
@@ -10,15 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from infra.paths import PROJECT_ROOT
-from infra.settings import SettingsError
+from infra.paths import SHIPPED
+from infra.settings import ImageSettings, SettingsError
 
-# Which of the card's files have to be here: all of them; those that are there, where a base image may hold the others;
-# or none, where a pipeline pushed an image.
+# Which of the card's files must be in the folder: all; those that are there, where a base image may hold the others; or
+# none, where a pipeline pushed an image.
 Files = Literal["all", "present", "none"]
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 # Standard library only (-S): the program needs nothing that is installed.
 _CHECK = (sys.executable, "-S", "-m", "loupe.model_files")
+
+
+def needed_files(image: ImageSettings) -> Files:
+    """Return which of a model's files a synth needs for this image."""
+    if image.source != "asset":
+        return "none"
+    return "all" if image.base is None else "present"
 
 
 @dataclass(frozen=True)
@@ -30,10 +37,15 @@ class ModelCard:
     labels: tuple[str, ...]
 
 
-def read_card(models: Path, name: str, *, files: Files) -> ModelCard:
+def read_card(models: Path, name: str, *, files: Files, function: Path = SHIPPED / "function") -> ModelCard:
     """Check ``models/<name>``, and read its card.
 
     The check is the function's own, run as a program: `infra` imports nothing of `function/`.
+
+    Parameters
+    ----------
+    function
+        Source of the function, which holds the check.
 
     Raises
     ------
@@ -46,7 +58,7 @@ def read_card(models: Path, name: str, *, files: Files) -> ModelCard:
         raise SettingsError(f"model.name: there is no models/{name[:80]}/card.json. Models here: {known}.")
     command = [*_CHECK, "--files", files, str(path.parent.resolve())]
     outcome = subprocess.run(
-        command, cwd=PROJECT_ROOT / "function", capture_output=True, encoding="utf-8", errors="replace", check=False
+        command, cwd=function, capture_output=True, encoding="utf-8", errors="replace", check=False
     )
     if outcome.returncode != 0:
         reason = outcome.stderr.strip() or f"the check ended with {outcome.returncode}."

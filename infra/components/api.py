@@ -14,6 +14,7 @@ from constructs import Construct
 from infra.components import network as endpoints
 from infra.components.acknowledge import acknowledge
 from infra.components.auth import ApiAuth
+from infra.components.monitoring import Monitoring, graph
 from infra.contract import Contract, Route, methods_of
 from infra.deployment import Deployment
 from infra.settings import ApiSettings, SettingsError
@@ -100,6 +101,39 @@ class ClassifierApi(Construct):
         self._check_policy(deployment.environment, resource)
         self.url = self.api.url
         self._acknowledge(account_log_role=settings.account_log_role)
+
+    def monitor(self, monitoring: Monitoring) -> None:
+        """Add alarms and a row of API Gateway's metrics of the stage."""
+        stage, settings, period = self.api.deployment_stage, monitoring.settings, monitoring.period
+        monitoring.add_alarm(
+            "ApiErrorRate",
+            monitoring.rate(
+                stage.metric_server_error(period=period, statistic="Sum"), stage.metric_count(period=period)
+            ),
+            settings.api_error_rate,
+            "Callers get 5xx. If neither FunctionErrorRate nor ServerFaultRate is in alarm, the gateway, its "
+            "permission or an exhausted concurrency is the cause.",
+        )
+        monitoring.add_alarm(
+            "ApiLatencyP99",
+            stage.metric_latency(period=period, statistic="p99"),
+            settings.api_latency_p99_ms,
+            "The slowest answers are too slow. Cold starts and pictures by URL show in the function's log lines.",
+        )
+        monitoring.add_row(
+            graph("Requests", [stage.metric_count(period=period)]),
+            graph(
+                "Latency at the API",
+                [stage.metric_latency(period=period, statistic=statistic) for statistic in ("p50", "p99")],
+            ),
+            graph(
+                "Failures at the API",
+                [
+                    stage.metric_client_error(period=period, statistic="Sum"),
+                    stage.metric_server_error(period=period, statistic="Sum"),
+                ],
+            ),
+        )
 
     def _add(self, route: Route, integration: apigateway.Integration, settings: ApiSettings, auth: ApiAuth) -> None:
         resource = self.api.root.resource_for_path(route.path)

@@ -10,11 +10,22 @@ from constructs import Construct
 
 from infra.allocator import ALLOCATOR
 from infra.base_image import build_args
+from infra.components.classifier_monitoring import (
+    add_fault_alarm,
+    add_function_alarms,
+    add_function_row,
+    add_image_alarm,
+    add_model_row,
+    add_spillover_alarm,
+)
 from infra.components.container_function import ContainerFunction
 from infra.components.container_image import ArchitectureName, BuiltImage, ContainerImage, EcrImage
+from infra.components.metrics import FunctionMetrics
+from infra.components.monitoring import Monitoring
+from infra.components.scaling import scale
 from infra.components.upload_bucket import UploadBucket, grant_read
 from infra.deployment import Deployment
-from infra.settings import FunctionSettings, ImageSettings, InputSettings, SettingsError
+from infra.settings import FunctionSettings, ImageSettings, InputSettings, ScalingSettings, SettingsError
 from infra.sources import Sources
 
 HANDLER = "handler.handler"
@@ -34,8 +45,6 @@ class ClassifierFunction(Construct):
         Folder of the model that the image carries and serves.
     domain
         Custom domain of the API, from which the page may upload.
-    provisioned
-        Execution environments that the alias keeps ready, or None: what it has before any scaling.
 
     Attributes
     ----------
@@ -55,12 +64,14 @@ class ClassifierFunction(Construct):
         image: ImageSettings,
         function: FunctionSettings,
         inputs: InputSettings,
+        scaling: ScalingSettings | None = None,
         cors_origins: Sequence[str] = (),
         domain: str | None = None,
-        provisioned: int | None = None,
         sources: Sources | None = None,
     ) -> None:
         super().__init__(scope, id)
+        self._name, self._reserved_concurrency = deployment.name, function.reserved_concurrency
+        self._metrics = FunctionMetrics(environment=deployment.environment, model=model.name)
         self.image = classifier_image(image, model, function.architecture, sources or Sources())
         self.variables = variables(
             environment=deployment.environment,
@@ -99,7 +110,31 @@ class ClassifierFunction(Construct):
             )
             self.function.add_environment("LOUPE_UPLOAD_BUCKET", uploads.bucket.bucket_name)
             self.function.add_environment("LOUPE_UPLOAD_SECONDS", str(inputs.uploads.valid_seconds))
-        self.alias = self.container.add_alias(ALIAS, description="What the API calls", provisioned=provisioned)
+        self._provisioned = scaling.provisioned if scaling else None
+        self.alias = self.container.add_alias(
+            ALIAS,
+            description="What the API calls",
+            provisioned=self._provisioned.min if self._provisioned else None,
+        )
+        if scaling:
+            scale(self.alias, scaling)
+
+    def monitor(self, monitoring: Monitoring) -> None:
+        """Add alarms and rows of the function's and Lambda's metrics."""
+        alias = self.alias if self._provisioned else None
+        add_function_alarms(
+            monitoring,
+            function=self.function,
+            name=self._name,
+            timeout=self.timeout,
+            reserved_concurrency=self._reserved_concurrency,
+        )
+        if alias:
+            add_spillover_alarm(monitoring, alias)
+        add_fault_alarm(monitoring, self._metrics)
+        add_image_alarm(monitoring, self._metrics)
+        add_model_row(monitoring, self._metrics)
+        add_function_row(monitoring, function=self.function, name=self._name, provisioned=alias)
 
 
 def classifier_image(

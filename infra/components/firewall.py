@@ -11,6 +11,7 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
+from infra.components.acknowledge import acknowledge
 from infra.deployment import Deployment
 from infra.settings.auth import ClientPlan
 from infra.settings.firewall import FirewallSettings
@@ -244,3 +245,31 @@ class Firewall(Construct):
             },
         )
         configuration.node.add_dependency(group)
+
+
+def add_firewall(
+    scope: Construct,
+    *,
+    deployment: Deployment,
+    settings: FirewallSettings,
+    stage: apigateway.Stage,
+    picture_paths: Sequence[str],
+    clients: Mapping[str, ClientPlan],
+) -> Firewall | None:
+    """Add the firewall, or the reason why a stage has none."""
+    if settings.enabled:
+        return Firewall(
+            scope,
+            "Firewall",
+            deployment=deployment,
+            settings=settings,
+            stage=stage,
+            picture_paths=picture_paths,
+            clients=clients,
+        )
+    acknowledge(
+        stage,
+        "AwsSolutions-APIG3",
+        "firewall.enabled is off: stage and usage plans throttle, and reserved concurrency caps the cost.",
+    )
+    return None

@@ -71,6 +71,22 @@ class JwtAuthorizer(Construct):
         )
 
 
+def add_jwt_authorizer(
+    scope: Construct,
+    *,
+    deployment: Deployment,
+    settings: JwtSettings | None,
+    function: FunctionSettings,
+    sources: Sources,
+) -> apigateway.IAuthorizer | None:
+    """Add the authorizer, if the settings have tokens to check."""
+    if settings is None:
+        return None
+    return JwtAuthorizer(
+        scope, "Authorizer", deployment=deployment, settings=settings, function=function, sources=sources
+    ).authorizer
+
+
 def _image(settings: AuthorizerImage | None, architecture: ArchitectureName, sources: Sources) -> ContainerImage:
     if settings is not None:
         return EcrImage(architecture, settings.repository, settings.reference)

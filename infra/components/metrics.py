@@ -19,16 +19,17 @@ STAGE_LATENCIES = ("SourceLatency", "DecodeLatency", "TensorLatency", "ModelLate
 class FunctionMetrics:
     """The metrics of one environment and model."""
 
-    def __init__(self, *, environment: str, model: str, period: cdk.Duration) -> None:
+    def __init__(self, *, environment: str, model: str) -> None:
         self._dimensions = {"Environment": environment, "Model": model}
-        self._period = period
 
-    def metric(self, name: str, statistic: str = "Sum", **dimensions: str) -> cloudwatch.Metric:
+    def metric(
+        self, name: str, statistic: str = "Sum", *, period: cdk.Duration, **dimensions: str
+    ) -> cloudwatch.Metric:
         """Return a metric; further dimensions by keyword (``Code="image_undecodable"``)."""
         return cloudwatch.Metric(
             namespace=NAMESPACE,
             metric_name=name,
             dimensions_map={**self._dimensions, **dimensions},
             statistic=statistic,
-            period=self._period,
+            period=period,
         )

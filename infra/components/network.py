@@ -103,3 +103,8 @@ class Domain(Construct):
             # With its dot the name is whole, whatever the zone.
             route53.ARecord(self, "Ipv4", zone=zone, record_name=f"{settings.name}.", target=alias)
             route53.AaaaRecord(self, "Ipv6", zone=zone, record_name=f"{settings.name}.", target=alias)
+
+
+def add_domain(scope: Construct, *, settings: DomainSettings | None, stage: apigateway.Stage) -> Domain | None:
+    """Add the custom domain, if the settings have one."""
+    return None if settings is None else Domain(scope, "Domain", settings=settings, stage=stage)

@@ -15,14 +15,16 @@ from infra.deployment import Deployment
 from infra.settings import TraceSamplingSettings
 
 
-def sampling_rule(
-    scope: Construct, *, deployment: Deployment, stage: str, settings: TraceSamplingSettings
-) -> xray.CfnSamplingRule:
-    """Add a sampling rule for one stage; other services and stages keep the account's rules.
+def add_sampling_rule(
+    scope: Construct, *, deployment: Deployment, stage: str, settings: TraceSamplingSettings | None
+) -> None:
+    """Add the sampling rule of one stage, if the settings have one; others keep the account's rules.
 
     Source of the service's name and type: API Gateway developer guide, 'Configure AWS X-Ray sampling rules'.
     """
-    return xray.CfnSamplingRule(
+    if settings is None:
+        return
+    xray.CfnSamplingRule(
         scope,
         "TraceSampling",
         sampling_rule=xray.CfnSamplingRule.SamplingRuleProperty(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from synthesis import ROOT, Synthesized, synthesize
 
+from infra.components import classifier_endpoint
 from infra.contract import read_contract
-from infra.stacks import inference
 
 
 def _statements(synthesized: Synthesized, kind: str, key: str) -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ def test_another_gateway_response_is_another_deployment(tmp_path: Path, monkeypa
     before = synthesize(tmp_path / "before", "dev")
     contract = read_contract(ROOT / "docs" / "openapi.json")
     problems = {**contract.problems, "THROTTLED": {**contract.problems["THROTTLED"], "detail": "Slow down."}}
-    monkeypatch.setattr(inference, "read_contract", lambda _: replace(contract, problems=problems))
+    monkeypatch.setattr(classifier_endpoint, "read_contract", lambda _: replace(contract, problems=problems))
     after = synthesize(tmp_path / "after", "dev")
     assert set(before.resources("AWS::ApiGateway::Deployment")) != set(after.resources("AWS::ApiGateway::Deployment"))
 

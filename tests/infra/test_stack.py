@@ -11,6 +11,7 @@ from synthesis import ROOT, Synthesized, synthesize
 
 from infra import base_image
 from infra.contract import read_contract
+from infra.sources import Sources
 
 ALARMS = {
     "FunctionErrorRate", "FunctionThrottles", "FunctionDurationP99", "ApiErrorRate", "ApiLatencyP99",
@@ -70,7 +71,7 @@ def test_every_image_is_built_on_the_locked_base(tmp_path: Path, monkeypatch: py
     digest = f"sha256:{'a' * 64}"
     lock = tmp_path / "base-image.lock"
     lock.write_text(json.dumps({"image": "registry.example/python:3.13", "digests": {"linux/amd64": digest}}))
-    monkeypatch.setattr(base_image, "LOCK", lock)
+    monkeypatch.setattr(Sources, "base_lock", lock)
     jwt = {"issuer": "https://issuer.example", "audience": ["a"]}
     settings = {"image": {"require_locked_base": True}, "auth": {"mode": "jwt", "jwt": jwt}}
     built = synthesize(tmp_path / "out", "dev", settings)

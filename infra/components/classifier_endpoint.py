@@ -1,0 +1,150 @@
+"""The whole endpoint as one construct: function, API, authorization, firewall, domain, monitoring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from constructs import Construct
+
+from infra import base_image
+from infra.cards import needed_files, read_card
+from infra.components.api import ClassifierApi
+from infra.components.auth import ApiAuth
+from infra.components.classifier_function import ClassifierFunction
+from infra.components.firewall import add_firewall
+from infra.components.jwt_authorizer import add_jwt_authorizer
+from infra.components.monitoring import Monitoring
+from infra.components.network import add_domain
+from infra.components.tracing import add_sampling_rule
+from infra.contract import read_contract
+from infra.deployment import Deployment
+from infra.notices import add_notices
+from infra.settings import Settings
+from infra.sources import Sources
+from infra.throttles import open_burst
+
+
+class ClassifierEndpoint(Construct):
+    """One model as an HTTPS endpoint, for a stack of this project or of another CDK app.
+
+    It reads no ``cdk.json``. The function's source and the API's contract come from `sources`, by default the package
+    data of the wheel::
+
+        endpoint = ClassifierEndpoint(
+            stack,
+            "Flowers",
+            model=Path("models/flowers"),
+            settings=Settings(environment="flowers"),
+        )
+        endpoint.monitoring.add_alarm("Quiet", ...)
+        endpoint.api.root.add_resource("about").add_method("GET", ...)
+
+    Parameters
+    ----------
+    model
+        Folder with ``card.json`` and the files that it names. It is served whatever ``settings.model`` is.
+    settings
+        ``environment`` begins every physical name, ``loupe-<environment>``, so it is unique in an account and region.
+    deployment
+        What the components share; by default what the settings ask for.
+
+    Attributes
+    ----------
+    card
+        Name, version and labels of the model.
+    api
+        The REST API, for routes beside the contract's.
+    function, alias
+        The classifier. `alias` is what the API invokes.
+    monitoring
+        Takes further alarms and dashboard rows.
+    url
+        Base of all routes, with a slash at its end.
+    outputs
+        What clients and operators need: value and description by name, for ``CfnOutput``.
+
+    Raises
+    ------
+    SettingsError
+        If the settings cannot be deployed together, or the model could not be served.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        model: Path,
+        settings: Settings,
+        deployment: Deployment | None = None,
+        sources: Sources | None = None,
+    ) -> None:
+        super().__init__(scope, id)
+        sources = sources or Sources()
+        base_image.require(settings, sources.base_lock)
+        self.card = read_card(model.parent, model.name, files=needed_files(settings.image), function=sources.function)
+        deployment = deployment or Deployment.create(self, settings)
+        contract = read_contract(sources.contract)
+        self.monitoring = Monitoring(self, "Monitoring", deployment=deployment, settings=settings.alarms)
+        classifier = ClassifierFunction(
+            self,
+            "Classifier",
+            deployment=deployment,
+            model=model,
+            image=settings.image,
+            function=settings.function,
+            inputs=settings.inputs,
+            scaling=settings.scaling,
+            cors_origins=settings.api.cors_origins,
+            domain=settings.network.domain.name if settings.network.domain else None,
+            sources=sources,
+        )
+        auth = ApiAuth(
+            self,
+            "Callers",
+            deployment=deployment,
+            settings=settings.auth,
+            clients=settings.clients,
+            authorizer=add_jwt_authorizer(
+                self, deployment=deployment, settings=settings.auth.jwt, function=settings.function, sources=sources
+            ),
+        )
+        api = ClassifierApi(
+            self,
+            "Api",
+            deployment=deployment,
+            target=classifier.alias,
+            settings=settings.api,
+            auth=auth,
+            network=settings.network,
+            open_burst=open_burst(settings, contract),
+            timeout=classifier.timeout,
+            contract=contract,
+        )
+        stage = api.api.deployment_stage
+        add_sampling_rule(
+            self, deployment=deployment, stage=settings.api.stage, settings=settings.function.trace_sampling
+        )
+        add_firewall(
+            self,
+            deployment=deployment,
+            settings=settings.firewall,
+            stage=stage,
+            picture_paths=contract.picture_paths,
+            clients=settings.clients,
+        )
+        domain = add_domain(self, settings=settings.network.domain, stage=stage)
+        self.monitoring.add(api, classifier)
+        add_notices(self, settings)
+
+        self.api, self.function, self.alias = api.api, classifier.function, classifier.alias
+        self.url = domain.url if domain else api.url
+        self.outputs: Mapping[str, tuple[str, str | None]] = {
+            **({"DomainTarget": (domain.target, "What the domain's record points to")} if domain else {}),
+            "Url": (self.url, "Where the routes begin"),
+            "FunctionName": (self.function.function_name, None),
+            "FunctionAlias": (self.alias.function_arn, "What the API calls"),
+            "AlarmTopicArn": (self.monitoring.topic.topic_arn, None),
+            **auth.outputs,
+        }

@@ -1,0 +1,160 @@
+"""Alarms and dashboard rows of the classifier function: what Lambda publishes, and what the function publishes."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_lambda as lambda_
+
+from infra.components import metrics
+from infra.components.monitoring import Monitoring, graph
+
+
+def add_function_alarms(
+    monitoring: Monitoring,
+    *,
+    function: lambda_.IFunction,
+    name: str,
+    timeout: cdk.Duration,
+    reserved_concurrency: int | None,
+) -> None:
+    """Add alarms on the metrics that Lambda publishes of the function."""
+    settings, period = monitoring.settings, monitoring.period
+    monitoring.add_alarm(
+        "FunctionErrorRate",
+        monitoring.rate(function.metric_errors(period=period), function.metric_invocations(period=period)),
+        settings.function_error_rate,
+        "The function crashes or times out. Look for ERROR and 'Task timed out' in its log; roll the alias back.",
+    )
+    monitoring.add_alarm(
+        "FunctionThrottles",
+        function.metric_throttles(period=period, statistic="Sum"),
+        settings.throttles,
+        "Requests are turned away: concurrency is used up. Raise function.reserved_concurrency, or the account's.",
+    )
+    monitoring.add_alarm(
+        "FunctionDurationP99",
+        function.metric_duration(period=period, statistic="p99"),
+        timeout.to_seconds() * 1000 * settings.duration_share_of_timeout,
+        "The slowest requests come near the timeout. See the dashboard's stages; more memory is more CPU.",
+    )
+    if reserved_concurrency is not None:
+        monitoring.add_alarm(
+            "FunctionConcurrency",
+            _concurrency(name, period),
+            reserved_concurrency * settings.concurrency_share_of_reserve,
+            "Nearly all of the reserved concurrency is in use; throttling is next. Raise the reserve.",
+        )
+
+
+def add_spillover_alarm(monitoring: Monitoring, alias: lambda_.Alias) -> None:
+    """Add the alarm on requests beyond provisioned concurrency.
+
+    By alias, which owns the provisioned concurrency: invocations by version number do not count.
+    """
+    monitoring.add_alarm(
+        "ProvisionedSpillover",
+        alias.metric("ProvisionedConcurrencySpilloverInvocations", statistic="Sum", period=monitoring.period),
+        1,
+        "Provisioned concurrency is used up and requests meet cold starts. Raise scaling.provisioned.max, or lower "
+        "its target_utilization.",
+    )
+
+
+def add_fault_alarm(monitoring: Monitoring, own: metrics.FunctionMetrics) -> None:
+    """Add the alarm on faults that the function returns, over all routes, batch items and direct invocations.
+
+    The API's 5XXError counts neither items nor direct invocations, and Lambda's Errors only failed invocations.
+    Requests are counted for the classify routes only, so that faults of another route may outnumber them.
+    """
+    monitoring.add_alarm(
+        "ServerFaultRate",
+        cloudwatch.MathExpression(
+            expression="IF(faults > 0, faults / MAX([faults, FILL(requests, 0)]), 0)",
+            using_metrics={
+                "faults": own.metric(metrics.SERVER_FAULTS, period=monitoring.period),
+                "requests": own.metric(metrics.REQUESTS, period=monitoring.period),
+            },
+            period=monitoring.period,
+        ),
+        monitoring.settings.server_fault_rate,
+        "The function answers with its own faults (5xx), in items of batches and direct invocations too. Look for "
+        "level ERROR, code and item_codes in its log; roll the alias back.",
+    )
+
+
+def add_image_alarm(monitoring: Monitoring, own: metrics.FunctionMetrics) -> None:
+    """Add the alarm on bodies that are no image: one that was decoded as text on its way is none by its first bytes."""
+    period = monitoring.period
+    monitoring.add_alarm(
+        "UndecodableImageRate",
+        cloudwatch.MathExpression(
+            expression="IF(requests > 0, (FILL(undecodable, 0) + FILL(unsupported, 0)) / requests, 0)",
+            using_metrics={
+                "undecodable": own.metric(metrics.PROBLEMS, period=period, Code="image_undecodable"),
+                "unsupported": own.metric(metrics.PROBLEMS, period=period, Code="unsupported_media_type"),
+                "requests": own.metric(metrics.REQUESTS, period=period),
+            },
+            period=period,
+        ),
+        monitoring.settings.undecodable_rate,
+        "Many bodies are no image (unsupported_media_type) or a damaged one (image_undecodable): a client sends "
+        "other files or text, or the API no longer passes bodies on as binary.",
+    )
+
+
+def add_model_row(monitoring: Monitoring, own: metrics.FunctionMetrics) -> None:
+    """Add the row with the function's own metrics."""
+    period = monitoring.period
+    monitoring.add_row(
+        graph(
+            "Where the time goes (p50)",
+            [own.metric(name, "p50", period=period) for name in metrics.STAGE_LATENCIES],
+            stacked=True,
+        ),
+        graph(
+            "Confidence",
+            [own.metric(metrics.CONFIDENCE, statistic, period=period) for statistic in ("p10", "p50")],
+        ),
+        graph("Cold starts", [own.metric(metrics.COLD_STARTS, period=period)]),
+    )
+
+
+def add_function_row(
+    monitoring: Monitoring, *, function: lambda_.IFunction, name: str, provisioned: lambda_.Alias | None
+) -> None:
+    """Add the row with Lambda's metrics: what the planner takes as input, and whether its plan holds."""
+    period = monitoring.period
+    monitoring.add_row(
+        graph(
+            "Duration of the function",
+            [function.metric_duration(period=period, statistic=statistic) for statistic in ("Average", "p95")],
+        ),
+        graph(
+            "Errors and throttles", [function.metric_errors(period=period), function.metric_throttles(period=period)]
+        ),
+        graph("Environments in use", [_concurrency(name, period)]),
+        *([] if provisioned is None else [_provisioned_graph(provisioned, period)]),
+    )
+
+
+def _concurrency(name: str, period: cdk.Duration) -> cloudwatch.Metric:
+    """Return environments in use, of the function: the reserve is the function's, not its alias's."""
+    return cloudwatch.Metric(
+        namespace="AWS/Lambda",
+        metric_name="ConcurrentExecutions",
+        dimensions_map={"FunctionName": name},
+        statistic="Maximum",
+        period=period,
+    )
+
+
+def _provisioned_graph(alias: lambda_.Alias, period: cdk.Duration) -> cloudwatch.GraphWidget:
+    def metric(name: str, statistic: str) -> cloudwatch.Metric:
+        return alias.metric(name, statistic=statistic, period=period)
+
+    return graph(
+        "Provisioned concurrency",
+        [metric("ProvisionedConcurrencyUtilization", statistic) for statistic in ("Average", "Maximum")],
+        right=[metric("ProvisionedConcurrencySpilloverInvocations", "Sum")],
+    )
