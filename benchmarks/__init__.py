@@ -1,5 +1,5 @@
-"""How fast, how lean and how cheap: this project beside peers and beside the physical floor, in one run."""
+"""Speed, memory, size and cost of Loupe, its peers and the physical floor, measured in one run."""
 
 from __future__ import annotations
 
-import loupe as loupe  # before any module here imports ONNX Runtime: this turns its telemetry off
+import loupe as loupe  # disables ONNX Runtime telemetry, before any module imports it

@@ -1,4 +1,4 @@
-"""Measure beside peers and beside the floor: ``python -m benchmarks``."""
+"""Compare Loupe with its peers and the floor: ``python -m benchmarks``."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from rich.console import Console
 
 from benchmarks import batches, cold, content, costs, largest, opened, report, shipped, stages, throughput, warm
 from benchmarks.subjects import ROOT
-from benchmarks.timing import Found, Row, Section
+from benchmarks.timing import PartResult, Row, Section
 from benchmarks.workload import course_model
 
 console = Console(highlight=False)
 
 
 def main(
-    quick: Annotated[bool, typer.Option(help="A fifth of the rounds: to try a change, not to publish.")] = False,
-    only: Annotated[str, typer.Option(help="One part, by its name. Writes nothing.")] = "",
-    docs: Annotated[Path, typer.Option(help="Where benchmarks.md and its plots are written.")] = ROOT / "docs",
+    quick: Annotated[
+        bool, typer.Option(help="Run a fifth of the rounds: for trying a change, not for publishing.")
+    ] = False,
+    only: Annotated[str, typer.Option(help="Run and print one part; write nothing.")] = "",
+    docs: Annotated[Path, typer.Option(help="Folder of benchmarks.md and its plots.")] = ROOT / "docs",
 ) -> None:
-    """Measure this project beside its peers in one run and write docs/benchmarks.md.
+    """Compare Loupe with its peers in one run and write docs/benchmarks.md.
 
-    Nothing else should run on the machine meanwhile.
+    Run nothing else on the machine meanwhile.
     """
     folder = ROOT / ".local" / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     default, course = ROOT / "models" / "hair-type", course_model(folder)
     share = 5 if quick else 1
-    parts: dict[str, Callable[[], Found]] = {
+    parts: dict[str, Callable[[], PartResult]] = {
         "warm": lambda: warm.run(default, course, 150 // share),
         "models": lambda: shipped.run(ROOT / "models", 200 // share),
         "stages": lambda: stages.run(folder, default, course, 60 // share),
@@ -50,23 +52,23 @@ def main(
         if only in ("", name):
             with console.status(f"{name} ..."):
                 part_begun = time.monotonic()
-                found = measure()
+                result = measure()
             console.print(f"[bold]{name}[/bold] {time.monotonic() - part_begun:.0f} s")
-            _show(found, whole=bool(only))
-            rows += found.rows
-            sections += found.sections
+            _show(result, sections=bool(only))
+            rows += result.rows
+            sections += result.sections
     if not only:
         page = report.write(docs, rows, sections, (time.monotonic() - begun) / 60, quick=quick)
         console.print(f"{page.relative_to(ROOT) if page.is_relative_to(ROOT) else page} written")
 
 
-def _show(found: Found, *, whole: bool) -> None:
-    for row in found.rows:
+def _show(result: PartResult, *, sections: bool) -> None:
+    for row in result.rows:
         mark = {True: "[green]met[/green]", False: "[red]not met[/red]", None: ""}[row.passed]
         value = "" if row.ratio is None else f"{row.ratio:.2f} {row.unit}"
         console.print(f"  {row.group}: {row.what}: {value} ({row.detail}) {mark}")
-    if whole:
-        for section in found.sections:
+    if sections:
+        for section in result.sections:
             console.print(f"\n{section.title}", *section.lines, sep="\n")
 
 

@@ -1,4 +1,4 @@
-"""A batch of 32 in one request against 32 requests after each other, through the runtime emulator."""
+"""A batch of 32 in one request against 32 sequential requests, in the runtime emulator."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.cold import all_subjects
-from benchmarks.timing import Found, Row, alternate, median, ratio
+from benchmarks.timing import PartResult, Row, alternate, median, ratio
 from benchmarks.workload import photo
 from localcloud.environment import ExecutionEnvironment
 
 TARGET = 1.5
 SIZE = 32
-# MiB that buy as many vCPUs as there are cores to use.
+# MiB of memory for this number of vCPUs.
 MEMORY = {1: "1769", 2: "3538"}
 
 
-def run(folder: Path, shipped: Path, course: Path, rounds: int) -> Found:
-    """Small photos, as 32 of them have to fit in a request; with one core and with two."""
+def run(folder: Path, shipped: Path, course: Path, rounds: int) -> PartResult:
+    """Measure with one core and with two; the photos are small, so that 32 of them fit in a request."""
     subject = all_subjects(folder, shipped, course)["ours"]
-    pictures = [{"image": base64.b64encode(photo(400, 300, seed=seed)).decode()} for seed in range(SIZE)]
-    batch, singles = json.dumps({"items": pictures}).encode(), [json.dumps(each).encode() for each in pictures]
+    items = [{"image": base64.b64encode(photo(400, 300, seed=seed)).decode()} for seed in range(SIZE)]
+    batch, singles = json.dumps({"items": items}).encode(), [json.dumps(item).encode() for item in items]
     allowed = os.sched_getaffinity(0)
     rows = []
     for cores, memory in MEMORY.items():
@@ -40,7 +40,7 @@ def run(folder: Path, shipped: Path, course: Path, rounds: int) -> Found:
                 environment.end()
         finally:
             os.sched_setaffinity(0, allowed)
-    return Found(rows)
+    return PartResult(rows)
 
 
 def _row(
@@ -52,10 +52,12 @@ def _row(
             raise RuntimeError(outcome.payload[:300])
         return outcome.payload
 
-    samples = alternate({"batch": lambda: invoke(batch), "singles": lambda: [invoke(each) for each in singles]}, rounds)
+    samples = alternate(
+        {"batch": lambda: invoke(batch), "singles": lambda: [invoke(payload) for payload in singles]}, rounds
+    )
     value, interval = ratio(samples["singles"], samples["batch"])
     detail = f"{median(samples['singles']):.0f} ms / {median(samples['batch']):.0f} ms"
-    what = f"{SIZE} pictures in one request against {SIZE} requests"
+    what = f"{SIZE} images in one request against {SIZE} requests"
     return Row(
         f"Batch on {cores} core{'s' * (cores > 1)} ({memory} MB)", what, value, TARGET, "least", detail, interval
     )

@@ -1,4 +1,4 @@
-"""Cold starts in the Lambda runtime emulator: process to first answer, and the memory of a large request."""
+"""Cold starts in the Lambda runtime emulator: process start to first response, and the memory of a large request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import subjects
-from benchmarks.timing import Found, Row, Samples, median, ratio
+from benchmarks.timing import PartResult, Row, Samples, median, ratio
 from benchmarks.workload import MEGAPIXELS, photo
 from infra.allocator import ALLOCATOR
 from localcloud.environment import ExecutionEnvironment, Launch, machine_variables
@@ -21,7 +21,7 @@ COLD_FLOOR_TARGET, COLD_PEER_TARGET, MEMORY_TARGET = 1.20, 0.70, 0.70
 
 @dataclass(frozen=True)
 class Subject:
-    """Something to start: its folder, handler and variables."""
+    """A handler to start: its folder, command and environment variables."""
 
     root: Path
     command: str
@@ -33,7 +33,7 @@ class Subject:
 
 
 def all_subjects(folder: Path, shipped: Path, course: Path) -> dict[str, Subject]:
-    """Ours, peer (a) with each model, and the floor."""
+    """Return Loupe's handler, peer (a) with each model, and the floor."""
     peer, floor = subjects.peer_root(folder), subjects.floor_root(folder)
     graph, course_graph = str(shipped / "model.onnx"), str(course / "model.onnx")
     return {
@@ -48,31 +48,31 @@ def all_subjects(folder: Path, shipped: Path, course: Path) -> dict[str, Subject
     }
 
 
-def run(folder: Path, shipped: Path, course: Path, rounds: int) -> Found:
-    """Start each subject ``rounds`` times in turn; then ask each once for a 12 MP picture."""
+def run(folder: Path, shipped: Path, course: Path, rounds: int) -> PartResult:
+    """Start each subject ``rounds`` times in turn; then send a 12 MP image to each."""
     candidates = all_subjects(folder, shipped, course)
     small = json.dumps({"image": base64.b64encode(photo(640, 480)).decode()}).encode()
     samples: Samples = {name: [] for name in candidates}
     order = list(candidates)
     for index in range(rounds + 1):
         for name in order:
-            elapsed = _first_answer(candidates[name], small, folder / "rie.log")
-            # The first round brings the files into the page cache.
+            elapsed = _first_response(candidates[name], small, folder / "rie.log")
+            # The first round fills the page cache and is not counted.
             if index:
                 samples[name].append(elapsed)
         order.append(order.pop(0))
     ms = {name: median(values) for name, values in samples.items()}
-    group = "Cold start in the emulator, process to first answer"
+    group = "Cold start in the emulator, process start to first response"
     rows = []
-    for below, target in (("floor", COLD_FLOOR_TARGET), ("peer", COLD_PEER_TARGET), ("peer, same model", None)):
-        value, interval = ratio(samples["ours"], samples[below])
-        detail = f"{ms['ours']:.0f} ms / {ms[below]:.0f} ms"
-        what = {"floor": "against the floor", "peer": "against peer (a) with the course's model"}.get(below, below)
+    for other, target in (("floor", COLD_FLOOR_TARGET), ("peer", COLD_PEER_TARGET), ("peer, same model", None)):
+        value, interval = ratio(samples["ours"], samples[other])
+        detail = f"{ms['ours']:.0f} ms / {ms[other]:.0f} ms"
+        what = {"floor": "against the floor", "peer": "against peer (a) with the course's model"}.get(other, other)
         rows.append(Row(group, what, value, target, "most" if target else "none", detail, interval))
-    return Found(rows + _memory(folder, candidates))
+    return PartResult(rows + _memory(folder, candidates))
 
 
-def _first_answer(subject: Subject, payload: bytes, log: Path) -> float:
+def _first_response(subject: Subject, payload: bytes, log: Path) -> float:
     begun = time.perf_counter()
     environment = subject.start(log)
     try:

@@ -1,4 +1,4 @@
-"""Measured duration to price by memory size, with the processor held to the share that each size buys."""
+"""Price by memory size from measured durations, with the CPU share of each size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks import plots
 from benchmarks.cold import Subject, all_subjects
 from benchmarks.quota import MIB_FOR_A_CPU, NoQuotaError, cpu_share
-from benchmarks.timing import Found, Row, Section
+from benchmarks.timing import PartResult, Row, Section
 from benchmarks.workload import MEGAPIXELS, photo
 from infra import prices
 from infra.settings import FunctionSettings
@@ -30,12 +30,12 @@ SAGEMAKER_MIB = 1024
 
 @dataclass(frozen=True)
 class Size:
-    """What was measured with one memory size: milliseconds, and the peak resident set in MiB.
+    """Measurements with one memory size: milliseconds, and the peak resident set in MiB.
 
     Attributes
     ----------
     billed_ms
-        Mean of a 1 MP request's durations, each rounded up to whole milliseconds, as Lambda charges them.
+        Mean of a 1 MP request's durations, each rounded up to whole milliseconds, as Lambda bills them.
     """
 
     memory_mib: int
@@ -54,20 +54,18 @@ class Size:
         return duration + prices.LAMBDA_REQUESTS.cost(MILLION)
 
     def sagemaker_dollars(self, payload: int) -> float:
-        """SageMaker Serverless Inference's for the same duration, with its smallest size that has this memory."""
+        """SageMaker Serverless Inference's price for the same duration and its smallest size of this memory."""
         gb = math.ceil(self.memory_mib / SAGEMAKER_MIB)
         seconds = self.billed_ms / 1e3
         data = prices.SAGEMAKER_DATA.cost(MILLION * payload / 2**30)
         return prices.SAGEMAKER_SERVERLESS.cost(MILLION * seconds * gb) + data
 
 
-def run(folder: Path, shipped: Path, course: Path, rounds: int) -> Found:
-    """Measure each size that this machine has the cores for."""
+def run(folder: Path, shipped: Path, course: Path, rounds: int) -> PartResult:
+    """Measure each size for which this machine has enough cores."""
     subject = all_subjects(folder, shipped, course)["ours"]
-    pictures = {size: photo(*pixels) for size, pixels in MEGAPIXELS.items()}
-    payloads = {
-        size: json.dumps({"image": base64.b64encode(data).decode()}).encode() for size, data in pictures.items()
-    }
+    images = {size: photo(*pixels) for size, pixels in MEGAPIXELS.items()}
+    payloads = {size: json.dumps({"image": base64.b64encode(data).decode()}).encode() for size, data in images.items()}
     cores = len(os.sched_getaffinity(0))
     try:
         sizes = [
@@ -76,7 +74,7 @@ def run(folder: Path, shipped: Path, course: Path, rounds: int) -> Found:
             if memory / MIB_FOR_A_CPU <= cores
         ]
     except NoQuotaError as error:
-        return Found([Row(GROUP, f"not measured: {error}", None, None, "none", "")])
+        return PartResult([Row(GROUP, f"not measured: {error}", None, None, "none", "")])
     best = balanced(sizes)
     api = prices.REST_API_REQUESTS.cost(MILLION)
     setting = FunctionSettings().memory_mib
@@ -88,7 +86,7 @@ def run(folder: Path, shipped: Path, course: Path, rounds: int) -> Found:
         "none",
         f"US$ {best.dollars:.2f} for a million requests, API Gateway US$ {api:.2f}",
     )
-    lines = _table(sizes, len(pictures[1]), api)
+    lines = _table(sizes, len(images[1]), api)
     section = Section(
         GROUP,
         lines,
@@ -97,7 +95,7 @@ def run(folder: Path, shipped: Path, course: Path, rounds: int) -> Found:
         ),
         "cost.svg",
     )
-    return Found([row], [section])
+    return PartResult([row], [section])
 
 
 def balanced(sizes: list[Size]) -> Size:
@@ -105,8 +103,8 @@ def balanced(sizes: list[Size]) -> Size:
 
     This is the strategy ``balanced`` with weight 0.5 of AWS Lambda Power Tuning.
     """
-    slowest, dearest = max(size.billed_ms for size in sizes), max(size.dollars for size in sizes)
-    return min(sizes, key=lambda size: size.billed_ms / slowest + size.dollars / dearest)
+    slowest, most_expensive = max(size.billed_ms for size in sizes), max(size.dollars for size in sizes)
+    return min(sizes, key=lambda size: size.billed_ms / slowest + size.dollars / most_expensive)
 
 
 def _measure(subject: Subject, folder: Path, memory: int, payloads: dict[int, bytes], rounds: int) -> Size:
@@ -115,7 +113,7 @@ def _measure(subject: Subject, folder: Path, memory: int, payloads: dict[int, by
         environment = sized.start(folder / "rie.log")
         try:
             _, cold = _invoke(environment, payloads[1])
-            # The first requests empty what the quota had saved up.
+            # The first requests use up the quota that had accumulated.
             warm = [_invoke(environment, payloads[1])[0] for _ in range(rounds + 5)][5:]
             large = [_invoke(environment, payloads[12])[0] for _ in range(max(3, rounds // 4))]
             peak = environment.invoke(payloads[1], str(uuid.uuid4())).memory_mib
@@ -133,7 +131,7 @@ def _measure(subject: Subject, folder: Path, memory: int, payloads: dict[int, by
 
 
 def _invoke(environment: ExecutionEnvironment, payload: bytes) -> tuple[float, float]:
-    """Return the duration and, of a first request, that of INIT, in ms."""
+    """Return the duration and, for a first request, of INIT, in ms."""
     outcome = environment.invoke(payload, str(uuid.uuid4()))
     if outcome.function_error or b'"label"' not in outcome.payload:
         raise RuntimeError(outcome.payload[:300])
@@ -145,12 +143,12 @@ def _table(sizes: list[Size], payload: int, api: float) -> list[str]:
         "memory, MB|vCPU|INIT, ms|billed, ms|median, ms|p95, ms|12 MP, ms|peak, MiB|Lambda|+ API Gateway|SageMaker"
     )
     lines = [
-        "Durations with a 1 MP JPEG; billed is their mean in whole milliseconds. The processor's share, memory / 1769,",
-        "is the kernel's CPU quota with a period of 20 ms: this machine's cores stand for Lambda's. Up to one vCPU the",
-        f"function uses one thread. Prices: `infra/prices.py` ({prices.REGION}, {prices.AS_OF}), US$ for a million",
-        "requests; INIT comes on top, once for each cold start. SageMaker Serverless Inference: list price of the next",
-        "whole GB for the same duration, and of the data sent; its processor's share is not documented and was not",
-        "measured.",
+        'Durations are for a 1 MP JPEG; "billed" is their mean in whole milliseconds. The CPU share, memory /',
+        "1769, is set with the kernel's CPU quota and a period of 20 ms, on this machine's cores. Up to one",
+        f"vCPU the function uses one thread. Prices: `infra/prices.py` ({prices.REGION}, {prices.AS_OF}), US$",
+        "for a million requests, without INIT, which is charged once for each cold start. SageMaker",
+        "Serverless Inference: list price of the next whole GB for the same duration, and of the data sent;",
+        "its CPU share is not documented and was not measured.",
         "",
         f"| {columns.replace('|', ' | ')} |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
@@ -167,5 +165,5 @@ def _table(sizes: list[Size], payload: int, api: float) -> list[str]:
     return [
         *lines,
         "",
-        f"In bold: least sum of relative duration and relative price, which gives {best.memory_mib} MB.",
+        f"Bold: the lowest sum of relative duration and relative price, {best.memory_mib} MB.",
     ]

@@ -1,4 +1,4 @@
-"""The largest pictures that are allowed, asked of a function with 512 MB."""
+"""The largest allowed images, classified by a function with 512 MB."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from loupe.image import Limits
 from PIL import Image
 
 from benchmarks.cold import all_subjects
-from benchmarks.timing import Found, Row
+from benchmarks.timing import PartResult, Row
 from benchmarks.workload import photo
 
 MEMORY_MIB = 512
 
 
-def run(folder: Path, shipped: Path, course: Path) -> Found:
-    """Ask a fresh environment for each format; compare its peak with the setting."""
+def run(folder: Path, shipped: Path, course: Path) -> PartResult:
+    """Send an image of each format to a new environment; compare the peak with the memory size."""
     subject = all_subjects(folder, shipped, course)["ours"]
     small = replace(subject, variables=subject.variables | {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(MEMORY_MIB)})
     peaks = {}
-    for name, data in _pictures().items():
+    for name, data in _images().items():
         environment = small.start(folder / "rie.log")
         try:
             outcome = environment.invoke(
@@ -36,17 +36,17 @@ def run(folder: Path, shipped: Path, course: Path) -> Found:
         if outcome.function_error or b'"label"' not in outcome.payload:
             raise RuntimeError(f"{name}: {outcome.payload[:300]!r}")
         peaks[name] = outcome.memory_mib
-    worst = max(peaks, key=lambda name: peaks[name])
+    highest = max(peaks, key=lambda name: peaks[name])
     detail = ", ".join(f"{name} {peak} MiB" for name, peak in peaks.items())
     pixels = Limits().max_pixels / 1e6
-    what = f"peak resident set with {pixels:.0f} MP against a setting of {MEMORY_MIB} MB; the worst: {worst}"
-    return Found([Row("Memory, the largest allowed picture", what, peaks[worst] / MEMORY_MIB, 1.0, "most", detail)])
+    what = f"peak resident set with {pixels:.0f} MP against a setting of {MEMORY_MIB} MB; highest: {highest}"
+    return PartResult([Row("Memory, largest allowed image", what, peaks[highest] / MEMORY_MIB, 1.0, "most", detail)])
 
 
-def _pictures() -> dict[str, bytes]:
-    """Pictures of the most pixels allowed, in the formats that need the most memory to read (docs/api.md)."""
+def _images() -> dict[str, bytes]:
+    """Return images with the maximum number of pixels, in the formats that need the most memory (docs/api.md)."""
     side = math.isqrt(Limits().max_pixels)
-    # A photo's colours in blocks, so that formats without loss stay under the limit of bytes.
+    # Blocks of a photo's colours, so that lossless formats stay below the size limit.
     blocks = Image.open(BytesIO(photo(side // 20, side // 20))).resize((side, side), Image.Resampling.NEAREST)
     transparent = blocks.copy()
     transparent.putalpha(blocks.getchannel(0))

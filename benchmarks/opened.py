@@ -1,4 +1,4 @@
-"""Bytes of the files that are opened up to the first answer: what Lambda's lazily loaded image has to fetch."""
+"""Bytes of the files opened before the first response: what Lambda must fetch of a lazily loaded image."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 
 from benchmarks import content, subjects
 from benchmarks.cold import Subject, all_subjects
-from benchmarks.timing import Found, Row, Section
+from benchmarks.timing import PartResult, Row, Section
 from benchmarks.workload import photo
 
-GROUP = "Bytes of files opened up to the first answer"
+GROUP = "Bytes of files opened before the first response"
 TARGET = 0.5
 _OPENED = re.compile(r'open(?:at)?\((?:AT_FDCWD, )?"([^"]+)".*= \d+$')
 _SCRIPT = (
@@ -28,39 +28,39 @@ _SCRIPT = (
 )
 
 
-def run(folder: Path, shipped: Path, course: Path) -> Found:
-    """Trace both handlers and the floor, each with the dependencies that its image has."""
+def run(folder: Path, shipped: Path, course: Path) -> PartResult:
+    """Trace both handlers and the floor, each with the dependencies of its image."""
     if shutil.which("strace") is None:
-        return Found([Row(GROUP, "not measured: strace is not installed", None, TARGET, "most", "")])
+        return PartResult([Row(GROUP, "not measured: strace is not installed", None, TARGET, "most", "")])
     candidates, dependencies = all_subjects(folder, shipped, course), content.install(folder)
     layers = {"ours": dependencies.ours, "peer": dependencies.peer, "floor": dependencies.ours}
     payload = folder / "payload.json"
     payload.write_text(json.dumps({"image": base64.b64encode(photo(640, 480)).decode()}))
-    found = {name: _trace(candidates[name], layer, payload, folder) for name, layer in layers.items()}
-    whole = {name: sum(files.values()) for name, files in found.items()}
+    traces = {name: _trace(candidates[name], layer, payload, folder) for name, layer in layers.items()}
+    total = {name: sum(files.values()) for name, files in traces.items()}
     own = {
-        name: sum(size for path, size in files.items() if _in(path, folder, shipped)) for name, files in found.items()
+        name: sum(size for path, size in files.items() if _in(path, folder, shipped)) for name, files in traces.items()
     }
 
-    def row(what: str, total: dict[str, int], name: str, target: float | None) -> Row:
-        detail = f"{total[name] / 1e6:.1f} MB / {total['peer'] / 1e6:.1f} MB"
-        return Row(GROUP, what, total[name] / total["peer"], target, "most" if target else "none", detail)
+    def row(what: str, sizes: dict[str, int], name: str, target: float | None) -> Row:
+        detail = f"{sizes[name] / 1e6:.1f} MB / {sizes['peer'] / 1e6:.1f} MB"
+        return Row(GROUP, what, sizes[name] / sizes["peer"], target, "most" if target else "none", detail)
 
     rows = [
-        row("against peer (a) with the course's model", whole, "ours", TARGET),
-        row("the floor (numpy, Pillow, ONNX Runtime, one run) against the same", whole, "floor", None),
-        row("the same without the base image's files, which AWS caches for everybody", own, "ours", None),
+        row("against peer (a) with the course's model", total, "ours", TARGET),
+        row("the floor (numpy, Pillow, ONNX Runtime, one run) against peer (a)", total, "floor", None),
+        row("Loupe without the base image's files, which AWS caches for all functions", own, "ours", None),
         row("the floor without the base image's files", own, "floor", None),
     ]
-    titles = {"ours": "ours", "peer": "peer (a)"}
-    return Found(rows, [_section(title, found[name]) for name, title in titles.items()])
+    titles = {"ours": "Loupe", "peer": "peer (a)"}
+    return PartResult(rows, [_section(title, traces[name]) for name, title in titles.items()])
 
 
 def _section(title: str, files: Counter[str]) -> Section:
     lines = ["| MB | file |", "|---|---|"]
     lines += [f"| {size / 1e6:.2f} | {_short(path)} |" for path, size in files.most_common(12)]
     lines.append(f"| {sum(files.values()) / 1e6:.2f} | all {len(files)} |")
-    return Section(f"Files opened up to the first answer: {title}", lines)
+    return Section(f"Files opened before the first response: {title}", lines)
 
 
 def _in(path: str, *folders: Path) -> bool:
@@ -68,7 +68,7 @@ def _in(path: str, *folders: Path) -> bool:
 
 
 def _short(path: str) -> str:
-    """A path without the machine's own folders."""
+    """Return a path without the folders of this machine."""
     for mark in ("content-ours/", "content-peer/", "site-packages/", "/lib/python3", "/usr/lib/", "/lib/"):
         if mark in path:
             return ("lib/python3" if mark == "/lib/python3" else "") + path.split(mark, 1)[1]

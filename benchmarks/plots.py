@@ -1,4 +1,4 @@
-"""The plots of docs/benchmarks.md, as SVG files that do not change when their figures do not."""
+"""The plots of docs/benchmarks.md, as reproducible SVG files."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ STAGE_COLOURS = ("#94a3b8", "#2d77b3", "#5fa8d3", "#c2410c", "#64748b", "#cbd5e1
 
 
 def targets(target: Path, rows: Sequence[Row]) -> None:
-    """A bar for each row that has a target, relative to it: right of the line is met, whatever its direction."""
+    """Draw a bar for each row with a target, relative to it; right of the line is met in either direction."""
     bars = [
         (f"{row.group[:34]}: {row.what}"[:70], row.ratio, row.target, row)
         for row in reversed(rows)
         if row.ratio is not None and row.target is not None and row.unit == "x"
     ]
     figure, axis = plt.subplots(figsize=(9, 0.42 * len(bars) + 1))
-    for place, (_, ratio, aim, row) in enumerate(bars):
+    for position, (_, ratio, aim, row) in enumerate(bars):
         value = ratio / aim if row.sense == "least" else aim / ratio
-        axis.barh(place, value, color=MET if row.passed else NOT_MET, height=0.6)
-        axis.text(value + 0.02, place, f"{ratio:.2f}", va="center", fontsize=8)
+        axis.barh(position, value, color=MET if row.passed else NOT_MET, height=0.6)
+        axis.text(value + 0.02, position, f"{ratio:.2f}", va="center", fontsize=8)
     axis.axvline(1.0, color=INK, linewidth=1)
     axis.set_yticks(range(len(bars)), [title for title, *_ in bars], fontsize=7)
     axis.set_xlabel("measured relative to the target (right of the line: met)")
     _save(figure, target)
 
 
-def stages(target: Path, found: Mapping[str, Mapping[str, float]], titles: Mapping[str, str]) -> None:
-    """One bar for each picture size, divided into stages."""
-    figure, axes = plt.subplots(len(found), 1, figsize=(9, 1.1 * len(found) + 1.4))
-    for axis, (size, durations) in zip(axes, found.items(), strict=True):
+def stages(target: Path, durations_by_size: Mapping[str, Mapping[str, float]], titles: Mapping[str, str]) -> None:
+    """Draw a bar for each image size, divided into stages."""
+    figure, axes = plt.subplots(len(durations_by_size), 1, figsize=(9, 1.1 * len(durations_by_size) + 1.4))
+    for axis, (size, durations) in zip(axes, durations_by_size.items(), strict=True):
         begin = 0.0
         for colour, (name, title) in zip(STAGE_COLOURS, titles.items(), strict=True):
             axis.barh(0, durations[name], left=begin, color=colour, label=title)
@@ -58,7 +58,7 @@ def stages(target: Path, found: Mapping[str, Mapping[str, float]], titles: Mappi
 def costs(
     target: Path, memory: Sequence[int], durations: Sequence[float], dollars: Sequence[float], api: float
 ) -> None:
-    """Duration and price by memory size."""
+    """Draw duration and price by memory size."""
     figure, axis = plt.subplots(figsize=(9, 3.4))
     axis.plot(memory, durations, color=MET, marker="o")
     axis.set_xlabel("memory, MB")

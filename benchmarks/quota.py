@@ -1,4 +1,4 @@
-"""A share of a processor, as Lambda gives it with the memory setting: a quota of the kernel's CPU controller."""
+"""CPU shares, as Lambda assigns them by memory size, with a quota of the kernel's CPU controller."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-# Memory that buys one vCPU ("Configure Lambda function memory" in AWS's developer guide).
+# Memory size with one vCPU ("Configure Lambda function memory" in AWS's developer guide).
 MIB_FOR_A_CPU = 1769
 _PERIOD_MICROSECONDS = 20_000
 _VERSION_1 = Path("/sys/fs/cgroup/cpu")
@@ -15,25 +15,25 @@ _VERSION_2 = Path("/sys/fs/cgroup")
 
 
 class NoQuotaError(Exception):
-    """This machine does not let us set a quota."""
+    """No CPU quota can be set on this machine."""
 
 
 @contextlib.contextmanager
 def cpu_share(cpus: float) -> Iterator[None]:
-    """Hold this process and those that it starts to so many CPUs together.
+    """Limit this process and its children to this number of CPUs in total.
 
     Raises
     ------
     NoQuotaError
-        Where the control groups are not ours to change: that takes root, or a delegated group.
+        If the control groups cannot be changed, which takes root or a delegated group.
     """
-    first = (_VERSION_1 / "cpu.cfs_quota_us").is_file()
-    home = _VERSION_1 if first else _VERSION_2
+    version_1 = (_VERSION_1 / "cpu.cfs_quota_us").is_file()
+    home = _VERSION_1 if version_1 else _VERSION_2
     group = home / f"loupe-benchmark-{os.getpid()}"
     quota = round(cpus * _PERIOD_MICROSECONDS)
     try:
         group.mkdir()
-        if first:
+        if version_1:
             (group / "cpu.cfs_period_us").write_text(str(_PERIOD_MICROSECONDS))
             (group / "cpu.cfs_quota_us").write_text(str(quota))
         else:
@@ -47,6 +47,6 @@ def cpu_share(cpus: float) -> Iterator[None]:
         yield
     finally:
         (home / "cgroup.procs").write_text(str(os.getpid()))
-        # Processes that have just ended leave the group a moment later; an empty group costs nothing.
+        # Ended processes leave the group a moment later; an empty group costs nothing.
         with contextlib.suppress(OSError):
             group.rmdir()

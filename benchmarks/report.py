@@ -1,4 +1,4 @@
-"""docs/benchmarks.md and its plots, from the rows of one run. No figure is typed by hand."""
+"""docs/benchmarks.md and its plots, generated from the rows of one run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MARK = {True: "yes", False: "**no**", None: ""}
 
 
 def machine() -> str:
-    """One line: processor, cores, memory, Python."""
+    """Return one line: processor, cores, memory, Python."""
     processor = platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -25,19 +25,19 @@ def machine() -> str:
 
 
 def write(folder: Path, rows: list[Row], sections: list[Section], minutes: float, *, quick: bool) -> Path:
-    """Write the page and the plots beside it; return the page."""
+    """Write the page and its plots; return the path of the page."""
     target, images = folder / "benchmarks.md", folder / "images"
     today = dt.datetime.now(dt.UTC).date().isoformat()
     parts = [
         "# Benchmarks",
         "",
         f"Written by `make bench` on {today} in {minutes:.0f} minutes{' (quick)' if quick else ''}: {machine()}.",
-        "What is compared was measured in this one run, in turn; ratios are of medians, with a 95 % bootstrap",
-        "interval where there are samples enough. [performance.md](performance.md) says what the rows and peers are.",
+        "All subjects were measured alternately in this run. Ratios compare medians, with a 95 % bootstrap",
+        "interval if there are enough samples. Rows and peers: [performance.md](performance.md#what-is-compared).",
         "",
         "![Each ratio beside its target](images/benchmarks.svg)",
         "",
-        "| what | target | measured | met | figures |",
+        "| comparison | target | measured | met | figures |",
         "|---|---|---|---|---|",
     ]
     for row in rows:

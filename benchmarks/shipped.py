@@ -9,29 +9,29 @@ from pathlib import Path
 from loupe.card import Card, load_card
 from loupe.model import Model
 
-from benchmarks.timing import Found, Row, Samples, alternate, median, ratio
+from benchmarks.timing import PartResult, Row, Samples, alternate, median, ratio
 from modelkit.gating import golden_pictures
 from modelkit.latency import sample_tensors, size_of
 
-# What each model was made to fit into.
+# Targets of each model's size and duration.
 MAX_MEGABYTES = {"hair-type": 1.0, "hair-type-large": 5.0}
 MAX_MS = {"hair-type-large": 12.0}
 GROUP = "Shipped models, one image through the graph on one thread"
 FILES = "Shipped models, files"
 
 
-def run(models: Path, rounds: int) -> Found:
-    """Measure the models whose limits stand above."""
+def run(models: Path, rounds: int) -> PartResult:
+    """Measure the models with a size target."""
     cards = [load_card(models / name) for name in MAX_MEGABYTES]
     subjects = {}
     for card in cards:
         (batch,) = sample_tensors(card, golden_pictures(card), 1)
         subjects[card.name] = partial(Model.load(card).run, batch)
-    return Found(rows(cards, alternate(subjects, rounds)))
+    return PartResult(rows(cards, alternate(subjects, rounds)))
 
 
 def rows(cards: Sequence[Card], samples: Samples) -> list[Row]:
-    """Hold times and sizes against their limits; compare each later model with the first."""
+    """Compare times and sizes with their targets, and each further model with the first."""
     first, *others = cards
     result = []
     for card in cards:

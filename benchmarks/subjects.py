@@ -1,4 +1,4 @@
-"""The handlers that are compared, loaded into this process or started in the runtime emulator."""
+"""The compared handlers, loaded into this process or staged for the runtime emulator."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONTEXT = SimpleNamespace(aws_request_id="benchmark", get_remaining_time_in_mill
 
 
 def http_event(data: bytes) -> dict[str, Any]:
-    """API Gateway's event for a posted JPEG."""
+    """Return API Gateway's event for a posted JPEG."""
     return {
         "httpMethod": "POST",
         "path": "/v1/classify",
@@ -42,7 +42,7 @@ def http_event(data: bytes) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Add these environment variables for a while."""
+    """Add these environment variables within the context."""
     previous = dict(os.environ)
     os.environ.update(variables)
     try:
@@ -64,25 +64,25 @@ def _load(path: Path, name: str, variables: Mapping[str, str]) -> Handler:
 
 
 def ours(model: Path) -> Handler:
-    """The project's handler, serving the model of this folder."""
+    """Return Loupe's handler with the model of this folder."""
     variables = {"LOUPE_MODELS_DIR": str(model.parent), "LOUPE_MODEL": model.name}
     return _load(ROOT / "function" / "handler.py", f"ours_{model.name}", variables)
 
 
 def course(model: Path) -> Handler:
-    """Peer (a), serving the graph of this folder."""
+    """Return peer (a) with the graph of this folder."""
     card = load_card(model)
     return _load(PEERS / "course_handler.py", f"course_{model.name}", {"PEER_MODEL": str(card.graph_path)})
 
 
 def floor(model: Path) -> Callable[[bytes], float]:
-    """What nobody can leave out: libjpeg-turbo's scaled decode, the resize and normalisation, and the run."""
+    """Return the minimum work: libjpeg-turbo's scaled decode, the resize and normalisation, and the run."""
     card: Card = load_card(model)
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(str(card.graph_path), options, providers=["CPUExecutionProvider"])
     feeds, spec = card.input.name, card.input
-    # Written out here, with nothing of the project's own code, so that its losses show.
+    # Independent of Loupe's code, so that regressions there are visible.
     resample = Image.Resampling[spec.resize.filter.upper()]
     std = np.asarray(spec.std, np.float32).reshape(-1, 1, 1)
     factor, offset = np.float32(spec.scale) / std, -np.asarray(spec.mean, np.float32).reshape(-1, 1, 1) / std
@@ -109,7 +109,7 @@ def _one_pixel() -> bytes:
 
 
 def our_root(folder: Path) -> Path:
-    """Stage what the image holds: handler, core and the shipped model, with compiled bytecode."""
+    """Stage the content of the image: handler, core and the shipped model, with compiled bytecode."""
     return stage(ROOT, ["hair-type"], folder).folder
 
 
@@ -124,7 +124,7 @@ def peer_root(folder: Path) -> Path:
 
 
 def floor_root(folder: Path) -> Path:
-    """Stage a handler that imports the three libraries, makes the session, runs it once, and answers."""
+    """Stage a handler that imports the three libraries, creates the session, runs it once, and responds."""
     target = folder / "floor"
     target.mkdir(parents=True, exist_ok=True)
     shutil.copy(PEERS / "floor_handler.py", target / "floor_handler.py")
@@ -133,7 +133,7 @@ def floor_root(folder: Path) -> Path:
 
 
 def lambda_variables(root: Path, memory_mib: int = 1769, **extra: str) -> dict[str, str]:
-    """The environment of a function's process, as Lambda sets it."""
+    """Return the environment variables of a function's process, as Lambda sets them."""
     return {
         "PATH": os.environ.get("PATH", ""),
         "LAMBDA_TASK_ROOT": str(root),

@@ -1,4 +1,4 @@
-"""Pictures a second on all cores: the fleet's emulators (no gateway) against three servers over HTTP, same model."""
+"""Images per second on all cores: the runtime emulators (no gateway) against three HTTP servers with the same model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks import subjects
 from benchmarks.cold import all_subjects
-from benchmarks.timing import Found, Row, median
+from benchmarks.timing import PartResult, Row, median
 from benchmarks.workload import photo
 from localcloud.environment import ExecutionEnvironment
 from localcloud.ports import free_port
@@ -30,11 +30,11 @@ REQUIREMENTS = subjects.ROOT / "benchmarks" / "requirements.txt"
 
 
 class PeersMissingError(Exception):
-    """The peers' environment could not be made."""
+    """The peers' environment could not be installed."""
 
 
 def peers_python(folder: Path) -> Path:
-    """Make the peers' own virtual environment (pinned, with hashes), unless it is there."""
+    """Return the interpreter of the peers' virtual environment (pinned, with hashes); install it if needed."""
     venv, stamp = folder / "peers-venv", folder / "peers.stamp"
     python = venv / "bin" / "python"
     if not (stamp.is_file() and stamp.read_text() == REQUIREMENTS.read_text() and python.exists()):
@@ -55,27 +55,27 @@ def peers_python(folder: Path) -> Path:
     return python
 
 
-def run(folder: Path, shipped: Path, course: Path, seconds: float, rounds: int) -> Found:
-    """Measure each in turn, ``rounds`` times ``seconds`` long; only one runs at a time."""
+def run(folder: Path, shipped: Path, course: Path, seconds: float, rounds: int) -> PartResult:
+    """Measure each for ``seconds`` in ``rounds`` rounds; only one runs at a time."""
     data = photo(1155, 866)
-    group = f"Requests a second on {os.cpu_count()} cores, 1 MP JPEG, {CLIENTS} clients"
+    group = f"Requests per second on {os.cpu_count()} cores, 1 MP JPEG, {CLIENTS} clients"
     try:
         python = peers_python(folder)
     except PeersMissingError as error:
-        return Found([Row(group, f"not measured: {error}", None, 1.0, "least", "")])
+        return PartResult([Row(group, f"not measured: {error}", None, 1.0, "least", "")])
     rates: dict[str, list[float]] = {}
     fleet = all_subjects(folder, shipped, course)["ours"]
     for _ in range(rounds):
         environments = [fleet.start(folder / f"rie-{index}.log") for index in range(os.cpu_count() or 2)]
         try:
             payload = json.dumps({"image": base64.b64encode(data).decode()}).encode()
-            # An environment takes a request at a time, as on Lambda: clients wait for one another.
-            free = [(each, threading.Lock()) for each in environments]
-            calls = [partial(_invoke, *free[client % len(free)], payload) for client in range(CLIENTS)]
+            # An environment serves one request at a time, as on Lambda: clients wait for a lock.
+            locked = [(environment, threading.Lock()) for environment in environments]
+            calls = [partial(_invoke, *locked[client % len(locked)], payload) for client in range(CLIENTS)]
             rates.setdefault("ours", []).append(_rate(calls, seconds))
         finally:
-            for each in environments:
-                each.end()
+            for environment in environments:
+                environment.end()
         for name, command, path, body, kind in _servers(python, data):
             port = free_port()
             with _served([part.replace("PORT", str(port)) for part in command], shipped, port, folder / f"{name}.log"):
@@ -87,7 +87,7 @@ def run(folder: Path, shipped: Path, course: Path, seconds: float, rounds: int) 
         for name, values in rates.items()
         if name != "ours"
     ]
-    return Found(rows)
+    return PartResult(rows)
 
 
 def _servers(python: Path, data: bytes) -> list[tuple[str, list[str], str, bytes, str]]:
@@ -100,7 +100,7 @@ def _servers(python: Path, data: bytes) -> list[tuple[str, list[str], str, bytes
         + data
         + f"\r\n--{boundary}--\r\n".encode()
     )
-    # LitServe takes forms and JSON, no plain bodies.
+    # LitServe accepts forms and JSON, but no plain bodies.
     encoded = json.dumps({"image": base64.b64encode(data).decode()}).encode()
     tools = python.parent
     uvicorn = [str(tools / "uvicorn"), "fastapi_server:app", "--workers", "2", "--port", "PORT", "--log-level", "error"]
@@ -145,8 +145,8 @@ def _served(command: list[str], model: Path, port: int, log: Path) -> Iterator[N
             process.wait()
 
 
-def _invoke(environment: ExecutionEnvironment, free: threading.Lock, payload: bytes) -> None:
-    with free:
+def _invoke(environment: ExecutionEnvironment, lock: threading.Lock, payload: bytes) -> None:
+    with lock:
         outcome = environment.invoke(payload, str(uuid.uuid4()))
     if outcome.function_error or b'"label"' not in outcome.payload:
         raise RuntimeError(outcome.payload[:300])
@@ -156,16 +156,16 @@ def _post(port: int, path: str, body: bytes, kind: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("POST", path, body, {"Content-Type": kind})
-        answer = connection.getresponse()
-        text = answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"{answer.status}: {text[:300]!r}")
+        response = connection.getresponse()
+        text = response.read()
+        if response.status != 200:
+            raise RuntimeError(f"{response.status}: {text[:300]!r}")
     finally:
         connection.close()
 
 
 def _rate(calls: list[Callable[[], None]], seconds: float) -> float:
-    """Requests a second of these clients together, after each has made three."""
+    """Return the requests per second of all clients, after three requests of each."""
     for call in calls * 3:
         call()
     begun = time.perf_counter()
@@ -179,5 +179,5 @@ def _rate(calls: list[Callable[[], None]], seconds: float) -> float:
         return count
 
     with ThreadPoolExecutor(len(calls)) as pool:
-        done = sum(pool.map(client, calls))
-    return done / (time.perf_counter() - begun)
+        requests = sum(pool.map(client, calls))
+    return requests / (time.perf_counter() - begun)

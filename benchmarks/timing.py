@@ -1,4 +1,4 @@
-"""Alternating measurement: what one run compares, it measures in turn, so that the machine's moods hit all alike."""
+"""Alternating measurement: a run measures its subjects in turn, so that noise of the machine affects all alike."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Samples = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the report.
+    """A line of the report.
 
     Attributes
     ----------
     ratio
-        What is held against the target, in the direction that ``sense`` names.
+        The value to compare with the target, in the direction of ``sense``.
     sense
-        ``least``: the ratio must be at least the target; ``most``: at most; ``none``: shown only.
+        ``least``: the ratio must be at least the target; ``most``: at most; ``none``: for information.
     detail
-        The figures behind the ratio, for a person.
+        The figures of the ratio, as text.
     """
 
     group: str
@@ -38,7 +38,7 @@ class Row:
 
     @property
     def passed(self) -> bool | None:
-        """Whether the target is met; None where there is none or nothing could be measured."""
+        """Whether the target is met; None without a target or a measurement."""
         if self.ratio is None or self.target is None or self.sense == "none":
             return None
         return self.ratio >= self.target if self.sense == "least" else self.ratio <= self.target
@@ -46,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """What a part adds to the report beside its rows: lines of Markdown under a heading, and a plot."""
+    """A section of the report: lines of Markdown under a heading, and a plot."""
 
     title: str
     lines: list[str]
@@ -54,15 +54,15 @@ class Section:
     plot_name: str = ""
 
 
-class Found(NamedTuple):
-    """What a part of the benchmark brings home."""
+class PartResult(NamedTuple):
+    """Rows and sections of one part of the benchmark."""
 
     rows: Sequence[Row]
     sections: Sequence[Section] = ()
 
 
 def alternate(subjects: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 3) -> Samples:
-    """Call each subject once a round, each round beginning with another; return milliseconds by name."""
+    """Call each subject once a round, starting with another one each round; return milliseconds by name."""
     samples: Samples = {name: [] for name in subjects}
     order = list(subjects)
     for index in range(rounds + warm_up):
@@ -81,22 +81,22 @@ def median(values: list[float]) -> float:
 
 
 def ratio(numerator: list[float], denominator: list[float]) -> tuple[float, tuple[float, float]]:
-    """Ratio of medians and its 95 % bootstrap interval (1,000 resamples)."""
+    """Return the ratio of medians and its 95 % bootstrap interval (1,000 resamples)."""
     return _compared(np.divide, numerator, denominator)
 
 
 def difference(minuend: list[float], subtrahend: list[float]) -> tuple[float, tuple[float, float]]:
-    """Difference of medians and its 95 % bootstrap interval (1,000 resamples)."""
+    """Return the difference of medians and its 95 % bootstrap interval (1,000 resamples)."""
     return _compared(np.subtract, minuend, subtrahend)
 
 
 def _compared(
-    operation: Callable[[Any, Any], Any], one: list[float], other: list[float]
+    operation: Callable[[Any, Any], Any], first: list[float], second: list[float]
 ) -> tuple[float, tuple[float, float]]:
     random = np.random.default_rng(0)
 
     def medians(values: list[float]) -> Any:
         return np.median(random.choice(np.asarray(values), (1000, len(values))), axis=1)
 
-    low, high = np.percentile(operation(medians(one), medians(other)), [2.5, 97.5])
-    return float(operation(np.median(one), np.median(other))), (float(low), float(high))
+    low, high = np.percentile(operation(medians(first), medians(second)), [2.5, 97.5])
+    return float(operation(np.median(first), np.median(second))), (float(low), float(high))

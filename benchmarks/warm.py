@@ -1,11 +1,11 @@
-"""Warm requests at the handler, on one core: ours, the course's handler, and the floor, in turn."""
+"""Warm requests of the handler on one core: Loupe, the course's handler and the floor, alternately."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from benchmarks.timing import Found, Row, Samples, difference, median, ratio
+from benchmarks.timing import PartResult, Row, Samples, difference, median, ratio
 from benchmarks.workers import Kind, in_turn, workers
 from benchmarks.workload import MEGAPIXELS, photo
 
@@ -14,9 +14,9 @@ FLOOR_TARGET = 1.10
 OVERHEAD_TARGET_MS = 0.4
 
 
-def run(shipped: Path, course: Path, rounds: int) -> Found:
-    """Measure both picture sizes with both models."""
-    wanted: dict[str, tuple[Kind, Path]] = {
+def run(shipped: Path, course: Path, rounds: int) -> PartResult:
+    """Measure both image sizes with both models."""
+    subjects: dict[str, tuple[Kind, Path]] = {
         "ours": ("ours", shipped),
         "floor": ("floor", shipped),
         "peer, same model": ("course", shipped),
@@ -24,11 +24,11 @@ def run(shipped: Path, course: Path, rounds: int) -> Found:
         "peer, course model": ("course", course),
     }
     rows: list[Row] = []
-    with workers(wanted, max(os.sched_getaffinity(0))) as running:
+    with workers(subjects, max(os.sched_getaffinity(0))) as running:
         for megapixels, size in MEGAPIXELS.items():
             data = photo(*size)
             rows += _rows(megapixels, len(data), in_turn(running, data, rounds if megapixels == 1 else rounds // 2))
-    return Found(rows)
+    return PartResult(rows)
 
 
 def _rows(megapixels: int, size: int, samples: Samples) -> list[Row]:
@@ -36,16 +36,16 @@ def _rows(megapixels: int, size: int, samples: Samples) -> list[Row]:
     different, same = TARGETS[megapixels]
     group = f"Warm request, {megapixels} MP JPEG ({size / 1e6:.1f} MB)"
 
-    def row(what: str, above: str, below: str, target: float, sense: str) -> Row:
-        value, interval = ratio(samples[above], samples[below])
-        return Row(group, what, value, target, sense, f"{ms[above]:.2f} ms / {ms[below]:.2f} ms", interval)  # type: ignore[arg-type]
+    def row(what: str, numerator: str, denominator: str, target: float, sense: str) -> Row:
+        value, interval = ratio(samples[numerator], samples[denominator])
+        return Row(group, what, value, target, sense, f"{ms[numerator]:.2f} ms / {ms[denominator]:.2f} ms", interval)  # type: ignore[arg-type]
 
     overhead, interval = difference(samples["ours"], samples["floor"])
-    detail = f"{ms['ours']:.2f} ms - {ms['floor']:.2f} ms; the event's base64, the log line and the metrics among it"
+    detail = f"{ms['ours']:.2f} ms - {ms['floor']:.2f} ms; including base64 of the event, log line and metrics"
     return [
         row("shipped model against peer (a) with the course's model", "peer, course model", "ours", different, "least"),
         row("same model (shipped) in both", "peer, same model", "ours", same, "least"),
         row("same model (the course's) in both", "peer, course model", "ours, course model", same, "least"),
         row("handler against the floor", "ours", "floor", FLOOR_TARGET, "most"),
-        Row(group, "overhead that is ours", overhead, OVERHEAD_TARGET_MS, "most", detail, interval, unit="ms"),
+        Row(group, "overhead of Loupe's own code", overhead, OVERHEAD_TARGET_MS, "most", detail, interval, unit="ms"),
     ]

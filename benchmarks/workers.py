@@ -1,7 +1,7 @@
-"""Subjects in processes of their own, on one core, each called while the others wait.
+"""Subjects in separate processes on one core, called one at a time.
 
-In one process they would share the allocator's state and the threads that default sessions leave
-spinning. Whoever waits is stopped, as Lambda freezes an environment between requests.
+In one process they would share the allocator's state and the spinning threads of default sessions. Waiting
+processes are stopped, as Lambda freezes an environment between requests.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.timing import Samples
 from infra.allocator import ALLOCATOR
 
 Kind = Literal["ours", "course", "floor"]
-# Each turn begins with a call that is not counted: the others' work has emptied the processor's caches.
+# The first call of each turn is not counted: the other subjects have evicted the CPU caches.
 CALLS_A_TURN = 3
 
 
@@ -34,18 +34,18 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, kind, model, core), daemon=True)
-        # The floor has the best allocator settings known, too, so that it is one.
+        # The floor uses the best known allocator settings as well.
         with subjects.environment({} if kind == "course" else ALLOCATOR):
             self._process.start()
         theirs.close()
-        self._answer()
+        self._receive()
         self._signal(signal.SIGSTOP)
 
     def time(self, data: bytes, calls: int) -> list[float]:
         """Call with this JPEG once, then ``calls`` times more; return the milliseconds of those."""
         self._signal(signal.SIGCONT)
         self._connection.send((data, calls))
-        times = self._answer()
+        times = self._receive()
         self._signal(signal.SIGSTOP)
         return times
 
@@ -55,11 +55,11 @@ class Worker:
         self._process.kill()
         self._process.join()
 
-    def _answer(self) -> list[float]:
-        answer = self._connection.recv()
-        if isinstance(answer, str):
-            raise RuntimeError(answer)
-        return list(answer)
+    def _receive(self) -> list[float]:
+        message = self._connection.recv()
+        if isinstance(message, str):
+            raise RuntimeError(message)
+        return list(message)
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process.pid is not None:
@@ -67,11 +67,11 @@ class Worker:
 
 
 @contextlib.contextmanager
-def workers(wanted: Mapping[str, tuple[Kind, Path]], core: int) -> Iterator[dict[str, Worker]]:
-    """Start a worker for each; end them all."""
+def workers(kinds: Mapping[str, tuple[Kind, Path]], core: int) -> Iterator[dict[str, Worker]]:
+    """Start a worker for each subject; end all workers at exit."""
     started: dict[str, Worker] = {}
     try:
-        for name, (kind, model) in wanted.items():
+        for name, (kind, model) in kinds.items():
             started[name] = Worker(kind, model, core)
         yield started
     finally:
@@ -80,7 +80,7 @@ def workers(wanted: Mapping[str, tuple[Kind, Path]], core: int) -> Iterator[dict
 
 
 def in_turn(running: Mapping[str, Worker], data: bytes, rounds: int) -> Samples:
-    """Time every worker in each round, each round beginning with another; return milliseconds by name."""
+    """Time every worker in each round, starting with another one each round; return milliseconds by name."""
     samples: Samples = {name: [] for name in running}
     order = list(running)
     for _ in range(rounds):
@@ -105,20 +105,20 @@ def _serve(connection: Connection, kind: Kind, model: Path, core: int) -> None:
             times = []
             for _ in range(calls):
                 begun = time.perf_counter()
-                answer = call()
+                response = call()
                 times.append((time.perf_counter() - begun) * 1e3)
-            connection.send(times if _classified(kind, answer) else f"{kind} did not classify: {answer}")
+            connection.send(times if _classified(kind, response) else f"{kind} did not classify: {response}")
 
 
-def _classified(kind: Kind, answer: Any) -> bool:
+def _classified(kind: Kind, response: Any) -> bool:
     if kind == "ours":
-        return bool(answer["statusCode"] == 200)
-    return math.isfinite(answer if kind == "floor" else answer["prediction"])
+        return bool(response["statusCode"] == 200)
+    return math.isfinite(response if kind == "floor" else response["prediction"])
 
 
 def _call(subject: Callable[..., Any], kind: Kind, data: bytes) -> Callable[[], Any]:
     if kind == "floor":
         return lambda: subject(data)
-    # What each is sent on AWS: an event by API Gateway, and the course's own payload.
+    # The payloads on AWS: API Gateway's event, and the course's own payload.
     event = subjects.http_event(data) if kind == "ours" else {"image": base64.b64encode(data).decode()}
     return lambda: subject(event, subjects.CONTEXT)

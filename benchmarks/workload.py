@@ -1,6 +1,6 @@
-"""What is measured with: pictures that compress like photos, and a model of the course's architecture.
+"""Inputs of the benchmarks: images that compress like photos, and a model of the course's architecture.
 
-Both are made here from fixed seeds, so that a run needs no data from outside. Latency does not depend on weights.
+Both are generated from fixed seeds, so that a run needs no other data. Latency does not depend on weights.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COURSE_INPUT = {
 
 
 def photo(width: int, height: int, *, quality: int = 88, seed: int = 7) -> bytes:
-    """Return a JPEG of noise in octaves: about 0.25 bytes for each pixel, like a camera's."""
+    """Return a JPEG of noise in octaves: about 0.25 bytes per pixel, like a camera's."""
     random = np.random.default_rng(seed)
     total = np.zeros((height, width, 3), np.float32)
     for octave in range(3, 9):

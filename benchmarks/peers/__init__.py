@@ -1,1 +1,1 @@
-"""The peers: how people serve such a model today, written as their own guides write it."""
+"""The peers: other ways to serve such a model, written as in their own guides."""

@@ -1,4 +1,4 @@
-"""The floor of a cold start: the three libraries imported, the session made and run once, an answer."""
+"""The floor of a cold start: import the three libraries, create the session and run it once."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 
 def side_of(session: Any) -> int:
-    """Return the side of the square image that a model takes; the course's graph names its own."""
+    """Return the side of the model's square input, from the graph."""
     side: int = session.get_inputs()[0].shape[2]
     return side
 
