@@ -84,7 +84,7 @@ def test_documents_and_problems_in_version_2_events(deployed: Deployed, stage: s
         assert answer["headers"]["Content-Type"] == "application/problem+json"
 
 
-def test_a_direct_invocation_gives_the_plain_result(
+def test_direct_invocation_returns_the_plain_result(
     deployed: Deployed, pictures: list[Golden], picture_site: str
 ) -> None:
     for picture in pictures[:2]:

@@ -40,7 +40,7 @@ def jwk(key: Any, kid: str, **more: Any) -> dict[str, Any]:
 
 @dataclass
 class Site:
-    """An OpenID issuer: discovery document and keys, and how often they were asked for."""
+    """An OpenID issuer: discovery document and keys, and the requests for them."""
 
     url: str = ""
     keys: list[dict[str, Any]] = field(default_factory=list)
@@ -48,29 +48,29 @@ class Site:
     status: int = 200
     location: str = ""
     claimed: str = ""
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     def answer(self, path: str) -> bytes:
-        self.asked.append(path)
+        self.requests.append(path)
         if path == "/.well-known/openid-configuration":
             return json.dumps({"issuer": self.claimed or self.url, "jwks_uri": f"{self.url}/keys"}).encode()
         return json.dumps({"keys": self.keys}).encode() if self.body is None else self.body
 
     @property
     def fetches(self) -> int:
-        return self.asked.count("/keys")
+        return self.requests.count("/keys")
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    found = Site(keys=[jwk(RSA, "rsa"), jwk(EC, "ec", alg="ES256"), jwk(RSA, "only-384", alg="RS384")])
+    issuer_site = Site(keys=[jwk(RSA, "rsa"), jwk(EC, "ec", alg="ES256"), jwk(RSA, "only-384", alg="RS384")])
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = found.answer(self.path)
-            self.send_response(found.status)
-            if found.location:
-                self.send_header("Location", found.location)
+            body = issuer_site.answer(self.path)
+            self.send_response(issuer_site.status)
+            if issuer_site.location:
+                self.send_header("Location", issuer_site.location)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -79,10 +79,10 @@ def site() -> Iterator[Site]:
             """Say nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        found.url = f"http://127.0.0.1:{server.server_address[1]}"
+        issuer_site.url = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield found
+        yield issuer_site
         server.shutdown()
         thread.join()
 
@@ -143,7 +143,7 @@ def authorizers(start: Start, site: Site) -> Authorizers:
     return authorizer
 
 
-def test_a_good_token_is_let_in_to_the_whole_stage(authorizers: Authorizers) -> None:
+def test_valid_token_is_authorized_for_the_whole_stage(authorizers: Authorizers) -> None:
     authorizer = authorizers()
     answer = authorizer(f"Bearer {authorizer.token(client_id='app')}")
     assert answer == {
@@ -177,7 +177,7 @@ def _hmac_with_the_public_key(site: Site) -> str:
     return f"{signed}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
 
 
-def test_what_is_not_good_is_unauthorized(authorizers: Authorizers, site: Site) -> None:
+def test_invalid_token_is_unauthorized(authorizers: Authorizers, site: Site) -> None:
     authorizer = authorizers()
     now = int(time.time())
     bad: dict[str, dict[str, Any]] = {
@@ -238,7 +238,7 @@ def test_within_the_leeway_clocks_may_differ(authorizers: Authorizers) -> None:
     ],
     ids=str,
 )
-def test_scopes_and_claims_that_are_asked_for(authorizers: Authorizers, claims: dict[str, Any], effect: str) -> None:
+def test_required_scopes_and_claims(authorizers: Authorizers, claims: dict[str, Any], effect: str) -> None:
     authorizer = authorizers(CLAIMS='{"tenant": "acme"}')
     assert authorizer.effect(**{"tenant": "acme", **claims}) == effect
 
@@ -252,7 +252,7 @@ def test_keys_rotate(authorizers: Authorizers, site: Site) -> None:
     assert authorizer.effect() == "Unauthorized"
 
 
-def test_unknown_key_ids_do_not_make_it_ask_again_and_again(authorizers: Authorizers, site: Site) -> None:
+def test_unknown_key_ids_do_not_cause_repeated_fetches(authorizers: Authorizers, site: Site) -> None:
     authorizer = authorizers()
     assert authorizer.effect() == "Allow"
     for number in range(20):
@@ -260,16 +260,16 @@ def test_unknown_key_ids_do_not_make_it_ask_again_and_again(authorizers: Authori
     assert site.fetches == 1
 
 
-def test_while_the_issuer_is_down_known_keys_serve_on(authorizers: Authorizers, site: Site) -> None:
+def test_cached_keys_are_used_while_the_issuer_is_down(authorizers: Authorizers, site: Site) -> None:
     authorizer = authorizers(CACHE_SECONDS="0", REFETCH_SECONDS="0")
     assert authorizer.effect() == "Allow"
     site.status = 503
     assert authorizer.effect() == "Allow"
     assert authorizer.effect(key=STRANGER) == "Unauthorized"
-    assert site.asked.count("/.well-known/openid-configuration") >= 3
+    assert site.requests.count("/.well-known/openid-configuration") >= 3
 
 
-def test_without_keys_it_fails_in_a_sentence_and_recovers(authorizers: Authorizers, site: Site) -> None:
+def test_without_keys_it_fails_with_a_sentence_and_recovers(authorizers: Authorizers, site: Site) -> None:
     authorizer = authorizers(REFETCH_SECONDS="0")
     site.status = 503
     answer = authorizer(f"Bearer {authorizer.token()}")
@@ -295,31 +295,31 @@ def test_without_keys_it_fails_in_a_sentence_and_recovers(authorizers: Authorize
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_keys_that_cannot_be_had_are_told(
+def test_unavailable_keys_raise_a_sentence(
     authorizers: Authorizers, site: Site, change: dict[str, Any], sentence: str
 ) -> None:
     for name, value in change.items():
         setattr(site, name, value)
     assert sentence in authorizers().effect()
-    assert "/elsewhere" not in site.asked
+    assert "/elsewhere" not in site.requests
 
 
-def test_one_bad_key_leaves_the_others_good(authorizers: Authorizers, site: Site) -> None:
+def test_invalid_key_does_not_affect_the_others(authorizers: Authorizers, site: Site) -> None:
     site.keys = [{"kty": "RSA", "kid": "broken", "n": "!", "e": "!"}, 7, {"kty": "EC", "kid": 5}, *site.keys]  # type: ignore[list-item]
     assert authorizers().effect() == "Allow"
 
 
-def test_keys_at_an_address_of_their_own_need_no_discovery(authorizers: Authorizers, site: Site) -> None:
+def test_configured_jwks_uri_needs_no_discovery(authorizers: Authorizers, site: Site) -> None:
     assert authorizers(JWKS_URI=f"{site.url}/keys").effect() == "Allow"
-    assert site.asked == ["/keys"]
+    assert site.requests == ["/keys"]
 
 
 @pytest.mark.parametrize(
     "variables", [{"ALLOW_HTTP": ""}, {"ISSUER": "file:///etc/passwd"}, {"ISSUER": "http://x.example"}]
 )
-def test_keys_come_over_https_only(authorizers: Authorizers, site: Site, variables: dict[str, str]) -> None:
+def test_keys_are_fetched_over_https_only(authorizers: Authorizers, site: Site, variables: dict[str, str]) -> None:
     assert authorizers(**variables).effect().endswith("is not https")
-    assert site.asked == []
+    assert site.requests == []
 
 
 @pytest.mark.parametrize(
@@ -327,5 +327,5 @@ def test_keys_come_over_https_only(authorizers: Authorizers, site: Site, variabl
     [{"ALGORITHMS": "HS256"}, {"ALGORITHMS": "none"}, {"AUDIENCE": ""}, {"CACHE_SECONDS": "soon"}, {"CLAIMS": "x"}],
     ids=str,
 )
-def test_settings_that_cannot_be_stop_the_cold_start(authorizers: Authorizers, variables: dict[str, str]) -> None:
+def test_invalid_settings_stop_the_cold_start(authorizers: Authorizers, variables: dict[str, str]) -> None:
     assert f"LOUPE_JWT_{next(iter(variables))}" in authorizers(**variables).effect()

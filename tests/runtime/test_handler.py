@@ -41,7 +41,7 @@ def http_event(body: bytes, content_type: str, method: str = "POST", path: str =
     }
 
 
-def test_a_direct_invocation_gives_the_plain_result(warm: ExecutionEnvironment, pictures: list[Golden]) -> None:
+def test_direct_invocation_returns_the_plain_result(warm: ExecutionEnvironment, pictures: list[Golden]) -> None:
     for picture in pictures[:2]:
         result = invoke(warm, {"image": base64.b64encode(picture.path.read_bytes()).decode()}, "direct-1")
         assert result["label"] == picture.label
@@ -76,7 +76,7 @@ def test_health_names_the_model(warm: ExecutionEnvironment) -> None:
         (b"hello", "text/plain", 415, "unsupported_media_type"),
     ],
 )
-def test_bad_input_over_http_is_the_clients_problem(
+def test_invalid_http_request_is_a_client_problem(
     warm: ExecutionEnvironment, body: bytes, content_type: str, status: int, code: str
 ) -> None:
     response = invoke(warm, http_event(body, content_type))
@@ -98,13 +98,11 @@ def test_bad_input_over_http_is_the_clients_problem(
         ("text", "request_invalid"),
     ],
 )
-def test_bad_input_of_a_direct_invocation_comes_back_as_an_error_object(
-    warm: ExecutionEnvironment, event: Any, code: str
-) -> None:
+def test_invalid_direct_invocation_returns_an_error_object(warm: ExecutionEnvironment, event: Any, code: str) -> None:
     assert invoke(warm, event)["error"]["code"] == code
 
 
-def test_a_payload_that_is_no_json_is_the_runtimes_error(warm: ExecutionEnvironment) -> None:
+def test_payload_that_is_not_json_is_an_error_of_the_runtime(warm: ExecutionEnvironment) -> None:
     outcome = warm.invoke(b"not json", "request-2")
     assert outcome.function_error == "Unhandled"
     assert json.loads(outcome.payload)["errorType"] == "Runtime.UnmarshalError"

@@ -31,7 +31,7 @@ def handler(event, context):
 
 @pytest.fixture(scope="session")
 def task_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A handler that does what it is told."""
+    """A handler that follows the instructions in its event."""
     folder = tmp_path_factory.mktemp("task")
     (folder / "handler.py").write_text(HANDLER)
     return folder
@@ -47,7 +47,9 @@ def test_the_first_request_is_a_cold_start_and_only_that(start: Start) -> None:
     assert warm.memory_mib > 0
     started = [
         [sum(datum["Values"]) for _, datum in metrics if datum["MetricName"] == "ColdStart"]
-        for metrics in ([each for line in outcome.output for each in emf.metric_data(line)] for outcome in (cold, warm))
+        for metrics in (
+            [metric for line in outcome.output for metric in emf.metric_data(line)] for outcome in (cold, warm)
+        )
     ]
     assert started == [[1.0], []]
 
@@ -72,7 +74,7 @@ def test_a_timeout_is_an_error_and_ends_the_environment(start: Start, task_root:
     assert not environment.usable
 
 
-def test_an_exit_is_an_error_and_ends_the_environment(start: Start, task_root: Path) -> None:
+def test_exit_is_an_error_and_closes_the_environment(start: Start, task_root: Path) -> None:
     environment = start(task_root)
     outcome = environment.invoke(b'{"exit": 1}', "request-1")
     assert outcome.function_error == "Unhandled"
@@ -80,7 +82,7 @@ def test_an_exit_is_an_error_and_ends_the_environment(start: Start, task_root: P
     assert not environment.usable
 
 
-def test_a_raised_error_is_one_and_the_environment_goes_on(start: Start, task_root: Path) -> None:
+def test_raised_error_is_returned_and_the_environment_continues(start: Start, task_root: Path) -> None:
     environment = start(task_root)
     outcome = environment.invoke(b'{"raise": "on purpose"}', "request-1")
     assert outcome.function_error == "Unhandled"
@@ -97,7 +99,7 @@ def test_output_is_kept_by_request(start: Start, task_root: Path) -> None:
         assert list(outcome.output) == [f"said {word}"]
 
 
-def test_an_ended_environment_leaves_no_process(start: Start, task_root: Path) -> None:
+def test_closed_environment_leaves_no_process(start: Start, task_root: Path) -> None:
     environment = start(task_root)
     pid = json.loads(environment.invoke(b"{}", "request-1").payload)["pid"]
     environment.end()

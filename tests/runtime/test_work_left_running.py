@@ -118,7 +118,7 @@ def test_a_decoder_that_outlives_its_batch_ends_before_the_next_request(
     assert environment.usable
 
 
-def test_it_can_happen_again_and_again(begin: Callable[..., ExecutionEnvironment]) -> None:
+def test_restart_can_be_repeated(begin: Callable[..., ExecutionEnvironment]) -> None:
     environment = begin()
     starts = []
     for number in range(2):
@@ -128,7 +128,7 @@ def test_it_can_happen_again_and_again(begin: Callable[..., ExecutionEnvironment
     assert starts[0] < starts[1]
 
 
-def test_without_a_restart_the_decoder_would_run_on(begin: Callable[..., ExecutionEnvironment]) -> None:
+def test_without_a_restart_the_decoder_would_continue(begin: Callable[..., ExecutionEnvironment]) -> None:
     environment = begin(KEEP="1")
     ask(environment, {"items": [NEVER]}, "batch")
     first = ask(environment, "process", "first")
@@ -142,7 +142,7 @@ RESERVED = 2
 FLEET_TIMEOUT_SECONDS = 16
 
 
-def test_such_batches_hold_the_reserve_no_longer_than_their_timeout(
+def test_batches_with_hanging_decoders_hold_an_environment_until_the_timeout_at_most(
     emulator: Path, task_root: Path, image: Image, pictures: list[Golden], tmp_path: Path
 ) -> None:
     """As many at once as there are environments; then ordinary requests are served by the same environments at once."""

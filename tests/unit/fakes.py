@@ -102,7 +102,7 @@ class FakeBody(io.BytesIO):
 
 
 class Broken:
-    """A source that fails in a way that nobody foresaw."""
+    """A source that raises an unexpected exception."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error

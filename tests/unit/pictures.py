@@ -1,4 +1,4 @@
-"""Pictures for tests, made in memory: what they show is computed, so every pixel is known."""
+"""Pictures for tests, made in memory: their content is computed, so every pixel value is known."""
 
 from __future__ import annotations
 

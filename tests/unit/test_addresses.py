@@ -17,7 +17,7 @@ from loupe.sources import addresses
 from loupe.sources.addresses import is_local_name, is_name, is_public, literal, resolve
 
 FUNCTION = Path(__file__).resolve().parents[2] / "function"
-# IANA's special-purpose registries, multicast and what is reserved; and every way to hide IPv4 inside IPv6.
+# IANA's special-purpose registries, multicast and reserved networks; and every embedding of IPv4 in IPv6.
 SPECIAL = [
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
     "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
@@ -58,7 +58,7 @@ def test_no_ipv4_address_becomes_public_inside_ipv6(inner: ipaddress.IPv4Address
     value = int(inner)
     hidden = [0xFFFF << 32 | value, value, 0x2002 << 112 | value << 80, 0x64FF9B << 96 | value,
               0x20010000 << 96 | (value ^ 0xFFFFFFFF)]  # fmt: skip
-    assert not any(is_public(ipaddress.IPv6Address(each)) for each in hidden)
+    assert not any(is_public(ipaddress.IPv6Address(address)) for address in hidden)
 
 
 def test_nat64_of_a_public_address_is_public() -> None:
@@ -79,7 +79,7 @@ def test_names(host: str) -> None:
                                   "127.1", "0x7f.1", "1", "0", "0x7f000001", "017700000001", "a.0x1", "a.1", "a.0x",
                                   "ex%61mple.com", "b\u00fccher.example", "a\n.com", "example.com\n", "a:b", "[::1]",
                                   "\uff11.example", "Example.com"])  # fmt: skip
-def test_what_is_no_name(host: str) -> None:
+def test_host_that_is_not_a_name(host: str) -> None:
     assert not is_name(host)
 
 
@@ -96,14 +96,14 @@ def test_unusual_notations_are_no_literals(text: str) -> None:
     assert literal(text) is None
 
 
-def test_the_resolver_gives_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resolver_returns_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
     infos = [(socket.AF_INET6, 1, 6, "", ("2606:4700::1111", 443, 0, 0)), (socket.AF_INET, 1, 6, "", ("1.1.1.1", 443))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: infos)
-    assert [str(each) for each in resolve("one.example", 443, 5)] == ["2606:4700::1111", "1.1.1.1"]
+    assert [str(address) for address in resolve("one.example", 443, 5)] == ["2606:4700::1111", "1.1.1.1"]
 
 
 @pytest.mark.parametrize("error", [socket.gaierror(-2, "unknown"), UnicodeError("label too long")])
-def test_a_name_that_is_not_known_has_no_address(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_unknown_name_has_no_address(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error
 
@@ -111,7 +111,7 @@ def test_a_name_that_is_not_known_has_no_address(monkeypatch: pytest.MonkeyPatch
     assert resolve("none.example", 443, 5) == ()
 
 
-def test_a_resolver_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_resolver_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait(30) and [])
     with pytest.raises(TimeoutError):
@@ -119,7 +119,7 @@ def test_a_resolver_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     released.set()
 
 
-def test_look_ups_that_hang_are_bounded_and_give_their_places_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_look_ups_are_bounded_and_release_their_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     released, places = threading.Event(), threading.BoundedSemaphore(3)
     monkeypatch.setattr(addresses, "_LOOKUPS", places)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait(30) and [])

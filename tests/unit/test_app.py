@@ -1,4 +1,4 @@
-"""The whole function without its network: each route by each trigger, and every way to be wrong."""
+"""The whole function without its network: every route by every trigger, and every kind of invalid request."""
 
 from __future__ import annotations
 
@@ -94,13 +94,13 @@ def test_every_input_gives_the_result(app, event, kind) -> None:
 @pytest.mark.parametrize(
     "payload", [{"image": base64_of(PICTURE)}, {"url": URL}, {"s3": {"bucket": "photos", "key": "red.jpg"}}]
 )
-def test_direct_invocation_gives_the_bare_result(app, payload) -> None:
+def test_direct_invocation_returns_the_bare_result(app, payload) -> None:
     result = app.direct({**payload, "top": 1}, Context())
     assert (result["label"], list(result["scores"]), result["request_id"]) == ("red", ["red"], "request-1")
 
 
 @pytest.mark.parametrize("payload", [None, [], "x", 3, {}, {"image": 3}, {"url": URL, "image": "aa"}, {"top": 1}])
-def test_direct_invocation_gives_a_problem_for_what_it_cannot_understand(app, payload) -> None:
+def test_direct_invocation_returns_a_problem_for_an_invalid_payload(app, payload) -> None:
     answer = app.direct(payload, Context())
     assert set(answer) == {"error"}
     assert set(answer["error"]) == PROBLEM_KEYS
@@ -108,7 +108,7 @@ def test_direct_invocation_gives_a_problem_for_what_it_cannot_understand(app, pa
 
 
 @EVENTS
-def test_top_is_obeyed(app, event) -> None:
+def test_top_limits_the_scores(app, event) -> None:
     answer = call(app, event(body=PICTURE, query={"top": "1"}))
     assert list(body_of(answer)["scores"]) == ["red"]
 
@@ -133,7 +133,7 @@ def test_top_is_obeyed(app, event) -> None:
         (json_body({"s3": {"bucket": "other", "key": "red.jpg"}}), 422, "s3_not_allowed"),
     ],
 )
-def test_what_the_caller_did_wrong_is_a_4xx(app, event, sent, status, code) -> None:
+def test_client_mistakes_are_4xx(app, event, sent, status, code) -> None:
     is_problem(call(app, event(**sent)), status, code)
 
 
@@ -144,13 +144,13 @@ def test_an_image_beyond_the_limits_is_413(tiny_directory) -> None:
     is_problem(call(app, rest(body=PICTURE)), 413, "image_too_large")
 
 
-def test_method_not_allowed_says_what_is(app) -> None:
+def test_method_not_allowed_lists_the_allowed_methods(app) -> None:
     assert call(app, rest("PUT"))["headers"]["Allow"] == "POST, OPTIONS"
     assert call(app, rest("PUT", "/v1/health"))["headers"]["Allow"] == "GET, HEAD, OPTIONS"
 
 
 @EVENTS
-def test_what_nobody_foresaw_is_a_500_that_leaks_nothing(classifier, event, capsys) -> None:
+def test_unexpected_exception_is_a_500_without_internals(classifier, event, capsys) -> None:
     app = make_app(classifier, sources=Broken(ZeroDivisionError("secret in /var/task/loupe")))
     answer = call(app, event(**json_body({"url": URL})))
     is_problem(answer, 500, "internal_error")
@@ -207,7 +207,7 @@ def test_head_is_get_without_a_body(app, event, route) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/openapi.json", "/v1/models"])
-def test_what_may_be_kept_is_not_sent_twice(app, path) -> None:
+def test_cacheable_response_is_304_for_a_known_etag(app, path) -> None:
     first = call(app, rest("GET", path))
     tag = first["headers"]["ETag"]
     again = call(app, rest("GET", path, headers={"If-None-Match": f'"other", W/{tag}'}))
@@ -237,12 +237,12 @@ def test_the_page_allows_its_own_inline_code_and_nothing_else(tmp_path) -> None:
     assert f"connect-src 'self' {origin};" in webpage.load(FACTS, (origin,), tmp_path)[1]["Content-Security-Policy"]
 
 
-def test_a_function_without_a_page_says_so(tmp_path) -> None:
+def test_function_without_a_page_returns_not_found(tmp_path) -> None:
     with pytest.raises(NotFound):
         webpage.load(FACTS, folder=tmp_path)
 
 
-def test_what_a_card_says_is_escaped_in_the_page_and_allowed_no_code(tmp_path) -> None:
+def test_card_text_is_escaped_in_the_page_and_gets_no_csp_hash(tmp_path) -> None:
     (tmp_path / "index.html").write_text(
         "<title>{{title}}</title><p>{{description}}</p><script>1</script>"
         "<script type='application/json'>{{facts}}</script>"
@@ -259,7 +259,7 @@ def test_what_a_card_says_is_escaped_in_the_page_and_allowed_no_code(tmp_path) -
     assert headers["Content-Security-Policy"] == plain["Content-Security-Policy"]
 
 
-def test_samples_are_those_of_the_models_labels_without_what_they_show(tmp_path) -> None:
+def test_samples_match_the_models_labels_and_are_unlabelled(tmp_path) -> None:
     (tmp_path / "index.html").write_text("{{samples}}")
     (tmp_path / "samples.json").write_text('[{"labels": ["b", "a"], "pictures": ["data:1"]}]')
     assert webpage.load(FACTS, folder=tmp_path)[0] == '["data:1"]'
@@ -275,7 +275,7 @@ def test_the_page_is_html(app) -> None:
     assert answer["body"].lower().startswith("<!doctype html>")
 
 
-def test_uploads_are_given_and_then_classified(app, monkeypatch) -> None:
+def test_upload_is_presigned_and_then_classified(app, monkeypatch) -> None:
     monkeypatch.setattr("loupe.sources.s3_reader.connect", lambda _: FakePresigner())
     answer = body_of(call(app, rest(path="/v1/uploads")))
     assert set(answer) == {"upload", "s3"}
@@ -305,7 +305,7 @@ def test_cors_off_sends_no_headers(app) -> None:
 @pytest.mark.parametrize(
     "event", [rest(body=PICTURE), rest(body=b"x"), rest("GET", "/v1/models"), rest("GET", "/none")]
 )
-def test_cors_is_on_every_answer_of_an_allowed_origin(classifier, event) -> None:
+def test_cors_headers_are_in_every_response_to_an_allowed_origin(classifier, event) -> None:
     app = make_app(classifier, cors_origins=("https://a.example", "https://b.example"))
     event = {**event, "headers": {"origin": "https://b.example"}}
     headers = call(app, event)["headers"]
@@ -324,21 +324,21 @@ def test_cors_for_all(classifier) -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_preflight_says_what_the_path_takes(classifier, route) -> None:
+def test_preflight_lists_the_methods_of_the_path(classifier, route) -> None:
     app = make_app(classifier, cors_origins=("https://a.example",))
     answer = call(app, preflight(route.path))
     assert (answer["statusCode"], answer["body"]) == (204, "")
     assert answer["headers"]["Access-Control-Allow-Methods"] == ", ".join(methods(route))
     assert "X-Api-Key" in answer["headers"]["Access-Control-Allow-Headers"]
-    refused = call(app, preflight(route.path, "https://evil.example"))
-    assert "Access-Control-Allow-Methods" not in refused["headers"]
+    rejected = call(app, preflight(route.path, "https://evil.example"))
+    assert "Access-Control-Allow-Methods" not in rejected["headers"]
 
 
-def test_routes_are_found_with_and_without_a_slash_at_the_end() -> None:
+def test_routes_match_with_and_without_a_trailing_slash() -> None:
     assert find("POST", "/v1/classify/") == find("POST", "/v1/classify") == Route("POST", "/v1/classify", "classify")
     assert find("GET", "/").name == "page"
 
 
-def test_two_pictures_after_each_other_do_not_mix(app) -> None:
+def test_consecutive_images_do_not_mix(app) -> None:
     labels = [body_of(call(app, rest(body=data)))["label"] for data in (PICTURE, png(solid(BLUE)), PICTURE)]
     assert labels == ["red", "blue", "red"]

@@ -108,7 +108,7 @@ def test_deep_nesting_is_a_sentence(site: Callable[[Answer], str], opening: byte
             "https://" + "a" * 70_000, "https://\u00e9" * 9, "", "https://x.example\n.evil/"],
     ids=lambda url: url[:20],
 )  # fmt: skip
-def test_an_address_that_is_none_is_a_short_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_address_is_a_short_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: host.encode("idna") and [])
     with pytest.raises(IssuerError) as caught:
         fetch(url, allow_http=True)
@@ -129,11 +129,11 @@ ODD: list[Any] = [
 
 
 @pytest.mark.parametrize("entry", ODD, ids=lambda entry: repr(entry)[:40])
-def test_one_odd_key_leaves_the_others_good(entry: Any) -> None:
+def test_malformed_key_does_not_affect_the_others(entry: Any) -> None:
     assert list(public_keys([entry, jwk(), entry])) == ["good"]
 
 
-def test_of_keys_that_share_an_id_none_is_used() -> None:
+def test_keys_that_share_an_id_are_not_used() -> None:
     assert list(public_keys([jwk("twice"), jwk("once"), jwk("twice", OTHER)])) == ["once"]
     # What is no key for signatures does not count.
     assert list(public_keys([jwk("once"), jwk("once", use="enc"), {"kid": "once"}])) == ["once"]

@@ -1,4 +1,4 @@
-"""The authorizer's parts: how long keys serve, how often they are asked for, and tokens that are anything at all."""
+"""The authorizer: how long keys are cached, how often they are fetched, and arbitrary tokens."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class Source:
     """What the issuer answers, in a time of its own."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now, self.asked, self.kids, self.down = 1000.0, 0, ["one"], False
+        self.now, self.fetches, self.kids, self.down = 1000.0, 0, ["one"], False
         monkeypatch.setattr(Issuer, "_fetch", lambda _, url: self.fetch(url))
         self.issuer = Issuer(
             ISSUER, jwks_uri=f"{ISSUER}/keys", cache_seconds=600, refetch_seconds=30, clock=lambda: self.now
         )
 
     def fetch(self, url: str) -> bytes:
-        self.asked += 1
+        self.fetches += 1
         if self.down:
             raise IssuerError(f"{url} cannot be fetched: timed out")
         return json.dumps({"keys": [jwk(kid) for kid in self.kids]}).encode()
 
-    def found(self, kid: str = "one") -> bool:
+    def has_key(self, kid: str = "one") -> bool:
         return self.issuer.key(kid) is not None
 
 
@@ -49,62 +49,62 @@ def source(monkeypatch: pytest.MonkeyPatch) -> Source:
     return Source(monkeypatch)
 
 
-def test_keys_are_kept_for_their_time_and_fetched_once_after_it(source: Source) -> None:
+def test_keys_are_cached_and_refetched_once_after_expiry(source: Source) -> None:
     for now in (1000, 1300, 1599):
         source.now = now
-        assert source.found()
-    assert source.asked == 1
+        assert source.has_key()
+    assert source.fetches == 1
     source.now = 1600
-    assert source.found()
-    assert source.asked == 2
+    assert source.has_key()
+    assert source.fetches == 2
 
 
-def test_an_unknown_key_asks_once_in_thirty_seconds(source: Source) -> None:
-    assert source.found()
+def test_unknown_key_refetches_at_most_every_thirty_seconds(source: Source) -> None:
+    assert source.has_key()
     source.kids = ["one", "two"]
-    asked = []
+    results = []
     for now in (1001, 1029, 1030, 1031, 1059):
         source.now = now
-        asked.append((source.found("three"), source.asked))
-    assert asked == [(False, 1), (False, 1), (False, 2), (False, 2), (False, 2)]
-    assert source.found("two")
+        results.append((source.has_key("three"), source.fetches))
+    assert results == [(False, 1), (False, 1), (False, 2), (False, 2), (False, 2)]
+    assert source.has_key("two")
 
 
-def test_a_key_that_the_issuer_took_back_goes_when_its_time_is_over(source: Source) -> None:
-    assert source.found()
+def test_revoked_key_expires_with_the_cache(source: Source) -> None:
+    assert source.has_key()
     source.kids = ["two"]
     source.now += 599
-    assert source.found()
+    assert source.has_key()
     source.now += 1
-    assert not source.found()
+    assert not source.has_key()
 
 
-def test_old_keys_outlive_an_outage_of_an_hour_and_no_longer(source: Source) -> None:
-    assert source.found()
+def test_expired_keys_are_used_for_an_hour_of_outage_and_no_longer(source: Source) -> None:
+    assert source.has_key()
     source.down = True
     source.now = 1000 + 600 + STALE_SECONDS - 1
-    assert source.found()
+    assert source.has_key()
     # An outage is not an invitation to ask at every request.
-    before = source.asked
-    assert source.found()
-    assert source.asked == before
+    before = source.fetches
+    assert source.has_key()
+    assert source.fetches == before
     source.now += 40
     with pytest.raises(IssuerError, match=r"^https://id\.example/keys cannot be fetched: timed out$"):
-        source.found()
+        source.has_key()
     source.down = False
     source.now += RETRY_SECONDS
-    assert source.found()
+    assert source.has_key()
 
 
-def test_without_any_keys_it_asks_again_soon_but_not_at_once(source: Source) -> None:
+def test_without_keys_fetching_is_retried_soon(source: Source) -> None:
     source.down = True
     for _ in range(3):
         with pytest.raises(IssuerError, match="timed out"):
-            source.found()
-    assert source.asked == 1
+            source.has_key()
+    assert source.fetches == 1
     source.down = False
     source.now += RETRY_SECONDS
-    assert source.found()
+    assert source.has_key()
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ JSON = st.recursive(
 
 
 @given(st.text())
-def test_any_text_at_all_is_unauthorized(authorize: Any, text: str) -> None:
+def test_arbitrary_text_is_unauthorized(authorize: Any, text: str) -> None:
     for authorization in (text, f"Bearer {text}", f"Bearer {text}.{text}.{text}"):
         assert outcome(authorize, authorization) == "Unauthorized"
 
@@ -148,7 +148,7 @@ def test_any_text_at_all_is_unauthorized(authorize: Any, text: str) -> None:
     st.dictionaries(st.sampled_from(["iss", "aud", "exp", "nbf", "iat", "sub", "scope", "scp"]), JSON),
     st.sampled_from(["ES256", "RS256", "none", "HS256"]),
 )
-def test_any_token_that_nobody_signed_is_unauthorized(
+def test_unsigned_token_is_unauthorized(
     authorize: Any, header: dict[str, Any], claims: dict[str, Any], algorithm: str
 ) -> None:
     for head in (header, {**header, "alg": algorithm, "kid": "one"}):
@@ -161,7 +161,9 @@ def test_any_token_that_nobody_signed_is_unauthorized(
         JSON, min_size=1,
     )
 )  # fmt: skip
-def test_a_signed_token_with_any_claims_is_judged_and_never_a_failure(authorize: Any, changed: dict[str, Any]) -> None:
+def test_signed_token_with_any_claims_is_allowed_or_denied_and_never_fails(
+    authorize: Any, changed: dict[str, Any]
+) -> None:
     good = {"iss": ISSUER, "aud": ["prints"], "sub": "alice", "exp": int(time.time()) + 300}
     head, claims = encoded({"alg": "ES256", "kid": "one"}), encoded({**good, **changed})
     signed = f"{head}.{claims}"
@@ -180,7 +182,7 @@ def test_a_deeply_nested_token_is_unauthorized(authorize: Any, deep: str) -> Non
         assert outcome(authorize, f"Bearer {token}") == "Unauthorized"
 
 
-def test_what_a_token_says_of_its_bearer_is_made_plain(authorize: Any) -> None:
+def test_principal_and_context_of_a_token_are_sanitized(authorize: Any) -> None:
     claims = {"sub": 'alice"}\n{"level": "ERROR\\', "azp": "app", "scope": "a b"}
     answer = authorize.policy(claims, "arn:aws:execute-api:r:1:api/live/GET/", allow=False)
     assert answer["principalId"] == "alice_}_{_level_: _ERROR_"

@@ -1,4 +1,4 @@
-"""Batches: order kept, each item its own outcome, inside time, memory and answer size."""
+"""Batches: order, one outcome for each item, and limits of time, memory and response size."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_order_is_kept_and_failures_stay_where_they_are(classifier, event) -> No
                                        "red", "image_undecodable", "unsupported_media_type"]  # fmt: skip
 
 
-def test_direct_invocation_takes_a_batch(classifier) -> None:
+def test_direct_invocation_accepts_a_batch(classifier) -> None:
     answer = make_app(classifier).direct({"items": [RED_ITEM, {}], "top": 1}, Context())
     assert list(answer["results"][0]["result"]["scores"]) == ["red"]
     assert answer["results"][1]["error"]["code"] == "request_invalid"
@@ -74,17 +74,17 @@ def test_the_same_numbers_as_one_by_one(classifier) -> None:
 @given(st.lists(st.sampled_from("rbx"), min_size=1, max_size=32))
 def test_any_mixture_keeps_its_order(classifier, kinds) -> None:
     kind = {"r": (RED_ITEM, "red"), "b": (BLUE_ITEM, "blue"), "x": ({"image": "!"}, "request_invalid")}
-    assert send(make_app(classifier), [kind[each][0] for each in kinds]) == [kind[each][1] for each in kinds]
+    assert send(make_app(classifier), [kind[letter][0] for letter in kinds]) == [kind[letter][1] for letter in kinds]
 
 
-def test_the_whole_batch_can_be_refused(classifier) -> None:
+def test_whole_batch_can_be_rejected(classifier) -> None:
     app = make_app(classifier, max_batch=2)
     for value, status in (({"items": []}, 400), ({"items": [RED_ITEM] * 3}, 413), ({"items": RED_ITEM}, 400)):
         assert app.http(rest(path="/v1/classify/batch", **json_body(value)), Context())["statusCode"] == status
     assert app.http(rest(path="/v1/classify/batch"), Context())["statusCode"] == 400
 
 
-def test_sources_are_fetched_beside_each_other(classifier) -> None:
+def test_sources_are_fetched_in_parallel(classifier) -> None:
     inside, most, all_there = [0], [0], threading.Barrier(4)
 
     class Meeting:
@@ -99,7 +99,7 @@ def test_sources_are_fetched_beside_each_other(classifier) -> None:
     assert most[0] <= WORKERS
 
 
-def test_what_is_not_done_in_time_says_so(classifier) -> None:
+def test_items_not_processed_before_the_deadline_are_deadline_exceeded(classifier) -> None:
     gate = threading.Event()
     app = make_app(classifier, pages={"https://slow": jpeg(solid(RED))}, gate=gate)
     begun = time.monotonic()
@@ -111,12 +111,12 @@ def test_what_is_not_done_in_time_says_so(classifier) -> None:
         gate.set()
 
 
-def test_no_time_at_all_is_still_an_answer(classifier) -> None:
+def test_batch_without_time_returns_deadline_exceeded(classifier) -> None:
     answers = send(make_app(classifier), [RED_ITEM, {"image": "!"}], context=Context(remaining_ms=900))
     assert answers == ["deadline_exceeded", "request_invalid"]
 
 
-def test_a_slow_model_stops_in_time(tiny_directory) -> None:
+def test_batch_with_a_slow_model_ends_by_its_deadline(tiny_directory) -> None:
     classifier = Classifier.load(tiny_directory)
     run, sizes = classifier.model.run, []
 
@@ -144,7 +144,7 @@ def test_the_model_runs_in_batches(tiny_directory) -> None:
     assert len(sizes) <= 6
 
 
-def test_a_picture_that_breaks_the_model_breaks_no_other(tiny_directory) -> None:
+def test_image_for_which_the_model_fails_fails_no_other(tiny_directory) -> None:
     classifier = Classifier.load(tiny_directory)
     run = classifier.model.run
 
@@ -158,7 +158,7 @@ def test_a_picture_that_breaks_the_model_breaks_no_other(tiny_directory) -> None
     assert send(make_app(classifier), items) == ["red"] * 5 + ["model_failed"] + ["red"] * 5
 
 
-def test_what_nobody_foresaw_is_one_items_500_and_is_logged(classifier, capsys) -> None:
+def test_unexpected_exception_is_the_500_of_one_item_and_is_logged(classifier, capsys) -> None:
     app = make_app(classifier, sources=Broken(ZeroDivisionError("secret")))
     answer = app.http(rest(path="/v1/classify/batch", **json_body({"items": [{"url": "https://a"}]})), Context())
     assert body_of(answer)["results"][0]["error"]["code"] == "internal_error"
@@ -167,7 +167,7 @@ def test_what_nobody_foresaw_is_one_items_500_and_is_logged(classifier, capsys) 
     assert "ZeroDivisionError: secret" in line["exception"]
 
 
-def test_an_answer_that_grows_too_large_says_so(classifier, monkeypatch) -> None:
+def test_results_over_the_response_limit_are_result_too_large(classifier, monkeypatch) -> None:
     monkeypatch.setattr(batch_response, "MAX_RESULTS_BYTES", 160)
     assert send(make_app(classifier), [RED_ITEM] * 3) == ["red", "red", "result_too_large"]
 
@@ -204,7 +204,7 @@ def test_pixels_in_flight_are_bounded(tiny_directory) -> None:
     assert most[0] == 2
 
 
-def test_the_budget_gives_way_in_time() -> None:
+def test_pixel_budget_waits_until_the_deadline() -> None:
     budget = PixelBudget(10)
     soon = time.monotonic() + 0.05
     with budget.hold(8, soon):
@@ -225,12 +225,12 @@ def test_the_budget_gives_way_in_time() -> None:
     [jpeg(solid(size=(70, 30))), jpeg(solid(size=(70, 30)), progressive=True, exif=exif(6)), png(solid(size=(70, 30))),
      webp(solid(size=(70, 30))), webp(solid(size=(70, 30)), lossless=False), gif(solid(size=(70, 30)))],
 )  # fmt: skip
-def test_pixels_are_told_by_the_header(data) -> None:
+def test_pixels_are_read_from_the_header(data) -> None:
     assert pixels_of(data, 10**9) == 2100
     assert pixels_of(data, 2000) == 2000
 
 
-def test_pixels_of_what_has_no_header() -> None:
+def test_pixels_of_a_file_without_a_size() -> None:
     assert pixels_of(b"x", 99) == 0
     assert pixels_of(jpeg()[:30], 99) == 99
     assert pixels_of(b"\xff\xd8\xff" + b"\xff" * 40, 99) == 99
@@ -347,9 +347,9 @@ def test_a_source_that_the_deadline_cut_off_is_not_blamed(classifier) -> None:
 
 
 @pytest.mark.parametrize("where", ["source", "decoder"])
-def test_only_a_decoder_that_is_left_at_work_asks_for_a_restart(tiny_directory, monkeypatch, capsys, where) -> None:
-    classifier, gate, asked = Classifier.load(tiny_directory), threading.Event(), []
-    monkeypatch.setattr(restart, "after_response", lambda: asked.append(1))
+def test_only_a_running_decoder_causes_a_restart(tiny_directory, monkeypatch, capsys, where) -> None:
+    classifier, gate, restarts = Classifier.load(tiny_directory), threading.Event(), []
+    monkeypatch.setattr(restart, "after_response", lambda: restarts.append(1))
     app = make_app(classifier, pages={"https://a": jpeg(solid(RED))}, gate=gate if where == "source" else None)
     if where == "decoder":
         classifier.prepare = lambda *_: gate.wait(20)  # type: ignore[method-assign]
@@ -359,7 +359,7 @@ def test_only_a_decoder_that_is_left_at_work_asks_for_a_restart(tiny_directory, 
         gate.set()
     assert answers == ["deadline_exceeded"] * 2
     line = json.loads(capsys.readouterr().out.splitlines()[0])
-    assert (asked, line.get("left_running")) == (([1], 2) if where == "decoder" else ([], None))
+    assert (restarts, line.get("left_running")) == (([1], 2) if where == "decoder" else ([], None))
 
 
 @pytest.mark.parametrize(("restart_seconds", "remaining_ms", "most"), [(0.3, 2000, 0.7), (60.0, 2000, 0.5)])
@@ -383,7 +383,7 @@ def many_labels(directory, count):
 
 
 @pytest.mark.parametrize(("top", "kept"), [(3, 3), (None, 1000)])
-def test_a_batch_keeps_the_scores_that_its_answer_has(tmp_path, top, kept) -> None:
+def test_batch_keeps_only_the_scores_of_its_response(tmp_path, top, kept) -> None:
     classifier = many_labels(tmp_path / "many", 1000)
     outcomes, _ = Service(classifier).classify_many(
         [jpeg(solid(RED))] * 5, deadline=time.monotonic() + 60, keep=batch_response.ScoreBudget(top)
@@ -391,7 +391,7 @@ def test_a_batch_keeps_the_scores_that_its_answer_has(tmp_path, top, kept) -> No
     assert [len(outcome.scores) for outcome in outcomes] == [kept] * 5
 
 
-def test_more_scores_than_an_answer_can_have_are_not_kept(tmp_path, monkeypatch) -> None:
+def test_scores_over_the_response_limit_are_not_kept(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(batch_response, "MAX_SCORES", 3500)
     app = make_app(many_labels(tmp_path / "many", 1000))
     codes = send(app, [RED_ITEM] * 5, scores="all")

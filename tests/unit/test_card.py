@@ -1,4 +1,4 @@
-"""Cards: what is read, and for each mistake a sentence that names the place and the mend."""
+"""Cards: parsed values, and for every mistake a sentence that names the key and the fix."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def parse(raw: Any) -> cards.Card:
     return parse_card(raw, Path("tiny"))
 
 
-def test_defaults_are_few_and_written_down() -> None:
+def test_few_formats_are_enabled_by_default() -> None:
     card = parse(tinymodel.card())
     assert (card.name, card.version, card.variant, card.description) == ("tiny", "1.0.0", "fp32", "tiny")
     assert card.input == InputSpec(
@@ -55,7 +55,7 @@ def test_defaults_are_few_and_written_down() -> None:
     assert card.golden == ()
 
 
-def test_everything_that_can_be_said() -> None:
+def test_every_field_of_a_card_is_parsed() -> None:
     raw = tinymodel.card(
         variant="int8-static",
         description="Red or blue.",
@@ -152,15 +152,15 @@ BAD: list[tuple[str, Any, str, bool]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("path", "value", "sentence", "schema_sees"), BAD, ids=lambda each: str(each)[:30])
-def test_a_bad_card_is_told_in_a_sentence(path: str, value: Any, sentence: str, schema_sees: bool) -> None:
+@pytest.mark.parametrize(("path", "value", "sentence", "schema_rejects"), BAD, ids=lambda value: str(value)[:30])
+def test_bad_card_raises_a_sentence(path: str, value: Any, sentence: str, schema_rejects: bool) -> None:
     raw = changed(path, value)
     with pytest.raises(CardError, match=sentence) as caught:
         parse(raw)
     assert str(caught.value).startswith("card.json of 'tiny': ")
     assert str(caught.value).endswith(".")
-    seen = not jsonschema.Draft202012Validator(SCHEMA).is_valid(raw)
-    assert seen == schema_sees
+    rejected = not jsonschema.Draft202012Validator(SCHEMA).is_valid(raw)
+    assert rejected == schema_rejects
 
 
 @pytest.mark.parametrize("raw", [None, [], "card", 3, True])
@@ -169,13 +169,13 @@ def test_a_card_is_an_object(raw: Any) -> None:
         parse(raw)
 
 
-def test_a_missing_card_is_told_with_its_place(tmp_path: Path) -> None:
+def test_missing_card_is_reported_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(CardError, match=r"card\.json is missing: every model has a folder"):
         load_card(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe{}", b""])
-def test_what_is_no_json_is_told(tmp_path: Path, content: bytes) -> None:
+def test_body_that_is_not_json_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "card.json").write_bytes(content)
     with pytest.raises(CardError, match="is not valid JSON"):
         load_card(tmp_path)

@@ -1,4 +1,4 @@
-"""The card's two guards, card.schema.json and loupe.card, refuse the same cards."""
+"""The two validators of cards, card.schema.json and loupe.card, reject the same cards."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def agree(card: Any) -> None:
     if across_fields(card):
         assert not by_code(card)
     else:
-        assert by_schema(card) == by_code(card), complaints(card) or "only the code refuses"
+        assert by_schema(card) == by_code(card), complaints(card) or "only the code rejects it"
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -165,7 +165,7 @@ def without(card: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("card", [COLOR, GREY, SQUEEZED], ids=["color", "grey", "squeezed"])
-def test_both_take_a_right_card(card: dict[str, Any]) -> None:
+def test_both_accept_a_valid_card(card: dict[str, Any]) -> None:
     assert by_code(card)
     assert by_schema(card), complaints(card)
 
@@ -178,7 +178,7 @@ def test_any_value_in_any_place_is_judged_alike(card: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("card", [COLOR, GREY, SQUEEZED], ids=["color", "grey", "squeezed"])
-def test_any_key_left_out_or_added_is_judged_alike(card: dict[str, Any]) -> None:
+def test_any_missing_or_added_key_is_judged_alike(card: dict[str, Any]) -> None:
     for path in places(card):
         agree(without(card, path))
         if isinstance(path[-1], str):
@@ -194,7 +194,7 @@ def test_any_two_changes_are_judged_alike(data: st.DataObject) -> None:
     agree(card)
 
 
-def test_what_serving_does_not_read_is_held_by_the_schema() -> None:
+def test_parts_that_serving_ignores_are_checked_by_the_schema() -> None:
     for key in UNREAD:
         card = changed(COLOR, (key,), 1)
         assert by_code(card)

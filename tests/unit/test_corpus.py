@@ -70,25 +70,25 @@ def test_the_corpus_is_large_and_always_the_same(cases: list[corpus.Case]) -> No
     assert len({name for name, _, _ in cases}) == len(cases)
 
 
-def test_what_is_fine_is_classified(outcomes: list[Outcome]) -> None:
+def test_valid_corpus_images_are_classified(outcomes: list[Outcome]) -> None:
     fine = [outcome for outcome in outcomes if outcome.wanted == corpus.FINE]
     assert len(fine) > 50
     assert [(o.name, o.label, o.problem) for o in fine if o.label != "red"] == []
 
 
-def test_what_is_broken_is_refused(outcomes: list[Outcome]) -> None:
-    broken = [outcome for outcome in outcomes if outcome.wanted == corpus.REFUSED]
+def test_broken_token_is_rejected(outcomes: list[Outcome]) -> None:
+    broken = [outcome for outcome in outcomes if outcome.wanted == corpus.REJECTED]
     assert len(broken) > 100
     assert [o.name for o in broken if o.problem is None] == []
 
 
-def test_every_refusal_is_the_clients_fault_in_a_sentence(outcomes: list[Outcome]) -> None:
+def test_every_rejection_is_a_client_problem_with_a_sentence(outcomes: list[Outcome]) -> None:
     problems = [outcome.problem for outcome in outcomes if outcome.problem]
     assert {type(problem).status for problem in problems} <= {413, 415, 422}
     assert all(problem.detail.endswith(".") and "\n" not in problem.detail for problem in problems)
 
 
-def test_the_process_goes_on(outcomes: list[Outcome]) -> None:
+def test_process_continues_after_a_trace(outcomes: list[Outcome]) -> None:
     assert [outcome.name for outcome in outcomes if not outcome.good_one_after] == []
 
 

@@ -30,7 +30,7 @@ def test_text_bodies_are_utf_8(event) -> None:
 
 
 @pytest.mark.parametrize("event", [rest, http])
-def test_nothing_sent_is_nothing_read(event) -> None:
+def test_minimal_event_is_an_empty_request(event) -> None:
     request = unwrap(event("GET", "/"))
     assert (request.path, request.body, dict(request.headers), dict(request.query)) == ("/", b"", {}, {})
 
@@ -41,7 +41,7 @@ def test_header_names_are_case_insensitive_and_values_are_not() -> None:
     assert request.headers["content-type"] == "Image/JPEG; Q=1"
 
 
-def test_headers_that_come_only_as_lists_are_read() -> None:
+def test_multi_value_headers_alone_are_read() -> None:
     event = rest(headers={"Accept": "a"})
     event["headers"], event["multiValueHeaders"] = None, {"Accept": ["a", "b"], "Content-Type": ["image/png"]}
     request = unwrap(event)
@@ -70,7 +70,7 @@ def test_path_is_without_stage_and_base_path(event, path) -> None:
     assert unwrap(event).path == path
 
 
-def test_base64_that_is_none_is_the_callers_problem() -> None:
+def test_invalid_base64_of_an_event_is_a_client_problem() -> None:
     request = unwrap(rest(body="ab!", isBase64Encoded=True))
     assert isinstance(problem_of(lambda: request.body), RequestInvalid)
 
@@ -79,12 +79,12 @@ def test_base64_that_is_none_is_the_callers_problem() -> None:
     "event",
     [None, [], "x", {}, {"image": "x"}, {"requestContext": "http", "httpMethod": "GET"}, {"requestContext": {}}],
 )
-def test_what_is_no_http_event_is_a_payload(event) -> None:
+def test_other_events_are_payloads(event) -> None:
     assert not is_http(event)
 
 
 @pytest.mark.parametrize("event", [rest(), http()])
-def test_http_events_are_told(event) -> None:
+def test_http_events_are_detected(event) -> None:
     assert is_http(event)
 
 
@@ -105,5 +105,5 @@ def test_unwrap_takes_every_event_that_counts_as_http(event, changes) -> None:
 
 
 @given(st.binary(max_size=50))
-def test_binary_bodies_come_through(data) -> None:
+def test_binary_bodies_are_unchanged(data) -> None:
     assert unwrap(rest(body=base64.b64encode(data).decode(), isBase64Encoded=True)).body == data

@@ -44,18 +44,18 @@ def _container(brand: bytes, *others: bytes) -> bytes:
     (b"mp42", (), None),
     (b"qt  ", (), None),
 ])  # fmt: skip
-def test_avif_and_heic_are_told_by_their_brands(brand: bytes, others: tuple[bytes, ...], kind: str | None) -> None:
+def test_avif_and_heic_are_detected_by_their_brands(brand: bytes, others: tuple[bytes, ...], kind: str | None) -> None:
     assert media_type_of(_container(brand, *others)) == (kind and f"image/{kind}")
 
 
-def test_bmp_and_tiff_are_told_by_content() -> None:
+def test_bmp_and_tiff_are_detected_by_content() -> None:
     assert media_type_of(pictures.encode(pictures.scene(), "BMP")) == "image/bmp"
     assert media_type_of(pictures.encode(pictures.scene(), "TIFF")) == "image/tiff"
     for text in (b"BM is how this text begins, and it goes on", b"BM" + bytes(60)):
         assert media_type_of(text) is None
 
 
-def test_formats_are_listed_as_people_do() -> None:
+def test_formats_are_listed_for_messages() -> None:
     assert names_of(DEFAULT_FORMATS) == "JPEG, PNG, WebP, GIF, AVIF or HEIC"
     assert names_of(("png",)) == "PNG"
 
@@ -80,19 +80,19 @@ def test_every_layout_of_jpeg(options: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_short_header_says_nothing(kind: str) -> None:
+def test_short_header_declares_no_size(kind: str) -> None:
     data = getattr(pictures, kind)()
     for length in range(3, 29):
         assert declared_size(data[:length], f"image/{kind}") is None
 
 
-def test_a_header_that_never_comes_is_not_looked_for_for_ever() -> None:
+def test_search_for_a_missing_header_is_bounded() -> None:
     assert declared_size(b"\xff\xd8" + b"\xff\xfe\0\2" * 1_000_000, "image/jpeg") is None
     assert declared_size(b"\xff\xd8" + bytes(1000), "image/jpeg") is None
     assert declared_size(b"\xff\xd8" + b"\xff\xfe\0\0" * 100, "image/jpeg") is None
 
 
-def test_a_jpeg_is_cut_before_the_first_scan_that_is_too_many() -> None:
+def test_jpeg_is_cut_before_the_first_scan_over_the_limit() -> None:
     progressive = pictures.jpeg(progressive=True)
     scans = progressive.count(b"\xff\xda")
     assert scans > 5
@@ -103,7 +103,7 @@ def test_a_jpeg_is_cut_before_the_first_scan_that_is_too_many() -> None:
 @pytest.mark.parametrize(
     "place", [b"\xff\xfe\0\4\xff\xda", b"\xff\xff\xff\xda", b"\xff\x02\xff\xff\xff\xda", b"\0\xff\xda"]
 )
-def test_scans_count_wherever_they_stand(place: bytes) -> None:
+def test_scans_count_at_any_position(place: bytes) -> None:
     """In a comment, behind fill bytes, in a segment that does not exist, behind the end: no walk decides."""
     data = pictures.jpeg() + place * 9
     assert up_to_scans(data, 1).count(b"\xff\xda") == 1
@@ -131,7 +131,7 @@ PLUGINS = {"jpeg": "PIL.JpegImagePlugin", "png": "PIL.PngImagePlugin", "webp": "
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_the_decoder_that_is_needed_is_loaded(kind: str) -> None:
+def test_only_the_required_decoder_is_loaded(kind: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error::PIL.Image.DecompressionBombWarning", "-c", LOADED],
         input=getattr(pictures, kind)(), capture_output=True, check=True, env={"PYTHONPATH": str(FUNCTION)},
@@ -145,7 +145,7 @@ def test_only_the_decoder_that_is_needed_is_loaded(kind: str) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4095, 4096, 4097, 100_001])
-def test_scans_are_counted_wherever_they_stand(size: int) -> None:
+def test_scans_are_counted_at_any_position(size: int) -> None:
     generator = random.Random(size)
     for alphabet in (b"\xff\xda", b"\xff\xda\x00", bytes(range(256))):
         data = bytes(generator.choices(alphabet, k=size))

@@ -91,7 +91,7 @@ def test_every_function_that_takes_bytes_has_a_reader() -> None:
     assert _functions_that_take_bytes() <= covered
 
 
-def test_what_is_covered_exists() -> None:
+def test_covered_functions_exist() -> None:
     for name in {name for reader in READERS for name in reader.covers} | set(EXEMPT):
         module, _, path = name.partition(":")
         value: Any = importlib.import_module(module) if module.startswith("loupe") else None
@@ -113,7 +113,7 @@ def test_slow_work_is_caught() -> None:
         assert_linear(lambda text: [ord(char) for char in text * 50], repeated("ab"), seconds_per_mib=0.0)
 
 
-def test_an_exception_that_rejects_nothing_is_no_answer() -> None:
+def test_exception_that_rejects_nothing_is_no_result() -> None:
     with pytest.raises(ZeroDivisionError):
         assert_linear(lambda _: 1 // 0, repeated("ab"), seconds_per_mib=1, rejects=(ValueError,))
 

@@ -1,4 +1,4 @@
-"""Image files made to break or to occupy the decoder: each is the caller's problem, at once."""
+"""Image files made to break or occupy the decoder: every one is a client problem, at once."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_broken_chunks_are_undecodable_or_ignored(chunk: bytes) -> None:
 
 @pytest.mark.parametrize("error", [struct.error("x"), IndexError("x"), SystemError("x"), RecursionError("x"),
                                    AssertionError("x"), zlib.error("x"), KeyError("secret")])  # fmt: skip
-def test_whatever_a_decoder_raises_is_undecodable_and_its_type_is_logged(
+def test_any_decoder_exception_is_undecodable_and_its_type_is_logged(
     error: Exception, classifier: Classifier, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from PIL.PngImagePlugin import PngImageFile
@@ -114,7 +114,7 @@ def test_whatever_a_decoder_raises_is_undecodable_and_its_type_is_logged(
     assert type(error).__name__ not in answer["body"]
 
 
-def test_no_memory_is_too_large_and_logged(
+def test_missing_memory_is_image_too_large_and_logged(
     classifier: Classifier, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def raises(*_: Any, **__: Any) -> None:
@@ -151,7 +151,7 @@ def test_scans_that_no_walk_over_segments_finds_are_limited(count: int) -> None:
     assert cpu_seconds(hidden_scans(count)) < 0.5
 
 
-def test_fill_bytes_behind_a_scan_take_no_time() -> None:
+def test_fill_bytes_after_a_scan_take_no_time() -> None:
     """40 KB took 7 s: each byte was tried as the beginning of a marker."""
     data = pictures.jpeg(progressive=True)
     place = data.index(b"\xff\xda") + 14
@@ -167,13 +167,13 @@ def test_the_largest_pictures_may_have_thirty_scans() -> None:
         decode(data[:begin] + data[begin:end] * (32 - scans) + data[end:], Limits(), SPEC)
 
 
-def test_what_follows_a_photo_may_hold_any_bytes() -> None:
+def test_bytes_after_a_photo_may_be_anything() -> None:
     """A film behind a photo (Motion Photo), a second picture (MPO, gain map) and profiles have FF DA by chance."""
     photo = pictures.jpeg(progressive=True, exif=pictures.exif(1) + pictures.jpeg())
     assert decode(photo + b"\xff\xda\0\2" * 500, Limits(), SPEC).tobytes() == decode(photo, Limits(), SPEC).tobytes()
 
 
-def test_a_decoder_that_finds_more_pixels_than_were_declared_is_not_followed() -> None:
+def test_decoder_that_finds_more_pixels_than_declared_is_stopped() -> None:
     """A batch plans its memory by the first header; libjpeg begins anew after an end, and takes the second."""
     small, large = pictures.jpeg(pictures.solid(size=(8, 8))), pictures.jpeg(pictures.solid(size=(800, 800)))
     frame = small.index(b"\xff\xc0")
@@ -225,12 +225,12 @@ def test_the_orientation_is_found_among_other_entries(order: str, kind: str) -> 
     block = {"<": b"II", ">": b"MM"}[order] + struct.pack(order + "HIH", 42, 8, 3)
     block += entry(0x010F, 9) + entry(0x0112, 6) + entry(0x0131, 2)
     assert read_orientation(block) == read_orientation(b"Exif\0\0" + block) == 6
-    # Cut off behind the entry, it is still known; before, it is not.
+    # Cut off after the entry, the value is still read; before it, it is not.
     assert read_orientation(block[: 10 + 24]) == 6
     assert read_orientation(block[: 10 + 23]) == 1
 
 
-def test_xmp_says_the_orientation_where_exif_does_not() -> None:
+def test_xmp_orientation_is_used_without_exif() -> None:
     xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="8"/></x:xmpmeta>'
     assert read_orientation(None, xmp) == 8
     assert read_orientation(pictures.exif(3), xmp) == 3

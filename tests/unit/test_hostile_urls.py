@@ -1,4 +1,4 @@
-"""URLs that want to reach the inside. Each is refused without a packet: no socket can be opened here at all.
+"""URLs that target internal addresses. Every one is rejected without a packet: no socket can be opened here.
 
 Any name that a test does not map resolves to a public address, so that whatever slips through as a name is seen to be
 connected to, and fails.
@@ -84,10 +84,10 @@ HOSTILE = [
 
 class Names:
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.look_ups: list[str] = []
 
     def __call__(self, host: str, port: int, timeout: float) -> Sequence[Any]:
-        self.asked.append(host)
+        self.look_ups.append(host)
         return [ipaddress.ip_address(INSIDE.get(host, "93.184.216.34"))]
 
 
@@ -96,17 +96,17 @@ def test_the_list_is_long() -> None:
 
 
 @pytest.mark.parametrize("url", HOSTILE, ids=lambda url: ascii(url)[:60])
-def test_refused_without_a_packet(url: str) -> None:
+def test_url_is_rejected_without_a_packet(url: str) -> None:
     names = Names()
     with pytest.raises(UrlNotAllowed) as caught:
         Fetcher(WIDE, 1000, names).fetch(url)
     # Only a proper name is ever looked up, and only if nothing else is wrong.
-    assert set(names.asked) <= set(INSIDE)
+    assert set(names.look_ups) <= set(INSIDE)
     assert caught.value.detail.isprintable()
     assert not any(address in caught.value.detail for address in INSIDE.values() if address not in url)
 
 
-def test_what_is_not_hostile_would_be_connected_to() -> None:
+def test_url_that_is_not_hostile_is_connected_to() -> None:
     """The guard of these tests works: an ordinary URL gets as far as opening a socket."""
     for url in (
         "http://example.com/x.jpg",
@@ -122,7 +122,7 @@ def test_what_is_not_hostile_would_be_connected_to() -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "017700000001", "0",
                                   "0.0.0.0", "[::ffff:127.0.0.1]", "[::1]", "loopback.example", "127.0.0.1.",
                                   "me@127.0.0.1", "\uff11\uff12\uff17.0.0.1"])  # fmt: skip
-def test_a_site_on_this_machine_is_not_reached(host: str) -> None:
+def test_site_on_the_own_machine_is_rejected(host: str) -> None:
     with site(lambda visit: visit.answer(b"secret")) as served:
         rules = UrlRules("public", schemes=("http",), ports=(served.port,))
         with pytest.raises(UrlNotAllowed):
@@ -130,11 +130,11 @@ def test_a_site_on_this_machine_is_not_reached(host: str) -> None:
         assert served.connections == 0
 
 
-def test_nothing_is_fetched_where_the_policy_is_off() -> None:
+def test_nothing_is_fetched_with_policy_off() -> None:
     names = Names()
     with pytest.raises(UrlNotAllowed, match="does not fetch URLs"):
         Fetcher(UrlRules(), 1000, names).fetch("https://example.com/")
-    assert names.asked == []
+    assert names.look_ups == []
 
 
 def test_schemes_and_ports_are_those_of_the_rules() -> None:
@@ -159,7 +159,7 @@ def test_the_allow_list(host: str, allowed: bool) -> None:
             fetcher.check(f"https://{host}/", Deadline(1))
 
 
-def test_a_host_on_the_list_may_still_not_lead_inside() -> None:
+def test_allow_listed_host_with_a_private_address_is_rejected() -> None:
     with pytest.raises(UrlNotAllowed, match="public internet"):
         Fetcher(UrlRules("allow-list", hosts=("ten.example",)), 1000, Names()).fetch("https://ten.example/")
 
@@ -180,7 +180,7 @@ def test_private_networks_open_no_more_than_themselves() -> None:
 
 def test_addresses_of_both_families_are_tried_in_turn() -> None:
     given_ = [ipaddress.ip_address(text) for text in ("2606::1", "2606::2", "2606::3", "1.1.1.1", "1.0.0.1")]
-    assert [str(each) for each in interleaved(given_)] == ["2606::1", "1.1.1.1", "2606::2", "1.0.0.1", "2606::3"]
+    assert [str(address) for address in interleaved(given_)] == ["2606::1", "1.1.1.1", "2606::2", "1.0.0.1", "2606::3"]
     assert interleaved([]) == []
 
 
@@ -215,7 +215,7 @@ NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 @given(url=URLS, answers=st.lists(st.lists(ADDRESSES, max_size=3), min_size=1, max_size=4))
-def test_no_connection_is_ever_made_to_what_is_not_public(url: str, answers: list[list[Any]]) -> None:
+def test_no_connection_is_made_to_a_private_address(url: str, answers: list[list[Any]]) -> None:
     turns = iter(answers * 5)
     connected: list[Any] = []
 

@@ -77,7 +77,7 @@ def color(data: bytes, spec: InputSpec = MANAGED) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
-def test_the_card_decides(kind: str) -> None:
+def test_card_controls_profile_conversion(kind: str) -> None:
     data = getattr(pictures, kind)(pictures.solid(pictures.RED), icc_profile=swapped())
     red, green, blue = color(data, PLAIN)
     assert (red, green, blue) == pytest.approx(pictures.RED, abs=2)
@@ -90,7 +90,7 @@ def test_srgb_itself_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("profile", [b"x", b"no profile at all" * 40, swapped()[:200], swapped()[:-3000], grey(2.2)])
-def test_a_profile_that_does_not_fit_is_ignored(profile: bytes) -> None:
+def test_profile_of_another_colour_space_is_ignored(profile: bytes) -> None:
     assert color(pictures.png(pictures.solid(pictures.RED), icc_profile=profile)) == pictures.RED
 
 
@@ -112,7 +112,7 @@ def test_a_profile_of_many_operations_or_bytes_is_ignored_at_once(profile: bytes
     assert _transform.cache_info() == cached
 
 
-def test_another_tag_does_not_concern_the_colors() -> None:
+def test_other_profile_tags_do_not_change_the_colours() -> None:
     profile = with_tag(swapped(), b"junk", b"data" + bytes(100))
     assert color(pictures.jpeg(pictures.solid(pictures.RED), icc_profile=profile)) == color(
         pictures.jpeg(pictures.solid(pictures.RED), icc_profile=swapped())
@@ -128,7 +128,7 @@ def test_grey_pictures_have_grey_profiles() -> None:
     assert color(data, grey_model) == pytest.approx((188,), abs=2)
 
 
-def test_alpha_is_laid_over_white_before() -> None:
+def test_alpha_is_composited_over_white_before_conversion() -> None:
     data = pictures.png(pictures.solid((255, 0, 0, 0), mode="RGBA"), icc_profile=swapped())
     assert color(data) == pytest.approx(pictures.WHITE, abs=2)
 
@@ -138,19 +138,19 @@ def test_palettes_are_resolved_before() -> None:
     assert color(data) == pytest.approx(pictures.BLUE, abs=3)
 
 
-def test_grey_models_see_the_converted_colours() -> None:
+def test_grey_models_get_the_converted_colours() -> None:
     data = pictures.png(pictures.solid(pictures.RED), icc_profile=swapped())
     grey_model = MANAGED._replace(color="L", mean=(0.0,), std=(1.0,))
     assert color(data, grey_model) == pytest.approx((29,), abs=3)
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "L", "RGB"])
-def test_every_mode_is_taken(mode: str) -> None:
+def test_every_mode_is_accepted(mode: str) -> None:
     image: Image.Image = pictures.scene().convert(mode)
     assert to_srgb(image, swapped()).mode in ("RGB", "L")
 
 
-def test_the_colour_library_is_loaded_only_when_a_picture_needs_it() -> None:
+def test_colour_library_is_loaded_on_first_use() -> None:
     code = (
         "import sys; from loupe.image import decode, Limits; from loupe.card import InputSpec;"
         "decode(sys.stdin.buffer.read(), Limits(), InputSpec('input', 20, 20, icc='srgb'));"

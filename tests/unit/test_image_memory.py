@@ -118,7 +118,7 @@ def test_memory_for_each_pixel(case: str) -> None:
     assert grown <= most * PIXELS + FIXED
 
 
-def test_the_documented_table_is_these_bounds() -> None:
+def test_documented_memory_table_equals_the_limits() -> None:
     page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
     table = page.partition("| image | bytes per pixel |")[2].partition("\n\n")[0]
     documented = [row.strip("| ").split(" | ") for row in table.splitlines()[2:]]

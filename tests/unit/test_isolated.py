@@ -37,7 +37,7 @@ def busy(*_: object) -> isolated.Raw:
         pass
 
 
-def test_overlays_of_overlays_end_with_the_time_of_their_size() -> None:
+def test_nested_overlays_end_at_the_time_limit_of_their_size() -> None:
     """Each level of 70 bytes doubles the work: 16 levels would take minutes of processor time."""
     assert decode(heic_boxes.overlays(4), Limits(), SPEC).size == (64, 64)
     data, (before, _) = heic_boxes.overlays(16), usage()
@@ -72,7 +72,7 @@ def test_tiles_cost_little_more_than_in_this_process() -> None:
     assert usage()[1] - before < 15_000
 
 
-def test_a_child_has_none_of_the_descriptors_of_its_parent() -> None:
+def test_child_inherits_no_descriptors() -> None:
     reader, writer = os.pipe()
 
     def look(*_: object) -> isolated.Raw:
@@ -90,7 +90,7 @@ def test_a_child_has_none_of_the_descriptors_of_its_parent() -> None:
         os.close(writer)
 
 
-def test_no_process_for_a_child_is_no_fault_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_fork_is_not_a_problem_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     def exhausted() -> int:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
@@ -102,7 +102,7 @@ def test_no_process_for_a_child_is_no_fault_of_the_image(monkeypatch: pytest.Mon
     assert descriptors() == before
 
 
-def test_children_at_work_end_before_the_process_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_children_end_before_the_process_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     class Client:
         def wait_next_invocation(self) -> str:
             return "event"

@@ -62,27 +62,27 @@ def secrets() -> list[str]:
 
 
 def assert_silent(capfd: pytest.CaptureFixture[str], answer: Any) -> None:
-    told = capfd.readouterr()
-    assert '"request_id"' in told.out  # there is a line, and it tells nothing
-    text = told.out + told.err + json.dumps(answer)
+    captured = capfd.readouterr()
+    assert '"request_id"' in captured.out  # there is a line
+    text = captured.out + captured.err + json.dumps(answer)
     assert "hush-" not in text, text[max(0, text.index("hush-") - 80) :][:160]
     assert not [secret for secret in secrets() if secret in text]
 
 
 @pytest.mark.parametrize("make", [rest, http])
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_request_leaves_nothing_private(
+def test_log_of_a_request_contains_nothing_private(
     name: str, make: Any, classifier: Classifier, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pages: dict[str, Any] = {SIGNED: PICTURE, SIGNED.replace("pictures", "down"): UrlUnreachable("It is down.")}
     app = make_app(classifier, pages=pages, s3=FakeS3({}))
-    asked = REQUESTS[name]
-    event = make(**{**asked, "headers": {**HEADERS, **asked["headers"]}})
+    request = REQUESTS[name]
+    event = make(**{**request, "headers": {**HEADERS, **request["headers"]}})
     assert_silent(capfd, app.http(event, Context()))
 
 
 @pytest.mark.parametrize("source", ["image", "url", "s3"])
-def test_a_direct_invocation_leaves_nothing_private(
+def test_log_of_a_direct_invocation_contains_nothing_private(
     source: str, classifier: Classifier, capfd: pytest.CaptureFixture[str]
 ) -> None:
     values: dict[str, Any] = {
@@ -121,7 +121,7 @@ def test_a_crash_shows_its_trace_and_no_request(classifier: Classifier, capfd: p
     ],
 )
 @pytest.mark.parametrize("cause", [False, True])
-def test_what_an_exception_says_is_logged_without_what_the_request_held(
+def test_exception_text_is_logged_without_request_content(
     message: str, cause: bool, classifier: Classifier, capfd: pytest.CaptureFixture[str]
 ) -> None:
     error = RuntimeError("outer" if cause else message)
@@ -131,13 +131,13 @@ def test_what_an_exception_says_is_logged_without_what_the_request_held(
     out = capfd.readouterr().out
     assert "Traceback (most recent call last)" in out
     assert "RuntimeError" in out
-    found = out.replace("203.0.113.77", "")
-    assert "hush-" not in found, found[max(0, found.index("hush-") - 80) :][:160]
-    assert not [secret for secret in secrets() if secret in found.replace("\\\\", "\\")]
+    logged = out.replace("203.0.113.77", "")
+    assert "hush-" not in logged, logged[max(0, logged.index("hush-") - 80) :][:160]
+    assert not [secret for secret in secrets() if secret in logged.replace("\\\\", "\\")]
     assert message not in json.dumps(answer)
 
 
-def test_a_trace_without_secrets_is_logged_as_it_is() -> None:
+def test_trace_without_secrets_is_logged_unchanged() -> None:
     try:
         json.loads("{")
     except ValueError as error:
@@ -152,13 +152,13 @@ def test_a_very_long_text_is_cut(part: str) -> None:
 
 
 @given(st.binary(min_size=30, max_size=300), st.sampled_from(["repr", "base64", "hex"]), st.text(max_size=30))
-def test_bytes_are_found_whatever_they_are(content: bytes, form: str, around: str) -> None:
+def test_bytes_in_a_trace_are_redacted(content: bytes, form: str, around: str) -> None:
     data = content * 3
     shown = {"repr": repr(data), "base64": base64.b64encode(data).decode(), "hex": data.hex()}[form]
     assert shown not in redacted(f"{around} {shown} {around}")
 
 
-def test_the_secrets_are_looked_for_as_they_would_show() -> None:
+def test_secrets_are_searched_in_every_encoding() -> None:
     """The check itself would find them."""
     text = base64_of(PICTURE) + PICTURE.hex() + repr(PICTURE) + json.dumps(HEADERS)
     assert all(secret in text for secret in secrets())

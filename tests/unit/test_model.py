@@ -91,14 +91,14 @@ def test_channels_last(tmp_path: Path) -> None:
     assert Classifier.load(directory).classify(pictures.jpeg(pictures.solid(pictures.BLUE))).label == "blue"
 
 
-def test_every_status_of_onnx_runtime_is_told_as_a_card_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_onnx_runtime_status_is_a_card_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights that may not be read give this status, among stranger ones."""
     directory = write_model(tmp_path / "m", graph())
 
-    def refuse(*_: object, **__: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ort.capi.onnxruntime_pybind11_state.ModelRequiresCompilation("Permission denied")
 
-    monkeypatch.setattr(ort, "InferenceSession", refuse)
+    monkeypatch.setattr(ort, "InferenceSession", fail)
     with pytest.raises(CardError, match="cannot be loaded by ONNX Runtime: Permission denied"):
         Classifier.load(directory)
 
@@ -118,7 +118,7 @@ def test_every_status_of_onnx_runtime_is_told_as_a_card_error(tmp_path: Path, mo
     (graph()[:200], {}, "cannot be loaded by ONNX Runtime"),
     (b"", {}, "has 0 bytes where the card says 1"),
 ])  # fmt: skip
-def test_a_card_that_disagrees_with_its_graph_is_refused(
+def test_card_that_disagrees_with_its_graph_is_rejected(
     tmp_path: Path, data: bytes, changes: Any, sentence: str
 ) -> None:
     with pytest.raises(CardError, match=sentence) as caught:
@@ -133,7 +133,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         Model.load(load_card(directory))
 
 
-def test_an_output_that_is_no_number_is_the_models_failure(tmp_path: Path) -> None:
+def test_nan_output_is_model_failed(tmp_path: Path) -> None:
     model = load(tmp_path / "m", graph(weight=float("nan")))
     with pytest.raises(ModelFailed, match="not a number"):
         model.run(batch_of(1))
@@ -208,7 +208,7 @@ def test_a_graph_that_is_not_a_number_on_the_ramp_alone_is_a_valid_model(tmp_pat
       helper.make_node("Flatten", ["most"], ["flat"]),
       helper.make_node("Concat", ["flat", "flat"], ["output"], axis=1)], "needs 1 number.* gives 2"),
 ])  # fmt: skip
-def test_a_graph_that_gives_another_count_than_it_declares_is_rejected(
+def test_graph_with_another_output_count_than_declared_is_rejected(
     tmp_path: Path, nodes: list[Any], sentence: str
 ) -> None:
     data = onnx.load_from_string(graph_of(nodes))
@@ -243,7 +243,7 @@ def test_a_graph_whose_images_depend_on_each_other_is_run_one_image_at_a_time(tm
         assert not np.allclose(together.run(images), 1)
 
 
-def test_padding_does_not_change_what_an_image_alone_gives(tmp_path: Path) -> None:
+def test_padding_does_not_change_the_result_of_an_image(tmp_path: Path) -> None:
     """Zeros would: here every output is the smallest of the run."""
     nodes = [
         helper.make_node("ReduceMin", ["input"], ["least"], axes=[0, 1, 2, 3]),
@@ -255,7 +255,7 @@ def test_padding_does_not_change_what_an_image_alone_gives(tmp_path: Path) -> No
     assert model.run(batch_of(1) + 3).ravel().tolist() == [0]
 
 
-def test_the_session_gets_the_threads_it_is_told() -> None:
+def test_session_uses_the_configured_threads() -> None:
     options = session_options(3)
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
@@ -284,7 +284,7 @@ __import__(sys.argv[1])
 
 
 @pytest.mark.parametrize("module", ["loupe.model", "modelkit.latency", "modelkit.optimizing", "benchmarks.subjects"])
-def test_onnx_runtime_is_told_to_report_to_nobody_before_it_is_imported(module: str) -> None:
+def test_onnx_runtime_telemetry_is_disabled_before_the_import(module: str) -> None:
     variables = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     run = subprocess.run(
         [sys.executable, "-c", LOOK, module], env=variables, cwd=ROOT, capture_output=True, text=True, check=True

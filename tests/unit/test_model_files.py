@@ -42,13 +42,13 @@ def test_the_image_build_and_verify_reject_it_in_a_sentence(
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_init_rejects_a_file_by_place_kind_and_size(tmp_path: Path, name: str) -> None:
+def test_init_rejects_a_file_by_location_type_and_size(tmp_path: Path, name: str) -> None:
     spoil, sentence = PLACES[name]
     with pytest.raises(CardError, match=sentence):
         Model.load(load_card(hostile_models.model(tmp_path / "tiny", spoil)))
 
 
-def test_a_good_folder_passes_everywhere(tmp_path: Path) -> None:
+def test_valid_folder_passes_every_check(tmp_path: Path) -> None:
     folder = tinymodel.write_model(tmp_path / "tiny")
     for files in ("all", "present", "none"):
         assert main([str(folder), "--files", files]) == 0
@@ -59,7 +59,7 @@ def test_a_good_folder_passes_everywhere(tmp_path: Path) -> None:
     assert main([str(folder)]) == 0
 
 
-def test_the_program_needs_the_standard_library_alone(tmp_path: Path) -> None:
+def test_program_needs_only_the_standard_library(tmp_path: Path) -> None:
     """The image build and synth run it before, or without, anything else being installed."""
     folder = tinymodel.write_model(tmp_path / "tiny")
     command = [sys.executable, "-S", "-m", "loupe.model_files", str(folder)]
@@ -69,9 +69,7 @@ def test_the_program_needs_the_standard_library_alone(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
 
 
-def test_files_that_a_base_image_holds_are_copied_and_checked(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_files_of_a_base_image_are_copied_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, base = tinymodel.write_model(tmp_path / "tiny"), tmp_path / "task"
     base.mkdir()
     (folder / "model.onnx").rename(base / "model.onnx")

@@ -135,7 +135,7 @@ def test_sigmoids_are_read_as_multilabel_and_can_be_overridden(tmp_path: Path) -
     assert "no sigmoid was applied" in missing.output
 
 
-def test_that_labels_exclude_each_other_is_listed_as_an_assumption(tmp_path: Path) -> None:
+def test_exclusive_labels_are_listed_as_an_assumption(tmp_path: Path) -> None:
     assert "exactly one label is right, softmax over all (--kind multilabel-logits" in add(tmp_path).output
     assert "exactly one label" not in add(tmp_path, "--kind", "logits", name="said").output
 
@@ -204,7 +204,7 @@ def test_the_gate_compares_sets_of_labels(tmp_path: Path, folder: Path, monkeypa
     assert "0.2000 of 5 pictures get the label" in rejected.output
 
 
-def test_a_golden_case_is_right_with_any_of_its_labels(tmp_path: Path) -> None:
+def test_golden_case_accepts_any_of_its_labels(tmp_path: Path) -> None:
     yellow = photo(tmp_path, "yellow")
     fine = add(tmp_path, "--kind", "multilabel-logits", "--golden", f"{yellow}=green")
     assert fine.exit_code == 0, fine.output
@@ -213,7 +213,7 @@ def test_a_golden_case_is_right_with_any_of_its_labels(tmp_path: Path) -> None:
     assert "not blue; blue has 0.00" in wrong.output
 
 
-def test_labels_of_pictures_that_cannot_be_are_named(tmp_path: Path) -> None:
+def test_impossible_labels_of_images_are_named(tmp_path: Path) -> None:
     source = photos(tmp_path / "photos")
     for text, sentence in (
         ("image,labels\nred.png,purple\n", "has the label 'purple'"),

@@ -50,10 +50,10 @@ def validator(name: str) -> Draft202012Validator:
 def resolve(value):
     if "$ref" not in value:
         return value
-    found = DOCUMENT
+    node = DOCUMENT
     for key in value["$ref"].removeprefix("#/").split("/"):
-        found = found[key]
-    return found
+        node = node[key]
+    return node
 
 
 def test_it_is_a_valid_openapi_document() -> None:
@@ -122,7 +122,7 @@ def test_only_keyed_routes_have_a_security_scheme() -> None:
 def test_every_code_has_an_example_that_conforms() -> None:
     assert set(EXAMPLES) == set(all_problems())
     assert len(all_problems()) == len({kind.code for kind in all_problems()})
-    codes = {kind.code for kind in all_problems()} | {each.code for each in GATEWAY_PROBLEMS}
+    codes = {kind.code for kind in all_problems()} | {problem.code for problem in GATEWAY_PROBLEMS}
     assert set(DOCUMENT["components"]["examples"]) == codes
     assert set(DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]) == codes
     for example in DOCUMENT["components"]["examples"].values():
@@ -176,7 +176,7 @@ def test_alternatives_are_named_schemas() -> None:
 
 def test_the_fetcher_has_the_same_limit_for_urls() -> None:
     looked_up = []
-    fetcher = Fetcher(UrlRules(policy="public"), 10, lambda *asked: looked_up.append(asked) or ())
+    fetcher = Fetcher(UrlRules(policy="public"), 10, lambda *arguments: looked_up.append(arguments) or ())
     url = "https://example.com/".ljust(MAX_URL_CHARACTERS, "a")
     assert isinstance(problem_of(fetcher.fetch, url + "a"), UrlNotAllowed)
     assert not looked_up
@@ -189,7 +189,7 @@ def request_examples(path):
     return [example["value"] for example in examples.values()]
 
 
-def test_the_parser_takes_the_examples() -> None:
+def test_parser_accepts_the_examples() -> None:
     kinds = {type(from_http(unwrap(rest(**json_body(value))), Limits()).source).__name__
              for value in request_examples("/v1/classify")}  # fmt: skip
     assert kinds == {"Inline", "Url", "S3Object"}
@@ -202,7 +202,7 @@ def test_the_parser_takes_the_examples() -> None:
     [{}, {"url": ""}, {"url": "a", "image": "b"}, {"s3": {"bucket": "b"}}, {"s3": {"bucket": "b", "key": "a\nb"}},
      {"url": "a", "top": 0}, {"url": "a", "top": None}, {"url": "a", "top": "3"}, {"url": "a", "x": 1}, {"image": 3}],
 )  # fmt: skip
-def test_schema_and_parser_refuse_the_same(value) -> None:
+def test_schema_and_parser_reject_the_same(value) -> None:
     assert list(validator("ClassifyRequest").iter_errors(value))
     answer = make_app_of(None).http(rest(**json_body(value)), Context())
     assert answer["statusCode"] == 400
@@ -249,7 +249,7 @@ REQUEST_LIST = [
 
 
 @pytest.mark.parametrize("event", REQUEST_LIST)
-def test_what_is_answered_is_what_is_described(app, event) -> None:
+def test_responses_conform_to_the_document(app, event) -> None:
     answer = app.http(event, Context())
     operation = DOCUMENT["paths"][event["path"]][event["httpMethod"].lower()]
     response = operation["responses"][str(answer["statusCode"])]
@@ -269,7 +269,7 @@ def test_what_is_answered_is_what_is_described(app, event) -> None:
 
 def test_the_gateways_problems_are_ready_for_the_stack() -> None:
     gateway = DOCUMENT["x-loupe-gateway"]
-    names = [name for each in GATEWAY_PROBLEMS for name in each.responses]
+    names = [name for problem in GATEWAY_PROBLEMS for name in problem.responses]
     assert sorted(gateway["responses"]) == sorted(set(names)) == sorted(names)
     assert {"DEFAULT_4XX", "DEFAULT_5XX"} < set(names)
     for name, problem in gateway["responses"].items():
@@ -301,7 +301,7 @@ def test_paths_whose_bodies_hold_images_are_named() -> None:
     assert holding == set(DOCUMENT["x-loupe-gateway"]["picturePaths"])
 
 
-def test_busy_and_failed_functions_get_one_honest_answer() -> None:
+def test_busy_and_failed_functions_return_the_same_response() -> None:
     """API Gateway has one response type for a throttled invocation and for a function that failed."""
     problem = DOCUMENT["x-loupe-gateway"]["responses"]["INTEGRATION_FAILURE"]
     assert (problem["status"], problem["code"]) == (503, "service_unavailable")

@@ -61,17 +61,17 @@ def resized(data: bytes, width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["scene", "ten-bit", "several"])
-def test_heic_shows_its_primary_image(name: str) -> None:
+def test_heic_is_decoded_to_its_primary_image(name: str) -> None:
     assert difference(read(heic_file(name)), pictures.scene()) < 1.5
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="../shared/cases is not there")
-def test_an_iphones_file_is_read() -> None:
+def test_iphone_file_is_decoded() -> None:
     assert read((CASES / "x.heic").read_bytes()).size == (440, 520)
 
 
 @pytest.mark.parametrize(("name", "orientation"), [("rotated", 6), ("mirrored", 5)])
-def test_heic_is_turned_once_though_container_and_exif_say_it(name: str, orientation: int) -> None:
+def test_heic_orientation_of_container_and_exif_is_applied_once(name: str, orientation: int) -> None:
     data = heic_file(name)
     assert b"irot" in data
     assert b"Exif" in data
@@ -80,12 +80,12 @@ def test_heic_is_turned_once_though_container_and_exif_say_it(name: str, orienta
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_avif_is_turned_once(orientation: int) -> None:
+def test_avif_orientation_is_applied_once(orientation: int) -> None:
     data = avif(pictures.turned_away(pictures.scene(), orientation), exif=pictures.exif(orientation))
     assert difference(read(data), pictures.scene()) < 2
 
 
-def test_alpha_is_laid_over_white() -> None:
+def test_alpha_is_composited_over_white() -> None:
     expected = pictures.scene()
     expected.paste(WHITE, (48, 0, 96, 64))
     assert difference(read(heic_file("alpha")), expected) < 1.5
@@ -104,7 +104,7 @@ def test_grey_files_and_grey_models() -> None:
         assert difference(read(data, grey), scene) < 2
 
 
-def test_an_avif_sequence_shows_its_first_frame() -> None:
+def test_avif_sequence_is_decoded_to_its_first_frame() -> None:
     data = avif(pictures.solid(RED), save_all=True, append_images=[pictures.solid(pictures.BLUE)] * 3)
     assert data[8:12] == b"avis"
     assert difference(read(data), pictures.solid(RED)) < 3
@@ -112,7 +112,7 @@ def test_an_avif_sequence_shows_its_first_frame() -> None:
 
 @pytest.mark.parametrize("kind", ["BMP", "TIFF"])
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
-def test_bmp_and_tiff_are_read_on_request(kind: str, mode: str) -> None:
+def test_bmp_and_tiff_are_decoded_if_enabled(kind: str, mode: str) -> None:
     image = pictures.scene().convert(mode)
     data = pictures.encode(image, kind)
     assert difference(read(data), image.convert("RGB")) == 0
@@ -133,7 +133,7 @@ def test_tiff_is_turned_once(orientation: int) -> None:
     assert difference(read(data), pictures.scene()) == 0
 
 
-def test_files_within_a_tiff_and_run_lengths_are_not_read() -> None:
+def test_files_inside_tiff_and_run_length_bmp_are_rejected() -> None:
     with pytest.raises(ImageUndecodable, match="compressed in a way"):
         read(pictures.encode(pictures.scene(), "TIFF", compression="jpeg"))
     data = bytearray(pictures.encode(pictures.scene().convert("P"), "BMP"))
@@ -142,7 +142,7 @@ def test_files_within_a_tiff_and_run_lengths_are_not_read() -> None:
         read(bytes(data))
 
 
-def test_a_format_that_a_deployment_does_not_read_is_named() -> None:
+def test_disabled_format_is_named_in_the_error() -> None:
     only = Limits(formats=("jpeg", "png"))
     for data, name in ((heic_file("scene"), "HEIC"), (avif(), "AVIF"), (pictures.webp(), "WebP")):
         with pytest.raises(UnsupportedMediaType, match=f"is a {name} file. Send it as JPEG or PNG."):
@@ -151,7 +151,7 @@ def test_a_format_that_a_deployment_does_not_read_is_named() -> None:
 
 
 @pytest.mark.parametrize("make", [lambda: heic_file("scene"), avif])
-def test_what_is_cut_off_is_undecodable(make: Any) -> None:
+def test_truncated_image_is_undecodable(make: Any) -> None:
     data = make()
     for share in (0.1, 0.3, 0.6, 0.95):
         with pytest.raises((ImageUndecodable, UnsupportedMediaType)):
@@ -175,7 +175,7 @@ def test_more_pixels_than_declared_are_not_decoded() -> None:
         read(resized(data, 64, 64))
 
 
-def test_a_small_declared_size_with_a_large_tile_takes_no_memory_here() -> None:
+def test_large_tile_with_a_small_declared_size_takes_no_memory_of_the_parent() -> None:
     if not memory.can_measure():
         pytest.skip("this kernel does not tell a process's peak memory")
     data = resized(avif(Image.new("RGB", (9000, 9000), RED), quality=5, subsampling="4:2:0"), 64, 64)
@@ -188,7 +188,7 @@ def test_a_small_declared_size_with_a_large_tile_takes_no_memory_here() -> None:
 
 
 @pytest.mark.parametrize("content_type", ["image/heic", "image/avif", "application/octet-stream", None])
-def test_the_api_classifies_them(
+def test_api_classifies_phone_formats(
     classifier: Classifier, content_type: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
@@ -214,7 +214,7 @@ def _fails(error: BaseException) -> Any:
     return fail
 
 
-def test_a_child_gives_back_pixels_orientation_and_profile() -> None:
+def test_child_returns_pixels_orientation_and_profile() -> None:
     picture = isolated.picture(lambda *_: _raw(orientation=6, profile=b"icc"), b"", PLAN)
     assert (picture.image.tobytes(), picture.image.size, picture.orientation, picture.profile) == (
         b"ab", (2, 1), 6, b"icc",
@@ -230,7 +230,7 @@ def test_a_child_gives_back_pixels_orientation_and_profile() -> None:
         (SystemExit(1), ImageUndecodable, "ChildEnded"),
     ],
 )
-def test_what_a_child_raises_is_raised_here(error: BaseException, kind: type[Problem], cause: str) -> None:
+def test_exception_of_a_child_is_raised_in_the_parent(error: BaseException, kind: type[Problem], cause: str) -> None:
     with pytest.raises(kind) as caught:
         isolated.picture(_fails(error), b"", PLAN)
     assert caught.value.cause == cause
@@ -249,7 +249,7 @@ def test_a_grey_heic_that_claims_more_bits_than_it_has_is_rejected_before_it_is_
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGXCPU, signal.SIGTERM])
-def test_a_child_that_crashes_is_the_images_fault(number: signal.Signals) -> None:
+def test_crash_of_a_child_is_a_problem_of_the_image(number: signal.Signals) -> None:
     def crash(*_: object) -> isolated.Raw:
         os.kill(os.getpid(), number)
         return _raw()
@@ -274,7 +274,7 @@ def test_a_handler_of_the_parent_does_not_keep_a_crashed_child_alive(number: sig
         signal.signal(number, before)
 
 
-def test_a_child_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_has_resource_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     def allocate(*_: object) -> isolated.Raw:
         return _raw(pixels=bytes(200 << 20))
 
@@ -290,7 +290,7 @@ def test_a_child_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
         isolated.picture(compute, b"", PLAN)
 
 
-def test_a_child_that_waits_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_that_waits_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolated, "_WALL_SECONDS", 0.2)
 
     def hang(*_: object) -> isolated.Raw:

@@ -16,7 +16,7 @@ TWO = ("curly", "straight")
 THREE = ("a", "b", "c")
 
 
-def test_a_logit_is_about_the_second_label() -> None:
+def test_logit_is_that_of_the_second_label() -> None:
     """The course's own number: 0.09 is 'straight, barely', not 'almost surely curly'."""
     prediction = read([0.09], OutputSpec("output", "logit", TWO))
     assert prediction.label == "straight"
@@ -25,7 +25,7 @@ def test_a_logit_is_about_the_second_label() -> None:
     assert read([-3.0], OutputSpec("output", "logit", TWO)).label == "curly"
 
 
-def test_a_probability_is_taken_as_it_is() -> None:
+def test_probability_is_not_transformed() -> None:
     prediction = read([0.25], OutputSpec("output", "probability", TWO))
     assert (prediction.label, prediction.probability) == ("curly", 0.75)
 
@@ -51,20 +51,20 @@ def test_temperature_divides_the_logits(kind: str, row: list[float]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["probability", "probabilities"])
-def test_what_is_no_probability_is_not_reported_as_one(kind: str) -> None:
+def test_value_outside_0_to_1_is_not_reported_as_a_probability(kind: str) -> None:
     for value in (1.2, -0.1):
         row = [value] if kind == "probability" else [value, 0.5]
         with pytest.raises(ModelFailed, match="probability"):
             read(row, OutputSpec("output", kind, TWO))  # type: ignore[arg-type]
 
 
-def test_rounding_of_half_precision_is_forgiven() -> None:
+def test_rounding_of_half_precision_is_tolerated() -> None:
     assert read([1.0004], OutputSpec("output", "probability", TWO)).probability == 1.0
     assert read([-0.0004], OutputSpec("output", "probability", TWO)).probability == 1.0
 
 
 @pytest.mark.parametrize("row", [[], [1.0, 2.0], [[1.0]] * 3])
-def test_a_wrong_count_of_numbers_is_the_models_fault(row: list[float]) -> None:
+def test_wrong_output_count_is_model_failed(row: list[float]) -> None:
     with pytest.raises(ModelFailed, match="numbers"):
         read(np.ravel(row), OutputSpec("output", "logit", TWO))
 

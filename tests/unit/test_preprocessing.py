@@ -140,7 +140,7 @@ def test_inputs_with_fewer_axes(layout: Any, color: Any, flatten: bool, shape: t
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint8"])
-def test_whole_number_inputs_take_pixels_as_they_are(dtype: Any) -> None:
+def test_integer_inputs_take_unscaled_pixels(dtype: Any) -> None:
     tensor = from_pixels(PICTURE, spec(61, 47, dtype=dtype, layout="NHWC"))
     assert tensor.dtype == dtype
     assert np.array_equal(tensor, PICTURE)
@@ -183,7 +183,7 @@ def test_models_of_every_input_type_are_served(tmp_path: Path, dtype: str, onnx:
     ({"dtype": "int32"}, "int32, which takes pixels as they are"),
     ({"flatten": 1}, "must be true or false"),
 ])  # fmt: skip
-def test_what_contradicts_itself_is_a_sentence(changes: dict[str, Any], sentence: str) -> None:
+def test_contradictory_card_raises_a_sentence(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(CardError, match=sentence):
         parse_card(tinymodel.card(input=changes), Path("tiny"))
 
@@ -202,7 +202,7 @@ def test_memory_is_bounded_without_antialias_and_for_any_size_before_a_crop(size
     assert memory.growth(lambda: fit(image, fields)) <= resize_bytes(size[0] * size[1], fields) + result
 
 
-def test_blocks_of_rows_give_what_the_whole_gives() -> None:
+def test_blocks_of_rows_equal_the_whole() -> None:
     image = Image.fromarray(np.random.default_rng(4).integers(0, 256, (900, 700, 3), np.uint8))
     whole = np.asarray(resize_bilinear(image, (1500, 1100)))
     part = np.asarray(resize_bilinear(image, (1500, 1100), (700, 500, 720, 520)))

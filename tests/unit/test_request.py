@@ -27,7 +27,7 @@ def read(**sent) -> ClassifyRequest:
     return from_http(unwrap(rest(**sent)), LIMITS)
 
 
-def refused(**sent) -> Problem:
+def rejected(**sent) -> Problem:
     return problem_of(from_http, unwrap(rest(**sent)), LIMITS)
 
 
@@ -36,7 +36,7 @@ def read_json(value, **query) -> ClassifyRequest:
 
 
 def refused_json(value, **query) -> Problem:
-    return refused(**json_body(value), query=query or None)
+    return rejected(**json_body(value), query=query or None)
 
 
 @pytest.mark.parametrize("event", [rest, http])
@@ -61,13 +61,13 @@ def test_an_image_is_recognized_by_its_content(event, content_type) -> None:
         ({"s3": {"bucket": "b", "key": "k", "version_id": "v"}}, S3Object("b", "k", "v")),
     ],
 )
-def test_each_source_is_read_from_json(content_type, value, source) -> None:
+def test_every_source_is_parsed_from_json(content_type, value, source) -> None:
     assert read(body=json.dumps(value), headers={"content-type": content_type}).source == source
     assert from_payload(value, LIMITS).source == source
 
 
 @pytest.mark.parametrize("content_type", ["", "application/x-www-form-urlencoded", "application/octet-stream"])
-def test_json_without_its_type_is_told_by_its_brace(content_type) -> None:
+def test_json_without_a_media_type_is_detected_by_its_brace(content_type) -> None:
     request = read(body=' \n{"url": "https://example.com"}', headers={"Content-Type": content_type})
     assert request.source == Url("https://example.com")
 
@@ -83,7 +83,7 @@ def test_json_without_its_type_is_told_by_its_brace(content_type) -> None:
         "DATA:image/jpeg;charset=x;BASE64," + base64_of(PICTURE),
     ],
 )
-def test_base64_is_read_as_people_send_it(text) -> None:
+def test_base64_of_common_clients_is_decoded(text) -> None:
     assert read_json({"image": text}).source == Inline(PICTURE)
 
 
@@ -93,13 +93,13 @@ def test_base64_is_read_as_people_send_it(text) -> None:
      ("data:image/png;base64", "not a base64 one"), ("data:;base64,", "empty"), ("ü", "not valid base64"),
      ("\ud800", "not valid base64")],
 )  # fmt: skip
-def test_base64_that_is_none_is_refused(text, words) -> None:
+def test_invalid_base64_is_rejected(text, words) -> None:
     problem = refused_json({"image": text})
     assert isinstance(problem, RequestInvalid)
     assert words in problem.detail
 
 
-def test_base64_that_is_too_large_is_refused_before_it_is_decoded() -> None:
+def test_base64_over_the_limit_is_rejected_before_decoding() -> None:
     assert isinstance(refused_json({"image": "A" * 30_000}), ImageTooLarge)
 
 
@@ -127,33 +127,33 @@ def test_base64_that_is_too_large_is_refused_before_it_is_decoded() -> None:
         (None, "must be an object"),
     ],
 )
-def test_wrong_json_is_refused_by_name(value, words) -> None:
+def test_invalid_json_fields_are_rejected_by_name(value, words) -> None:
     for problem in (refused_json(value), problem_of(from_payload, value, LIMITS)):
         assert isinstance(problem, RequestInvalid)
         assert words in problem.detail
 
 
 @pytest.mark.parametrize("text", ["{", '{"url": }', "{}{}", "[" * 100_000, '{"a": 1' + "0" * 5000 + "}", "\ud800"])
-def test_broken_json_is_refused(text) -> None:
-    assert isinstance(refused(body=text, headers={"Content-Type": "application/json"}), RequestInvalid)
+def test_broken_json_is_rejected(text) -> None:
+    assert isinstance(rejected(body=text, headers={"Content-Type": "application/json"}), RequestInvalid)
 
 
-def test_a_key_that_is_there_twice_is_named() -> None:
+def test_repeated_key_is_named() -> None:
     text = '{"url": "https://a", "url": "https://b"}'
-    problem = refused(body=text, headers={"Content-Type": "application/json"})
+    problem = rejected(body=text, headers={"Content-Type": "application/json"})
     assert '"url" more than once' in problem.detail
 
 
 @pytest.mark.parametrize("body", [b"", "", None])
 @pytest.mark.parametrize("content_type", ["", "image/jpeg", "application/json", "multipart/form-data; boundary=x"])
-def test_an_empty_body_is_refused(body, content_type) -> None:
-    assert "empty" in refused(body=body, headers={"Content-Type": content_type}).detail
+def test_empty_body_is_rejected(body, content_type) -> None:
+    assert "empty" in rejected(body=body, headers={"Content-Type": content_type}).detail
 
 
 @pytest.mark.parametrize("body", [b"%PDF-1.7", "hello", b"\x00\x01", "<svg/>"])
 @pytest.mark.parametrize("content_type", ["", "text/plain", "application/pdf", "application/x-www-form-urlencoded"])
-def test_what_is_nothing_that_can_be_classified_is_refused(body, content_type) -> None:
-    problem = refused(body=body, headers={"Content-Type": content_type})
+def test_body_that_cannot_be_classified_is_rejected(body, content_type) -> None:
+    problem = rejected(body=body, headers={"Content-Type": content_type})
     assert isinstance(problem, UnsupportedMediaType)
     assert problem.status == 415
 
@@ -169,13 +169,13 @@ def test_top_and_scores(event, query, top) -> None:
 
 
 @pytest.mark.parametrize("top", ["0", "-1", "", "x", "1.5", "10000", "٣", "1e3", " 1"])
-def test_wrong_top_is_refused(top) -> None:
-    assert '"top" must be' in refused(body=PICTURE, query={"top": top}).detail
+def test_invalid_top_is_rejected(top) -> None:
+    assert '"top" must be' in rejected(body=PICTURE, query={"top": top}).detail
 
 
 def test_scores_can_only_be_all_and_not_beside_top() -> None:
-    assert "only" in refused(body=PICTURE, query={"scores": "3"}).detail
-    assert "once" in refused(body=PICTURE, query={"scores": "all", "top": "3"}).detail
+    assert "only" in rejected(body=PICTURE, query={"scores": "3"}).detail
+    assert "once" in rejected(body=PICTURE, query={"scores": "all", "top": "3"}).detail
     assert "once" in problem_of(from_http, unwrap(http(body=PICTURE, rawQueryString="top=1&top=2")), LIMITS).detail
 
 
@@ -186,11 +186,11 @@ def test_top_of_json(top, expected) -> None:
 
 
 @pytest.mark.parametrize("top", [0, -1, 10_000, 1.5, True, "3", [], float("inf"), float("nan"), None])
-def test_wrong_top_of_json_is_refused(top) -> None:
+def test_invalid_top_of_json_is_rejected(top) -> None:
     assert '"top" must be' in refused_json({"url": "https://a", "top": top}).detail
 
 
-def test_top_in_address_and_body_is_refused() -> None:
+def test_top_in_query_and_body_is_rejected() -> None:
     assert "both" in refused_json({"url": "https://a", "top": 1}, top="1").detail
 
 
@@ -199,11 +199,11 @@ def test_a_form_with_one_file() -> None:
     assert request == ClassifyRequest(Inline(PICTURE), 2)
 
 
-def test_a_form_with_a_picture_that_has_no_name() -> None:
+def test_form_with_an_unnamed_image() -> None:
     assert read(**form_body(("image", PICTURE, None, "image/jpeg"))).source == Inline(PICTURE)
 
 
-def test_a_large_file_in_a_form_comes_through_whole() -> None:
+def test_large_file_in_a_form_is_complete() -> None:
     data = PICTURE + bytes(range(256)) * 9000
     assert read(**form_body(("file", data, "a.jpg", None))).source == Inline(data)
 
@@ -229,8 +229,8 @@ FILE = ("file", PICTURE, "a.jpg", "image/jpeg")
         ({**form_body(FILE), "body": b"--XyZ\r\nContent-Disposition: form-data\r\n\r\nx\r\n--XyZ--\r\n"}, "broken"),
     ],
 )  # fmt: skip
-def test_wrong_forms_are_refused_by_name(form, words) -> None:
-    problem = refused(**form)
+def test_invalid_forms_are_rejected_by_name(form, words) -> None:
+    problem = rejected(**form)
     assert isinstance(problem, RequestInvalid)
     assert words in problem.detail
 
@@ -239,7 +239,7 @@ def batch(value, most=32) -> BatchRequest:
     return batch_from_http(unwrap(rest(path="/v1/classify/batch", **json_body(value))), LIMITS, most)
 
 
-def test_a_batch_keeps_what_is_wrong_with_an_item_in_its_place() -> None:
+def test_batch_keeps_the_problem_of_an_item_in_its_place() -> None:
     request = batch({"items": [{"url": "https://a"}, {"image": "!"}, 3, {"image": base64_of(PICTURE)}], "top": 1})
     assert request.top == 1
     assert [type(item) for item in request.items] == [Url, RequestInvalid, RequestInvalid, Inline]
@@ -250,13 +250,13 @@ def test_a_batch_keeps_what_is_wrong_with_an_item_in_its_place() -> None:
     [({}, '"items" must be'), ({"items": []}, '"items" must be'), ({"items": {}}, '"items" must be'),
      ({"items": [{}], "x": 1}, '"x" is unknown'), ({"items": [{}], "top": 0}, '"top"'), ([], "must be an object")],
 )  # fmt: skip
-def test_wrong_batches_are_refused(value, words) -> None:
+def test_invalid_batches_are_rejected(value, words) -> None:
     problem = problem_of(batch, value)
     assert isinstance(problem, RequestInvalid)
     assert words in problem.detail
 
 
-def test_a_batch_has_its_limit() -> None:
+def test_batch_size_is_limited() -> None:
     assert len(batch({"items": [{"url": "https://a"}] * 3}, 3).items) == 3
     assert isinstance(problem_of(batch, {"items": [{"url": "https://a"}] * 4}, 3), BatchTooLarge)
 
@@ -267,12 +267,12 @@ TYPES = st.sampled_from(
 ) | st.text(max_size=30)  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.just("all"),
-    lambda each: (
-        st.lists(each, max_size=3)
+    lambda children: (
+        st.lists(children, max_size=3)
         | st.dictionaries(
             st.sampled_from(["url", "image", "s3", "top", "bucket", "key", "version_id", "items"])
             | st.text(max_size=5),
-            each,
+            children,
             max_size=3,
         )
     ),
@@ -296,7 +296,7 @@ QUERIES = st.dictionaries(st.sampled_from(["top", "scores", "x"]), st.sampled_fr
 
 @given(BODIES, TYPES, QUERIES)
 @example(b"--XyZ\r\n\r\n\r\nx\r\n--XyZ--", "multipart/form-data; boundary=XyZ", {})
-def test_the_parser_gives_a_request_or_a_problem_of_the_caller(body, content_type, query) -> None:
+def test_parser_returns_a_request_or_a_client_problem(body, content_type, query) -> None:
     request = unwrap(rest(body=body, headers={"Content-Type": content_type}, query=query))
     for call in (lambda: from_http(request, LIMITS), lambda: batch_from_http(request, LIMITS, 4)):
         try:
@@ -309,7 +309,7 @@ def test_the_parser_gives_a_request_or_a_problem_of_the_caller(body, content_typ
 
 
 @given(JSON)
-def test_a_payload_gives_a_request_or_a_problem_of_the_caller(payload) -> None:
+def test_payload_becomes_a_request_or_a_client_problem(payload) -> None:
     try:
         assert isinstance(from_payload(payload, LIMITS), ClassifyRequest)
     except Problem as problem:
@@ -317,7 +317,7 @@ def test_a_payload_gives_a_request_or_a_problem_of_the_caller(payload) -> None:
 
 
 @given(st.binary(min_size=1, max_size=300))
-def test_base64_comes_back(data) -> None:
+def test_base64_round_trip(data) -> None:
     assert from_payload({"image": base64.b64encode(data).decode()}, LIMITS).source == Inline(data)
 
 

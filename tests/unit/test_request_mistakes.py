@@ -64,7 +64,7 @@ def test_json_may_begin_with_a_byte_order_mark_or_white_space(start: str) -> Non
 
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp", "gif"])
-def test_an_image_that_was_read_as_text_names_the_replacement_characters(name: str, kind: str) -> None:
+def test_image_decoded_as_text_is_rejected_with_the_reason(name: str, kind: str) -> None:
     text = PICTURES[name].decode("utf-8", "replace")
     for body in (text, text.encode()):
         problem = rejected(body, kind)
@@ -74,14 +74,14 @@ def test_an_image_that_was_read_as_text_names_the_replacement_characters(name: s
 
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("name", ["jpeg", "png"])
-def test_an_image_in_a_string_of_characters_is_named(name: str, kind: str) -> None:
+def test_image_as_a_character_string_is_named(name: str, kind: str) -> None:
     """JavaScript's binary strings, and ``bytes.decode("latin-1")``, are sent as UTF-8."""
     assert "Latin-1" in rejected(PICTURES[name].decode("latin-1"), kind).detail
 
 
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp", "gif"])
-def test_an_image_sent_by_curl_d_names_data_binary(name: str, kind: str) -> None:
+def test_image_damaged_by_curl_d_is_rejected_with_data_binary(name: str, kind: str) -> None:
     """``curl -d @file`` leaves out carriage returns, line feeds and zero bytes."""
     body = PICTURES[name].translate(None, b"\r\n\0")
     assert "--data-binary" in rejected(body, kind).detail
@@ -113,7 +113,7 @@ def test_base64_text_is_named(name: str, kind: str, encode: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", TYPES)
-def test_what_was_sent_by_mistake_is_named(body: bytes, words: str, kind: str) -> None:
+def test_mistaken_body_is_named(body: bytes, words: str, kind: str) -> None:
     problem = rejected(body, kind)
     assert problem.status in (415, 422)
     assert words in problem.detail
@@ -147,7 +147,7 @@ def test_a_file_part_without_a_file_name_is_a_file(name: str, kind: str | None) 
         ([("file", gzip.compress(JPEG), "a.jpg.gz", None)], "gzip"),
     ],
 )
-def test_what_is_wrong_with_a_forms_file_is_named(parts: Any, words: str) -> None:
+def test_damage_of_a_file_in_a_form_is_named(parts: Any, words: str) -> None:
     assert words in problem_of(from_http, unwrap(rest(**form_body(*parts))), LIMITS).detail
 
 
@@ -161,14 +161,14 @@ def test_what_is_wrong_with_a_forms_file_is_named(parts: Any, words: str) -> Non
         ({"body": b"items=1"}, "URL-encoded form"),
     ],
 )
-def test_a_batch_that_is_no_json_is_told_what_to_send(sent: Any, words: str) -> None:
+def test_batch_that_is_not_json_is_rejected_with_an_example(sent: Any, words: str) -> None:
     problem = problem_of(batch_from_http, unwrap(rest(path="/v1/classify/batch", **sent)), LIMITS, 4)
     assert isinstance(problem, UnsupportedMediaType)
     assert words in problem.detail
 
 
 @pytest.mark.parametrize("sent", [form_body(("file", JPEG, "a.jpg", None)), {"body": JPEG}])
-def test_an_image_sent_to_uploads_is_told_where_to_go(sent: Any) -> None:
+def test_image_sent_to_uploads_is_rejected_with_the_right_call(sent: Any) -> None:
     problem = problem_of(expect_nothing, unwrap(rest(path="/v1/uploads", **sent)))
     assert "address to send the image to" in problem.detail
 
@@ -188,13 +188,13 @@ def test_an_image_sent_to_uploads_is_told_where_to_go(sent: Any) -> None:
         ("3", "not a number"),
     ],
 )
-def test_json_errors_give_the_position(text: str, words: str) -> None:
+def test_json_errors_include_the_position(text: str, words: str) -> None:
     problem = rejected(text, "application/json")
     assert isinstance(problem, RequestInvalid)
     assert words in problem.detail
 
 
-def test_json_that_is_not_utf_8_gives_the_byte() -> None:
+def test_json_that_is_not_utf_8_is_rejected_with_the_byte() -> None:
     assert "byte 8" in rejected(b'{"url":"\xff"}', "application/json").detail
 
 
@@ -208,7 +208,7 @@ def test_json_that_is_not_utf_8_gives_the_byte() -> None:
         ("AAAAA", "cut off"),
     ],
 )
-def test_base64_errors_say_what_is_wrong(text: str, words: str) -> None:
+def test_base64_errors_name_the_cause(text: str, words: str) -> None:
     assert words in problem_of(from_payload, {"image": text}, LIMITS).detail
 
 
@@ -259,7 +259,7 @@ def test_keys_that_may_be_secrets_are_not_repeated(secret: str) -> None:
         assert secret[:12] not in detail
 
 
-def test_a_text_that_is_nothing_known_is_told_what_to_send() -> None:
+def test_unrecognized_text_is_rejected_with_what_to_send() -> None:
     problem = rejected("hello", "text/plain")
     assert isinstance(problem, UnsupportedMediaType)
     assert "neither an image" in problem.detail

@@ -34,7 +34,7 @@ def replaced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str], dict
     return calls
 
 
-def test_the_process_is_replaced_when_it_would_ask_for_the_next_event(client: Any, replaced: Any) -> None:
+def test_process_is_replaced_before_it_asks_for_the_next_event(client: Any, replaced: Any) -> None:
     assert restart.after_response()
     assert replaced == []
     client().wait_next_invocation()
@@ -43,9 +43,7 @@ def test_the_process_is_replaced_when_it_would_ask_for_the_next_event(client: An
     assert variables["LOUPE_INITIALIZATION"] == "restart"
 
 
-def test_it_starts_with_the_variables_that_it_was_started_with(
-    client: Any, replaced: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_restart_uses_the_original_environment(client: Any, replaced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The runtime client takes the descriptor of its log out of the environment, and sets the trace id."""
     first = "_LAMBDA_TELEMETRY_LOG_FD=62\0PATH=/usr/bin\0ODD=a=b\0EMPTY=\0"
     monkeypatch.setattr(restart, "Path", lambda path: SimpleNamespace(read_bytes=first.encode))
@@ -56,7 +54,7 @@ def test_it_starts_with_the_variables_that_it_was_started_with(
     assert replaced[0][2] == expected | {"LOUPE_INITIALIZATION": "restart"}
 
 
-def test_without_proc_it_starts_with_those_that_it_has(
+def test_restart_without_proc_uses_the_current_environment(
     client: Any, replaced: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing() -> bytes:
@@ -68,7 +66,7 @@ def test_without_proc_it_starts_with_those_that_it_has(
     assert replaced[0][2] == {**os.environ, "LOUPE_INITIALIZATION": "restart"}
 
 
-def test_without_a_known_runtime_client_nothing_is_arranged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_runtime_client_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "awslambdaric.lambda_runtime_client", raising=False)
     assert not restart.after_response()
     other = ModuleType("awslambdaric.lambda_runtime_client")
@@ -76,7 +74,7 @@ def test_without_a_known_runtime_client_nothing_is_arranged(monkeypatch: pytest.
     assert not restart.after_response()
 
 
-def test_the_pinned_runtime_client_has_what_is_replaced() -> None:
+def test_pinned_runtime_client_has_the_replaced_method() -> None:
     """Its import starts a client of its own, so its source is read: the base image brings the same package."""
     from importlib.metadata import files
 

@@ -52,7 +52,7 @@ def test_an_allowed_object_is_read(place, content) -> None:
     assert read(FakeS3(OBJECTS), *place) == content
 
 
-def test_the_version_is_asked_for() -> None:
+def test_version_id_is_sent() -> None:
     s3 = FakeS3(OBJECTS)
     read(s3, "all", "b", "v1")
     read(s3, "all", "b")
@@ -64,7 +64,7 @@ def test_the_version_is_asked_for() -> None:
     [("photos", "a.jpg"), ("photos", "hair"), ("photos", "hairy/a"), ("photos", "/hair/a"), ("other", "hair/a"),
      ("uploads-bucket", "a"), ("Photos", "hair/a"), ("photos", "Hair/a")],
 )  # fmt: skip
-def test_other_objects_are_refused_without_a_call(bucket, key) -> None:
+def test_other_objects_are_rejected_without_a_call(bucket, key) -> None:
     s3 = FakeS3({(bucket, key): b"secret"})
     assert isinstance(problem_of(read, s3, bucket, key), S3NotAllowed)
     assert s3.calls == []
@@ -75,14 +75,14 @@ def test_without_locations_nothing_is_read() -> None:
     assert "does not read from S3" in problem_of(reader.read, S3Object("all", "b")).detail
 
 
-def test_a_large_object_is_refused_before_it_is_read() -> None:
+def test_large_object_is_rejected_before_it_is_read() -> None:
     s3 = FakeS3(OBJECTS)
     assert isinstance(problem_of(read, s3, "all", "b", None, 99), ImageTooLarge)
     assert s3.bodies[0].taken == 0
     assert s3.bodies[0].closed
 
 
-def test_a_length_that_lies_does_not_help() -> None:
+def test_false_content_length_does_not_bypass_the_limit() -> None:
     class Lying(FakeS3):
         def get_object(self, **arguments):
             return {**super().get_object(**arguments), "ContentLength": 1}
@@ -105,7 +105,7 @@ def test_a_length_that_lies_does_not_help() -> None:
         (IncompleteReadError(actual_bytes=1, expected_bytes=2), S3Unavailable),
     ],
 )
-def test_failures_of_s3_are_problems_that_leak_nothing(fail, kind) -> None:
+def test_s3_failures_are_problems_without_internals(fail, kind) -> None:
     problem = problem_of(read, FakeS3(OBJECTS, fail), "all", "b")
     assert isinstance(problem, kind)
     assert "arn" not in problem.detail
@@ -113,13 +113,13 @@ def test_failures_of_s3_are_problems_that_leak_nothing(fail, kind) -> None:
     assert (problem.status, problem.headers) == ((503, {"Retry-After": "1"}) if kind is S3Unavailable else (422, {}))
 
 
-def test_a_missing_and_a_forbidden_object_look_alike() -> None:
+def test_missing_and_forbidden_objects_have_the_same_problem() -> None:
     details = {problem_of(read, FakeS3(OBJECTS, fail), "all", "b").detail for fail in ("NoSuchKey", "AccessDenied")}
     assert len(details) == 1
 
 
 @pytest.mark.parametrize("fail", ["InvalidAccessKeyId", "ExpiredToken", NoCredentialsError()])
-def test_our_own_misconfiguration_is_not_the_callers_problem(fail) -> None:
+def test_misconfiguration_is_not_a_client_problem(fail) -> None:
     with pytest.raises(Exception, match=r"GetObject|credentials"):
         read(FakeS3(OBJECTS, fail), "all", "b")
 
@@ -132,7 +132,7 @@ def documented_codes() -> dict[str, int]:
     return {code: 400 if status == "N/A" else int(status) for code, status in rows}
 
 
-# What each of them is, written down one by one: a code that S3 adds fails the test until somebody has decided.
+# The classification of every code: a code that S3 adds fails the test until it is classified.
 CREDENTIALS_OF_OURS = {
     "AccountProblem", "AuthorizationHeaderMalformed", "CredentialsNotSupported", "ExpiredToken", "InvalidAccessKeyId",
     "InvalidSecurity", "InvalidToken", "MissingSecurityElement", "MissingSecurityHeader", "NotSignedUp",
@@ -152,7 +152,7 @@ UNLISTED = {
 }  # fmt: skip
 
 
-def test_every_documented_code_is_decided_about() -> None:
+def test_every_documented_s3_code_is_classified() -> None:
     codes = documented_codes()
     assert len(codes) > 70
     assert set(codes) >= CREDENTIALS_OF_OURS | WORTH_ANOTHER_TRY | {"InvalidURI", "InvalidRequest", "AllAccessDisabled"}
@@ -166,7 +166,7 @@ def test_every_documented_code_is_decided_about() -> None:
         *((code, status, kind) for code, (status, kind) in UNLISTED.items()),
     ],
 )  # fmt: skip
-def test_each_code_of_s3_is_the_callers_problem_or_ours(code, status, kind) -> None:
+def test_every_s3_error_code_is_a_client_problem_or_a_server_fault(code, status, kind) -> None:
     client = connect(4)
     with Stubber(client) as stub:
         stub.add_client_error("get_object", code, "arn:aws:kms:eu-west-1:000000000000:key/secret", status)
@@ -226,7 +226,7 @@ def test_a_trickling_body_ends_at_the_deadline() -> None:
     assert isinstance(problem_of(reader.read, S3Object("all", "b")), S3Unavailable)
 
 
-def test_the_real_client_is_asked_as_s3_wants_it() -> None:
+def test_real_client_sends_valid_s3_requests() -> None:
     client = connect(4)
     with Stubber(client) as stub:
         stub.add_response(
@@ -242,13 +242,13 @@ def test_the_real_client_is_asked_as_s3_wants_it() -> None:
     assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (1.0, 2.0, 2)
 
 
-def test_a_refusal_does_not_import_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_object_does_not_import_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boto3, "client", lambda *_, **__: pytest.fail("a client was made"))
     sources = Sources.of(UrlRules(), RULES, Limits(max_bytes=10))
     assert isinstance(problem_of(sources.read, S3Object("other", "b")), S3NotAllowed)
 
 
-def test_sources_make_one_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_create_one_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     monkeypatch.setattr(boto3, "client", lambda *_, **__: made.append(FakeS3(OBJECTS)) or made[-1])
     sources = Sources.of(UrlRules(), RULES, Limits(max_bytes=100))
@@ -260,7 +260,7 @@ def policy_of(answer) -> dict:
     return json.loads(base64.b64decode(answer["upload"]["fields"]["policy"]))
 
 
-def test_an_upload_is_held_to_size_key_kind_and_time() -> None:
+def test_upload_policy_limits_size_key_type_and_time() -> None:
     answer = presign(RULES, 1234)
     policy = policy_of(answer)
     key = answer["s3"]["key"]
@@ -277,26 +277,26 @@ def test_an_upload_is_held_to_size_key_kind_and_time() -> None:
     assert abs((datetime.fromisoformat(answer["upload"]["expires_at"]) - datetime.now(UTC)).total_seconds() - 300) < 5
 
 
-def test_an_upload_goes_to_the_buckets_own_region() -> None:
+def test_upload_address_is_in_the_region_of_the_bucket() -> None:
     # The global address redirects young buckets elsewhere, which a form POST does not survive.
     assert presign(RULES, 1)["upload"]["url"] == "https://uploads-bucket.s3.eu-west-1.amazonaws.com/"
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1", "il-central-1", "us-gov-west-1", "cn-north-1"])
-def test_a_page_may_send_to_where_an_upload_goes(monkeypatch: pytest.MonkeyPatch, region: str) -> None:
+def test_page_may_send_to_the_upload_bucket(monkeypatch: pytest.MonkeyPatch, region: str) -> None:
     monkeypatch.setenv("AWS_REGION", region)
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     assert [f"{origin}/" for origin in bucket_origins("uploads-bucket", region)] == [presign(RULES, 1)["upload"]["url"]]
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:4577", "https://s3.internal.example"])
-def test_a_page_may_send_to_where_an_upload_goes_elsewhere(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+def test_page_may_send_to_the_upload_bucket_of_another_endpoint(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
     url = urlsplit(presign(RULES, 1)["upload"]["url"])
     assert f"{url.scheme}://{url.netloc}" in bucket_origins("uploads-bucket", "eu-west-1", endpoint)
 
 
-def test_an_upload_goes_where_the_endpoint_variable_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upload_address_follows_the_endpoint_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:4577")
     assert presign(RULES, 1)["upload"]["url"] == "http://127.0.0.1:4577/uploads-bucket"
 
@@ -308,7 +308,7 @@ def test_every_upload_has_its_own_key_and_may_be_classified() -> None:
         RULES.check(S3Object(**answer))
 
 
-def test_without_a_bucket_there_are_no_uploads() -> None:
+def test_presign_without_a_bucket_is_uploads_off() -> None:
     problem = problem_of(presign, S3Rules(), 1)
     assert isinstance(problem, UploadsOff)
     assert problem.status == 404

@@ -17,7 +17,7 @@ def parse(**variables: str) -> Settings:
     return Settings.from_environment(variables, MODELS)
 
 
-def test_nothing_set_is_safe() -> None:
+def test_defaults_are_safe() -> None:
     settings = parse()
     assert (settings.environment, settings.model, settings.models_dir) == ("local", "hair-type", MODELS)
     assert settings.url == UrlRules()
@@ -31,7 +31,7 @@ def test_empty_variables_count_as_not_set() -> None:
     assert parse(**dict.fromkeys(names, " ")) == parse()
 
 
-def test_everything_set_is_read() -> None:
+def test_all_variables_are_read() -> None:
     settings = parse(
         LOUPE_ENVIRONMENT="prod",
         LOUPE_MODEL="course",
@@ -122,7 +122,7 @@ def test_threads_follow_memory(memory, threads) -> None:
         ("LOUPE_THREADS", "-1", "at least 1"),
     ],
 )
-def test_a_bad_value_is_named(name, value, words) -> None:
+def test_invalid_value_is_named_in_the_error(name, value, words) -> None:
     with pytest.raises(SettingsError) as caught:
         parse(**{name: value})
     assert name in str(caught.value)
@@ -130,7 +130,7 @@ def test_a_bad_value_is_named(name, value, words) -> None:
 
 
 @pytest.mark.parametrize("network", ["127.0.0.0/8", "0.0.0.0/0", "::/0", "169.254.0.0/24"])
-def test_private_networks_never_hold_the_functions_own_machine_outside_the_local_cloud(network) -> None:
+def test_private_networks_include_the_own_machine_in_the_local_cloud_only(network) -> None:
     variables = {"LOUPE_URL_POLICY": "public", "LOUPE_URL_PRIVATE_NETWORKS": network}
     with pytest.raises(SettingsError, match="own machine or link"):
         parse(**variables, LOUPE_ENVIRONMENT="prod")

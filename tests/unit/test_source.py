@@ -1,4 +1,4 @@
-"""Sources are made when they are first read, each by itself."""
+"""Readers of sources are created on first use, independently of each other."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_url_does_not_wait_for_the_import_and_client_of_s3(monkeypatch: pytest
     assert answers == {"url": b"page", "s3": b"object"}
 
 
-def test_the_time_that_a_caller_has_and_its_hosts_reach_the_fetcher() -> None:
+def test_seconds_and_hosts_are_passed_to_the_fetcher() -> None:
     given: list[float | None] = []
 
     class Watched(FakeFetcher):

@@ -64,7 +64,7 @@ def test_numpy_is_imported_before_the_projects_own_modules() -> None:
     assert names.index("numpy") < min(index for index, name in enumerate(names) if str(name).startswith("loupe"))
 
 
-def test_a_picture_needs_nothing_that_only_other_requests_need(cold: set[str]) -> None:
+def test_inline_image_loads_no_module_of_other_requests(cold: set[str]) -> None:
     assert {"loupe.http.app", "loupe.service"} <= cold
     unwanted = {"loupe.http.form", "loupe.http.diagnosis", "loupe.sources.url_fetcher", "loupe.sources.connection",
                 "loupe.sources.addresses", "loupe.sources.s3_reader", "loupe.sources.uploads",
@@ -73,7 +73,7 @@ def test_a_picture_needs_nothing_that_only_other_requests_need(cold: set[str]) -
     assert cold & unwanted == set()
 
 
-def test_a_cold_start_imports_hardly_more_than_the_three_libraries(cold: set[str]) -> None:
+def test_cold_start_imports_little_beside_the_three_libraries(cold: set[str]) -> None:
     """Each module is read from a lazily loaded image, and its top level is run while a caller waits."""
     more = {name.partition(".")[0] for name in cold - _modules("floor")} - {"loupe", "handler", "pybase64"}
     assert more <= ALLOWED
@@ -117,7 +117,7 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size(
     assert decoded == [(500, 375)]
 
 
-def test_the_handler_costs_little_more_than_decoding_resizing_and_running(
+def test_handler_adds_little_to_decoding_resizing_and_running(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The fastest of many in turn, by processor time: 1.1 when nothing is lost, so 1.6 is a loss and no noise."""
@@ -127,7 +127,7 @@ def test_the_handler_costs_little_more_than_decoding_resizing_and_running(
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(str(classifier.card.graph_path), options)
-    mean, std = (np.asarray(each, np.float32).reshape(3, 1, 1) for each in (spec.mean, spec.std))
+    mean, std = (np.asarray(values, np.float32).reshape(3, 1, 1) for values in (spec.mean, spec.std))
 
     def handler() -> None:
         assert app.http(event, Context())["statusCode"] == 200

@@ -1,4 +1,4 @@
-"""What is told about a request: one log line, and metrics in the embedded metric format, with nothing private."""
+"""Telemetry of a request: one log line, and metrics in the embedded metric format, without private data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ URL = "https://user.example.com/private/path.jpg?token=secret"
 
 
 @pytest.fixture
-def told(capsys, classifier):
+def emitted(capsys, classifier):
     """Call and return the log lines and the metric blobs of it."""
     pages = {URL: PICTURE, "https://down.example": UrlUnreachable("It is down.")}
     standard = make_app(classifier, pages=pages)
@@ -39,7 +39,7 @@ def told(capsys, classifier):
 
 def metrics(blobs):
     """(name, dimensions without the two that all have) -> (unit, value)"""
-    found = {}
+    values = {}
     for blob in blobs:
         for group in blob["_aws"]["CloudWatchMetrics"]:
             assert group["Namespace"] == NAMESPACE
@@ -47,13 +47,13 @@ def metrics(blobs):
             assert (blob["Environment"], blob["Model"]) == ("test", "tiny")
             own = tuple(sorted(f"{name}={blob[name]}" for name in names if name not in ("Environment", "Model")))
             for metric in group["Metrics"]:
-                assert (metric["Name"], own) not in found
-                found[metric["Name"], own] = (metric["Unit"], blob[metric["Name"]])
-    return found
+                assert (metric["Name"], own) not in values
+                values[metric["Name"], own] = (metric["Unit"], blob[metric["Name"]])
+    return values
 
 
-def test_a_request_is_one_structured_line(told) -> None:
-    logs, _ = told(rest(body=PICTURE))
+def test_a_request_is_one_structured_line(emitted) -> None:
+    logs, _ = emitted(rest(body=PICTURE))
     (line,) = logs
     assert line["level"] == "INFO"
     assert line["request_id"] == "request-1"
@@ -63,84 +63,84 @@ def test_a_request_is_one_structured_line(told) -> None:
     assert line["duration_ms"] >= sum(line["stages_ms"].values()) - 1
 
 
-def test_only_the_first_request_is_a_cold_start(told) -> None:
-    first, second = told(rest(body=PICTURE)), told(rest(body=PICTURE))
+def test_only_the_first_request_is_a_cold_start(emitted) -> None:
+    first, second = emitted(rest(body=PICTURE)), emitted(rest(body=PICTURE))
     assert (first[0][0]["cold_start"], second[0][0]["cold_start"]) == (True, False)
     assert ("ColdStart", ()) in metrics(first[1])
     assert ("ColdStart", ()) not in metrics(second[1])
 
 
-def test_a_classification_is_measured(told) -> None:
-    found = metrics(told({"image": base64_of(PICTURE)}, direct=True)[1])
-    assert found["Requests", ()] == ("Count", [1.0])
-    assert found["Predictions", ("Label=red",)] == ("Count", [1.0])
-    unit, (confidence,) = found["Confidence", ()]
+def test_a_classification_is_measured(emitted) -> None:
+    values = metrics(emitted({"image": base64_of(PICTURE)}, direct=True)[1])
+    assert values["Requests", ()] == ("Count", [1.0])
+    assert values["Predictions", ("Label=red",)] == ("Count", [1.0])
+    unit, (confidence,) = values["Confidence", ()]
     assert unit == "None"
     assert 0.9 < confidence <= 1
     for name in (*STAGE_METRICS.values(), "TotalLatency"):
-        unit, (milliseconds,) = found[name, ()]
+        unit, (milliseconds,) = values[name, ()]
         assert unit == "Milliseconds"
         assert 0 <= milliseconds < 10_000
-    assert found["ServerFaults", ()] == ("Count", [0.0])
-    assert len(found) == 10
+    assert values["ServerFaults", ()] == ("Count", [0.0])
+    assert len(values) == 10
 
 
-def test_a_problem_is_measured_by_its_code(told) -> None:
-    logs, blobs = told(rest(body=PICTURE[:300]))
+def test_a_problem_is_measured_by_its_code(emitted) -> None:
+    logs, blobs = emitted(rest(body=PICTURE[:300]))
     assert (logs[0]["level"], logs[0]["code"], logs[0]["status"]) == ("INFO", "image_undecodable", 422)
-    found = metrics(blobs)
-    assert found["Problems", ("Code=image_undecodable",)] == ("Count", [1.0])
-    assert found["Requests", ()] == ("Count", [1.0])
-    assert ("Confidence", ()) not in found
+    values = metrics(blobs)
+    assert values["Problems", ("Code=image_undecodable",)] == ("Count", [1.0])
+    assert values["Requests", ()] == ("Count", [1.0])
+    assert ("Confidence", ()) not in values
 
 
 @pytest.mark.parametrize("path", ["/v1/health", "/v1/models", "/nothing", "/"])
-def test_what_is_no_classification_is_logged_and_not_measured(told, path) -> None:
-    logs, blobs = told(rest("GET", path))
+def test_other_routes_are_logged_and_emit_no_metrics(emitted, path) -> None:
+    logs, blobs = emitted(rest("GET", path))
     assert len(logs) == 1
     assert blobs == []
 
 
-def test_a_batch_is_measured_by_its_items(told) -> None:
+def test_a_batch_is_measured_by_its_items(emitted) -> None:
     items = [{"image": base64_of(PICTURE)}, {"image": base64_of(jpeg(solid(BLUE)))}, {"image": base64_of(PICTURE)},
              {"url": "https://down.example"}, {"image": "!"}]  # fmt: skip
-    logs, blobs = told(rest(path="/v1/classify/batch", **json_body({"items": items})))
+    logs, blobs = emitted(rest(path="/v1/classify/batch", **json_body({"items": items})))
     (line,) = logs
     assert (line["route"], line["items"]) == ("batch", 5)
     assert line["item_codes"] == {"url_unreachable": 1, "request_invalid": 1}
-    found = metrics(blobs)
-    assert found["Requests", ()] == ("Count", [5.0])
-    assert found["Predictions", ("Label=red",)] == ("Count", [2.0])
-    assert found["Predictions", ("Label=blue",)] == ("Count", [1.0])
-    assert found["Problems", ("Code=url_unreachable",)] == ("Count", [1.0])
-    assert found["BatchLatency", ()][0] == "Milliseconds"
-    assert len(found["Confidence", ()][1]) == 3
-    assert ("TotalLatency", ()) not in found
+    values = metrics(blobs)
+    assert values["Requests", ()] == ("Count", [5.0])
+    assert values["Predictions", ("Label=red",)] == ("Count", [2.0])
+    assert values["Predictions", ("Label=blue",)] == ("Count", [1.0])
+    assert values["Problems", ("Code=url_unreachable",)] == ("Count", [1.0])
+    assert values["BatchLatency", ()][0] == "Milliseconds"
+    assert len(values["Confidence", ()][1]) == 3
+    assert ("TotalLatency", ()) not in values
 
 
-def test_nothing_private_is_told(told) -> None:
+def test_log_and_metrics_contain_nothing_private(emitted) -> None:
     for event in (json_body({"url": URL}), json_body({"image": base64_of(PICTURE)}), json_body({"s3": {"bucket": "b",
                   "key": "private"}})):  # fmt: skip
-        logs, blobs = told(rest(**{**event, "headers": {**event["headers"], "X-Api-Key": "key-of-api"}}))
+        logs, blobs = emitted(rest(**{**event, "headers": {**event["headers"], "X-Api-Key": "key-of-api"}}))
         text = json.dumps([logs, blobs])
         assert not [word for word in ("secret", "private", "key-of-api", base64_of(PICTURE)[:40]) if word in text]
-    logs, _ = told(rest(**json_body({"url": URL})))
+    logs, _ = emitted(rest(**json_body({"url": URL})))
     assert logs[0]["url_hosts"] == ["user.example.com"]
 
 
-def test_a_line_cannot_be_forged(told) -> None:
-    logs, _ = told(rest(**json_body({'x\n{"level": "ERROR"}': 1})))
+def test_a_line_cannot_be_forged(emitted) -> None:
+    logs, _ = emitted(rest(**json_body({'x\n{"level": "ERROR"}': 1})))
     assert len(logs) == 1
 
 
 @pytest.mark.parametrize(("kind", "cold"), [("on-demand", True), ("provisioned-concurrency", False),
                                             ("snap-start", False)])  # fmt: skip
-def test_only_initialization_on_demand_is_a_cold_start(told, classifier, kind, cold) -> None:
+def test_only_initialization_on_demand_is_a_cold_start(emitted, classifier, kind, cold) -> None:
     app = make_app(classifier, initialization=kind)
-    logs, blobs = told(rest(body=PICTURE), app=app)
+    logs, blobs = emitted(rest(body=PICTURE), app=app)
     assert (logs[0]["cold_start"], logs[0]["initialization"]) == (cold, kind)
     assert (("ColdStart", ()) in metrics(blobs)) is cold
-    assert "initialization" not in told(rest(body=PICTURE), app=app)[0][0]
+    assert "initialization" not in emitted(rest(body=PICTURE), app=app)[0][0]
 
 
 def many_labels(tmp_path, count):
@@ -151,33 +151,33 @@ def many_labels(tmp_path, count):
 
 @pytest.mark.parametrize(("count", "limit", "dimension"), [(20, 20, True), (21, 20, False), (1000, 20, False),
                                                            (3, 0, False), (3, 3, True)])  # fmt: skip
-def test_label_is_a_dimension_of_models_with_few_labels_alone(told, tmp_path, count, limit, dimension) -> None:
+def test_label_is_a_dimension_for_models_with_few_labels_only(emitted, tmp_path, count, limit, dimension) -> None:
     app = make_app(many_labels(tmp_path, count), metrics=MetricsRules(max_labels=limit))
     items = [{"image": base64_of(jpeg(solid(color)))} for color in (RED, BLUE, RED)]
     for event, key in ((rest(body=PICTURE), "label"),
                        (rest(path="/v1/classify/batch", **json_body({"items": items})), "item_labels")):  # fmt: skip
-        logs, blobs = told(event, app=app)
+        logs, blobs = emitted(event, app=app)
         assert logs[0][key]
         labelled = [dimensions for name, dimensions in metrics(blobs) if name == "Predictions"]
         assert bool(labelled) is dimension
 
 
-def test_a_batch_names_at_most_20_labels_in_the_log(told, tmp_path) -> None:
+def test_a_batch_names_at_most_20_labels_in_the_log(emitted, tmp_path) -> None:
     classifier = many_labels(tmp_path, 1000)
     observation = Observation("r", "direct", classifier.info, "batch")
     observation.items = [Prediction(f"label-{number}", 0.5, ()) for number in range(256)]
     telemetry = Telemetry("test", "INFO", MetricsRules(), "on-demand")
-    logs, _ = told(None, app=type("One", (), {"http": lambda *_: telemetry.report(observation)})())
+    logs, _ = emitted(None, app=type("One", (), {"http": lambda *_: telemetry.report(observation)})())
     assert len(logs[0]["item_labels"]) == 20
 
 
-def test_version_and_variant_are_in_the_log_and_dimensions_on_request(told, classifier) -> None:
-    plain, blobs = told(rest(body=PICTURE))
+def test_version_and_variant_are_in_the_log_and_dimensions_on_request(emitted, classifier) -> None:
+    plain, blobs = emitted(rest(body=PICTURE))
     assert (plain[0]["model_version"], plain[0]["model_variant"]) == ("1.0.0", "fp32")
     without = metrics(blobs)
     assert not [dimensions for _, dimensions in without if "ModelVersion=1.0.0" in dimensions]
     app = make_app(classifier, metrics=MetricsRules(by_version=True))
-    by_version = metrics(told(rest(body=PICTURE), app=app)[1])
+    by_version = metrics(emitted(rest(body=PICTURE), app=app)[1])
     own = ("ModelVariant=fp32", "ModelVersion=1.0.0")
     assert {name for name, dimensions in by_version if dimensions == own} == {
         name for name, dimensions in without if dimensions == ()
@@ -191,20 +191,22 @@ FAULTS = {problem for problem in errors.all_problems() if problem.status >= 500}
 @pytest.mark.parametrize("problem", errors.all_problems(), ids=lambda problem: problem.code)
 @pytest.mark.parametrize("batch", [False, True], ids=["one", "batch"])
 @pytest.mark.parametrize("direct", [False, True], ids=["http", "direct"])
-def test_server_faults_count_every_5xx_of_every_trigger_but_deadlines(told, classifier, problem, batch, direct) -> None:
+def test_server_faults_count_every_5xx_of_every_trigger_but_deadlines(
+    emitted, classifier, problem, batch, direct
+) -> None:
     app = make_app(classifier, pages={"https://a": problem("No.")})
     payload = {"items": [{"url": "https://a"}] * 3} if batch else {"url": "https://a"}
     event = payload if direct else rest(path="/v1/classify/batch" if batch else "/v1/classify", **json_body(payload))
-    _, blobs = told(event, direct, app)
+    _, blobs = emitted(event, direct, app)
     expected = (3.0 if batch else 1.0) if problem in FAULTS else 0.0
     assert metrics(blobs)["ServerFaults", ()] == ("Count", [expected])
 
 
-def test_a_fault_of_another_route_counts_too(told, classifier, monkeypatch) -> None:
+def test_a_fault_of_another_route_counts_too(emitted, classifier, monkeypatch) -> None:
     monkeypatch.setattr("loupe.http.response.describe", lambda card: 1 / 0)
-    _, blobs = told(rest("GET", "/v1/models"), app=make_app(classifier))
+    _, blobs = emitted(rest("GET", "/v1/models"), app=make_app(classifier))
     assert metrics(blobs) == {("ServerFaults", ()): ("Count", [1.0])}
-    _, blobs = told(rest(**json_body({"url": "https://a"})), app=make_app(classifier, sources=Broken(OSError("x"))))
+    _, blobs = emitted(rest(**json_body({"url": "https://a"})), app=make_app(classifier, sources=Broken(OSError("x"))))
     assert metrics(blobs)["ServerFaults", ()] == ("Count", [1.0])
 
 
@@ -219,11 +221,11 @@ UNVALIDATED = [
 @pytest.mark.parametrize("url", UNVALIDATED)
 @pytest.mark.parametrize("policy", ["off", "allow-list", "public"])
 @pytest.mark.parametrize("batch", [False, True], ids=["one", "batch"])
-def test_nothing_of_a_url_is_logged_before_its_host_was_checked(told, classifier, url, policy, batch) -> None:
+def test_nothing_of_a_url_is_logged_before_its_host_was_checked(emitted, classifier, url, policy, batch) -> None:
     rules = UrlRules(policy=policy, hosts=("pictures.example.com",))
     app = make_app(classifier, sources=Sources({Url: Opened(_fetcher(rules))}))
     payload = {"items": [{"url": url}]} if batch else {"url": url}
-    logs, blobs = told(payload, True, app)
+    logs, blobs = emitted(payload, True, app)
     assert SECRET.lower() not in json.dumps([logs, blobs]).lower()
     assert "url_hosts" not in logs[0]
 
@@ -238,13 +240,13 @@ def _fetcher(rules):
                                      {"top": "9" * 4_000_000, "image": "AAAA"},
                                      {"s3": {"bucket": "b" * 4_000_000, "key": "k"}}])  # fmt: skip
 @pytest.mark.parametrize("batch", [False, True], ids=["one", "batch"])
-def test_a_log_line_stays_small_whatever_was_sent(told, classifier, payload, batch) -> None:
-    logs, blobs = told({"items": [payload] * 2} if batch else payload, True, make_app(classifier))
+def test_a_log_line_stays_small_whatever_was_sent(emitted, classifier, payload, batch) -> None:
+    logs, blobs = emitted({"items": [payload] * 2} if batch else payload, True, make_app(classifier))
     assert all(len(json.dumps(line)) < 2_000 for line in (*logs, *blobs))
 
 
-def test_a_problem_names_the_code_that_raised_it(told) -> None:
-    logs, _ = told(rest(**json_body({"image": "!"})))
+def test_a_problem_names_the_code_that_raised_it(emitted) -> None:
+    logs, _ = emitted(rest(**json_body({"image": "!"})))
     module, _, line = logs[0]["raised_at"].partition(":")
     assert module.startswith("loupe.")
     assert int(line) > 0
@@ -258,9 +260,9 @@ TRACE = "1-67891233-abcdef012345678912345678"
     (f"Root={TRACE};Parent=53995c3f42cd8ad8;Sampled=1", TRACE), (f"Root={TRACE}", TRACE),
     (f"Root=1-67891233-{SECRET};Sampled=1", None), (f"Root={SECRET}", None), ("", None),
 ])  # fmt: skip
-def test_only_a_trace_id_of_the_exact_form_is_logged(told, monkeypatch, header, logged) -> None:
+def test_only_a_trace_id_of_the_exact_form_is_logged(emitted, monkeypatch, header, logged) -> None:
     monkeypatch.setenv("_X_AMZN_TRACE_ID", header)
-    assert told(rest(body=PICTURE))[0][0].get("xray_trace_id") == logged
+    assert emitted(rest(body=PICTURE))[0][0].get("xray_trace_id") == logged
 
 
 @pytest.mark.parametrize(("label", "value"), [

@@ -72,7 +72,7 @@ def test_crop_without_a_shortest_side_covers_the_input() -> None:
         assert width == 13 or height == 9
 
 
-def test_pad_shows_the_whole_picture_in_the_middle() -> None:
+def test_pad_centres_the_whole_image() -> None:
     spec = spec_of(resize=Resize(fit="pad", pad_color=(10, 20, 30)))
     fitted = fit(pictures.solid(pictures.RED, (40, 10)), spec)
     assert spec.resized(40, 10) == (13, 3)
@@ -116,7 +116,7 @@ def test_bilinear_is_antialiased() -> None:
     assert np.abs(np.asarray(fit(image, spec_of()), np.float64) - expected).max() <= 1.01
 
 
-def test_a_picture_of_the_right_size_is_not_resampled() -> None:
+def test_image_of_the_input_size_is_not_resampled() -> None:
     image = pictures.scene((13, 9))
     assert fit(image, spec_of(resize=Resize(filter="lanczos"))) is image
 

@@ -1,4 +1,4 @@
-"""Fetching by URL, from sites on the loopback interface that misbehave in every way they can."""
+"""Fetching by URL from misbehaving sites on the loopback interface."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Names:
 
     def __init__(self, **names: Any) -> None:
         self.answers = {name.replace("_", "."): answer for name, answer in names.items()}
-        self.asked: list[str] = []
+        self.look_ups: list[str] = []
 
     def __call__(self, host: str, port: int, timeout: float) -> Sequence[Any]:
-        self.asked.append(host)
+        self.look_ups.append(host)
         answer = self.answers.get(host, [])
         if answer and isinstance(answer[0], list):
             answer = answer.pop(0)
@@ -64,11 +64,11 @@ def refusal(answer: Callable[[Visit], None], path: str = "/p.png", **rules: Any)
     return caught.value
 
 
-def test_a_picture_is_fetched() -> None:
+def test_image_is_fetched() -> None:
     assert fetch(lambda visit: visit.answer(PICTURE)) == PICTURE
 
 
-def test_what_is_sent_is_little_and_says_nothing_of_us(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_request_headers_are_minimal_and_disclose_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "netrc").write_text(f"machine {NAME} login me password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     with site(lambda visit: visit.answer(PICTURE)) as served:
@@ -96,7 +96,7 @@ def test_no_cookie_follows_a_redirect() -> None:
     assert "cookie" not in served.visits[1].headers
 
 
-def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         site(lambda visit: visit.answer(b"from the proxy")) as proxy,
         site(lambda visit: visit.answer(PICTURE)) as served,
@@ -117,20 +117,20 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest
     names = Names(pictures_example=[[HOST], ["127.0.0.2"]])
     with site(lambda visit: visit.answer(PICTURE)) as served:
         assert fetcher(served, names).fetch(f"http://{NAME}:{served.port}/") == PICTURE
-    assert names.asked == [NAME]
+    assert names.look_ups == [NAME]
     assert served.visits[0].headers["host"] == f"{NAME}:{served.port}"
 
 
-def test_a_second_answer_of_the_inside_is_refused_when_a_redirect_asks_again() -> None:
+def test_private_address_is_rejected_when_a_redirect_resolves_again() -> None:
     names = Names(pictures_example=[[HOST], ["127.0.0.2"]])
     with site(lambda visit: visit.redirect("/again")) as served, pytest.raises(UrlNotAllowed):
         fetcher(served, names).fetch(f"http://{NAME}:{served.port}/")
-    assert (served.connections, names.asked) == (1, [NAME, NAME])
+    assert (served.connections, names.look_ups) == (1, [NAME, NAME])
 
 
 @pytest.mark.parametrize("inside", ["10.0.0.1", "169.254.169.254", "::1", "fd00:ec2::254", "127.0.0.2"])
 @pytest.mark.parametrize("first", [True, False])
-def test_one_address_of_the_inside_is_enough_to_refuse_a_name(inside: str, first: bool) -> None:
+def test_one_private_address_rejects_the_name(inside: str, first: bool) -> None:
     names = Names(pictures_example=[inside, HOST] if first else [HOST, inside])
     with site(lambda visit: visit.answer(PICTURE)) as served:
         with pytest.raises(UrlNotAllowed, match="no address on the public internet") as caught:
@@ -139,7 +139,7 @@ def test_one_address_of_the_inside_is_enough_to_refuse_a_name(inside: str, first
     assert inside not in caught.value.detail
 
 
-def test_names_that_do_not_exist_and_names_of_the_inside_are_told_alike() -> None:
+def test_unknown_and_internal_names_have_the_same_problem() -> None:
     with site(lambda visit: visit.answer(PICTURE)) as served:
         details = set()
         for names in (Names(), Names(pictures_example=["10.1.2.3"])):
@@ -149,7 +149,7 @@ def test_names_that_do_not_exist_and_names_of_the_inside_are_told_alike() -> Non
     assert details == {f"The host {NAME} has no address on the public internet."}
 
 
-def test_a_further_address_is_tried_where_the_first_refuses() -> None:
+def test_next_address_is_tried_if_the_first_refuses_the_connection() -> None:
     networks = tuple(ipaddress.ip_network(text) for text in ("127.0.0.0/30", "::1/128"))
     names = Names(pictures_example=["127.0.0.2", "127.0.0.2", HOST])
     with site(lambda visit: visit.answer(PICTURE)) as served:
@@ -157,7 +157,7 @@ def test_a_further_address_is_tried_where_the_first_refuses() -> None:
     assert served.connections == 1
 
 
-def test_where_every_address_refuses_the_host_is_unreachable() -> None:
+def test_host_is_unreachable_if_every_address_refuses_the_connection() -> None:
     with site(lambda visit: visit.answer(PICTURE)) as served:
         port = served.port
     with pytest.raises(UrlUnreachable, match=f"The host {NAME} did not give an answer"):
@@ -185,12 +185,12 @@ def client_tls(authority: trustme.CA) -> ssl.SSLContext:
 
 
 def test_tls_is_for_the_name_though_the_connection_is_to_an_address(authority: trustme.CA) -> None:
-    asked: list[str | None] = []
+    server_names: list[str | None] = []
     context = server_tls(authority, NAME)
-    context.sni_callback = lambda _socket, name, _context: asked.append(name)
+    context.sni_callback = lambda _socket, name, _context: server_names.append(name)
     with site(lambda visit: visit.answer(PICTURE), context) as served:
         assert fetcher(served, tls=client_tls(authority)).fetch(f"https://{NAME}:{served.port}/") == PICTURE
-    assert asked == [NAME]
+    assert server_names == [NAME]
     assert served.visits[0].headers["host"] == f"{NAME}:{served.port}"
 
 
@@ -200,7 +200,7 @@ def test_a_certificate_may_be_for_an_address(authority: trustme.CA) -> None:
 
 
 @pytest.mark.parametrize("names", [("other.example",), (HOST,)])
-def test_a_certificate_for_another_name_is_refused(authority: trustme.CA, names: tuple[str, ...]) -> None:
+def test_certificate_for_another_name_is_rejected(authority: trustme.CA, names: tuple[str, ...]) -> None:
     with (
         site(lambda visit: visit.answer(PICTURE), server_tls(authority, *names)) as served,
         pytest.raises(UrlUnreachable, match=f"The certificate of {NAME} is not valid"),
@@ -209,7 +209,7 @@ def test_a_certificate_for_another_name_is_refused(authority: trustme.CA, names:
     assert served.visits == []
 
 
-def test_an_authority_that_nobody_knows_is_refused() -> None:
+def test_unknown_certificate_authority_is_rejected() -> None:
     with (
         site(lambda visit: visit.answer(PICTURE), server_tls(trustme.CA(), NAME)) as served,
         pytest.raises(UrlUnreachable, match="certificate"),
@@ -254,7 +254,7 @@ def test_a_redirect_is_checked_as_the_first_url(location: str) -> None:
 
 
 @pytest.mark.parametrize("location", ["http://[", "http://[::1", "http://pictures.example:99999/", "http://[v1.x]/"])
-def test_a_redirect_that_cannot_be_read(location: str) -> None:
+def test_malformed_redirect_is_unreachable(location: str) -> None:
     assert refusal(lambda visit: visit.redirect(location)).code in ("url_unreachable", "url_not_allowed")
 
 
@@ -277,7 +277,7 @@ def test_redirects_as_sites_write_them(location: str) -> None:
 
 @pytest.mark.parametrize("status", ["201 Created", "204 No Content", "206 Partial Content", "301 Moved", "304 Same",
                                     "401 Who", "404 Not Found", "500 Oops"])  # fmt: skip
-def test_only_200_is_an_answer(status: str) -> None:
+def test_only_status_200_is_accepted(status: str) -> None:
     problem = refusal(lambda visit: visit.answer(PICTURE, status))
     assert (problem.code, problem.detail) == ("url_unreachable", f"The host {NAME} answered {status[:3]}.")
 
@@ -285,11 +285,11 @@ def test_only_200_is_an_answer(status: str) -> None:
 @pytest.mark.parametrize(
     "content", [b"<html>not found</html>", b"{}" * 20, gzip.compress(bytes(10_000_000)), b"BM" * 40]
 )
-def test_what_is_no_picture_is_told_by_its_content(content: bytes) -> None:
+def test_body_that_is_not_an_image_is_named_by_its_content(content: bytes) -> None:
     assert isinstance(refusal(lambda visit: visit.answer(content, Content_Type="image/png")), UnsupportedMediaType)
 
 
-def test_what_is_no_picture_is_not_read_to_its_end() -> None:
+def test_body_that_is_not_an_image_is_not_read_to_its_end() -> None:
     def answer(visit: Visit) -> None:
         visit.send(b"HTTP/1.1 200 OK\r\n\r\n<html>")
         while not visit.site.closing.is_set():
@@ -305,13 +305,13 @@ def test_short_and_empty_bodies_are_left_to_the_decoder() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "GZIP", "x"])
-def test_compressed_bodies_are_refused(encoding: str) -> None:
+def test_compressed_bodies_are_rejected(encoding: str) -> None:
     problem = refusal(lambda visit: visit.answer(gzip.compress(PICTURE), Content_Encoding=encoding))
     assert "compressed" in problem.detail
 
 
 @pytest.mark.parametrize("encoding", ["identity", "", "Identity"])
-def test_what_is_not_compressed_may_say_so(encoding: str) -> None:
+def test_identity_content_encoding_is_accepted(encoding: str) -> None:
     assert fetch(lambda visit: visit.answer(PICTURE, Content_Encoding=encoding)) == PICTURE
 
 
@@ -349,12 +349,12 @@ def test_bodies_of_every_length_header(data: bytes) -> None:
     b"HTTP/1.1 200" + b"0" * 100_000,
     b"HTTP/1.1 abc OK\r\n\r\n",
 ])  # fmt: skip
-def test_answers_that_are_none(data: bytes) -> None:
+def test_responses_that_are_invalid(data: bytes) -> None:
     problem = refusal(lambda visit: visit.send(data))
     assert isinstance(problem, UrlUnreachable)
 
 
-def test_a_larger_length_than_allowed_is_refused_before_reading() -> None:
+def test_content_length_over_the_limit_is_rejected_before_reading() -> None:
     with (
         site(lambda visit: visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\n" + PICTURE)) as served,
         pytest.raises(ImageTooLarge, match="larger than 100,000 bytes"),
@@ -379,7 +379,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     (HEAD + b"\r\n" + PICTURE, b"x" * 1000),
     (CHUNKED + b"%x\r\n%s\r\n" % (len(PICTURE), PICTURE), b"3e8\r\n" + b"x" * 1000 + b"\r\n"),
 ])  # fmt: skip
-def test_an_endless_body_is_cut_at_the_limit(head: bytes, part: bytes) -> None:
+def test_endless_body_is_rejected_at_the_limit(head: bytes, part: bytes) -> None:
     assert isinstance(refusal(endless(head, part)), ImageTooLarge)
 
 
