@@ -9,17 +9,20 @@ import logging
 import os
 import warnings
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from loupe.http.envelope import is_http
 from loupe.jobs.actions import JobActions
-from loupe.jobs.api import Context, JobsApi
+from loupe.jobs.api import JobsApi
 from loupe.jobs.engine import CLIENT_CONFIG, Engine
 from loupe.jobs.settings import JobsSettings
 from loupe.jobs.storage import ResultsBucket
 from loupe.jobs.summarize import Summarizer
 from loupe.sources.s3_reader import connect
+
+if TYPE_CHECKING:
+    from loupe.jobs.api import Context
 
 # Only `loupe.jobs.log` writes to the log: libraries repeat what a caller sent.
 logging.disable(logging.CRITICAL)

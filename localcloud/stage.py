@@ -120,7 +120,10 @@ def _command(dockerfile: Path) -> str:
 
 
 def _function_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    yield "handler.py", folder / "handler.py"
+    for path in sorted(folder.glob("*.py")):
+        # What builds the image, the image does not have.
+        if path.name != "prune.py":
+            yield path.name, path
     for path in sorted((folder / "loupe").rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path.relative_to(folder).as_posix(), path

@@ -80,7 +80,7 @@ def test_the_functions_own_files_are_all_there(task: Task) -> None:
                if name.startswith("loupe/") and entry.is_file and "__pycache__" not in name}  # fmt: skip
     assert shipped == own
     assert "loupe/http/page/index.html" in shipped
-    assert {"handler.py", "python_multipart/__init__.py"} <= task.keys()
+    assert {"handler.py", "bulk.py", "jobs.py", "python_multipart/__init__.py"} <= task.keys()
 
 
 def test_of_the_models_it_has_the_cards_files_of_the_chosen_one(task: Task) -> None:

@@ -11,7 +11,7 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from bulk_fakes import FUNCTION, NOW, RESULTS, FakeAliases, FakeBucketStore, FakeStepFunctions, jobs_settings
 from events import Context, body_of, http, rest
 from jsonschema import Draft202012Validator
-from loupe.bulk.keys import rows_prefix, summary_key
+from loupe.bulk.keys import failures_key, rows_prefix, summary_key
 from loupe.jobs.actions import JobActions
 from loupe.jobs.api import JobsApi
 from loupe.jobs.engine import Engine
@@ -188,6 +188,18 @@ def test_mistakes_of_a_request_start_nothing(jobs, body, code) -> None:
     assert answered == code
     assert status in (400, 422)
     assert jobs.states.executions == {}
+
+
+def test_the_failed_rows_of_an_own_job_are_a_manifest(jobs) -> None:
+    job_id = jobs.start()["id"]
+    key = failures_key(job_id)
+    jobs.s3.objects[RESULTS, key] = b'{"s3": "s3://photos/a.jpg"}\n'
+    manifest = {"manifest": f"s3://{RESULTS}/{key}"}
+    assert jobs.input_of(jobs.start(manifest)["id"])["source"] == {"type": "jsonl", "bucket": RESULTS, "key": key}
+    assert jobs.code("POST", "/v1/jobs", manifest, who="key-2") == (422, "s3_not_allowed")
+    for other in (f"jobs/{job_id}/rows/failures.jsonl", f"jobs/{job_id}/x/../failures.jsonl", "failures.jsonl"):
+        body = {"manifest": f"s3://{RESULTS}/{other}"}
+        assert jobs.code("POST", "/v1/jobs", body) == (422, "s3_not_allowed")
 
 
 def test_a_forbidden_manifest_looks_like_a_missing_one(jobs) -> None:

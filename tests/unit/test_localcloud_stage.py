@@ -23,6 +23,8 @@ def project(tmp_path: Path) -> Path:
     for path, text in {
         "function/Dockerfile": 'FROM x\nCMD ["handler.handler"]\n',
         "function/handler.py": "import loupe\n",
+        "function/jobs.py": "import loupe\n",
+        "function/prune.py": "import os\n",
         "function/requirements.txt": "numpy",
         "function/loupe/__init__.py": "",
         "function/loupe/http/page/index.html": "<p>",
@@ -49,6 +51,7 @@ def test_code_and_the_models_files_are_in_it_and_nothing_else(project: Path, tmp
     image = stage.stage(project, ["m"], tmp_path / "image")
     assert files(image.folder) == {
         "handler.py",
+        "jobs.py",
         "loupe/__init__.py",
         "loupe/http/page/index.html",
         "models/m/card.json",
@@ -89,8 +92,8 @@ def test_the_dockerfile_copies_what_is_staged() -> None:
     """The code that the Dockerfile copies from this repository: a new COPY is staged, too, or of the build alone."""
     lines = (PROJECT / "function" / "Dockerfile").read_text().splitlines()
     copied = {match.group(1) for line in lines if (match := re.match(r"COPY (?!--from)(\S+)", line))}
-    assert copied == {"function/requirements.txt", "models/${MODEL}", "function/handler.py", "function/loupe",
-                      "function/prune.py"}  # fmt: skip
+    assert copied == {"function/requirements.txt", "models/${MODEL}", "function/handler.py", "function/bulk.py",
+                      "function/jobs.py", "function/loupe", "function/prune.py"}  # fmt: skip
 
 
 def test_the_authorizers_image_has_its_modules_and_its_table_of_issuers(tmp_path: Path) -> None:

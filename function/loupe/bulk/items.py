@@ -71,13 +71,15 @@ def read_item(value: Mapping[str, Any], kind: str, bucket: str) -> Item | None:
 
 
 def is_skipped(key: str) -> bool:
-    """Whether a listed object is left out: a folder that the S3 console made, or a file with another extension.
+    """Whether a listed object is left out: a folder that the S3 console made, a hidden file, or another extension.
 
-    An object without an extension is classified: its content says what it is.
+    An object without an extension is classified: its content says what it is. Hidden files are such as ``.DS_Store``
+    and ``._photo.jpg``, which macOS writes beside images.
     """
-    if key.endswith("/"):
+    name = key.rpartition("/")[2]
+    if not name or name.startswith("."):
         return True
-    extension = _EXTENSION.search(key.rpartition("/")[2])
+    extension = _EXTENSION.search(name)
     return extension is not None and extension[1].lower() not in IMAGE_EXTENSIONS
 
 

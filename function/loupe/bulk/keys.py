@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 JOBS_PREFIX = "jobs/"
 UPLOADS_PREFIX = "uploads/"
+SENT_PREFIX = "sent/"
 # Indexes are padded, so that a listing has the order of the manifest. A map has at most 100,000,000 items (AWS Step
 # Functions developer guide, 'Distributed Map state').
 _DIGITS = 9
@@ -59,3 +60,8 @@ def upload_key(bucket: str, key: str, version: str) -> str:
     """Return the key of the row of an object that arrived; ``version`` tells overwritten objects apart."""
     digest = hashlib.sha256(f"{len(key)}\0{key}\0{version}".encode("utf-8", "surrogatepass")).hexdigest()
     return f"{UPLOADS_PREFIX}{bucket}/{digest}.json"
+
+
+def sent_key(row_key: str) -> str:
+    """Return the key of the empty object that says that the message about a row was sent."""
+    return SENT_PREFIX + row_key.removeprefix(UPLOADS_PREFIX).removesuffix(".json")

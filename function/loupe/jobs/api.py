@@ -13,7 +13,7 @@ from loupe.jobs.ids import owned_id
 from loupe.jobs.listing import list_jobs, read_list_request, single_values
 from loupe.jobs.log import log_request
 from loupe.jobs.owners import owner_of
-from loupe.jobs.request import job_from_http
+from loupe.jobs.request import JobRules, job_from_http
 from loupe.jobs.routes import find_job_route, job_methods
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ class JobsApi:
 
     def _answer(self, route: str, job_id: str, request: HttpRequest, owner: str) -> response.Answer:
         if route == "startJob":
-            job_request = job_from_http(request, self._settings.s3, self._settings.max_concurrency)
+            settings = self._settings
+            rules = JobRules(settings.s3, settings.results_bucket, owner, settings.max_concurrency)
+            job_request = job_from_http(request, rules)
             job = self._actions.start(owner, job_request, request.headers.get("idempotency-key"))
             # Relative to the request's address (RFC 9110, 10.2.2), whose stage or base path is not known here.
             return _json(job, 202, {"Location": f"jobs/{job['id']}"})

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import time
-import traceback
 from typing import TYPE_CHECKING, Any
 
-from loupe.redaction import redacted
+from loupe.bulk.log import trace, write_log
 
 if TYPE_CHECKING:
     from loupe.errors import Problem
@@ -29,13 +25,5 @@ def log_request(
         if problem.__cause__ is not None:
             fields["cause"] = type(problem.__cause__).__name__
     if problem is not None and problem.status == 500:
-        fields["exception"] = redacted("".join(traceback.format_exception(problem)))
-    write_log(environment, "ERROR" if status >= 500 else "INFO", "job request", fields)
-
-
-def write_log(environment: str, level: str, message: str, fields: dict[str, Any]) -> None:
-    """Write one line."""
-    clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    line = {"level": level, "message": message, "timestamp": clock, "service": "loupe-jobs", "environment": environment}
-    sys.stdout.write(json.dumps({**line, **fields}, separators=(",", ":")) + "\n")
-    sys.stdout.flush()
+        fields["exception"] = trace(problem)
+    write_log("loupe-jobs", environment, "ERROR" if status >= 500 else "INFO", "job request", fields)

@@ -62,23 +62,36 @@ def json_values(chunks: Iterator[str]) -> Iterator[Any]:
     OutputsError
         If it is no JSON, or a value is longer than `MAX_VALUE_CHARACTERS`.
     """
-    decode = json.JSONDecoder().raw_decode
-    buffer = ""
+    text, size, wanted = "", 0, 0
+    parts: list[str] = []
     for chunk in chunks:
-        buffer, start = buffer + chunk, 0
-        while True:
-            start = _skip(buffer, start)
-            try:
-                value, end = decode(buffer, start)
-            except ValueError:
-                break
-            yield value
-            start = end
-        buffer = buffer[start:]
-        if len(buffer) > MAX_VALUE_CHARACTERS:
+        parts.append(chunk)
+        size += len(chunk)
+        # A value that did not end is tried again at twice its length: trying at each chunk would take quadratic time.
+        if size < wanted:
+            continue
+        values, text = _split("".join(parts))
+        yield from values
+        if len(text) > MAX_VALUE_CHARACTERS:
             raise OutputsError("A result of the map is not valid JSON, or too large.")
-    if buffer:
+        parts, size, wanted = [text], len(text), 2 * len(text)
+    values, text = _split("".join(parts))
+    yield from values
+    if text:
         raise OutputsError("The results of the map end in the middle of a value.")
+
+
+def _split(text: str) -> tuple[list[Any], str]:
+    """Return the values at the beginning of a text, and the rest: a value that has not ended, or no JSON."""
+    decode, values, start = json.JSONDecoder().raw_decode, [], _skip(text, 0)
+    while start < len(text):
+        try:
+            value, end = decode(text, start)
+        except ValueError:
+            break
+        values.append(value)
+        start = _skip(text, end)
+    return values, text[start:]
 
 
 def _skip(text: str, start: int) -> int:

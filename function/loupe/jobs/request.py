@@ -7,8 +7,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from loupe.bulk.keys import JOBS_PREFIX, failures_key
 from loupe.errors import ManifestInvalid, RequestInvalid
 from loupe.http.request import DEFAULT_TOP, MAX_TOP
+from loupe.jobs.ids import is_owned
 from loupe.json_body import json_object, shown
 from loupe.sources.s3 import MAX_S3_KEY_BYTES, S3Object, S3Rules
 
@@ -62,15 +64,38 @@ class JobRequest(NamedTuple):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def job_from_http(request: HttpRequest, rules: S3Rules, max_concurrency: int) -> JobRequest:
-    """Read a job from a request's body.
+class JobRules(NamedTuple):
+    """What a job of an owner may read and ask for.
 
-    Parameters
+    Attributes
     ----------
-    rules
+    s3
         What may be read. Uploads may be rows of a manifest, but not listed: who lists them learns of others' uploads.
+    results_bucket, owner
+        The manifest of failed rows of one of the owner's jobs may be read, too.
     max_concurrency
         The most that a job may ask for.
+    """
+
+    s3: S3Rules
+    results_bucket: str
+    owner: str
+    max_concurrency: int
+
+    def check_manifest(self, bucket: str, key: str) -> None:
+        """Reject a manifest elsewhere, with `loupe.errors.S3NotAllowed`."""
+        job_id = key.removeprefix(JOBS_PREFIX).partition("/")[0]
+        if bucket == self.results_bucket and is_owned(self.owner, job_id) and key == failures_key(job_id):
+            return
+        self.s3.check(S3Object(bucket, key))
+
+    def check_prefix(self, bucket: str, prefix: str) -> None:
+        """Reject a prefix elsewhere, with `loupe.errors.S3NotAllowed`."""
+        S3Rules(locations=self.s3.locations).check(S3Object(bucket, prefix))
+
+
+def job_from_http(request: HttpRequest, rules: JobRules) -> JobRequest:
+    """Read a job from a request's body.
 
     Raises
     ------
@@ -94,11 +119,11 @@ def job_from_http(request: HttpRequest, rules: S3Rules, max_concurrency: int) ->
         tolerated_failure_percentage=_percentage(
             value.get("tolerated_failure_percentage", DEFAULT_TOLERATED_PERCENTAGE)
         ),
-        max_concurrency=None if "max_concurrency" not in value else _concurrency(value, max_concurrency),
+        max_concurrency=None if "max_concurrency" not in value else _concurrency(value, rules.max_concurrency),
     )
 
 
-def _source(value: Mapping[str, Any], rules: S3Rules) -> JobSource:
+def _source(value: Mapping[str, Any], rules: JobRules) -> JobSource:
     names = [name for name in ("manifest", "prefix") if name in value]
     if len(names) != 1:
         raise RequestInvalid('Send exactly one of "manifest" and "prefix".')
@@ -114,12 +139,12 @@ def _source(value: Mapping[str, Any], rules: S3Rules) -> JobSource:
             raise ManifestInvalid(
                 '"prefix" must name a folder and end with a slash: without it, photos would also list photos-of-others.'
             )
-        S3Rules(locations=rules.locations).check(S3Object(bucket, key))
+        rules.check_prefix(bucket, key)
         return JobSource("prefix", bucket, key)
     kind = key.rpartition(".")[2].lower() if "." in key else ""
     if kind not in MANIFEST_TYPES:
         raise ManifestInvalid('"manifest" must be a .jsonl or a .csv object: its name says how it is read.')
-    rules.check(S3Object(bucket, key))
+    rules.check_manifest(bucket, key)
     return JobSource(kind, bucket, key)
 
 

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loupe.bulk.keys import failures_key, failures_prefix, summary_key
+from loupe.bulk.log import write_log
 from loupe.jobs.estimate import cost
-from loupe.jobs.log import write_log
 from loupe.jobs.outputs import child_outputs
 from loupe.jobs.storage import network_problems
 from loupe.jobs.view import timestamp
@@ -126,7 +126,13 @@ class Summarizer:
                 ContentType="application/json",
             )
         counts = {key: summary[key] for key in ("images", "succeeded", "failed", "skipped", "failed_percentage")}
-        write_log(self._settings.environment, "INFO", "job summary", {"job": job["id"], "status": status, **counts})
+        write_log(
+            "loupe-jobs",
+            self._settings.environment,
+            "INFO",
+            "job summary",
+            {"job": job["id"], "status": status, **counts},
+        )
         return {"status": status, **counts, "summary_key": summary_key(job["id"])}
 
     def _summary(

@@ -1,0 +1,98 @@
+"""One invocation of the bulk function: a batch of a job or messages about new objects, in the time that there is."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from loupe.bulk.log import trace, write_log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Protocol
+
+    from loupe.bulk.batch import BatchProcessor
+    from loupe.bulk.classify import Rows
+    from loupe.bulk.uploads import UploadOutcome, UploadProcessor
+
+    class Context(Protocol):
+        """What Lambda tells about an invocation."""
+
+        aws_request_id: str
+
+        def get_remaining_time_in_millis(self) -> int:
+            """Milliseconds until Lambda ends the invocation."""
+
+
+_LOGGED = ("first", "last", "rows", "failed", "skipped", "codes", "duration_ms")
+# Seconds kept for writing the rows: a tenth of the invocation's time, within these bounds.
+WRITE_SECONDS = (1.0, 20.0)
+
+
+def deadline_of(seconds: float, restart_seconds: float) -> float:
+    """Return when images have to be done, in monotonic seconds.
+
+    Parameters
+    ----------
+    seconds
+        Until Lambda ends the invocation.
+    restart_seconds
+        What replacing the process takes, if a decoder is still at work: part of the invocation, too.
+    """
+    kept = min(max(seconds / 10, WRITE_SECONDS[0]), WRITE_SECONDS[1]) + min(restart_seconds, seconds / 4)
+    return time.monotonic() + seconds - kept
+
+
+class BulkLog:
+    """Logs batches of one environment."""
+
+    def __init__(self, environment: str) -> None:
+        self._environment = environment
+
+    def batch(self, job_id: str, result: Mapping[str, Any] | None, rows: Rows) -> None:
+        """Log a batch that is done, or (None) one that goes on in another attempt."""
+        fields: dict[str, Any] = {"job": job_id}
+        if result is None:
+            fields |= {"unfinished": len(rows.unfinished)}
+        else:
+            fields |= {
+                name: result[name] for name in ("first", "last", "rows", "failed", "skipped", "codes", "duration_ms")
+            }
+        if rows.fault is not None:
+            fields["exception"] = trace(rows.fault)
+        level = "ERROR" if rows.fault is not None else "INFO"
+        write_log("loupe-bulk", self._environment, level, "batch unfinished" if result is None else "batch", fields)
+
+    def uploads(self, messages: int, outcome: UploadOutcome) -> None:
+        """Log messages about new objects."""
+        fields: dict[str, Any] = {"messages": messages, "failed": len(outcome.failed)}
+        if outcome.fault is not None:
+            fields["exception"] = trace(outcome.fault)
+        write_log("loupe-bulk", self._environment, "ERROR" if outcome.fault else "INFO", "uploads", fields)
+
+
+class Invocations:
+    """Answers the bulk function's events."""
+
+    def __init__(self, batches: BatchProcessor, uploads: UploadProcessor, log: BulkLog, restart_seconds: float) -> None:
+        self._batches, self._uploads, self._log, self._restart_seconds = batches, uploads, log, restart_seconds
+
+    def run(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        """Process a map's batch (``Items``) or messages of SQS (``Records``).
+
+        Raises
+        ------
+        loupe.bulk.batch.BatchUnfinished
+            For the retry of the state machine.
+        ValueError
+            If the event is neither.
+        """
+        deadline = deadline_of(context.get_remaining_time_in_millis() / 1e3, self._restart_seconds)
+        if "Items" in event and "BatchInput" in event:
+            return self._batches.run(event, deadline, context.aws_request_id)
+        if "Records" in event:
+            records = event["Records"]
+            outcome = self._uploads.run(records, deadline, context.aws_request_id)
+            self._log.uploads(len(records), outcome)
+            return {"batchItemFailures": [{"itemIdentifier": message} for message in outcome.failed]}
+        raise ValueError("the event is neither a batch of a job nor a batch of messages")

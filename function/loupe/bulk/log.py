@@ -1,0 +1,28 @@
+"""Log lines of bulk processing: JSON on stdout. No key of an object and no text of a caller is logged."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from loupe.redaction import redacted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def write_log(service: str, environment: str, level: str, message: str, fields: Mapping[str, Any]) -> None:
+    """Write one line."""
+    clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    line = {"level": level, "message": message, "timestamp": clock, "service": service, "environment": environment}
+    # In one piece, so that lines of several threads do not mix.
+    sys.stdout.write(json.dumps({**line, **fields}, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+def trace(error: BaseException) -> str:
+    """Return an exception's stack trace without secrets and content of requests."""
+    return redacted("".join(traceback.format_exception(error)))
