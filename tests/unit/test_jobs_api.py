@@ -543,6 +543,16 @@ def test_head_options_and_unknown_routes(jobs) -> None:
     assert jobs.api.http(jobs.event("GET", "/v1/jobs/a/b/c"), Context())["statusCode"] == 404
 
 
+def test_a_page_elsewhere_may_start_and_stop_jobs() -> None:
+    jobs = Jobs(LOUPE_CORS_ORIGINS="https://app.example")
+    event = jobs.event("OPTIONS", "/v1/jobs/x")
+    event["headers"] = {"Origin": "https://app.example"}
+    headers = jobs.api.http(event, Context())["headers"]
+    assert headers["Access-Control-Allow-Methods"] == "GET, DELETE, HEAD, OPTIONS"
+    assert "Idempotency-Key" in headers["Access-Control-Allow-Headers"]
+    assert "Location" in headers["Access-Control-Expose-Headers"]
+
+
 def test_bodies_and_parameters_where_nothing_is_expected(jobs) -> None:
     job_id = jobs.start()["id"]
     assert jobs.code("DELETE", f"/v1/jobs/{job_id}", '{"force": true}') == (400, "request_invalid")

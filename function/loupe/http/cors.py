@@ -9,9 +9,11 @@ if TYPE_CHECKING:
 
     from loupe.http.envelope import HttpRequest
 
-# The headers of each authentication mode: API key, token, AWS signature.
-ALLOW_HEADERS = "Content-Type, X-Api-Key, Authorization, X-Amz-Date, X-Amz-Security-Token, X-Amz-Content-Sha256"
-EXPOSE_HEADERS = "X-Request-Id, Server-Timing, Retry-After"
+# The headers of each authentication mode (API key, token, AWS signature), and of a request that starts a job.
+ALLOW_HEADERS = (
+    "Content-Type, X-Api-Key, Authorization, X-Amz-Date, X-Amz-Security-Token, X-Amz-Content-Sha256, Idempotency-Key"
+)
+EXPOSE_HEADERS = "X-Request-Id, Server-Timing, Retry-After, Location"
 _MAX_AGE_SECONDS = 600
 
 
