@@ -80,22 +80,22 @@ def test_by_keyboard_alone(page: Page, gateway: Gateway) -> None:
         pytest.fail(f"no Tab leads to {name!r}")
 
     tab_to("Skip to the results")
-    tab_to("Choose pictures")
+    tab_to("Choose images")
     keys.press("Enter")
     expect(page.locator("#summary")).to_have_text("1 classified, 1 failed")
-    tab_to("Classify test picture")
+    tab_to("Classify test image")
     gateway.instead.append(problem(500, "internal_error", "Something went wrong on our side", "Report it."))
     keys.press("Space")
     expect(page.locator("#summary")).to_have_text("1 classified, 2 failed")
     tab_to("scale")
     keys.press("Space")
-    expect(page.get_by_label("Scale large pictures down")).not_to_be_checked()
-    tab_to("Retry test picture")
+    expect(page.get_by_label("Scale down large images")).not_to_be_checked()
+    tab_to("Retry test image")
     keys.press("Enter")
     expect(page.locator("#summary")).to_have_text("2 classified, 1 failed")
     # The retried picture has the focus: the next Tab goes on from there.
-    expect(page.locator(".picture", has_text="test picture")).to_be_focused()
-    tab_to("Times and full answer")
+    expect(page.locator(".picture", has_text="test image")).to_be_focused()
+    tab_to("Timings and full response")
     keys.press("Enter")
     expect(page.locator(".meta").first).to_be_visible()
 
@@ -106,7 +106,7 @@ def test_results_are_announced(page: Page) -> None:
     choose(page, *BATCH)
     expect(log.locator("p")).to_have_count(3)
     expect(log).to_contain_text("red.jpg: red, ")
-    expect(log).to_contain_text("notes.txt: This is not a picture that can be read here.")
+    expect(log).to_contain_text("notes.txt: This file is not a supported image.")
 
 
 def test_reduced_motion_stands_still(open_page: Open, gateway: Gateway) -> None:

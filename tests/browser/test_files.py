@@ -54,8 +54,8 @@ def test_the_deployments_formats_decide_what_is_accepted(open_page: Open, gatewa
     expect(page.locator("#accepted")).to_have_text("JPEG or PNG")
     choose(page, HEIC, picture("a.webp", BLUE))
     failed = page.locator(".picture[data-state=failed]")
-    expect(failed.locator("strong")).to_have_text("HEIC pictures are not read here")
-    expect(failed.locator(".problem")).to_contain_text("Choose a JPEG or PNG picture")
+    expect(failed.locator("strong")).to_have_text("HEIC images are not supported")
+    expect(failed.locator(".problem")).to_contain_text("Choose a JPEG or PNG image")
     # The browser can show WebP, so it makes a JPEG of it.
     expect(page.locator(".answer")).to_have_text("blue")
     (sent,) = gateway.classified()
@@ -77,7 +77,7 @@ def test_the_deployments_formats_decide_what_is_accepted(open_page: Open, gatewa
 )
 def test_what_is_no_picture_is_rejected_in_the_browser(page: Page, gateway: Gateway, data: bytes, words: str) -> None:
     choose(page, File("photo.jpg", "image/jpeg", data))
-    expect(page.locator(".problem strong")).to_have_text("This is not a picture that can be read here")
+    expect(page.locator(".problem strong")).to_have_text("This file is not a supported image")
     expect(page.locator(".problem")).to_contain_text(words)
     expect(page.get_by_role("button", name="Retry")).to_have_count(0)
     assert not gateway.classified()
@@ -85,7 +85,7 @@ def test_what_is_no_picture_is_rejected_in_the_browser(page: Page, gateway: Gate
 
 def test_a_damaged_picture_is_named_by_the_endpoint_without_retry(page: Page, gateway: Gateway) -> None:
     choose(page, File("cut.jpg", "image/jpeg", b"\xff\xd8\xff\xe0" + bytes(200)))
-    expect(page.locator(".problem strong")).to_have_text("The picture cannot be read")
+    expect(page.locator(".problem strong")).to_have_text("The image cannot be read")
     expect(page.get_by_role("button", name="Retry")).to_have_count(0)
     assert len(gateway.classified()) == 1
     problem = page.locator(".problem")
@@ -115,7 +115,7 @@ def test_a_picture_larger_than_a_request_is_uploaded_with_its_progress(open_page
                 (window.labels ??= new Set()).add(bar.getAttribute("aria-label"));
         }).observe(document.body, { childList: true, subtree: true })"""
     )
-    page.get_by_label("Scale large pictures down").uncheck()
+    page.get_by_label("Scale down large images").uncheck()
     large = noise("noise.png", (1500, 1000))
     assert len(large.data) > 4_400_000
     choose(page, large)
@@ -139,7 +139,7 @@ def test_a_failed_upload_can_be_retried_and_loses_nothing_else(open_page: Open, 
     }
     page = open_page(gateway.url)
     expect(page.locator("#accepted")).to_have_text("JPEG or PNG")
-    page.get_by_label("Scale large pictures down").uncheck()
+    page.get_by_label("Scale down large images").uncheck()
     choose(page, noise("noise.png", (1500, 1000)), picture("red.jpg", RED))
     expect(page.locator("#summary")).to_have_text("1 classified, 1 failed")
     expect(page.locator(".problem")).to_contain_text("The upload failed")
@@ -151,9 +151,9 @@ def test_a_failed_upload_can_be_retried_and_loses_nothing_else(open_page: Open, 
 def test_without_uploads_a_picture_larger_than_a_request_is_rejected_with_the_remedy(
     page: Page, gateway: Gateway
 ) -> None:
-    page.get_by_label("Scale large pictures down").uncheck()
+    page.get_by_label("Scale down large images").uncheck()
     choose(page, noise("noise.png", (1500, 1000)))
     expect(page.locator(".problem")).to_contain_text(
-        re.compile(r"at most 4\.4\sMB can be sent\. Let large pictures be")
+        re.compile(r"at most 4\.4\sMB can be sent\. Turn on scaling of large images")
     )
     assert not gateway.classified()

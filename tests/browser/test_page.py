@@ -20,6 +20,7 @@ from tools.contract.problems import examples
 RETRY_HELPS = {
     "deadline_exceeded",
     "internal_error",
+    "jobs_unavailable",
     "model_failed",
     "s3_unavailable",
     "s3_unreachable",
@@ -41,7 +42,7 @@ def test_a_dropped_file_shows_its_label_and_scores_and_folds_the_times(page: Pag
     expect(card.locator(".scores li")).to_have_count(2)
     expect(card.locator(".scores li").first).to_contain_text(re.compile(r"red\s*9\d(\.\d)?\s%"))
     expect(card.locator(".meta")).to_have_count(0)
-    card.get_by_text("Times and full answer").click()
+    card.get_by_text("Timings and full response").click()
     expect(card.locator(".meta")).to_contain_text(
         re.compile(r"server [\d.]+\sms \(.*decode .*\).*round trip [\d.]+\sms")
     )
@@ -62,9 +63,9 @@ def test_one_bad_file_does_not_spoil_a_batch(page: Page, gateway: Gateway) -> No
     expect(page.locator(".answer")).to_have_text(["red", "blue"])
     bad = page.locator(".picture[data-state=failed]")
     expect(bad.locator(".name")).to_have_text("notes.jpg")
-    expect(bad.locator("strong")).to_have_text("This is not a picture that can be read here")
+    expect(bad.locator("strong")).to_have_text("This file is not a supported image")
     expect(bad.locator(".problem")).to_have_text(
-        re.compile(r"The file is a text file\. Choose a JPEG, .* or HEIC picture\.")
+        re.compile(r"The file is a text file\. Choose a JPEG, .* or HEIC image\.")
     )
     # The same file would fail again.
     expect(page.get_by_role("button", name="Retry")).to_have_count(0)
@@ -98,14 +99,14 @@ def test_other_pasted_text_is_left_to_its_field(page: Page, gateway: Gateway) ->
 
 
 def test_a_url_goes_to_the_endpoint_and_its_answer_is_told(page: Page, gateway: Gateway) -> None:
-    field = page.get_by_label("Or the address of a picture")
+    field = page.get_by_label("Or the web address of an image")
     field.fill("pictures.example/cat.jpg")
     field.press("Enter")
     expect(page.locator("#url-state")).to_contain_text("https://")
     assert not gateway.classified()
     field.fill("https://pictures.example/cat.jpg")
     field.press("Enter")
-    expect(page.locator(".picture .problem")).to_contain_text("Pictures at this address are not fetched")
+    expect(page.locator(".picture .problem")).to_contain_text("Images from this address are not accepted")
     expect(page.get_by_role("button", name="Retry")).to_have_count(0)
     assert json.loads(gateway.classified()[0].body) == {"url": "https://pictures.example/cat.jpg"}
     gateway.instead.append(problem(422, "url_unreachable", "The URL could not be fetched", "The host answered 503."))
@@ -118,7 +119,7 @@ def test_a_url_goes_to_the_endpoint_and_its_answer_is_told(page: Page, gateway: 
 
 def test_a_sample_is_one_click(page: Page) -> None:
     # No picture of its own labels is in the page for this model: it is the drawn one.
-    page.get_by_role("button", name="Classify test picture").click()
+    page.get_by_role("button", name="Classify test image").click()
     expect(page.locator(".answer")).to_be_visible()
 
 
@@ -126,20 +127,20 @@ def test_a_sample_is_one_click(page: Page) -> None:
 def test_large_photos_are_scaled_by_choice_and_upright(page: Page, gateway: Gateway, scale: bool) -> None:
     # Stored lying, to be turned by 90 degrees clockwise: its white top is on the right then.
     photo = picture("phone.jpg", RED, (4000, 3000), orientation=6)
-    page.get_by_label("Scale large pictures down").set_checked(scale)
+    page.get_by_label("Scale down large images").set_checked(scale)
     choose(page, photo)
     expect(page.locator(".answer")).to_have_text("red")
     (sent,) = gateway.classified()
     if not scale:
         assert sent.body == photo.data
-        page.get_by_text("Times and full answer").click()
+        page.get_by_text("Timings and full response").click()
         expect(page.locator(".more")).to_contain_text("3000 × 4000 · ")
         return
     image = Image.open(io.BytesIO(sent.body))
     assert (image.format, image.size, image.getexif().get(0x0112, 1)) == ("JPEG", (1200, 1600), 1)
     assert min(image.getpixel((1150, 800))) > 240  # type: ignore[type-var]
     assert image.getpixel((100, 800))[1] < 80  # type: ignore[index]
-    page.get_by_text("Times and full answer").click()
+    page.get_by_text("Timings and full response").click()
     expect(page.locator(".more")).to_contain_text(re.compile(r"3000\s×\s4000 .* sent as JPEG, 1200\s×\s1600 · "))
 
 
@@ -163,7 +164,7 @@ def test_pictures_too_large_for_one_request_are_packed_smaller(page: Page, gatew
 def test_retry_asks_again(page: Page, gateway: Gateway) -> None:
     gateway.instead.append(problem(500, "internal_error", "Something went wrong on our side", "Try again."))
     choose(page, RED_JPEG)
-    expect(page.locator(".problem")).to_contain_text("This is not the picture's fault")
+    expect(page.locator(".problem")).to_contain_text("The cause is not the image")
     page.get_by_role("button", name="Retry red.jpg").click()
     expect(page.locator(".answer")).to_have_text("red")
     assert len(gateway.classified()) == 2
@@ -192,16 +193,16 @@ def test_every_problem_has_words_for_people_and_retry_only_where_it_helps(
 def test_problems_made_on_the_way_are_told_in_words(page: Page, gateway: Gateway) -> None:
     later = {"Retry-After": "3600"}
     for answer, words in [
-        (Answer(413, b'{"message":"Request Too Long"}'), "The picture is too large"),
-        (Answer(413, b"<html>413</html>"), "The picture is too large"),
+        (Answer(413, b'{"message":"Request Too Long"}'), "The image is too large"),
+        (Answer(413, b"<html>413</html>"), "The image is too large"),
         (Answer(502, b'{"message":"Internal server error"}'), "Something went wrong"),
-        (Answer(504, b'{"message":"Endpoint request timed out"}'), "The answer took too long"),
-        (Answer(200, b"<html>Sign in</html>"), "The answer cannot be understood"),
+        (Answer(504, b'{"message":"Endpoint request timed out"}'), "The response took too long"),
+        (Answer(200, b"<html>Sign in</html>"), "The response cannot be read"),
         (Answer(418, b""), "Something went wrong"),
         (Answer(429, b'{"message":"Limit Exceeded"}', later), "Try again in 3,600 seconds"),
         (
             problem(429, "quota_exceeded", "The key's quota is used up", "Try again in the next period."),
-            "The limit of this key is used up",
+            "The quota of this key is used up",
         ),
         (
             problem(403, "forbidden", "This is not allowed", "The firewall refused the request."),
@@ -247,7 +248,7 @@ def test_the_model_that_serves(page: Page) -> None:
     expect(model).to_contain_text("95.1 % (95 % interval 88.1 % to 98.1 %)")
     expect(model).not_to_contain_text("MIT")
     model.get_by_text("Evaluation, limits and licence").click()
-    for text in ("tiny · 1.0.0", "20 × 20 pixels", "82 pictures", "MIT"):
+    for text in ("tiny · 1.0.0", "20 × 20 pixels", "82 images", "MIT"):
         expect(model).to_contain_text(text)
     expect(model.get_by_role("row", name="red 2 38")).to_be_visible()
 

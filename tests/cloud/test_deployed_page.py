@@ -47,7 +47,7 @@ def test_pictures_with_a_wrong_key_and_then_the_right_one(
     expect(page.locator(".picture .name")).to_have_text([*(picture.path.name for picture in pictures), "notes.txt"])
     expect(page.locator(".answer")).to_have_text([picture.label for picture in pictures])
     expect(page.locator(".picture[data-state=failed]")).to_contain_text("The file is a text file")
-    page.get_by_text("Times and full answer").first.click()
+    page.get_by_text("Timings and full response").first.click()
     expect(page.locator(".meta").first).to_contain_text("server ")
     expect(page.locator("#serving")).to_contain_text("hair-type")
     assert page.evaluate("document.documentElement.scrollWidth") == width
@@ -58,13 +58,13 @@ def test_a_picture_by_url(open_page: Open, deployed: Deployed, pictures: list[Go
     page.get_by_label("API key").fill(deployed.endpoint["api_key"])
     page.get_by_role("button", name="Use key").click()
     expect(page.locator("#key-state")).to_have_text("The API key is accepted.")
-    field = page.get_by_label("Or the address of a picture")
+    field = page.get_by_label("Or the web address of an image")
     for address in (f"{picture_site}/{pictures[0].path.name}", "http://127.0.0.1/picture.jpg"):
         field.fill(address)
         field.press("Enter")
     expect(page.locator("#summary")).to_have_text("1 classified, 1 failed", timeout=30_000)
     expect(page.locator(".answer")).to_have_text(pictures[0].label)
-    expect(page.locator(".problem strong")).to_have_text("Pictures at this address are not fetched")
+    expect(page.locator(".problem strong")).to_have_text("Images from this address are not accepted")
 
 
 def large(picture: Golden, size: int = 4_600_000) -> File:
@@ -84,7 +84,7 @@ def test_a_picture_larger_than_a_request_is_uploaded_first(
     choose(page, large(pictures[0]))
     expect(page.locator("#summary")).to_have_text("1 classified", timeout=30_000)
     expect(page.locator(".answer")).to_have_text(pictures[0].label)
-    page.get_by_text("Times and full answer").click()
+    page.get_by_text("Timings and full response").click()
     expect(page.locator(".picture")).to_contain_text("uploaded first")
 
     # As S3 refuses what its policy does not let in.
