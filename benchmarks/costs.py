@@ -17,9 +17,9 @@ from benchmarks.cold import Subject, all_subjects
 from benchmarks.quota import MIB_FOR_A_CPU, NoQuotaError, cpu_share
 from benchmarks.timing import PartResult, Row, Section
 from benchmarks.workload import MEGAPIXELS, photo
-from infra import prices
 from infra.settings import FunctionSettings
 from localcloud.environment import ExecutionEnvironment
+from tools import prices
 
 MEMORY_MIB = (512, 1024, 1536, 1769, 2048, 3008)
 GROUP = "Cost by memory size"
@@ -145,7 +145,7 @@ def _table(sizes: list[Size], payload: int, api: float) -> list[str]:
     lines = [
         'Durations are for a 1 MP JPEG; "billed" is their mean in whole milliseconds. The CPU share, memory /',
         "1769, is set with the kernel's CPU quota and a period of 20 ms, on this machine's cores. Up to one",
-        f"vCPU the function uses one thread. Prices: `infra/prices.py` ({prices.REGION}, {prices.AS_OF}), US$",
+        f"vCPU the function uses one thread. Prices: `tools/prices.py` ({prices.REGION}, {prices.AS_OF}), US$",
         "for a million requests, without INIT, which is charged once for each cold start. SageMaker",
         "Serverless Inference: list price of the next whole GB for the same duration, and of the data sent;",
         "its CPU share is not documented and was not measured.",

@@ -36,6 +36,8 @@ class Contract:
         Routes of bulk jobs (``x-loupe-feature: bulk``), which only a deployment with bulk jobs has.
     picture_paths
         Paths whose bodies hold images, themselves or as base64.
+    problem_codes
+        Every `code` of a problem, of the function or the gateway.
     problems
         Problem object by API Gateway's response type.
     retry_after
@@ -45,6 +47,7 @@ class Contract:
     routes: tuple[Route, ...]
     binary_media_types: tuple[str, ...]
     picture_paths: tuple[str, ...]
+    problem_codes: tuple[str, ...]
     problems: Mapping[str, Mapping[str, Any]]
     retry_after: Mapping[str, int]
     job_routes: tuple[Route, ...] = ()
@@ -88,6 +91,7 @@ def read_contract(document: Path) -> Contract:
         job_routes=_routes(api, "bulk"),
         binary_media_types=tuple(gateway["binaryMediaTypes"]),
         picture_paths=tuple(gateway["picturePaths"]),
+        problem_codes=tuple(api["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]),
         problems=gateway["responses"],
         retry_after=gateway["retryAfter"],
     )

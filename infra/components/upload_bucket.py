@@ -14,6 +14,9 @@ from infra.components.acknowledge import acknowledge
 from infra.deployment import Deployment
 
 PREFIX = "uploads/"
+# Reasons for wildcards; docs/security.md shows them, too (tools/policies.py).
+UPLOADS_WILDCARD = "Each upload gets a random key below this prefix; the prefix is all that can be named beforehand."
+LOCATIONS_WILDCARD = "inputs.s3.locations names this bucket or prefix: all objects of it may be classified."
 _NOT_FOR_A_DAY = {
     "LoggingEnabled": "Objects live for a day and are read once by the function, whose log names each request.",
     "ReplicationEnabled": "An upload is a request's body, gone within a day; its sender has the picture and sends it "
@@ -85,7 +88,7 @@ class UploadBucket(Construct):
         acknowledge(
             role.node.find_child("DefaultPolicy"),
             f"AwsSolutions-IAM5[Resource::<{name}.Arn>/{PREFIX}*]",
-            "Each upload gets a random key below this prefix; the prefix is all that can be named beforehand.",
+            UPLOADS_WILDCARD,
         )
         acknowledge(
             self.bucket,
@@ -105,7 +108,7 @@ def grant_read(role: iam.IRole, location: str) -> None:
     acknowledge(
         role.node.find_child("DefaultPolicy"),
         f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::{objects}]",
-        "inputs.s3.locations names this bucket or prefix as one whose objects may be classified, all of them.",
+        LOCATIONS_WILDCARD,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from synthesis import ROOT, Synthesized, synthesize
 
-from infra.policies import BEGIN, END, PAGE, permissions, written
+from tools.policies import BEGIN, END, PAGE, permissions, written
 
 NETWORKS = {"allowed_cidrs": ["203.0.113.0/24"]}
 PRIVATE = {"private_endpoint": {"vpc_endpoint_ids": ["vpce-0123456789abcdef0"]}}
@@ -122,7 +122,7 @@ def test_the_only_managed_policy_is_that_of_the_accounts_log_role(prod: Synthesi
 
 
 def test_the_page_lists_the_permissions_as_generated(prod: Synthesized) -> None:
-    """If this fails: python -m infra.policies."""
+    """If this fails: python -m tools.policies."""
     page = PAGE.read_text(encoding="utf-8")
     assert page.count(BEGIN) == page.count(END) == 1
     assert written(page, permissions(prod.template)) == page

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from synthesis import ROOT, context
 
 from infra.contract import read_contract
-from infra.plan.sizing import LEAST_RESERVE
 from infra.settings import SettingsError, load_settings
 from infra.throttles import UNRESERVED_CONCURRENCY, least_reserve, open_burst
+from tools.plan.sizing import LEAST_RESERVE
 
 CONTRACT = read_contract(ROOT / "docs" / "openapi.json")
 CORS = {"api": {"cors_origins": ["https://a.example"]}}

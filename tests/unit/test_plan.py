@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from infra import prices
-from infra.plan.__main__ import app
-from infra.plan.costs import Costs, break_even, monthly
-from infra.plan.inventory import Inventory
-from infra.plan.queueing import erlang_b, poisson_quantile
-from infra.plan.sizing import Load, cheapest_memory, million, refused, settings, size
 from infra.settings import Settings, TraceSamplingSettings, load_settings
+from tools import prices
+from tools.plan.__main__ import app
+from tools.plan.costs import Costs, break_even, monthly
+from tools.plan.inventory import Inventory
+from tools.plan.queueing import erlang_b, poisson_quantile
+from tools.plan.sizing import Load, cheapest_memory, million, refused, settings, size
 
 ROOT = Path(__file__).resolve().parents[2]
 LOADS = st.builds(

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from infra.plan.costs import break_even, monthly
-from infra.plan.page import rewrite
-from infra.plan.sizing import Load, size
-from infra.prices import PROVISIONED_CONCURRENCY, SECONDS_A_MONTH, gb
 from infra.settings import load_settings
+from tools.plan.costs import break_even, monthly
+from tools.plan.page import rewrite
+from tools.plan.sizing import Load, size
+from tools.prices import PROVISIONED_CONCURRENCY, SECONDS_A_MONTH, gb
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "scaling.md"
 
@@ -24,8 +24,8 @@ def page() -> str:
 
 
 def test_the_tables_are_what_the_planner_prints_now(page: str) -> None:
-    assert rewrite(page) == page, "run: python -m infra.plan --update docs/scaling.md"
-    blocks = re.findall(r"<!-- python -m infra\.plan (.*?) -->", page)
+    assert rewrite(page) == page, "run: python -m tools.plan --update docs/scaling.md"
+    blocks = re.findall(r"<!-- python -m tools\.plan (.*?) -->", page)
     assert blocks
     for options in blocks:
         assert options.startswith("--rps 5 --rps 50 --rps 500 ")
@@ -33,9 +33,9 @@ def test_the_tables_are_what_the_planner_prints_now(page: str) -> None:
 
 
 def test_a_page_with_old_tables_is_written_anew() -> None:
-    old = "Before\n<!-- python -m infra.plan --rps 5 --duration-ms 12 -->\nformer\n<!-- end of the plan -->\nafter\n"
+    old = "Before\n<!-- python -m tools.plan --rps 5 --duration-ms 12 -->\nformer\n<!-- end of the plan -->\nafter\n"
     new = rewrite(old)
-    assert new.startswith("Before\n<!-- python -m infra.plan --rps 5 --duration-ms 12 -->\nENVIRONMENTS")
+    assert new.startswith("Before\n<!-- python -m tools.plan --rps 5 --duration-ms 12 -->\nENVIRONMENTS")
     assert new.endswith("\n<!-- end of the plan -->\nafter\n")
     assert "former" not in new
     assert rewrite("no plan here") == "no plan here"

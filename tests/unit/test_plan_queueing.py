@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.plan.queueing import erlang_b, offered_load, poisson_quantile, servers_for
+from tools.plan.queueing import erlang_b, offered_load, poisson_quantile, servers_for
 
 LOADS = st.floats(0.001, 400)
 SHARES = st.floats(1e-6, 0.5)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra import prices
+from tools import prices
 
 
 def test_aws_own_example_of_lambda() -> None:
@@ -72,6 +72,6 @@ def test_a_negative_quantity_is_refused() -> None:
 
 
 def test_importing_it_brings_no_cdk() -> None:
-    code = "import sys, infra.prices; print([name for name in sys.modules if name.startswith(('aws_cdk', 'jsii'))])"
+    code = "import sys, tools.prices; print([name for name in sys.modules if name.startswith(('aws_cdk', 'jsii'))])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert run.stdout.strip() == "[]"

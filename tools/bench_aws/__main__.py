@@ -15,13 +15,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
-from infra.prices import Architecture
 from infra.settings import SettingsError, load_settings
 from localcloud.errors import CloudError
 from tools.bench_aws import report
 from tools.bench_aws.measure import Bench, BenchError, Measurement, least_cold
 from tools.bench_aws.subjects import combinations, cost_usd
 from tools.bench_aws.targets import AwsBench, LocalBench
+from tools.prices import Architecture
 from tools.provenance import PROJECT, versions
 from tools.smoke import card as cards
 

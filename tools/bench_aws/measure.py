@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from infra import prices
+from tools import prices
 from tools.bench_aws.subjects import WARM_INVOCATIONS, Subject
 
 if TYPE_CHECKING:

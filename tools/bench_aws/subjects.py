@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
-from infra import prices
+from tools import prices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infra.prices import Architecture
+    from tools.prices import Architecture
 
 WARM_INVOCATIONS = 30
 # Upper bounds behind the cost estimate: a start bills INIT and the request, a warm request its duration.

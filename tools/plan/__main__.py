@@ -1,4 +1,4 @@
-"""`python -m infra.plan`: the command line."""
+"""`python -m tools.plan`: the command line."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import typer
 
 from infra.cards import read_card
 from infra.paths import PROJECT_ROOT
-from infra.plan import report
-from infra.plan.costs import monthly
-from infra.plan.inventory import Inventory, inventory
-from infra.plan.page import rewrite
-from infra.plan.sizing import Load, cheapest_memory, size
-from infra.prices import Architecture
 from infra.settings import SettingsError, load_settings
+from tools.plan import report
+from tools.plan.costs import monthly
+from tools.plan.inventory import Inventory, inventory
+from tools.plan.page import rewrite
+from tools.plan.sizing import Load, cheapest_memory, size
+from tools.prices import Architecture
 
 
 class Format(StrEnum):
@@ -45,12 +45,12 @@ class _Memory:
 def _measured(value: str) -> _Memory:
     memory, _, ms = value.partition("=")
     try:
-        found = _Memory(int(memory), float(ms))
+        measurement = _Memory(int(memory), float(ms))
     except ValueError:
         raise typer.BadParameter(f"{value!r} is not MEMORY=MS, such as 1769=12.") from None
-    if not 128 <= found.mib <= 10_240 or found.ms <= 0:
+    if not 128 <= measurement.mib <= 10_240 or measurement.ms <= 0:
         raise typer.BadParameter(f"{value!r}: a memory is 128 to 10240 MiB, and a duration above 0 ms.")
-    return found
+    return measurement
 
 
 def _environment(name: str, patch: str | None, labels: int | None) -> tuple[Inventory, str, tuple[str, ...]]:
@@ -85,15 +85,15 @@ app = typer.Typer(add_completion=False)
 
 Examples:
 
-    python -m infra.plan --rps 50 --duration-ms 12
+    python -m tools.plan --rps 50 --duration-ms 12
 
-    python -m infra.plan --rps 5 --rps 50 --rps 500 --duration-ms 12 --p95 40 --format markdown
+    python -m tools.plan --rps 5 --rps 50 --rps 500 --duration-ms 12 --p95 40 --format markdown
 
-    python -m infra.plan --rps 50 --measured 1024=20 --measured 1769=12 --measured 3538=8 --provisioned
+    python -m tools.plan --rps 50 --measured 1024=20 --measured 1769=12 --measured 3538=8 --provisioned
 
-    python -m infra.plan --rps 20 --duration-ms 80 --peak-factor 5 --hours-per-day 10 --env staging --labels 1000
+    python -m tools.plan --rps 20 --duration-ms 80 --peak-factor 5 --hours-per-day 10 --env staging --labels 1000
 
-    python -m infra.plan --update docs/scaling.md
+    python -m tools.plan --update docs/scaling.md
 """,
 )
 def main(
@@ -135,9 +135,9 @@ def main(
     provisioned: Annotated[
         bool, typer.Option("--provisioned", help="Print settings with provisioned concurrency.")
     ] = False,
-    format: Annotated[Format, typer.Option(help="text, markdown or json.")] = Format.text,
+    output: Annotated[Format, typer.Option("--format", help="text, markdown or json.")] = Format.text,
     update: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Write the plans of a page anew; no other option.")
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Update the plans of a page; no other option.")
     ] = None,
 ) -> None:
     """Print the plan."""
@@ -148,14 +148,14 @@ def main(
         raise typer.BadParameter("say how many requests a second there are, such as --rps 50.", param_hint="--rps")
     if (duration_ms is None) == (not measured):
         raise typer.BadParameter("give --duration-ms, or --measured MEMORY=MS once or more; not both.")
-    found = {each.mib: each.ms for each in measured or []}
+    durations = {measurement.mib: measurement.ms for measurement in measured or []}
     processor: Architecture = architecture.value
-    if found:
+    if durations:
         try:
-            memory = cheapest_memory(found, processor, duration_limit_ms)
+            memory = cheapest_memory(durations, processor, duration_limit_ms)
         except ValueError as error:
             raise typer.BadParameter(f"{error}.", param_hint="--duration-limit-ms") from None
-        duration_ms = found[memory]
+        duration_ms = durations[memory]
     fees, about, clients = _environment(env, settings, labels)
     plans = []
     for rate in rps:
@@ -176,10 +176,10 @@ def main(
         )
         sizing = size(load)
         plans.append(report.Plan(load, sizing, monthly(load, sizing, fees), about, clients))
-    extra = [report.memories(found, plans[0].load)] if found else []
-    write = {Format.text: report.text, Format.markdown: report.markdown, Format.json: report.as_json}[format]
+    extra = [report.memories(durations, plans[0].load)] if durations else []
+    write = {Format.text: report.text, Format.markdown: report.markdown, Format.json: report.as_json}[output]
     typer.echo(write(plans, extra, provisioned=provisioned), nl=False)
 
 
 if __name__ == "__main__":
-    app(prog_name="python -m infra.plan")
+    app(prog_name="python -m tools.plan")

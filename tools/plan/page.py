@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 _BLOCK = re.compile(
-    r"(<!-- python -m infra\.plan (?P<options>[^>]*?) -->\n)(?P<body>.*?)(<!-- end of the plan -->)", re.DOTALL
+    r"(<!-- python -m tools\.plan (?P<options>[^>]*?) -->\n)(?P<body>.*?)(<!-- end of the plan -->)", re.DOTALL
 )
 
 
@@ -24,6 +24,6 @@ def rewrite(page: str) -> str:
 def _run(options: list[str]) -> str:
     # As a person would: the page shows the command, and so nothing but the command may make what it shows.
     run = subprocess.run(
-        [sys.executable, "-m", "infra.plan", *options], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-m", "tools.plan", *options], capture_output=True, text=True, check=True, timeout=60
     )
     return run.stdout

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import cache
 
-from infra.contract import read_contract
-from infra.paths import PROJECT_ROOT
+from infra.contract import Contract, read_contract
 from infra.settings import Settings, TraceSamplingSettings
 from infra.settings.auth import ClientPlan
+from infra.sources import Sources
 
 # Series of the function without a further dimension: Requests, ServerFaults, two totals, ColdStart, Confidence and the
 # latencies of four stages.
 OWN_SERIES = 10
-# Values of `Code`, if every problem that the function knows occurs in a month.
-PROBLEM_CODES = 19
 # API Gateway developer guide, 'Amazon API Gateway dimensions and metrics': of each method, in detailed metrics.
 METRICS_OF_A_METHOD = 7
 # AWS's groups (reputation, known bad inputs, common rules); the rate of each address, and bodies elsewhere.
@@ -44,6 +43,12 @@ class Inventory:
     traces: TraceSamplingSettings | None
 
 
+@cache
+def contract() -> Contract:
+    """Read the contract of the repository."""
+    return read_contract(Sources().contract)
+
+
 def inventory(settings: Settings, labels: int) -> Inventory:
     """Count what an environment has, for a model with so many labels."""
     function = settings.function
@@ -65,7 +70,8 @@ def _clients(settings: Settings) -> dict[str, ClientPlan]:
 
 def _custom_metrics(settings: Settings, labels: int) -> int:
     metrics = settings.function.metrics
-    series = OWN_SERIES * (2 if metrics.by_version else 1) + PROBLEM_CODES
+    # One for each value of `Code`. The gateway's own codes are not the function's: an upper bound.
+    series = OWN_SERIES * (2 if metrics.by_version else 1) + len(contract().problem_codes)
     if labels <= metrics.max_labels:
         series += labels
     if settings.api.method_metrics:
@@ -74,7 +80,7 @@ def _custom_metrics(settings: Settings, labels: int) -> int:
 
 
 def _methods(settings: Settings) -> int:
-    routes = read_contract(PROJECT_ROOT / "docs" / "openapi.json").routes
+    routes = contract().routes
     heads = sum(route.method == "GET" for route in routes)
     preflights = len({route.path for route in routes}) if settings.api.cors_origins else 0
     return len(routes) + heads + preflights

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from infra.plan.queueing import erlang_b, offered_load, poisson_quantile, servers_for
-from infra.prices import LAMBDA_DURATION, LAMBDA_REQUESTS, Architecture, gb
+from tools.plan.queueing import erlang_b, offered_load, poisson_quantile, servers_for
+from tools.prices import LAMBDA_DURATION, LAMBDA_REQUESTS, Architecture, gb
 
 # Lambda developer guide, 'Lambda quotas'.
 REQUESTS_A_SECOND_OF_AN_ENVIRONMENT = 10
@@ -19,8 +19,8 @@ SYNC_PAYLOAD_KB = 6 * 1024
 API_RATE, API_BURST = 10_000, 5_000
 # A body of pictures reaches Lambda as base64: 4 bytes for 3.
 BASE64 = 4 / 3
-# Room above the peak before the stage throttles; one client alone may send as much as the least.
-HEADROOM, LEAST_RATE, LEAST_BURST = 1.25, 10, 20
+# Room above the peak before the stage throttles.
+HEADROOM = 1.25
 LOWEST_TARGET = 0.1
 # The smallest that a synth accepts without CORS: `infra.throttles` keeps a quarter for callers with credentials.
 LEAST_RESERVE = 8
@@ -135,8 +135,8 @@ def size(load: Load) -> Sizing:
         reserved_provisioned=max(at_least, provisioned.most),
         refused=erlang_b(reserved, peak),
         provisioned=provisioned,
-        rate_limit=min(API_RATE, max(LEAST_RATE, ceil(load.peak_rate * HEADROOM))),
-        burst_limit=min(API_BURST, max(LEAST_BURST, poisson_quantile(load.peak_rate, 1 - load.overflow))),
+        rate_limit=min(API_RATE, ceil(load.peak_rate * HEADROOM)),
+        burst_limit=min(API_BURST, max(1, poisson_quantile(load.peak_rate, 1 - load.overflow))),
         warnings=(),
     )
     return Sizing(**{**sizing.__dict__, "warnings": tuple(_warnings(load, sizing))})

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import Any
 
-from infra import prices
-from infra.plan.costs import LEFT_OUT, Costs
-from infra.plan.sizing import Load, Sizing, million, refused, settings
+from tools import prices
+from tools.plan.costs import LEFT_OUT, Costs
+from tools.plan.sizing import Load, Sizing, million, refused, settings
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from infra import prices
-from infra.plan.inventory import Inventory
-from infra.plan.sizing import ROUNDING_MS, Load, Sizing
-from infra.prices import Price
+from tools import prices
+from tools.plan.inventory import Inventory
+from tools.plan.sizing import ROUNDING_MS, Load, Sizing
+from tools.prices import Price
 
 # Measured at the handler: its log line and its metrics take 1.3 KB a request; Lambda adds START, END and REPORT, and
 # CloudWatch charges 26 bytes more for each event. The access log's line is API Gateway's, about 0.45 KB.
