@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from functools import partial
 
 from events import rest
 from growth import Reader, repeated
 from loupe.bulk.items import is_skipped, read_item
 from loupe.bulk.rows import read_rows
 from loupe.bulk.uploads import read_arrival
-from loupe.errors import ItemInvalid, Problem
+from loupe.errors import ItemInvalid, ManifestInvalid, Problem
 from loupe.http.envelope import unwrap
 from loupe.jobs.ids import new_id, owned_id
 from loupe.jobs.listing import decode_cursor
+from loupe.jobs.manifest import check_beginning
 from loupe.jobs.outputs import MAX_VALUE_CHARACTERS, OutputsError, json_values
 from loupe.jobs.owners import owner_of
 from loupe.jobs.request import JobRules, job_from_http
@@ -67,6 +69,23 @@ READERS = (
         },
         1.0,
         (Problem,),
+    ),
+    *(
+        Reader(
+            "batch",
+            ("loupe.jobs.manifest:check_beginning",),
+            partial(check_beginning, kind=kind),
+            {
+                "one long row": repeated(b"x", b'{"key":"', b'"}\n'),
+                "quotation marks": repeated(b'"'),
+                "commas": repeated(b",", b"key"),
+                "nested lists": repeated(b"[", b"", b"\n"),
+                "white space": repeated(b" \n"),
+            },
+            1.0,
+            (ManifestInvalid,),
+        )
+        for kind in ("jsonl", "csv")
     ),
     Reader(
         "URL",

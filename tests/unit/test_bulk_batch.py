@@ -219,6 +219,22 @@ def test_an_invocation_out_of_time_writes_what_it_has_and_the_retry_goes_on(clas
     assert bulk.failures() == [{"s3": "s3://photos/missing.jpg"}, {}]
 
 
+def test_images_that_use_up_a_whole_attempt_do_not_stop_the_batch(classifier, monkeypatch) -> None:
+    """The first eight are begun together; nothing of them is done, however often they are tried."""
+    slow = Slow(Service(classifier), 0)
+    bulk = Bulk(classifier, slow)
+    items = [{"key": "red.jpg"}] * 10
+    with pytest.raises(BatchUnfinished, match="10 of 10"):
+        bulk.invocations.run(event(items), Context(remaining_ms=15_000))
+    assert bulk.rows() == []
+    with pytest.raises(BatchUnfinished, match="2 of 10"):
+        bulk.invocations.run(event(items), Context(remaining_ms=30_000))
+    slow.most = 10
+    result = bulk.run(items)
+    assert (result["succeeded"], result["codes"]) == (2, {"deadline_exceeded": 8})
+    assert len(bulk.failures()) == 8
+
+
 def test_the_name_of_the_exception_is_the_one_that_is_retried() -> None:
     """Lambda's errorType is the name of the class, without its module."""
     assert BatchUnfinished.__name__ == "BatchUnfinished"

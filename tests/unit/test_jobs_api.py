@@ -26,6 +26,14 @@ OBJECTS = {
     ("photos", "b.csv"): b"key\na.jpg\nb.jpg\n",
     ("photos", "empty.jsonl"): b"",
     ("photos", "header.csv"): b"key\n",
+    ("photos", "array.jsonl"): b'["a.jpg"]\n{"key": "b.jpg"}\n',
+    ("photos", "broken.jsonl"): b'{"key": "a.jpg"\n{"key": "b.jpg"}\n',
+    ("photos", "deep.jsonl"): b"[" * 50_000 + b"\n",
+    ("photos", "mark.jsonl"): b'\xef\xbb\xbf{"key": "a.jpg"}\n',
+    ("photos", "names.csv"): b"name,size\na.jpg,3\n",
+    ("photos", "headless.csv"): b"a.jpg\nb.jpg\n",
+    ("photos", "latin.csv"): b"key,gr\xf6\xdfe\na.jpg,3\n",
+    ("photos", "quoted.csv"): b'"note, long","key"\r\n"a ""b""",c.jpg\r\n',
     ("photos", "folder/"): b"",
     ("photos", "folder/a.jpg"): b"x",
     ("photos", "folder/b.txt"): b"x",
@@ -123,6 +131,7 @@ def test_a_csv_manifest_has_a_header(jobs) -> None:
     job = jobs.start({"manifest": "s3://photos/b.csv"})
     assert job["estimate"]["images"] == 2
     assert jobs.input_of(job["id"])["source"]["type"] == "csv"
+    assert jobs.start({"manifest": "s3://photos/quoted.csv"})["estimate"]["images"] == 1
 
 
 def test_a_prefix_counts_images_only(jobs) -> None:
@@ -173,6 +182,13 @@ def test_the_listing_of_a_large_prefix_is_bounded(jobs) -> None:
         ({"manifest": "s3://photos/missing.jsonl"}, "manifest_invalid"),
         ({"manifest": "s3://photos/empty.jsonl"}, "manifest_invalid"),
         ({"manifest": "s3://photos/header.csv"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/array.jsonl"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/broken.jsonl"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/deep.jsonl"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/mark.jsonl"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/names.csv"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/headless.csv"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/latin.csv"}, "manifest_invalid"),
         ({"prefix": "s3://photos/nothing/"}, "manifest_invalid"),
         ({"prefix": "s3://photos/notes/"}, "manifest_invalid"),
         ({"manifest": "s3://elsewhere/a.jsonl"}, "s3_not_allowed"),

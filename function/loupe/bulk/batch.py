@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from loupe.batch import WORKERS
 from loupe.bulk.classify import classify_items
 from loupe.bulk.items import read_item
 from loupe.bulk.keys import batch_name, failures_prefix, rows_prefix
-from loupe.bulk.rows import BatchCounts, batch_result, failure_line, read_rows
+from loupe.bulk.rows import BatchCounts, batch_result, failure_line, problem_row, read_rows
 from loupe.bulk.store import StoreUnavailableError
+from loupe.service import too_late
 from loupe.stages import Stages
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from loupe.bulk.store import ResultStore
     from loupe.service import ClassificationService
     from loupe.sources import Sources
+
+
+# An attempt of at least this long in which no image was done is stuck on those that it began with.
+HOPELESS_SECONDS = 20.0
 
 
 class BatchUnfinished(Exception):  # noqa: N818 (the state machine retries this name)
@@ -82,6 +88,8 @@ class BatchProcessor:
                 request_id=request_id,
                 stages=Stages(),
             )
+            if rows.unfinished and not rows.lines and deadline - begun >= HOPELESS_SECONDS:
+                self._skip_stuck(rows, request_id)
             if rows.unfinished:
                 self._give_up(job["id"], rows_key, written, rows, len(named))
             lines = written | rows.lines
@@ -108,6 +116,13 @@ class BatchProcessor:
         )
         self._report(job["id"], result, rows)
         return result
+
+    @staticmethod
+    def _skip_stuck(rows: Rows, request_id: str) -> None:
+        """Fail the first items of an attempt in which none was done: they would stop every other attempt, too."""
+        for item in rows.unfinished[:WORKERS]:
+            rows.lines[item.index] = problem_row(item, too_late(), request_id)
+        del rows.unfinished[:WORKERS]
 
     def _written(self, rows_key: str) -> dict[int, bytes]:
         content = self._store.read(rows_key)

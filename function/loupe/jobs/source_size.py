@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from loupe.errors import ManifestInvalid
+from loupe.jobs.manifest import check_beginning
 from loupe.jobs.storage import storage_problems
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def _manifest(source: JobSource, s3: Storage) -> SourceSize:
     if total > MAX_MANIFEST_BYTES:
         raise ManifestInvalid(f"The manifest has {total:,} bytes, and at most {MAX_MANIFEST_BYTES:,} can be read.")
     rows = sum(bool(line.strip()) for line in sample.splitlines())
+    if rows:
+        check_beginning(sample, source.type)
     header = 1 if source.type == "csv" else 0
     if rows <= header:
         raise empty
