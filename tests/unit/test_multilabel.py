@@ -201,7 +201,7 @@ def test_the_gate_compares_sets_of_labels(tmp_path: Path, folder: Path, monkeypa
     gate = ("--against", "several", "--images", str(source))
     rejected = run("gate", "strict", *gate, models=folder.parent)
     assert rejected.exit_code == 1
-    assert "0.2000 of 5 pictures get the label" in rejected.output
+    assert "0.2000 of 5 images get the label" in rejected.output
 
 
 def test_golden_case_accepts_any_of_its_labels(tmp_path: Path) -> None:
