@@ -43,6 +43,7 @@ class Answers:
     shortest: int | None = None
     resize_to: tuple[int, int] | None = None
     crop_offset: str | None = None
+    crop_first: bool | None = None
     pad_color: tuple[int, int, int] | None = None
     align: str | None = None
     antialias: bool | None = None

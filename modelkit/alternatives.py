@@ -23,7 +23,13 @@ _SWAPPED = {
 # Shortest sides before a centre crop, as shares of the crop: 256/224 (torchvision), 1/0.95 and 1/0.9 (timm), none.
 _CROP_SHARES = (256 / 224, 1 / 0.95, 1 / 0.9, 1.0)
 # What belongs to one fit and must go with it.
-_NO_FIT: dict[str, Any] = {"shortest": None, "size": None, "pad_color": (0, 0, 0), "align": "center"}
+_NO_FIT: dict[str, Any] = {
+    "shortest": None,
+    "size": None,
+    "crop_first": False,
+    "pad_color": (0, 0, 0),
+    "align": "center",
+}
 _PAD_COLORS = ((0, 0, 0), (114, 114, 114), (128, 128, 128), (255, 255, 255))
 
 
@@ -67,7 +73,7 @@ def _fits(spec: InputSpec) -> Iterator[Change]:
         yield Change("fit", "input.resize.fit 'stretch'", {}, _NO_FIT | {"fit": "stretch"})
     for share in _CROP_SHARES:
         shortest = None if share == 1 else round(longest * share)
-        if resize.fit == "crop" and resize.size is None and resize.shortest == shortest:
+        if resize.fit == "crop" and resize.size is None and resize.shortest == shortest and not resize.crop_first:
             continue
         text = "input.resize.fit 'crop'" + (f" with shortest {shortest}" if shortest else "")
         yield Change("fit", text, {}, _NO_FIT | {"fit": "crop", "shortest": shortest})
@@ -75,6 +81,9 @@ def _fits(spec: InputSpec) -> Iterator[Change]:
         if share != 1 and resize.size != size:
             text = f"input.resize.fit 'crop' with size {list(size)}"
             yield Change("fit", text, {}, _NO_FIT | {"fit": "crop", "size": size})
+    if not resize.crop_first:
+        first = {"fit": "crop", "crop_first": True, "crop_offset": "floor"}
+        yield Change("fit", "input.resize.fit 'crop' with crop_first and crop_offset 'floor'", {}, _NO_FIT | first)
     for color, align in product(_PAD_COLORS, ALIGNS):
         if resize.fit == "pad" and (resize.pad_color, resize.align) == (color, align):
             continue

@@ -67,8 +67,12 @@ def graph_end(graph: onnx.GraphProto, output: str, size: int | None) -> GraphEnd
         return GraphEnd(
             operator, "probabilities", f"It ends in {operator}: the numbers are probabilities that add up to 1."
         )
+    if operator == "Normalizer" and _attribute(node, "norm", "MAX") == "L1":
+        # skl2onnx: scikit-learn divides the scores of one classifier for each label, or the votes, by their sum.
+        kind: Reading | None = "probabilities" if size != 1 else None
+        return GraphEnd(operator, kind, "It ends in Normalizer (L1): the numbers are shares that add up to 1.")
     if operator in _CLASSIFIERS:
-        transform = next((item.s.decode() for item in node.attribute if item.name == "post_transform"), "NONE")
+        transform = _attribute(node, "post_transform", "NONE")
         squashed = transform in {"SOFTMAX", "LOGISTIC"} and size != 1
         return GraphEnd(
             operator, "probabilities" if squashed else None, f"It ends in {operator} with post_transform {transform}."
@@ -83,11 +87,15 @@ def graph_end(graph: onnx.GraphProto, output: str, size: int | None) -> GraphEnd
         )
     scaled = operator in _SCALED and any(name in constants for name in node.input)
     if operator in _LINEAR or scaled:
-        kind: Reading | None = None if size is None else ("logit" if size == 1 else "logits")
+        kind = None if size is None else ("logit" if size == 1 else "logits")
         squash = "sigmoid" if size == 1 else "softmax"
         reason = f"It ends in {operator} with no sigmoid or softmax after it: {squash} follows in serving."
         return GraphEnd(operator, kind, reason, _factor(graph, node) if scaled else None)
     return GraphEnd(operator, None, f"It ends in {operator}, which leaves open whether the numbers are probabilities.")
+
+
+def _attribute(node: onnx.NodeProto, name: str, default: str) -> str:
+    return next((item.s.decode("utf-8", "replace") for item in node.attribute if item.name == name), default)
 
 
 def _factor(graph: onnx.GraphProto, node: onnx.NodeProto) -> float | None:

@@ -62,10 +62,12 @@ def assumptions(answers: Answers, fields: dict[str, Any]) -> list[str]:
     """Return a line for each property of the preprocessing that nobody stated, with the option that states it."""
     resize = fields["resize"]
     lines = []
-    if answers.fit is None and answers.shortest is None and answers.resize_to is None:
+    if answers.fit is None and resize["fit"] == "stretch":
         lines.append("both sides are resized, whatever the aspect ratio (--fit crop or pad, --shortest, --resize-to)")
     if answers.antialias is None and resize["filter"] == "bilinear":
         lines.append("the resize is antialiased, as Pillow's and torchvision's are (--no-antialias: OpenCV, tf.image)")
+    if resize["fit"] == "crop" and answers.crop_first is None and answers.resize_to is None:
+        lines.append("the picture is resized and then cropped (--crop-first: fastai crops and then resizes)")
     if resize["fit"] == "crop" and answers.crop_offset is None:
         lines.append(
             "an odd margin of the crop is rounded as by torchvision (--crop-offset floor: Albumentations, Keras)"
@@ -179,10 +181,12 @@ def _resize(answers: Answers, questions: dict[str, str]) -> dict[str, Any]:
         raise ModelkitError(f"--resize {answers.resize} is unknown; there are {', '.join(FILTERS)}.")
     fields: dict[str, Any] = {
         "filter": answers.resize,
-        "fit": answers.fit or ("crop" if answers.shortest or answers.resize_to else "stretch"),
+        "fit": answers.fit or ("crop" if answers.shortest or answers.resize_to or answers.crop_first else "stretch"),
     }
     if answers.antialias is False:
         fields["antialias"] = False
+    if answers.crop_first:
+        fields["crop_first"] = True
     for key, value in (
         ("shortest", answers.shortest), ("size", answers.resize_to), ("crop_offset", answers.crop_offset),
         ("pad_color", answers.pad_color), ("align", answers.align),

@@ -44,7 +44,8 @@ class Resize(NamedTuple):
     ``fit`` is ``stretch`` (both sides, aspect ratio lost), ``crop`` (resized, then the centre) or ``pad`` (all of it
     inside, ``pad_color`` around it, in the middle or at the top left by ``align``). Before a crop the picture is
     resized to ``size`` (width, height; aspect ratio lost), or its shortest side to ``shortest`` pixels, or else to the
-    smallest size that covers the input. ``crop_offset`` rounds the crop's first pixel where the margin is odd. Filters
+    smallest size that covers the input. With ``crop_first`` the same centre is cut out of the picture itself, in whole
+    pixels, and then resized. ``crop_offset`` rounds the crop's first pixel where the margin is odd. Filters
     are Pillow's, antialiased but nearest; ``antialias`` false is bilinear between the four nearest pixels.
     """
 
@@ -56,6 +57,7 @@ class Resize(NamedTuple):
     crop_offset: CropOffset = "round"
     align: Align = "center"
     antialias: bool = True
+    crop_first: bool = False
 
 
 class InputSpec(NamedTuple):
@@ -113,6 +115,17 @@ class InputSpec(NamedTuple):
             ratio = min(self.width / width, self.height / height)
             least = (1, 1)
         return (max(least[0], round(width * ratio)), max(least[1], round(height * ratio)))
+
+    def cut(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size in pixels of the centre that ``crop_first`` takes of a picture of this size.
+
+        fastai's Resize: the ratio as a float, its product with each side cut off to a whole number.
+        """
+        if self.resize.shortest is not None:
+            ratio = min(width, height) / self.resize.shortest
+        else:
+            ratio = min(width / self.width, height / self.height)
+        return (max(1, int(ratio * self.width)), max(1, int(ratio * self.height)))
 
 
 def read_input(item: Fields) -> InputSpec:
@@ -177,12 +190,15 @@ def _check_input(item: Fields, spec: InputSpec) -> None:
 
 
 def _resize(item: Fields) -> Resize:
-    item.only("filter", "fit", "shortest", "size", "crop_offset", "pad_color", "align", "antialias")
+    item.only("filter", "fit", "shortest", "size", "crop_offset", "crop_first", "pad_color", "align", "antialias")
     kind = cast("Filter", item.choice("filter", FILTERS, "bilinear"))
     fit = cast("Fit", item.choice("fit", FITS, "stretch"))
     for key, owner in _OWNERS.items():
         if key in item.value and fit != owner:
             raise item.error(key, f"belongs to fit {owner!r} only")
+    crop_first = item.boolean("crop_first", default=False)
+    if crop_first and "size" in item.value:
+        raise item.error("crop_first", "true excludes size: nothing is resized before the crop")
     if "shortest" in item.value and "size" in item.value:
         raise item.error("size", "and shortest exclude each other: give one of them")
     antialias = item.boolean("antialias", default=True)
@@ -200,10 +216,13 @@ def _resize(item: Fields) -> Resize:
         crop_offset=cast("CropOffset", item.choice("crop_offset", CROP_OFFSETS, "round")),
         align=cast("Align", item.choice("align", ALIGNS, "center")),
         antialias=antialias,
+        crop_first=crop_first,
     )
 
 
-_OWNERS = {"shortest": "crop", "size": "crop", "crop_offset": "crop", "pad_color": "pad", "align": "pad"}
+_OWNERS = {
+    "shortest": "crop", "size": "crop", "crop_offset": "crop", "crop_first": "crop", "pad_color": "pad", "align": "pad",
+}  # fmt: skip
 
 
 def _size(item: Fields) -> tuple[int, int]:

@@ -30,9 +30,11 @@ def resize_bytes(pixels: int, spec: InputSpec) -> int:
 
     Pillow resizes one axis and then the other, in the order that takes less: (w, H) or (W, h), of which the smaller is
     at most the geometric mean of (w, h) and (W, H). 25 million pixels to 224 x 224 need 29 MB. A resized whole that is
-    cropped afterwards, and `loupe.bilinear`, take less than `_WHOLE_BYTES`.
+    cropped afterwards, and `loupe.bilinear`, take less than `_WHOLE_BYTES`. A centre that is cut out first is a copy of
+    at most the image.
     """
-    return _WHOLE_BYTES + _WEIGHTS_BYTES + _PIXEL_BYTES * math.isqrt(pixels * spec.width * spec.height)
+    cut = _PIXEL_BYTES * pixels if spec.resize.crop_first else 0
+    return cut + _WHOLE_BYTES + _WEIGHTS_BYTES + _PIXEL_BYTES * math.isqrt(pixels * spec.width * spec.height)
 
 
 def fit(image: Image.Image, spec: InputSpec) -> Image.Image:
@@ -40,6 +42,9 @@ def fit(image: Image.Image, spec: InputSpec) -> Image.Image:
 
     This allocates at most `resize_bytes` beside the result, for any shape.
     """
+    if spec.resize.crop_first:
+        image = image.crop(_region(image.size, spec.cut(*image.size), spec.resize.crop_offset))
+        return fit(image, spec._replace(resize=spec.resize._replace(fit="stretch", crop_first=False)))
     size, target = spec.resized(*image.size), (spec.width, spec.height)
     resampling = Image.Resampling[spec.resize.filter.upper()]
     if spec.resize.fit == "crop":

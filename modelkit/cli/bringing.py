@@ -115,6 +115,10 @@ def add(
     crop_offset: Annotated[
         str | None, typer.Option(help="Odd margins of a crop: round (torchvision) or floor (Albumentations, Keras).")
     ] = None,
+    crop_first: Annotated[
+        bool | None,
+        typer.Option("--crop-first", help="With crop: the centre is cut out before the resize, as by fastai."),
+    ] = None,
     pad_color: Annotated[str | None, typer.Option(help="With pad: red,green,blue, or one number for all.")] = None,
     align: Annotated[str | None, typer.Option(help="With pad: center or top-left.")] = None,
     antialias: Annotated[
@@ -157,6 +161,7 @@ def add(
         labels=options.labels(labels, labels_file, numbered=number_labels), preprocess=preprocess,
         scale=options.scale(scale), mean=options.numbers(mean), std=options.numbers(std), color=color, resize=resize,
         fit=fit, shortest=shortest, resize_to=options.size(resize_to), crop_offset=crop_offset,
+        crop_first=crop_first,
         pad_color=options.color(pad_color), align=align, antialias=antialias, exif=exif, grey=grey,
         size=options.size(size), layout=layout,
         kind=kind, output=output, temperature=temperature,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["NotExpressibleError", "Source", "configurations", "fill", "read_sources"]
 
 # Fields that only make sense together: if a person gives one, the file's others are not taken.
-_FIT = ("fit", "shortest", "resize_to", "pad_color", "align")
+_FIT = ("fit", "shortest", "resize_to", "crop_first", "pad_color", "align")
 _PIXELS = ("scale", "mean", "std", "color")
 
 

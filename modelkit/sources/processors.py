@@ -1,13 +1,14 @@
 """Image processors of Hugging Face transformers: what each does, with the defaults of keys that a config leaves out.
 
-From the classes' documented signatures (transformers 4.46, 'Image Processor' in each model's page). The slow processors
-(NumPy and PIL) are matched; the fast ones (torchvision) resize tensors, equal within 1/255, and round odd margins of a
-crop as torchvision does.
+From the classes' documented signatures (transformers 4.46 and 5.24, 'Image Processor' in each model's page). Up to
+version 4 a plain name is the slow processor (NumPy and PIL) and ...Fast is on torchvision; from 5 on a plain name is on
+torchvision and ...Pil is not. Those on torchvision resize tensors: bilinear is equal within 1/255, bicubic is but for
+isolated pixels where one side grows and the other shrinks. Before 4.57 they cut odd margins like torchvision.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 _HALF = (0.5, 0.5, 0.5)
@@ -49,6 +50,16 @@ PROCESSORS = {
     "MobileNetV2": Processor(256, 2, shortest=True, crop=224, crops=True),
     "MobileViT": Processor(224, 2, shortest=True, crop=256, crops=True, normalizes=False, flips=True),
 }  # fmt: skip
+
+# Defaults that transformers 5 changed. A config that leaves out one of ``CHANGED`` needs its version to be known.
+PROCESSORS_5 = PROCESSORS | {
+    "Beit": replace(PROCESSORS["Beit"], size=224, crops=False),
+    **{name: replace(PROCESSORS[name], resample=3) for name in ("ConvNext", "EfficientNet", "MobileViT", "Pvt")},
+}
+CHANGED = {
+    "Beit": ("size", "do_center_crop"),
+    **dict.fromkeys(("ConvNext", "EfficientNet", "MobileViT", "Pvt"), ("resample",)),
+}
 
 # The processor of a config that names none, by the model_type of config.json.
 BY_MODEL = {

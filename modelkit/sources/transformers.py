@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from modelkit.sources.processors import BY_MODEL, FILTERS, PROCESSORS, REASONS, Processor
+from modelkit.sources.processors import BY_MODEL, CHANGED, FILTERS, PROCESSORS, PROCESSORS_5, REASONS, Processor
 from modelkit.sources.source import NotExpressibleError, Source, read_object, scale_of, three
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 FILES = ("preprocessor_config.json", "processor_config.json")
 _NAME = re.compile(r"(.+?)(ImageProcessor|FeatureExtractor)(Fast|Pil)?")
 Pair = tuple[int, int]
+# Releases from which on a plain name is on torchvision, and processors on torchvision cut crops as the others do.
+_TORCHVISION_FROM, _FLOOR_FROM = (5, 0), (4, 57)
 
 
 def read_processor(path: Path, model: dict[str, Any] | None) -> Source:
@@ -30,7 +32,8 @@ def read_processor(path: Path, model: dict[str, Any] | None) -> Source:
     if isinstance(raw.get("image_processor"), dict):
         raw = raw["image_processor"]
     name, variant = _name(raw, model, path.name)
-    processor = PROCESSORS.get(name)
+    version = _version(model)
+    processor = (PROCESSORS_5 if version and version >= _TORCHVISION_FROM else PROCESSORS).get(name)
     if processor is None:
         reason = REASONS.get(name, "its arithmetic is not known here")
         raise NotExpressibleError(
@@ -39,14 +42,35 @@ def read_processor(path: Path, model: dict[str, Any] | None) -> Source:
         )
     if raw.get("do_resize", True) is False:
         raise NotExpressibleError(f"{path.name}: do_resize is false: the training code resized itself. Use flags.")
-    answers = _geometry(name, processor, raw, path.name, fast=variant == "Fast")
+    omitted = [key for key in CHANGED.get(name, ()) if key not in raw]
+    if omitted and version is None:
+        old, new = (getattr(group[name], _DEFAULT[omitted[0]]) for group in (PROCESSORS, PROCESSORS_5))
+        raise NotExpressibleError(
+            f"{path.name} leaves out {' and '.join(omitted)} of {name}ImageProcessor, and transformers 4 and 5 have "
+            f"different defaults ({omitted[0]}: {str(old).lower()} and {str(new).lower()}). Write training's value "
+            "into it, or keep config.json with its transformers_version beside it."
+        )
+    fast = variant == "Fast" or (not variant and version is not None and version >= _TORCHVISION_FROM)
+    rounded = fast and version is not None and version < _FLOOR_FROM
+    answers = _geometry(name, processor, raw, path.name, crop_offset="round" if rounded else "floor")
     answers |= _pixels(name, processor, raw, path.name)
-    kind = f"transformers {name}ImageProcessor, " + ("fast (torchvision)" if variant == "Fast" else "slow (PIL)")
+    kind = f"transformers {name}ImageProcessor, " + ("fast (torchvision)" if fast else "slow (PIL)")
     notes = []
-    if answers["fit"] == "crop":
-        offset = answers["crop_offset"]
-        notes.append(f"slow and fast processors round an odd margin of the crop differently: {offset} is this one's")
+    if version is None and not variant:
+        notes.append("no transformers_version beside it (config.json): read as that of version 4")
+    if fast and answers["fit"] == "crop" and not rounded:
+        notes.append("before transformers 4.57 fast processors rounded an odd margin of the crop: --crop-offset round")
     return Source(path.name, kind, answers, tuple(notes))
+
+
+# The field of `Processor` for a key that `CHANGED` names.
+_DEFAULT = {"size": "size", "do_center_crop": "crops", "resample": "resample"}
+
+
+def _version(model: dict[str, Any] | None) -> tuple[int, int] | None:
+    """Return major and minor version of the transformers that wrote config.json."""
+    match = re.match(r"(\d{1,4})\.(\d{1,4})", str((model or {}).get("transformers_version", "")))
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def read_config(path: Path, raw: dict[str, Any]) -> Source:
@@ -95,7 +119,7 @@ def _name(raw: dict[str, Any], model: dict[str, Any] | None, file: str) -> tuple
     return match[1].replace("ConvNeXT", "ConvNext"), match[3] or ""
 
 
-def _geometry(name: str, processor: Processor, raw: dict[str, Any], file: str, *, fast: bool) -> dict[str, Any]:
+def _geometry(name: str, processor: Processor, raw: dict[str, Any], file: str, *, crop_offset: str) -> dict[str, Any]:
     resample = raw.get("resample", processor.resample)
     if type(resample) is not int or resample not in FILTERS:
         raise NotExpressibleError(f"{file}: resample {str(resample)[:40]!r} is none of Pillow's filters.")
@@ -118,7 +142,7 @@ def _geometry(name: str, processor: Processor, raw: dict[str, Any], file: str, *
             f"{file}: the image becomes {before[0]}x{before[1]} and is cropped to {crop[0]}x{crop[1]}, which pads it "
             "with zeros. No card does that."
         )
-    answers |= {"size": crop, "fit": "crop", "crop_offset": "round" if fast else "floor"}
+    answers |= {"size": crop, "fit": "crop", "crop_offset": crop_offset}
     return answers | ({"resize_to": squeezed} if squeezed else {"shortest": shortest})
 
 

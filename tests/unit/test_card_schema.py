@@ -85,6 +85,7 @@ SQUEEZED: dict[str, Any] = COLOR | {
         "mean": [-1],
         "resize": {
             "filter": "bilinear", "antialias": False, "fit": "crop", "size": [256, 256], "crop_offset": "floor",
+            "crop_first": False,
         },
     },
 }  # fmt: skip

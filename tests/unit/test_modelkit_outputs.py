@@ -53,6 +53,16 @@ def sequence_of_maps() -> onnx.ModelProto:
     return proto
 
 
+def shares() -> onnx.ModelProto:
+    """As skl2onnx exports classifiers of scikit-learn: scores divided by their sum."""
+    proto = ending(
+        helper.make_node("Softmax", ["numbers"], ["s"]),
+        helper.make_node("Normalizer", ["s"], ["out"], domain="ai.onnx.ml", norm="L1"),
+        outputs=3,
+    )
+    return declare(proto, "out", ["batch", 3])
+
+
 def percent(operator: str = "Mul", *, outputs: int = 3) -> onnx.ModelProto:
     squashed = "Softmax" if outputs > 1 else "Sigmoid"
     proto = ending(
@@ -98,6 +108,7 @@ def plain(tmp_path: Path, data: bytes, outputs: int = 3) -> dict[str, float]:
     ("make", "options", "outputs"),
     [
         (sequence_of_maps, (), 3),
+        (shares, ("--labels", ",".join(THREE)), 3),
         (percent, ("--labels", ",".join(THREE)), 3),
         (lambda: percent("Div"), ("--labels", ",".join(THREE)), 3),
         (lambda: percent(outputs=1), ("--labels", "red,blue"), 1),

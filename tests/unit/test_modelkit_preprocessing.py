@@ -47,6 +47,8 @@ def flat(shape: tuple[Any, ...], dtype: int = TensorProto.FLOAT) -> ModelProto:
      {"resize": {"filter": "bilinear", "fit": "crop", "shortest": 20, "crop_offset": "floor"}}),
     (["--fit", "pad", "--pad-color", "114", "--align", "top-left"],
      {"resize": {"filter": "bilinear", "fit": "pad", "pad_color": [114, 114, 114], "align": "top-left"}}),
+    (["--crop-first", "--crop-offset", "floor"],
+     {"resize": {"filter": "bilinear", "fit": "crop", "crop_first": True, "crop_offset": "floor"}}),
     (["--no-antialias"], {"resize": {"filter": "bilinear", "antialias": False, "fit": "stretch"}}),
     (["--exif", "ignore"], {"exif": "ignore"}),
     (["--scale", "-1/255", "--mean", "-1"], {"scale": "-1/255", "mean": [-1, -1, -1]}),

@@ -27,8 +27,13 @@ from modelkit.sources.torchvision import TRANSFORMS, read_weights
 HERE = Path(__file__).parent / "preprocessing"
 CONFIGS = {path.stem: path.read_text() for path in (HERE / "configs").glob("*.json")}
 REFERENCES = np.load(HERE / "processors.npz")
+REFERENCES_5 = np.load(HERE / "processors-5.npz")
 STEP = 29
 SIZES = {"wide": (301, 257), "tall": (199, 333)}
+# Bicubic, 199 x 333 pixels to a square between both: see modelkit.sources.processors.
+CLIPPED_IN_ANOTHER_ORDER = {
+    f"{name}/tall" for name in ("vit-fast", "default-DeiT", "default-Siglip", "default-Beit", "default-Pvt")
+}
 TAKEN = sorted(name for name in CONFIGS if not name.startswith("refused"))
 DEFAULTS = sorted({name.split("/")[0] for name in REFERENCES.files if name.startswith("default-")})
 # Of timm's model cards: vit_base_patch16_224.augreg2_in21k_ft_in1k and convnext_tiny.in12k_ft_in1k.
@@ -92,15 +97,31 @@ def tensor(fields: dict[str, Any], pixels: Any) -> np.ndarray[Any, np.dtype[np.f
 @pytest.mark.parametrize("name", [*TAKEN, *DEFAULTS])
 def test_the_tensor_is_that_of_transformers_own_processor(tmp_path: Path, name: str, kind: str) -> None:
     """Published configs, and the defaults of each class, within one level of 255 (the slow processors round)."""
+    difference = from_reference(tmp_path, name, kind, REFERENCES, "4.46.0")
+    assert difference.max() <= 1.01
+
+
+@pytest.mark.parametrize("kind", ["wide", "tall"])
+@pytest.mark.parametrize("name", [*TAKEN, *DEFAULTS])
+def test_the_tensor_is_that_of_transformers_5_on_torchvision(tmp_path: Path, name: str, kind: str) -> None:
+    """As above; bicubic, PyTorch clips overshoots in another order where one side grows and the other shrinks."""
+    difference = from_reference(tmp_path, name, kind, REFERENCES_5, "5.24.0")
+    clipped = f"{name}/{kind}" in CLIPPED_IN_ANOTHER_ORDER
+    assert np.quantile(difference, 0.95 if clipped else 1) <= 1.03
+    assert difference.mean() < 0.75
+
+
+def from_reference(tmp_path: Path, name: str, kind: str, references: Any, version: str) -> np.ndarray[Any, Any]:
+    """Differences from a processor's own tensor, in levels of 255."""
     config: Any = CONFIGS.get(name) or {"image_processor_type": f"{name.removeprefix('default-')}ImageProcessor"}
     if name == "default-MobileViT":
         config |= {"size": {"shortest_edge": 288}}
-    file = folder_of(tmp_path, {"preprocessor_config.json": config}, graph("side"))
-    fields = input_of(file, tmp_path)
-    made, expected = tensor(fields, texture(SIZES[kind])), REFERENCES[f"{name}/{kind}"]
-    assert made.shape == tuple(REFERENCES[f"{name}/{kind}/shape"])
+    files = {"preprocessor_config.json": config, "config.json": {"transformers_version": version}}
+    fields = input_of(folder_of(tmp_path, files, graph("side")), tmp_path)
+    made = tensor(fields, texture(SIZES[kind]))
+    assert made.shape == tuple(references[f"{name}/{kind}/shape"])
     level = 1 / 255 / np.array(fields["std"])[:, None, None]
-    assert (np.abs(made[:, ::STEP, ::STEP] - expected) <= level * 1.01).all()
+    return np.asarray(np.abs(made[:, ::STEP, ::STEP] - references[f"{name}/{kind}"]) / level)
 
 
 def test_at_least_ten_published_configs_are_equal() -> None:
@@ -142,14 +163,38 @@ def test_processor_config_json_is_read_too(tmp_path: Path) -> None:
     assert fields["resize"] == {"filter": "bilinear", "fit": "stretch"}
 
 
-@pytest.mark.parametrize("kind", ["Fast", ""])
-def test_the_processor_that_is_matched_is_stated(tmp_path: Path, kind: str) -> None:
-    config = json.loads(CONFIGS["bit"]) | {"image_processor_type": f"BitImageProcessor{kind}"}
-    file = folder_of(tmp_path, {"preprocessor_config.json": config}, graph("side"))
-    source = read_sources(tmp_path, inspect_file(file))[0]
-    assert source.kind == "transformers BitImageProcessor, " + ("fast (torchvision)" if kind else "slow (PIL)")
-    assert source.answers["crop_offset"] == ("round" if kind else "floor")
-    assert "round an odd margin of the crop differently" in source.notes[0]
+@pytest.mark.parametrize(("suffix", "version", "matched", "offset"), [
+    ("", None, "slow (PIL)", "floor"),
+    ("", "4.46.0", "slow (PIL)", "floor"),
+    ("", "5.1.0", "fast (torchvision)", "floor"),
+    ("Pil", "5.1.0", "slow (PIL)", "floor"),
+    ("Fast", None, "fast (torchvision)", "floor"),
+    ("Fast", "4.46.0", "fast (torchvision)", "round"),
+    ("Fast", "4.57.6", "fast (torchvision)", "floor"),
+])  # fmt: skip
+def test_the_processor_that_is_matched_is_stated(
+    tmp_path: Path, suffix: str, version: str | None, matched: str, offset: str
+) -> None:
+    config = json.loads(CONFIGS["bit"]) | {"image_processor_type": f"BitImageProcessor{suffix}"}
+    files = {"preprocessor_config.json": config} | (
+        {"config.json": {"transformers_version": version}} if version else {}
+    )
+    file = folder_of(tmp_path, files, graph("side"))
+    source = read_sources(tmp_path, inspect_file(file))[-1]
+    assert source.kind == f"transformers BitImageProcessor, {matched}"
+    assert source.answers["crop_offset"] == offset
+    assert any("read as that of version 4" in note for note in source.notes) == (version is None and not suffix)
+    assert any("before transformers 4.57" in note for note in source.notes) == (matched[0] == "f" and offset == "floor")
+
+
+def test_an_omitted_key_whose_default_changed_needs_the_version(tmp_path: Path) -> None:
+    files: dict[str, Any] = {"preprocessor_config.json": {"image_processor_type": "PvtImageProcessor"}}
+    file = folder_of(tmp_path, files, graph("side"))
+    with pytest.raises(NotExpressibleError, match=r"leaves out resample .* different defaults \(resample: 2 and 3\)"):
+        input_of(file, tmp_path)
+    for version, expected in (("4.57.6", "bilinear"), ("5.0.0", "bicubic")):
+        folder_of(tmp_path, {"config.json": {"transformers_version": version}}, graph("side"))
+        assert input_of(file, tmp_path)["resize"]["filter"] == expected
 
 
 @pytest.mark.parametrize(("changes", "sentence"), [

@@ -50,10 +50,11 @@ def specs(draw: st.DrawFn) -> InputSpec:
     if kind == "crop" and shortest is None:
         size = draw(st.none() | st.tuples(st.integers(width, 8192), st.integers(height, 8192)))
     antialias = draw(st.booleans())
+    crop_first = kind == "crop" and size is None and draw(st.booleans())
     resize: Any = Resize(
         fit=kind, filter=draw(st.sampled_from(FILTERS)) if antialias else "bilinear", shortest=shortest, size=size,
         antialias=antialias, align=draw(st.sampled_from(["center", "top-left"])),
-        crop_offset=draw(st.sampled_from(["round", "floor"])),
+        crop_offset=draw(st.sampled_from(["round", "floor"])), crop_first=crop_first,
     )  # fmt: skip
     draft = draw(st.sampled_from([0, 1])) if antialias else 0
     exif: Any = draw(st.sampled_from(["apply", "ignore"]))

@@ -1,6 +1,8 @@
-"""Make processors.npz: what transformers' own slow image processors make of two pictures, by configs/ and by defaults.
+"""Make processors.npz and processors-5.npz: what transformers' own image processors make of two pictures.
 
-Run it where transformers 4.46, NumPy and Pillow are installed (PyTorch is not needed for the slow processors):
+By configs/ and by defaults. Run it where transformers 4.46, NumPy and Pillow are installed, for processors.npz (slow
+processors, which need no PyTorch), and where transformers 5.24 and torchvision 0.29 are, for processors-5.npz (those on
+torchvision):
 
     python tests/unit/preprocessing/make_processors.py
 
@@ -23,6 +25,7 @@ from pictures import texture  # noqa: E402
 
 SIZES = {"wide": (301, 257), "tall": (199, 333)}
 STEP = 29
+SLOW = transformers.__version__.startswith("4.")
 # Classes whose defaults are a reference: their config names the type alone.
 DEFAULTS = ("ViT", "Pvt", "Siglip", "Beit", "DeiT", "CLIP", "Bit", "Levit", "PoolFormer", "MobileNetV1", "MobileNetV2",
             "ConvNext", "EfficientNet")  # fmt: skip
@@ -43,10 +46,12 @@ def main() -> None:
     for name, config in sorted(configs.items()):
         for kind, size in SIZES.items():
             image = Image.fromarray(texture(size))
-            tensor = np.asarray(processor_of(config)(image, return_tensors="np")["pixel_values"][0], np.float32)
+            tensor = np.asarray(
+                processor_of(config)(image, return_tensors="np" if SLOW else "pt")["pixel_values"][0], np.float32
+            )
             arrays[f"{name}/{kind}/shape"] = np.array(tensor.shape)
             arrays[f"{name}/{kind}"] = tensor[:, ::STEP, ::STEP]
-    np.savez_compressed(HERE / "processors.npz", **arrays)
+    np.savez_compressed(HERE / ("processors.npz" if SLOW else "processors-5.npz"), **arrays)
 
 
 if __name__ == "__main__":
