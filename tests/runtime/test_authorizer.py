@@ -76,7 +76,7 @@ def site() -> Iterator[Site]:
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         issuer_site.url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -114,7 +114,7 @@ class Authorizer:
         return jwt.encode(merged, key, algorithm=algorithm, headers={} if kid is None else {"kid": kid})
 
     def effect(self, **token: Any) -> str:
-        """``Allow`` or ``Deny``, or what the runtime says of the failure."""
+        """Return ``Allow`` or ``Deny``, or the error message of the runtime."""
         answer = self(f"Bearer {self.token(**token)}")
         if "errorMessage" in answer:
             return str(answer["errorMessage"])
@@ -165,7 +165,7 @@ def test_valid_token_is_authorized_for_the_whole_stage(authorizers: Authorizers)
 
 
 def _hmac_with_the_public_key(site: Site) -> str:
-    """HS256, its secret the issuer's public key: what a library that trusts the header's `alg` takes for good."""
+    """HS256, its secret the issuer's public key: a library that trusts `alg` of the header accepts it."""
     now = int(time.time())
     parts = [
         {"alg": "HS256", "typ": "JWT", "kid": "rsa"},
@@ -248,7 +248,7 @@ def test_keys_rotate(authorizers: Authorizers, site: Site) -> None:
     assert authorizer.effect() == "Allow"
     site.keys = [jwk(STRANGER, "new")]
     assert authorizer.effect(key=STRANGER, kid="new") == "Allow"
-    # The old key went with the old list.
+    # The old key was removed with the old list.
     assert authorizer.effect() == "Unauthorized"
 
 

@@ -32,7 +32,7 @@ DEADLINE_SECONDS = 15.0
 
 
 class Lambda:
-    """What the fleet asks of AWS Lambda."""
+    """The calls of the fleet to AWS Lambda."""
 
     reserved: int | None = 2
 
@@ -55,7 +55,7 @@ class Lambda:
 
 
 class Sts:
-    """Gives credentials of whichever role is asked for."""
+    """Returns credentials of any role."""
 
     def assume_role(self, RoleArn: str, **_: Any) -> dict[str, Any]:  # noqa: N803
         name = RoleArn.rpartition("/")[2]
@@ -63,7 +63,7 @@ class Sts:
 
 
 class Recorder:
-    """A publisher that keeps what it is given."""
+    """A publisher that records its input."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -76,7 +76,7 @@ class Recorder:
         self.names += [datum["MetricName"] for datum in data if datum.get("Value")]
 
     def stop(self) -> None:
-        """Nothing is left to send."""
+        """Does nothing."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Both triggers, good and bad input, in the runtime that AWS runs."""
+"""Both triggers with valid and invalid input, in the Lambda runtime."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from localcloud.environment import ExecutionEnvironment
     from localcloud.models import Golden
 
-# The start of one, with nothing behind.
+# Only the start of an image.
 BROKEN_JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffdb0043")
 
 

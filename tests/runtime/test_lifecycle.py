@@ -1,4 +1,4 @@
-"""Cold start, timeout, crash: how an execution environment lives and ends."""
+"""Life cycle of an execution environment: cold start, timeout, crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A decoder that outlives its batch: the batch is answered in time, and nobody else pays for what was left over."""
+"""A decoder that outlives its batch: the response is in time, and later requests are not slowed down."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def task_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def begin(start: Start, task_root: Path, image: Image) -> Iterator[Callable[..., ExecutionEnvironment]]:
-    """Start an execution environment; it ends with the test, or a decoder that runs on would slow the other tests."""
+    """Start an execution environment; it ends with the test, or a running decoder would slow the other tests."""
     environments: list[ExecutionEnvironment] = []
 
     def begin(**variables: str) -> ExecutionEnvironment:
@@ -108,7 +108,7 @@ def test_a_decoder_that_outlives_its_batch_ends_before_the_next_request(
     assert after["pid"] == before["pid"]
     assert after["started"] > before["started"]
     assert after["threads"] == before["threads"]
-    # The process that runs now has nothing to do: its CPU time is that of ten small requests.
+    # The new process is idle: its CPU time is that of ten small requests.
     later = [ask(environment, "process", f"later-{number}") for number in range(10)][-1]
     assert later["seconds"] - after["seconds"] < 0.1
     served = environment.invoke(json.dumps(good).encode(), "next")

@@ -1,4 +1,4 @@
-"""What is public, and what is a name."""
+"""Public addresses, host names and look-ups."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_hanging_look_ups_are_bounded_and_release_their_slots(monkeypatch: pytes
 
 
 def test_the_systems_resolver_gives_up_within_seconds() -> None:
-    """What glibc has read of RES_OPTIONS: seconds for each attempt, and attempts (the first fields of its state)."""
+    """Return glibc's RES_OPTIONS: seconds for each attempt, and attempts (the first fields of its state)."""
     code = (
         "import ctypes, loupe.sources.addresses\n"
         "libc = ctypes.CDLL(None)\n"

@@ -1,4 +1,4 @@
-"""An issuer's documents and keys: bounded in time, size and depth, and one odd key leaves the others good."""
+"""Documents and keys of an issuer: bounded in time, size and depth; malformed keys do not affect the others."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_malformed_key_does_not_affect_the_others(entry: Any) -> None:
 
 def test_keys_that_share_an_id_are_not_used() -> None:
     assert list(public_keys([jwk("twice"), jwk("once"), jwk("twice", OTHER)])) == ["once"]
-    # What is no key for signatures does not count.
+    # Only keys for signatures count.
     assert list(public_keys([jwk("once"), jwk("once", use="enc"), {"kid": "once"}])) == ["once"]
 
 
@@ -153,7 +153,7 @@ def test_the_kinds_of_keys_that_sign() -> None:
 
 
 def test_keys_cost_time_in_proportion_to_their_number() -> None:
-    """Many entries, and one huge number: neither is worked on beyond its bound."""
+    """Many entries and one huge number: the work is bounded for both."""
     many = [jwk("good")] + [{"kty": "RSA", "kid": str(number), "n": "A" * 200_000, "e": "AQAB"} for number in range(99)]
     begun = time.process_time()
     assert list(public_keys(many)) == ["good"]

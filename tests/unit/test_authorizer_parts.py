@@ -25,7 +25,7 @@ def jwk(kid: str) -> dict[str, Any]:
 
 
 class Source:
-    """What the issuer answers, in a time of its own."""
+    """An issuer with a clock of its own."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.fetches, self.kids, self.down = 1000.0, 0, ["one"], False
@@ -84,7 +84,7 @@ def test_expired_keys_are_used_for_an_hour_of_outage_and_no_longer(source: Sourc
     source.down = True
     source.now = 1000 + 600 + STALE_SECONDS - 1
     assert source.has_key()
-    # An outage is not an invitation to ask at every request.
+    # During an outage keys are not fetched for every request.
     before = source.fetches
     assert source.has_key()
     assert source.fetches == before

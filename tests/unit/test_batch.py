@@ -265,7 +265,7 @@ def large_classifier(directory, side=640):
 
 
 def test_tensors_of_a_batch_are_bounded(tmp_path) -> None:
-    """100 images of 640 x 640 are 469 MiB as tensors; a model that is slower than decoding lets none pile up."""
+    """100 images of 640 x 640 are 469 MiB as tensors, which do not accumulate before a slow model."""
     classifier = large_classifier(tmp_path / "large")
     tensor_bytes = 3 * 640 * 640 * 4
     sizes, run = [], classifier.model.run
@@ -279,7 +279,7 @@ def test_tensors_of_a_batch_are_bounded(tmp_path) -> None:
     finally:
         tracemalloc.stop()
     assert 100 * tensor_bytes > 6 * TENSOR_BYTES
-    # Beside the tensors: what is being resized and scaled in each worker.
+    # Beside the tensors: the image that each worker resizes and scales.
     assert peak < TENSOR_BYTES + WORKERS * 2 * tensor_bytes
     assert max(sizes) == held_tensors(classifier.card.input)
 
@@ -364,7 +364,7 @@ def test_only_a_running_decoder_causes_a_restart(tiny_directory, monkeypatch, ca
 
 @pytest.mark.parametrize(("restart_seconds", "remaining_ms", "most"), [(0.3, 2000, 0.7), (60.0, 2000, 0.5)])
 def test_the_deadline_leaves_time_for_a_restart(classifier, restart_seconds, remaining_ms, most) -> None:
-    """But never takes more than a quarter of what the invocation has for it."""
+    """But at most a quarter of the remaining time of the invocation."""
     given_seconds = []
 
     class Watched:

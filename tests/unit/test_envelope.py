@@ -1,4 +1,4 @@
-"""Envelopes: what was sent is what is read, whichever trigger brought it."""
+"""Envelopes: method, path, headers, query and body of every event format."""
 
 from __future__ import annotations
 

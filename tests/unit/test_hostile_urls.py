@@ -1,7 +1,7 @@
 """URLs that target internal addresses. Every one is rejected without a packet: no socket can be opened here.
 
-Any name that a test does not map resolves to a public address, so that whatever slips through as a name is seen to be
-connected to, and fails.
+Any name that a test does not map resolves to a public address, so that a URL that passes the checks causes a
+connection, which fails the test.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ HOSTILE = [
     "http://example.com/\r\nHost: 127.0.0.1", "\x00http://127.0.0.1/", "http://\uff11\uff12\uff17.0.0.1/",
     "http://\u24db\u24de\u24d2\u24d0\u24db\u24d7\u24de\u24e2\u24e3/", "http://127\u30020\u30020\u30021/",
     "http://b\u00fccher.example/", "http://ex\u00ad ample.com/", "http://127.0.0.1\u200b/",
-    # names for the inside
+    # internal names
     "http://localhost/", "http://LOCALHOST/", "http://db.localhost/", "http://printer.local/", "http://intranet/",
     "http://metadata.google.internal/", "http://instance-data.ec2.internal/", "http://router.home.arpa/", "http://x.onion/",
     # user names and passwords
@@ -100,14 +100,14 @@ def test_url_is_rejected_without_a_packet(url: str) -> None:
     names = Names()
     with pytest.raises(UrlNotAllowed) as caught:
         Fetcher(WIDE, 1000, names).fetch(url)
-    # Only a proper name is ever looked up, and only if nothing else is wrong.
+    # Only a valid name is resolved, and only if every other check has passed.
     assert set(names.look_ups) <= set(INSIDE)
     assert caught.value.detail.isprintable()
     assert not any(address in caught.value.detail for address in INSIDE.values() if address not in url)
 
 
 def test_url_that_is_not_hostile_is_connected_to() -> None:
-    """The guard of these tests works: an ordinary URL gets as far as opening a socket."""
+    """The guard of these tests works: an ordinary URL opens a socket."""
     for url in (
         "http://example.com/x.jpg",
         "https://example.com./x.jpg",
@@ -205,7 +205,7 @@ URLS = st.one_of(
     st.sampled_from(["http://a.example/x.jpg", "https://a.example/x.jpg", "https://b.a.example./?x"]),
     st.builds("https://{}/".format, st.from_regex(r"[a-z0-9.-]{1,20}", fullmatch=True)),
 )  # fmt: skip
-# Written down once more, by hand, and not by the code under test (IANA special-purpose registries).
+# Listed independently of the code under test (IANA special-purpose registries).
 NEVER = [ipaddress.ip_network(text) for text in (
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
     "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3",

@@ -1,4 +1,4 @@
-"""Decoding in a child process: bounds of its own time, nothing inherited, nothing left behind."""
+"""Decoding in a child process: its limits, nothing inherited, nothing left behind."""
 
 from __future__ import annotations
 

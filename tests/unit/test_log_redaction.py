@@ -1,4 +1,4 @@
-"""No picture, key, token, file name or signed address gets into a log line, a metric or an answer, whatever happens."""
+"""No image, key, token, file name or signed URL is in a log line, a metric or a response, in any failure."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
 
 
 def secrets() -> list[str]:
-    # Any run of the picture's bytes, as text would show it: base64 from the start, hexadecimal, Python's own.
+    # Any part of the image's bytes in a text encoding: base64 from the start, hexadecimal, Python's own.
     return [base64.b64encode(PICTURE[:30]).decode(), PICTURE[40:60].hex(), repr(PICTURE[60:90])[2:-1], "203.0.113.77"]
 
 
@@ -97,7 +97,7 @@ def test_a_crash_shows_its_trace_and_no_request(classifier: Classifier, capfd: p
     answer = app.http(event, Context())
     out = capfd.readouterr().out
     assert answer["statusCode"] == 500
-    assert "what nobody foresaw" in out  # in the log, for us
+    assert "what nobody foresaw" in out  # the exception is logged
     assert "what nobody foresaw" not in json.dumps(answer)
     assert "hush-" not in out + json.dumps(answer)
 
@@ -147,7 +147,7 @@ def test_trace_without_secrets_is_logged_unchanged() -> None:
 
 @pytest.mark.parametrize("part", ["?a", "b'\\x00", "://", "token=", "x y ", "a@", "Bearer "])
 def test_a_very_long_text_is_cut(part: str) -> None:
-    """A pattern that tries again and again would not end here."""
+    """A backtracking pattern would not finish here."""
     assert len(redacted(part * 100_000)) < MAX_CHARACTERS + 100
 
 
@@ -159,6 +159,6 @@ def test_bytes_in_a_trace_are_redacted(content: bytes, form: str, around: str) -
 
 
 def test_secrets_are_searched_in_every_encoding() -> None:
-    """The check itself would find them."""
+    """The check of these tests detects them."""
     text = base64_of(PICTURE) + PICTURE.hex() + repr(PICTURE) + json.dumps(HEADERS)
     assert all(secret in text for secret in secrets())

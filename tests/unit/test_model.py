@@ -1,4 +1,4 @@
-"""The session: held against the card, warmed, and run at any batch size."""
+"""The session: compared with the card, warmed up, and run at any batch size."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_channels_last(tmp_path: Path) -> None:
 
 
 def test_every_onnx_runtime_status_is_a_card_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights that may not be read give this status, among stranger ones."""
+    """Unreadable weights cause this status, among others."""
     directory = write_model(tmp_path / "m", graph())
 
     def fail(*_: object, **__: object) -> None:
@@ -192,7 +192,7 @@ def test_a_graph_that_standardizes_each_image_is_a_valid_model(tmp_path: Path) -
 
 
 def test_a_graph_that_is_not_a_number_on_the_ramp_alone_is_a_valid_model(tmp_path: Path) -> None:
-    """Whatever the warm-up's image is, there is a graph that is undefined there: 0/0 where the first pixel is 0."""
+    """For any warm-up image some graph is undefined: 0/0 where the first pixel is 0."""
     nodes = [
         helper.make_node("ReduceMin", ["input"], ["least"], axes=[1, 2, 3]),
         helper.make_node("Div", ["least", "least"], ["one"]),
@@ -244,7 +244,7 @@ def test_a_graph_whose_images_depend_on_each_other_is_run_one_image_at_a_time(tm
 
 
 def test_padding_does_not_change_the_result_of_an_image(tmp_path: Path) -> None:
-    """Zeros would: here every output is the smallest of the run."""
+    """Zeros would: every output of this graph is the smallest of the run."""
     nodes = [
         helper.make_node("ReduceMin", ["input"], ["least"], axes=[0, 1, 2, 3]),
         helper.make_node("Sub", ["input", "least"], ["above"]),

@@ -1,4 +1,4 @@
-"""One check for the files that a card names, wherever they are read: INIT, modelkit, image build."""
+"""The check of the files that a card names, at INIT, in modelkit and in the image build."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_valid_folder_passes_every_check(tmp_path: Path) -> None:
 
 
 def test_program_needs_only_the_standard_library(tmp_path: Path) -> None:
-    """The image build and synth run it before, or without, anything else being installed."""
+    """The image build and synth run it without any other package installed."""
     folder = tinymodel.write_model(tmp_path / "tiny")
     command = [sys.executable, "-S", "-m", "loupe.model_files", str(folder)]
     assert subprocess.run(command, cwd=FUNCTION, timeout=60).returncode == 0
@@ -120,6 +120,6 @@ def test_the_git_hash_is_that_of_git(tmp_path: Path) -> None:
     folder = tinymodel.write_model(tmp_path / "tiny", data)
     sha256 = hashlib.sha256(data).hexdigest()
     for git_hash, code in (("ce013625030ba8dba906f756967f9e9ca394464a", 0), ("0" * 40, 1)):
-        # Given both, both are compared.
+        # If both are given, both are compared.
         hostile_models.change_file(folder, git_blob_sha1=git_hash, sha256=sha256)
         assert main([str(folder)]) == code

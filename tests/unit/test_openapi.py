@@ -1,4 +1,4 @@
-"""The contract: valid, complete, not drifted, and what the function really takes and answers."""
+"""The contract: valid, complete, equal to the committed files and to the behaviour of the function."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_examples_conform_to_their_schemas(method, path, operation) -> None:
 
 
 def test_alternatives_are_named_schemas() -> None:
-    """Code generators make a type of a named schema; of an inline alternative they make ``Any``, or nothing."""
+    """Code generators create a type for a named schema, but ``Any`` or nothing for an inline alternative."""
 
     def alternatives(schema: Any) -> Iterator[Any]:
         if isinstance(schema, dict):
@@ -283,7 +283,7 @@ def test_every_body_reaches_the_function_as_bytes() -> None:
 
 
 def expanded(value: Any) -> Any:
-    """A part of the document with the schemas that it refers to in place of the references."""
+    """Return a part of the document with its references replaced by the schemas."""
     if isinstance(value, dict):
         if "$ref" in value:
             return expanded(resolve(value))

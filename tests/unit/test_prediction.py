@@ -1,4 +1,4 @@
-"""Raw numbers to labels and probabilities."""
+"""Model output to labels and probabilities."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ THREE = ("a", "b", "c")
 
 
 def test_logit_is_that_of_the_second_label() -> None:
-    """The course's own number: 0.09 is 'straight, barely', not 'almost surely curly'."""
+    """The value of the course: 0.09 is barely 'straight', and not almost surely 'curly'."""
     prediction = read([0.09], OutputSpec("output", "logit", TWO))
     assert prediction.label == "straight"
     assert prediction.probability == pytest.approx(1 / (1 + math.exp(-0.09)))

@@ -1,4 +1,4 @@
-"""The request parser: every kind of input, every wrong one with a sentence that says which, and nothing but those."""
+"""The request parser: every kind of input, and every invalid one with a sentence that names it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_json(value, **query) -> ClassifyRequest:
     return read(**json_body(value), query=query or None)
 
 
-def refused_json(value, **query) -> Problem:
+def rejected_json(value, **query) -> Problem:
     return rejected(**json_body(value), query=query or None)
 
 
@@ -94,13 +94,13 @@ def test_base64_of_common_clients_is_decoded(text) -> None:
      ("\ud800", "not valid base64")],
 )  # fmt: skip
 def test_invalid_base64_is_rejected(text, words) -> None:
-    problem = refused_json({"image": text})
+    problem = rejected_json({"image": text})
     assert isinstance(problem, RequestInvalid)
     assert words in problem.detail
 
 
 def test_base64_over_the_limit_is_rejected_before_decoding() -> None:
-    assert isinstance(refused_json({"image": "A" * 30_000}), ImageTooLarge)
+    assert isinstance(rejected_json({"image": "A" * 30_000}), ImageTooLarge)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_base64_over_the_limit_is_rejected_before_decoding() -> None:
     ],
 )
 def test_invalid_json_fields_are_rejected_by_name(value, words) -> None:
-    for problem in (refused_json(value), problem_of(from_payload, value, LIMITS)):
+    for problem in (rejected_json(value), problem_of(from_payload, value, LIMITS)):
         assert isinstance(problem, RequestInvalid)
         assert words in problem.detail
 
@@ -187,11 +187,11 @@ def test_top_of_json(top, expected) -> None:
 
 @pytest.mark.parametrize("top", [0, -1, 10_000, 1.5, True, "3", [], float("inf"), float("nan"), None])
 def test_invalid_top_of_json_is_rejected(top) -> None:
-    assert '"top" must be' in refused_json({"url": "https://a", "top": top}).detail
+    assert '"top" must be' in rejected_json({"url": "https://a", "top": top}).detail
 
 
 def test_top_in_query_and_body_is_rejected() -> None:
-    assert "both" in refused_json({"url": "https://a", "top": 1}, top="1").detail
+    assert "both" in rejected_json({"url": "https://a", "top": 1}, top="1").detail
 
 
 def test_a_form_with_one_file() -> None:

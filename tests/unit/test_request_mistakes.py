@@ -1,4 +1,4 @@
-"""Ordinary mistakes of clients: each is rejected with a sentence that names the mistake and what to send instead."""
+"""Common client mistakes: every one is rejected with a sentence that names it and what to send instead."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_image_as_a_character_string_is_named(name: str, kind: str) -> None:
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp", "gif"])
 def test_image_damaged_by_curl_d_is_rejected_with_data_binary(name: str, kind: str) -> None:
-    """``curl -d @file`` leaves out carriage returns, line feeds and zero bytes."""
+    """``curl -d @file`` removes carriage returns, line feeds and zero bytes."""
     body = PICTURES[name].translate(None, b"\r\n\0")
     assert "--data-binary" in rejected(body, kind).detail
 

@@ -12,7 +12,7 @@ from loupe import restart
 
 
 class Client:
-    """Stands for awslambdaric's."""
+    """A substitute for the client of awslambdaric."""
 
     def wait_next_invocation(self) -> str:
         return "event"
@@ -44,7 +44,7 @@ def test_process_is_replaced_before_it_asks_for_the_next_event(client: Any, repl
 
 
 def test_restart_uses_the_original_environment(client: Any, replaced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The runtime client takes the descriptor of its log out of the environment, and sets the trace id."""
+    """The runtime client removes the descriptor of its log from the environment, and sets the trace id."""
     first = "_LAMBDA_TELEMETRY_LOG_FD=62\0PATH=/usr/bin\0ODD=a=b\0EMPTY=\0"
     monkeypatch.setattr(restart, "Path", lambda path: SimpleNamespace(read_bytes=first.encode))
     monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1")

@@ -1,4 +1,4 @@
-"""S3: only what the settings allow, never more than the limit, and S3's own failures as problems that leak nothing."""
+"""S3: allowed locations, the size limit, and failures of S3 as problems without internals."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ WORTH_ANOTHER_TRY = {
     "InternalError", "NotImplemented", "OperationAborted", "Redirect", "RequestTimeout", "ServiceUnavailable",
     "SlowDown", "TemporaryRedirect",
 }  # fmt: skip
-# Not in the table: SSE-KMS passes on KMS's own, and botocore names errors without a body by their status.
+# Not in the table: SSE-KMS returns KMS's codes, and botocore names errors without a body by their status.
 UNLISTED = {
     "KMS.DisabledException": (400, S3Unreachable), "KMS.NotFoundException": (400, S3Unreachable),
     "KMS.KMSInvalidStateException": (400, S3Unreachable), "KMS.AccessDeniedException": (400, S3Unreachable),
@@ -180,7 +180,7 @@ def test_every_s3_error_code_is_a_client_problem_or_a_server_fault(code, status,
 
 
 def sent_path(bucket: str, key: str) -> str:
-    """The path of the request that botocore would send, after all that it does to it."""
+    """Return the path of the request that botocore would send."""
     client, paths = connect(4), []
 
     def keep(request, **_):

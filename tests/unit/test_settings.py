@@ -1,4 +1,4 @@
-"""Settings: every variable read, every bad value stopped with a sentence that names it."""
+"""Settings: every variable is read, and every invalid value raises a sentence that names it."""
 
 from __future__ import annotations
 

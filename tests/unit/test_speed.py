@@ -1,6 +1,6 @@
-"""What a request costs, held by counts that noise does not move, and by one ratio with much slack.
+"""The cost of a request: limits on counts that are free of noise, and one ratio with a wide margin.
 
-`make bench` measures; this only fails when something was really lost.
+`make bench` measures; these tests only fail for a clear regression.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ else:
     assert answer["label"] == "red", answer
 print(json.dumps(sorted(sys.modules)))
 """
-# Of the standard library, what the serving path may load beside what numpy, Pillow and ONNX Runtime do.
+# Standard library modules that the serving path may load beside those of numpy, Pillow and ONNX Runtime.
 ALLOWED = {"fnmatch", "glob", "grp", "ipaddress", "ntpath", "pathlib", "pwd", "urllib", "zipimport"}
 
 
@@ -74,13 +74,13 @@ def test_inline_image_loads_no_module_of_other_requests(cold: set[str]) -> None:
 
 
 def test_cold_start_imports_little_beside_the_three_libraries(cold: set[str]) -> None:
-    """Each module is read from a lazily loaded image, and its top level is run while a caller waits."""
+    """Each module is read from a lazily loaded image, and its top level runs while a client waits."""
     more = {name.partition(".")[0] for name in cold - _modules("floor")} - {"loupe", "handler", "pybase64"}
     assert more <= ALLOWED
 
 
 def test_a_warm_request_takes_few_calls(classifier: Classifier, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of Python functions and of C's; an instruction count that needs no other tool. It was 712 when this was set."""
+    """Calls of Python and C functions, an instruction count without another tool. It was 712 when this was set."""
     app, event = make_app(classifier), rest(body=jpeg(noise(640, 480)))
     calls = 0
 
@@ -120,7 +120,7 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size(
 def test_handler_adds_little_to_decoding_resizing_and_running(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The fastest of many in turn, by processor time: 1.1 when nothing is lost, so 1.6 is a loss and no noise."""
+    """The fastest of many alternating runs, by processor time: normally 1.1, so 1.6 is a regression and not noise."""
     classifier = Classifier.load(HAIR_TYPE)
     app, data = make_app(classifier), jpeg(noise(1155, 866))
     event, spec = rest(body=data), classifier.card.input

@@ -24,7 +24,7 @@ URL = "https://user.example.com/private/path.jpg?token=secret"
 
 @pytest.fixture
 def emitted(capsys, classifier):
-    """Call and return the log lines and the metric blobs of it."""
+    """Return a function that calls the app and returns its log lines and metric blobs."""
     pages = {URL: PICTURE, "https://down.example": UrlUnreachable("It is down.")}
     standard = make_app(classifier, pages=pages)
 
@@ -38,7 +38,7 @@ def emitted(capsys, classifier):
 
 
 def metrics(blobs):
-    """(name, dimensions without the two that all have) -> (unit, value)"""
+    """Return {(name, dimensions without the two common ones): (unit, value)}."""
     values = {}
     for blob in blobs:
         for group in blob["_aws"]["CloudWatchMetrics"]:

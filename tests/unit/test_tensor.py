@@ -1,4 +1,4 @@
-"""Pictures to tensors, held against an independent computation in float64."""
+"""Images to tensors, compared with an independent computation in float64."""
 
 from __future__ import annotations
 

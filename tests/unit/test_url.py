@@ -55,7 +55,7 @@ def fetch(answer: Callable[[Visit], None], path: str = "/p.png", **rules: Any) -
         return fetcher(served, **rules).fetch(f"http://{NAME}:{served.port}{path}")
 
 
-def refusal(answer: Callable[[Visit], None], path: str = "/p.png", **rules: Any) -> Problem:
+def rejection(answer: Callable[[Visit], None], path: str = "/p.png", **rules: Any) -> Problem:
     with pytest.raises(Problem) as caught:
         fetch(answer, path, **rules)
     assert caught.value.status < 500
@@ -108,11 +108,11 @@ def test_proxy_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     assert proxy.connections == 0
 
 
-# --- where the connection goes
+# --- target of the connection
 
 
 def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The name's second answer would be another machine: nobody asks for it, nor the system's resolver."""
+    """A second look-up would return another machine: neither this resolver nor the system's is called again."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("looked up again"))
     names = Names(pictures_example=[[HOST], ["127.0.0.2"]])
     with site(lambda visit: visit.answer(PICTURE)) as served:
@@ -234,7 +234,7 @@ def test_three_redirects_are_followed_and_a_fourth_is_not() -> None:
             visit.answer(PICTURE)
 
     assert fetch(answer, "/3") == PICTURE
-    problem = refusal(answer, "/4")
+    problem = rejection(answer, "/4")
     assert (problem.code, problem.detail) == ("url_unreachable", "The URL redirects more than 3 times.")
 
 
@@ -255,7 +255,7 @@ def test_a_redirect_is_checked_as_the_first_url(location: str) -> None:
 
 @pytest.mark.parametrize("location", ["http://[", "http://[::1", "http://pictures.example:99999/", "http://[v1.x]/"])
 def test_malformed_redirect_is_unreachable(location: str) -> None:
-    assert refusal(lambda visit: visit.redirect(location)).code in ("url_unreachable", "url_not_allowed")
+    assert rejection(lambda visit: visit.redirect(location)).code in ("url_unreachable", "url_not_allowed")
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_redirects_as_sites_write_them(location: str) -> None:
 @pytest.mark.parametrize("status", ["201 Created", "204 No Content", "206 Partial Content", "301 Moved", "304 Same",
                                     "401 Who", "404 Not Found", "500 Oops"])  # fmt: skip
 def test_only_status_200_is_accepted(status: str) -> None:
-    problem = refusal(lambda visit: visit.answer(PICTURE, status))
+    problem = rejection(lambda visit: visit.answer(PICTURE, status))
     assert (problem.code, problem.detail) == ("url_unreachable", f"The host {NAME} answered {status[:3]}.")
 
 
@@ -286,7 +286,7 @@ def test_only_status_200_is_accepted(status: str) -> None:
     "content", [b"<html>not found</html>", b"{}" * 20, gzip.compress(bytes(10_000_000)), b"BM" * 40]
 )
 def test_body_that_is_not_an_image_is_named_by_its_content(content: bytes) -> None:
-    assert isinstance(refusal(lambda visit: visit.answer(content, Content_Type="image/png")), UnsupportedMediaType)
+    assert isinstance(rejection(lambda visit: visit.answer(content, Content_Type="image/png")), UnsupportedMediaType)
 
 
 def test_body_that_is_not_an_image_is_not_read_to_its_end() -> None:
@@ -306,7 +306,7 @@ def test_short_and_empty_bodies_are_left_to_the_decoder() -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "GZIP", "x"])
 def test_compressed_bodies_are_rejected(encoding: str) -> None:
-    problem = refusal(lambda visit: visit.answer(gzip.compress(PICTURE), Content_Encoding=encoding))
+    problem = rejection(lambda visit: visit.answer(gzip.compress(PICTURE), Content_Encoding=encoding))
     assert "compressed" in problem.detail
 
 
@@ -350,7 +350,7 @@ def test_bodies_of_every_length_header(data: bytes) -> None:
     b"HTTP/1.1 abc OK\r\n\r\n",
 ])  # fmt: skip
 def test_responses_that_are_invalid(data: bytes) -> None:
-    problem = refusal(lambda visit: visit.send(data))
+    problem = rejection(lambda visit: visit.send(data))
     assert isinstance(problem, UrlUnreachable)
 
 
@@ -380,7 +380,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     (CHUNKED + b"%x\r\n%s\r\n" % (len(PICTURE), PICTURE), b"3e8\r\n" + b"x" * 1000 + b"\r\n"),
 ])  # fmt: skip
 def test_endless_body_is_rejected_at_the_limit(head: bytes, part: bytes) -> None:
-    assert isinstance(refusal(endless(head, part)), ImageTooLarge)
+    assert isinstance(rejection(endless(head, part)), ImageTooLarge)
 
 
 def trickled(head: bytes, rest: bytes) -> Callable[[Visit], None]:
@@ -406,7 +406,7 @@ def trickled(head: bytes, rest: bytes) -> Callable[[Visit], None]:
         "silence", "after redirects"])  # fmt: skip
 def test_the_deadline_holds_against_a_trickle(answer: Callable[[Visit], None]) -> None:
     begun = time.monotonic()
-    problem = refusal(answer, timeout_seconds=0.3)
+    problem = rejection(answer, timeout_seconds=0.3)
     assert time.monotonic() - begun < 2
     assert isinstance(problem, UrlUnreachable)
     assert "0.3 s" in problem.detail or "redirects" in problem.detail
