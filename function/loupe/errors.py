@@ -94,7 +94,7 @@ class BatchTooLarge(Problem):
 
 
 class ResultTooLarge(Problem):
-    code, status, title = "result_too_large", 422, "The answer would be larger than it may be"
+    code, status, title = "result_too_large", 422, "The response would be larger than allowed"
 
 
 class CallerUnknown(Problem):
@@ -122,7 +122,7 @@ class ItemInvalid(Problem):
 
 
 class ModelFailed(Problem):
-    code, status, title = "model_failed", 500, "The model gave no usable answer"
+    code, status, title = "model_failed", 500, "The model returned no usable result"
 
 
 class S3Unavailable(Problem):

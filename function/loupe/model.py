@@ -116,7 +116,7 @@ class Model:
         """
         rows = self._rows(batch)
         if not np.isfinite(rows).all():
-            raise ModelFailed("The model's output for this picture is not a number.")
+            raise ModelFailed("The model's output for this image is not a number.")
         return rows
 
     def run_together(self, batch: Array) -> Array:

@@ -168,7 +168,7 @@ def test_a_model_that_fails_is_a_500(tiny_directory) -> None:
     broken = Classifier.load(tiny_directory)
 
     def run(batch):
-        raise ModelFailed("The model's output for this picture is not a number.")
+        raise ModelFailed("The model's output for this image is not a number.")
 
     broken.model.run = run  # type: ignore[method-assign]
     is_problem(call(make_app(broken), rest(body=PICTURE)), 500, "model_failed")

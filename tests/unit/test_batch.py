@@ -150,7 +150,7 @@ def test_image_for_which_the_model_fails_fails_no_other(tiny_directory) -> None:
 
     def fails_on_blue(batch):
         if (batch[:, 2].mean(axis=(1, 2)) > 0.9).any():
-            raise ModelFailed("The model's output for this picture is not a number.")
+            raise ModelFailed("The model's output for this image is not a number.")
         return run(batch)
 
     classifier.model.run = fails_on_blue  # type: ignore[method-assign]

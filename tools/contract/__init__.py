@@ -50,8 +50,8 @@ def document(*, jobs: bool = True) -> dict[str, Any]:
         "info": {
             "title": "Loupe",
             "version": VERSION,
-            "description": "Classifies pictures. Every problem is an RFC 9457 object with a stable code. "
-            "Routes with the apiKey scheme need a key where the deployment wants one.",
+            "description": "Classifies images. Every problem is an RFC 9457 object with a stable code. "
+            "Routes with the apiKey scheme need a key if the deployment requires one.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": ".", "description": "Where this document lies."}],

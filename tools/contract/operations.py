@@ -54,7 +54,7 @@ _TOP_QUERY = [
 
 def _classify() -> Operation:
     return {
-        "summary": "Classify one picture",
+        "summary": "Classify one image",
         "parameters": _TOP_QUERY,
         "requestBody": {
             "required": True,
@@ -93,7 +93,7 @@ def _batch() -> Operation:
         {"index": 2, "error": example(late)},
     ]
     return {
-        "summary": "Classify several pictures",
+        "summary": "Classify several images",
         "description": "Answers 200 even if items failed: each has its own result or problem, in the order that was "
         "sent. What there was no time for says so with the code deadline_exceeded.",
         "parameters": _TOP_QUERY,
@@ -123,8 +123,8 @@ def _uploads() -> Operation:
         "max_bytes": 10485760,
     }
     return {
-        "summary": "Ask for a place to upload a picture that is larger than a request may be",
-        "description": "Send the fields and then the file to upload.url as multipart/form-data, with the picture's "
+        "summary": "Request a presigned upload for an image that is larger than a request may be",
+        "description": "Send the fields and then the file to upload.url as multipart/form-data, with the image's "
         "type as Content-Type; then send s3 to POST /v1/classify. Uploads are deleted after a day.",
         "requestBody": {"required": False, "content": json_content("UploadRequest", nothing={})},
         "responses": responses(
@@ -147,7 +147,7 @@ def _models() -> Operation:
     shown = answer(
         json_content("Models", hair={"models": [model], "limits": _LIMITS}), "The model and this endpoint's limits."
     )
-    return {"summary": "Which model answers, and within which limits",
+    return {"summary": "The served model and the limits of this deployment",
             "responses": responses(shown, (), keyed=True, cached=True)}  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def _openapi() -> Operation:
 def _page() -> Operation:
     shown = answer({"text/html": {"schema": {"type": "string"}}}, "HTML without anything from elsewhere.")
     return {
-        "summary": "A page for people, to try the model with their own pictures",
+        "summary": "A web page to try the model with your own images",
         "responses": responses(shown, (), keyed=False, cached=True),
     }
 

@@ -50,11 +50,11 @@ EXAMPLES: dict[type[Problem], str] = {
     UrlUnreachable: "The host example.com answered 404.",
     S3NotAllowed: "This bucket or prefix is not one that this endpoint reads from.",
     S3Unreachable: "There is no such object, or this endpoint may not read it. Check bucket, key and version.",
-    UploadsOff: "This endpoint has no upload bucket. Send the picture itself.",
-    ResultTooLarge: "The batch's answer has become too large. Ask for fewer scores with top.",
-    ModelFailed: "The model's output for this picture is not a number.",
+    UploadsOff: "This endpoint has no upload bucket. Send the image itself.",
+    ResultTooLarge: "The batch's response has become too large. Request fewer scores with top.",
+    ModelFailed: "The model's output for this image is not a number.",
     InternalError: "The request could not be served. Quote the request id when you report this.",
-    S3Unavailable: "S3 did not give the object in time. Send the request again.",
+    S3Unavailable: "S3 did not return the object in time. Send the request again.",
     CallerUnknown: "Jobs belong to whoever starts them, and this request has no identity. Send credentials.",
     JobNotFound: "You have no job of this id. A job that was just started may take a moment to appear; one that ended "
     "more than 90 days ago is no longer known.",
@@ -95,7 +95,7 @@ _NO_ROUTE = (
 
 GATEWAY_PROBLEMS = (
     GatewayProblem(
-        400, RequestInvalid.code, RequestInvalid.title, "API Gateway refused the request.", ("DEFAULT_4XX",)
+        400, RequestInvalid.code, RequestInvalid.title, "API Gateway rejected the request.", ("DEFAULT_4XX",)
     ),
     GatewayProblem(
         401, "unauthorized", "Credentials are missing or not valid", "Send valid credentials.", ("UNAUTHORIZED",)
@@ -111,7 +111,7 @@ GATEWAY_PROBLEMS = (
         403,
         "forbidden",
         "This is not allowed",
-        "The request was refused.",
+        "The request was rejected.",
         ("ACCESS_DENIED", "EXPIRED_TOKEN", "INVALID_SIGNATURE", "WAF_FILTERED"),
     ),
     GatewayProblem(
@@ -129,7 +129,7 @@ GATEWAY_PROBLEMS = (
         415,
         UnsupportedMediaType.code,
         UnsupportedMediaType.title,
-        "Send a picture, or JSON.",
+        "Send an image, or JSON.",
         ("UNSUPPORTED_MEDIA_TYPE",),
     ),
     GatewayProblem(
@@ -157,7 +157,7 @@ GATEWAY_PROBLEMS = (
         retry_after=1,
     ),
     GatewayProblem(
-        504, "timeout", "The answer took too long", "Send a smaller picture, or try again.", ("INTEGRATION_TIMEOUT",)
+        504, "timeout", "The response took too long", "Send a smaller image, or try again.", ("INTEGRATION_TIMEOUT",)
     ),
 )
 

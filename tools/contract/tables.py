@@ -29,7 +29,7 @@ def routes() -> str:
     lines = ["| call | what for | API key |", "|---|---|---|"]
     for route in ROUTES:
         also = " (HEAD, too)" if "HEAD" in methods(route) else ""
-        key = "where the deployment wants one" if route.keyed else "no"
+        key = "if the deployment requires one" if route.keyed else "no"
         lines.append(f"| `{route.method} {route.path}`{also} | {OPERATIONS[route.name]()['summary']} | {key} |")
     return "\n".join(lines)
 

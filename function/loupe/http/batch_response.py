@@ -54,4 +54,4 @@ def batch_body(outcomes: list[Outcome], top: int | None, model: ModelInfo, reque
 
 
 def _too_large() -> ResultTooLarge:
-    return ResultTooLarge("The batch's answer has become too large. Ask for fewer scores with top.")
+    return ResultTooLarge("The batch's response has become too large. Request fewer scores with top.")

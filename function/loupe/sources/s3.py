@@ -61,7 +61,7 @@ class S3Rules(NamedTuple):
         if self.upload_bucket:
             places.append((self.upload_bucket, UPLOAD_PREFIX))
         if not places:
-            raise S3NotAllowed("This endpoint does not read from S3. Send the picture itself.")
+            raise S3NotAllowed("This endpoint does not read from S3. Send the image itself.")
         if not any(source.bucket == bucket and source.key.startswith(prefix) for bucket, prefix in places):
             raise S3NotAllowed("This bucket or prefix is not one that this endpoint reads from.")
         # S3 keeps such keys apart, but any program on the path may resolve them to another prefix.

@@ -145,4 +145,4 @@ def _problem_of(error: ClientError) -> S3Unreachable | S3Unavailable | ClientErr
 
 
 def _unavailable() -> S3Unavailable:
-    return S3Unavailable("S3 did not give the object in time. Send the request again.", headers={"Retry-After": "1"})
+    return S3Unavailable("S3 did not return the object in time. Send the request again.", headers={"Retry-After": "1"})

@@ -26,7 +26,7 @@ def presign(rules: S3Rules, max_bytes: int, client: S3Client | None = None) -> d
         If the settings name no upload bucket.
     """
     if not rules.upload_bucket:
-        raise UploadsOff("This endpoint has no upload bucket. Send the picture itself.")
+        raise UploadsOff("This endpoint has no upload bucket. Send the image itself.")
     from loupe.sources.s3_reader import connect
 
     # 128 random bits: the key cannot be guessed.

@@ -45,7 +45,7 @@ class UrlRules(NamedTuple):
         loupe.errors.UrlNotAllowed
         """
         if self.policy == "off":
-            raise UrlNotAllowed("This endpoint does not fetch URLs. Send the picture itself.")
+            raise UrlNotAllowed("This endpoint does not fetch URLs. Send the image itself.")
 
 
 class UrlSource:
