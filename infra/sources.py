@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,18 +42,25 @@ class Sources:
         """Digests of the base image, if they are locked."""
         return self.function / "base-image.lock"
 
-    def build_context(self, model: Path) -> tuple[Path, tuple[str, ...]]:
+    def build_context(self, model: Path, assembly: Path) -> tuple[Path, tuple[str, ...]]:
         """Return the function's build context, and what to exclude from it.
 
-        A model of ``<root>/models`` is already in the context. Any other folder is copied into a temporary context
-        with the function's source; the CDK copies what it needs of it to the cloud assembly.
+        A model of ``<root>/models`` is already in the context. Any other folder is copied into a new context with the
+        function's source.
+
+        Parameters
+        ----------
+        assembly
+            Folder of the cloud assembly (``cdk.out``), which takes the new context.
         """
         models = self.root / "models"
         if model.resolve().parent == models.resolve():
             # .dockerignore lets in only function/ and models/; of the models, only this one counts for the hash.
             others = (path.name for path in models.iterdir() if path.name != model.name)
             return self.root, tuple(sorted(f"models/{name}" for name in others))
-        context = Path(tempfile.mkdtemp(prefix="loupe-context-"))
+        context = assembly / f"loupe-context.{model.name}"
+        shutil.rmtree(context, ignore_errors=True)
+        context.mkdir(parents=True)
         shutil.copy(self.root / ".dockerignore", context / ".dockerignore")
         shutil.copytree(self.function, context / "function", ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(model, context / "models" / model.name)

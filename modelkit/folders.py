@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROJECT = Path(__file__).resolve().parent.parent
-MODELS_DIR = PROJECT / "models"
+# Package data of the wheel (hatch_build.py); a checkout has none.
+PACKAGED = Path(__file__).resolve().parent / "_package"
+MODELS_DIR = Path("models") if PACKAGED.is_dir() else PROJECT / "models"
 _KEY_ORDER = (
     "$schema", "name", "version", "variant", "description", "graph", "files", "input", "output", "golden", "evaluation",
     "release", "quantization", "training", "provenance", "license",

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
-from modelkit.folders import MODELS_DIR
+from modelkit.folders import MODELS_DIR, PACKAGED
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA_PATH = MODELS_DIR / "card.schema.json"
+SCHEMA_PATH = (PACKAGED if PACKAGED.is_dir() else MODELS_DIR) / "card.schema.json"
 
 
 @lru_cache(maxsize=2)

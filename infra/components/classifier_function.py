@@ -72,7 +72,11 @@ class ClassifierFunction(Construct):
         super().__init__(scope, id)
         self._name, self._reserved_concurrency = deployment.name, function.reserved_concurrency
         self._metrics = FunctionMetrics(environment=deployment.environment, model=model.name)
-        self.image = classifier_image(image, model, function.architecture, sources or Sources())
+        stage = cdk.Stage.of(self)
+        assert stage is not None  # noqa: S101
+        self.image = classifier_image(
+            image, model, function.architecture, sources or Sources(), Path(stage.asset_outdir)
+        )
         self.variables = variables(
             environment=deployment.environment,
             model=model.name,
@@ -138,12 +142,12 @@ class ClassifierFunction(Construct):
 
 
 def classifier_image(
-    settings: ImageSettings, model: Path, architecture: ArchitectureName, sources: Sources
+    settings: ImageSettings, model: Path, architecture: ArchitectureName, sources: Sources, assembly: Path
 ) -> ContainerImage:
     """Return the image with one model: from ECR, or built from source."""
     if settings.source == "ecr":
         return EcrImage(architecture, settings.repository or "", settings.reference)
-    context, exclude = sources.build_context(model)
+    context, exclude = sources.build_context(model, assembly)
     return BuiltImage(
         architecture,
         context,
