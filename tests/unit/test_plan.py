@@ -19,7 +19,7 @@ from tools.plan.__main__ import app
 from tools.plan.costs import Costs, break_even, monthly
 from tools.plan.inventory import Inventory
 from tools.plan.queueing import erlang_b, poisson_quantile
-from tools.plan.sizing import Load, cheapest_memory, million, refused, settings, size
+from tools.plan.sizing import Load, cheapest_memory, million, rejected, settings, size
 
 ROOT = Path(__file__).resolve().parents[2]
 LOADS = st.builds(
@@ -189,11 +189,11 @@ def test_warns_of_nothing_where_nothing_is() -> None:
 
 def test_what_a_given_number_refuses() -> None:
     load = Load(rate=50, duration_ms=100, memory_mib=1769)
-    average, peak = refused(load, 10)
+    average, peak = rejected(load, 10)
     assert average == pytest.approx(0.018385, abs=1e-6)
     assert peak == pytest.approx(erlang_b(10, 10))
     # 12 ms would be 0.6 erlangs, but 2 environments serve 20 of 50 requests a second.
-    assert refused(replace(load, duration_ms=12), 2)[0] == pytest.approx(0.6)
+    assert rejected(replace(load, duration_ms=12), 2)[0] == pytest.approx(0.6)
 
 
 def test_the_cheapest_memory_within_the_limit() -> None:
@@ -213,7 +213,7 @@ def test_the_command_prints_all_three_formats() -> None:
     assert "**" not in text
     for line in ("| if every request took 40 ms | 4 | 60 |", "| Environments | 5 requests/s | 500 requests/s |"):
         assert line in page
-    assert "with 20 environments: refused at the peak" in text
+    assert "with 20 environments: rejected at the peak" in text
     first, second = objects(*options)
     assert (first["load"]["rate"], second["load"]["rate"]) == (5, 500)
     assert second["sizing"]["quantiles"]["p99.9"] == 24

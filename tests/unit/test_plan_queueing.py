@@ -18,7 +18,7 @@ SHARES = st.floats(1e-6, 0.5)
 
 
 @pytest.mark.parametrize(
-    ("servers", "load", "refused"),
+    ("servers", "load", "rejected"),
     [
         (10, 5.0, 0.018385),
         (1, 1.0, 0.5),
@@ -32,8 +32,8 @@ SHARES = st.floats(1e-6, 0.5)
         (3, 0.0, 0.0),
     ],
 )
-def test_erlang_b_as_in_the_tables(servers: int, load: float, refused: float) -> None:
-    assert erlang_b(servers, load) == pytest.approx(refused, abs=1e-5)
+def test_erlang_b_as_in_the_tables(servers: int, load: float, rejected: float) -> None:
+    assert erlang_b(servers, load) == pytest.approx(rejected, abs=1e-5)
 
 
 @given(st.integers(1, 60), st.floats(0.01, 60))
@@ -44,11 +44,11 @@ def test_the_recursion_is_the_formula(servers: int, load: float) -> None:
 
 @given(st.integers(0, 500), LOADS)
 def test_more_servers_refuse_less_and_more_load_is_refused_more(servers: int, load: float) -> None:
-    refused = erlang_b(servers, load)
-    assert 0 <= erlang_b(servers + 1, load) < refused <= 1 or refused == 0
-    assert erlang_b(servers, load * 1.1) >= refused
+    rejected = erlang_b(servers, load)
+    assert 0 <= erlang_b(servers + 1, load) < rejected <= 1 or rejected == 0
+    assert erlang_b(servers, load * 1.1) >= rejected
     # What is carried is never more than the servers.
-    assert load * (1 - refused) <= servers + 1e-6
+    assert load * (1 - rejected) <= servers + 1e-6
 
 
 @given(LOADS, SHARES)
@@ -124,17 +124,17 @@ def test_a_simulation_refuses_what_the_formula_says_whatever_the_durations(
     duration: Callable[[random.Random], float],
 ) -> None:
     servers, load, requests = 8, 5.0, 60_000
-    rng, now, refused = random.Random(7), 0.0, 0
+    rng, now, rejected = random.Random(7), 0.0, 0
     busy: list[float] = []
     for _ in range(requests):
         now += rng.expovariate(load)
         while busy and busy[0] <= now:
             heapq.heappop(busy)
         if len(busy) == servers:
-            refused += 1
+            rejected += 1
         else:
             heapq.heappush(busy, now + duration(rng))
-    assert refused / requests == pytest.approx(erlang_b(servers, load), abs=0.005)
+    assert rejected / requests == pytest.approx(erlang_b(servers, load), abs=0.005)
 
 
 @pytest.mark.parametrize("duration", [_constant, _exponential, _mixture])

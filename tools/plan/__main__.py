@@ -115,10 +115,10 @@ def main(
         float, typer.Option(min=0, help="Of a first request; see Init Duration in the log.")
     ] = 1000,
     wait_probability: Annotated[
-        float, typer.Option(min=1e-9, max=0.5, help="Share of requests at the peak that may be refused.")
+        float, typer.Option(min=1e-9, max=0.5, help="Share of requests at the peak that may be rejected.")
     ] = 0.001,
     spill: Annotated[
-        float, typer.Option(min=1e-9, max=0.5, help="Share that may find no provisioned environment free.")
+        float, typer.Option(min=1e-9, max=0.5, help="Share that may spill over to environments on demand.")
     ] = 0.01,
     target_utilization: Annotated[float, typer.Option(min=0.1, max=0.9)] = 0.7,
     peak_factor: Annotated[float, typer.Option(min=1, help="The peak's rate over the average one.")] = 2.0,

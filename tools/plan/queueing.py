@@ -2,8 +2,8 @@
 
 Requests that arrive independently (a Poisson process) and are each served at once make an M/G/infinity system: the
 number in service is Poisson distributed with mean rate x duration, for any distribution of the duration (L. Kleinrock,
-Queueing Systems I, 1975, section 3.4). Where at most n are served and the rest is refused, which is what reserved
-concurrency does, the share refused is Erlang's B formula, again for any distribution of the duration.
+Queueing Systems I, 1975, section 3.4). Where at most n are served and the rest is rejected, which is what reserved
+concurrency does, the share rejected is Erlang's B formula, again for any distribution of the duration.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def offered_load(rate: float, duration_ms: float) -> float:
 
 
 def erlang_b(servers: int, load: float) -> float:
-    """Return the share of requests that find all servers busy and are refused.
+    """Return the share of requests that find all servers busy and are rejected.
 
     Parameters
     ----------
@@ -30,19 +30,19 @@ def erlang_b(servers: int, load: float) -> float:
         raise ValueError("servers and load must not be negative")
     if load == 0:
         return 0.0 if servers else 1.0
-    refused = 1.0
+    rejected = 1.0
     for n in range(1, servers + 1):
-        refused = load * refused / (n + load * refused)
-    return refused
+        rejected = load * rejected / (n + load * rejected)
+    return rejected
 
 
 def servers_for(load: float, share: float) -> int:
     """Return the fewest servers, at least 1, that refuse no more than this share of the requests."""
     _check_share(share)
-    refused, n = 1.0, 0
-    while refused > share or n == 0:
+    rejected, n = 1.0, 0
+    while rejected > share or n == 0:
         n += 1
-        refused = load * refused / (n + load * refused)
+        rejected = load * rejected / (n + load * rejected)
     return n
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tools import prices
 from tools.plan.costs import LEFT_OUT, Costs
-from tools.plan.sizing import Load, Sizing, million, refused, settings
+from tools.plan.sizing import Load, Sizing, million, rejected, settings
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def tables(plans: Sequence[Plan]) -> list[Table]:
         environments.append(row(f"if every request took {first.slow_ms:g} ms", lambda p: f"{p.sizing.slow}"))
     numbers = [
         row("`function.reserved_concurrency`, on demand", lambda p: f"{p.sizing.reserved}"),
-        row("of it refused at the peak", lambda p: _share(p.sizing.refused)),
+        row("rejected at the peak", lambda p: _share(p.sizing.rejected)),
         row("`function.reserved_concurrency`, provisioned", lambda p: f"{p.sizing.reserved_provisioned}"),
         row(
             "`scaling.provisioned`, min and max", lambda p: f"{p.sizing.provisioned.least}, {p.sizing.provisioned.most}"
@@ -77,10 +77,10 @@ def tables(plans: Sequence[Plan]) -> list[Table]:
     given = first.environments
     if given is not None:
         numbers.append(
-            row(f"with {given} environments: refused on average", lambda p: _share(refused(p.load, given)[0]))
+            row(f"with {given} environments: rejected on average", lambda p: _share(rejected(p.load, given)[0]))
         )
         numbers.append(
-            row(f"with {given} environments: refused at the peak", lambda p: _share(refused(p.load, given)[1]))
+            row(f"with {given} environments: rejected at the peak", lambda p: _share(rejected(p.load, given)[1]))
         )
     return [
         Table("Environments", columns, tuple(environments)),
@@ -127,8 +127,8 @@ def notes(plans: Sequence[Plan]) -> list[str]:
             f"{load.cold_start_ms:g} ms."
         ),
         (
-            f"At the peak at most {_percent(load.overflow)} of the requests are refused; "
-            f"at most {_percent(load.spill)} find no provisioned environment free."
+            f"At the peak at most {_percent(load.overflow)} of the requests are rejected; "
+            f"at most {_percent(load.spill)} spill over to environments on demand."
         ),
         f"List prices of {prices.REGION}, read in {_months(plans)}. Not counted: {'; '.join(LEFT_OUT)}.",
     ]

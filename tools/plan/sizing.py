@@ -39,9 +39,9 @@ class Load:
     slow_ms
         A high quantile of the duration, for the question what happens if every request were as slow.
     overflow
-        Share of requests at the peak that may be refused for want of environments.
+        Share of requests at the peak that may be rejected because all environments are busy.
     spill
-        Share of requests that may find no provisioned environment free. 0.01 keeps the 99th percentile warm.
+        Share of requests that may spill over to environments on demand. 0.01 keeps the 99th percentile warm.
     environments
         A number of them that is given, to see what it would refuse.
     """
@@ -104,7 +104,7 @@ class Sizing:
     slow: int | None
     reserved: int
     reserved_provisioned: int
-    refused: float
+    rejected: float
     provisioned: Provisioned
     rate_limit: int
     burst_limit: int
@@ -133,7 +133,7 @@ def size(load: Load) -> Sizing:
         slow=slow,
         reserved=reserved,
         reserved_provisioned=max(at_least, provisioned.most),
-        refused=erlang_b(reserved, peak),
+        rejected=erlang_b(reserved, peak),
         provisioned=provisioned,
         rate_limit=min(API_RATE, ceil(load.peak_rate * HEADROOM)),
         burst_limit=min(API_BURST, max(1, poisson_quantile(load.peak_rate, 1 - load.overflow))),
@@ -142,7 +142,7 @@ def size(load: Load) -> Sizing:
     return Sizing(**{**sizing.__dict__, "warnings": tuple(_warnings(load, sizing))})
 
 
-def refused(load: Load, environments: int) -> tuple[float, float]:
+def rejected(load: Load, environments: int) -> tuple[float, float]:
     """Return the shares that so many environments refuse, on average and at the peak.
 
     Either all are busy, or what they may serve a second is used up: the larger share of the two.
