@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
-from smoke_endpoint import KEY, ORIGIN, FakeEndpoint, problem
+from smoke_endpoint import DOCUMENT, KEY, ORIGIN, FakeEndpoint, problem
 from typer.testing import CliRunner
 
 from tools.smoke import __main__ as command
@@ -140,6 +140,22 @@ def test_a_media_type_that_is_rejected_fails_its_check(name: str, smoke: Smoke, 
 
     fake.faults.append(fault)
     assert f"media type: {name}" in failed(smoke())
+
+
+@pytest.mark.parametrize(("missing", "passes"), [("/v1/jobs", True), ("/v1/classify", False)])
+def test_paths_of_a_feature_that_is_off_may_be_missing(
+    missing: str, passes: bool, smoke: Smoke, fake: FakeEndpoint
+) -> None:
+    paths = {path: value for path, value in DOCUMENT["paths"].items() if not path.startswith(missing)}
+    assert len(paths) < len(DOCUMENT["paths"])
+
+    def fault(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        if request.url.path != "/live/openapi.json" or response.status_code != 200:
+            return response
+        return httpx.Response(200, json={**DOCUMENT, "paths": paths}, headers={"ETag": '"e"'})
+
+    fake.faults.append(fault)
+    assert ("openapi" not in failed(smoke())) is passes
 
 
 def test_uploads_that_are_off_are_skipped_with_the_reason(smoke: Smoke, fake: FakeEndpoint) -> None:
