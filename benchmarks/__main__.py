@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import batches, cold, content, costs, largest, opened, report, shipped, stages, throughput, warm
+from benchmarks import (
+    batches,
+    caching,
+    cold,
+    content,
+    costs,
+    largest,
+    opened,
+    report,
+    shipped,
+    stages,
+    throughput,
+    warm,
+)
 from benchmarks.subjects import ROOT
 from benchmarks.timing import PartResult, Row, Section
 from benchmarks.workload import course_model
@@ -43,6 +56,7 @@ def main(
         "largest": lambda: largest.run(folder, default, course),
         "batch": lambda: batches.run(folder, default, course, max(5, 30 // share)),
         "throughput": lambda: throughput.run(folder, default, course, 8 / share, max(1, 3 // share)),
+        "cache": lambda: caching.run(folder, default, 60 // share),
         "cost": lambda: costs.run(folder, default, course, 200 // share),
     }
     if only and only not in parts:

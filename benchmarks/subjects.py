@@ -63,9 +63,9 @@ def _load(path: Path, name: str, variables: Mapping[str, str]) -> Handler:
     return handler
 
 
-def ours(model: Path) -> Handler:
-    """Return Loupe's handler with the model of this folder."""
-    variables = {"LOUPE_MODELS_DIR": str(model.parent), "LOUPE_MODEL": model.name}
+def ours(model: Path, **settings: str) -> Handler:
+    """Return Loupe's handler with the model of this folder; keywords are further ``LOUPE_*`` variables."""
+    variables = {"LOUPE_MODELS_DIR": str(model.parent), "LOUPE_MODEL": model.name, **settings}
     return _load(ROOT / "function" / "handler.py", f"ours_{model.name}", variables)
 
 

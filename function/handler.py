@@ -7,7 +7,7 @@ import os
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Before the project's modules: imported below them, deeper in the call stack, numpy takes 30 ms longer under the Lambda
 # runtime client (python -m benchmarks --only cold), probably at a boundary of CPython's chunked frame stack.
@@ -21,6 +21,9 @@ from loupe.settings import Settings
 from loupe.sources import Sources
 from loupe.telemetry import Telemetry
 
+if TYPE_CHECKING:
+    from loupe.service import ClassificationService
+
 # Only `loupe.telemetry` writes to the log. Libraries repeat request content (header values, file names), which the
 # runtime's handler would write between the JSON lines.
 logging.disable(logging.CRITICAL)
@@ -31,8 +34,13 @@ SETTINGS = Settings.from_environment(
     os.environ, HERE / "models" if (HERE / "models").is_dir() else HERE.parent / "models"
 )
 CLASSIFIER = Classifier.load(SETTINGS.models_dir / SETTINGS.model, SETTINGS.limits, SETTINGS.threads)
+SERVICE: ClassificationService = Service(CLASSIFIER)
+if SETTINGS.cache_bytes:
+    from loupe.cache import CachedService, PredictionCache
+
+    SERVICE = CachedService(SERVICE, PredictionCache(SETTINGS.cache_bytes))
 APP = App(
-    Service(CLASSIFIER),
+    SERVICE,
     Sources.of(SETTINGS.url, SETTINGS.s3, SETTINGS.limits),
     Telemetry(
         SETTINGS.environment,

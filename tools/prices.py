@@ -23,6 +23,7 @@ _REST_API = "https://aws.amazon.com/api-gateway/pricing/"
 _LOGS = "https://aws.amazon.com/cloudwatch/pricing/"
 _WAF = "https://aws.amazon.com/waf/pricing/"
 _XRAY = "https://aws.amazon.com/xray/pricing/"
+_DYNAMODB = "https://aws.amazon.com/dynamodb/pricing/on-demand/"
 _KMS = "https://aws.amazon.com/kms/pricing/"
 _SECRETS = "https://aws.amazon.com/secrets-manager/pricing/"
 # When the prices of monitoring, keys and secrets were read.
@@ -118,6 +119,9 @@ DATA_OUT = Price(
     ((100, 0.0), (10 * 1024, 0.09), (50 * 1024, 0.085), (150 * 1024, 0.07), (inf, 0.05)),
     _TRANSFER,
 )
+# On demand. A read unit is one consistent read of up to 4 KB or two eventually consistent ones, a write unit 1 KB.
+DYNAMODB_READS = _flat("DynamoDB reads, on demand", "read unit", 0.125e-6, _DYNAMODB, _LATER)
+DYNAMODB_WRITES = _flat("DynamoDB writes, on demand", "write unit", 0.625e-6, _DYNAMODB, _LATER)
 WAF_WEB_ACL = _flat("WAF web ACL", "month", 5.00, _WAF)
 WAF_RULES = _flat("WAF rules", "rule and month", 1.00, _WAF)
 WAF_REQUESTS = _flat("WAF requests", "request", 0.60e-6, _WAF)
@@ -150,6 +154,8 @@ TABLE: tuple[Price, ...] = (
     LAMBDA_LOGS,
     ACCESS_LOGS,
     DATA_OUT,
+    DYNAMODB_READS,
+    DYNAMODB_WRITES,
     WAF_WEB_ACL,
     WAF_RULES,
     WAF_REQUESTS,

@@ -44,6 +44,8 @@ class Prediction(NamedTuple):
         Of multilabel models only: the labels at or above their thresholds, highest first; there may be none.
     model
         The model that made it.
+    cache
+        ``hit`` or ``miss`` of a prediction cache (`loupe.cache`); ``off`` where there is none.
     """
 
     label: str
@@ -51,6 +53,7 @@ class Prediction(NamedTuple):
     scores: tuple[tuple[str, float], ...]
     labels: tuple[str, ...] | None = None
     model: ModelInfo = UNNAMED_MODEL
+    cache: str = "off"
 
     @property
     def given(self) -> tuple[str, ...]:

@@ -82,8 +82,9 @@ class Service:
     Every `Prediction` names the model that made it (``prediction.model``), so that results, logs and metrics of several
     models can be compared. A wrapper has the same attributes and methods (`ClassificationService`); callers stay as is:
 
-    - A prediction cache calls `classify` with bytes only for what it does not hold. In `classify_many` it replaces each
-      reader by one that returns the held `Prediction`, and stores new predictions in ``keep``.
+    - The prediction cache (`loupe.cache`) calls `classify` with bytes only for what it does not hold. In
+      `classify_many` it replaces each image by a reader that returns the held `Prediction`, and stores new predictions
+      in ``keep``.
     - Variants choose one of several services for each call.
     - Shadow traffic calls a second service with the same bytes.
 

@@ -29,6 +29,7 @@ IMAGE_BYTES_RANGE = (1024, 100 * 1024 * 1024)
 IMAGE_PIXELS_RANGE = (10_000, 200_000_000)
 MAX_URL_SECONDS = 20
 MAX_METRICS_LABELS = 1000
+MAX_CACHE_MIB = 1024
 
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,19}")
 # Networks from which no function on AWS may fetch: its own machine and its link.
@@ -47,7 +48,10 @@ class MetricsRules(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """The function's settings; with ``jobs`` its API also has the routes of bulk jobs."""
+    """The function's settings; with ``jobs`` its API also has the routes of bulk jobs.
+
+    ``cache_bytes`` bounds the prediction cache (`loupe.cache`); 0 turns it off.
+    """
 
     environment: str
     model: str
@@ -62,6 +66,7 @@ class Settings(NamedTuple):
     threads: int
     vcpus: float = 1.0
     jobs: bool = False
+    cache_bytes: int = 0
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str], default_models_dir: Path) -> Settings:
@@ -105,6 +110,7 @@ class Settings(NamedTuple):
             threads=read.integer("LOUPE_THREADS", max(1, round(memory / MIB_PER_VCPU)), 1),
             vcpus=memory / MIB_PER_VCPU,
             jobs=read.choice("LOUPE_JOBS", ("true", "false"), "false") == "true",
+            cache_bytes=read.integer("LOUPE_CACHE_MIB", 0, 0, MAX_CACHE_MIB) * 1024 * 1024,
         )
 
 

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 NAMESPACE = "Loupe"
 # Requests and items that failed for a reason that no client can fix; see `is_server_fault`.
 SERVER_FAULTS = "ServerFaults"
+# Predictions that the cache held, and those that it did not; without a cache neither is published.
+CACHE_HITS, CACHE_MISSES = "CacheHits", "CacheMisses"
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 # Stages of the core -> metric of each, in ms.
 STAGE_METRICS = {
@@ -96,6 +98,12 @@ class Observation:
         return self.service_model if self.prediction is None else self.prediction.model
 
     @property
+    def cache(self) -> str:
+        """``hit`` if every prediction came from the cache, ``miss`` if not, ``off`` if none was looked up."""
+        states = {prediction.cache for prediction in self.predictions}
+        return "miss" if "miss" in states else "hit" if "hit" in states else "off"
+
+    @property
     def predictions(self) -> list[Prediction]:
         """All predictions: the request's own, or those of its items."""
         return [outcome for outcome in (self.prediction, *self.items) if isinstance(outcome, Prediction)]
@@ -151,6 +159,8 @@ class Telemetry:
             if observation.prediction.labels is not None:
                 fields["labels"] = observation.prediction.labels[:_MOST_NAMES]
         problems = observation.problems
+        if (cache := observation.cache) != "off":
+            fields["cache"] = cache
         if observation.items:
             fields.update(_of_items(observation))
         if observation.left_running:
@@ -207,10 +217,10 @@ class Telemetry:
         for prediction in observation.predictions:
             predictions.setdefault(prediction.model, []).append(prediction)
         model = observation.model
-        groups = self._of_model(model, {**values, **_confidence(predictions.get(model, ()))})
+        groups = self._of_model(model, {**values, **_of_predictions(predictions.get(model, ()))})
         for other, of_other in predictions.items():
             if other != model:
-                groups += self._of_model(other, _confidence(of_other))
+                groups += self._of_model(other, _of_predictions(of_other))
         for other, of_other in predictions.items():
             if other.label_count <= self._rules.max_labels:
                 for label, count in Counter(label for item in of_other for label in item.given).items():
@@ -241,6 +251,8 @@ def _of_items(observation: Observation) -> dict[str, Any]:
     }
     if causes := Counter(problem.cause for problem in problems if problem.cause):
         fields["item_causes"] = dict(causes.most_common(_MOST_NAMES))
+    if hits := sum(prediction.cache == "hit" for prediction in predictions):
+        fields["item_cache_hits"] = hits
     models = Counter(prediction.model for prediction in predictions)
     if models.keys() - {observation.model}:
         fields["item_models"] = {
@@ -249,10 +261,15 @@ def _of_items(observation: Observation) -> dict[str, Any]:
     return fields
 
 
-def _confidence(predictions: Sequence[Prediction]) -> _Values:
+def _of_predictions(predictions: Sequence[Prediction]) -> _Values:
     # The first of larger batches stand for all.
     confidences = [prediction.probability for prediction in predictions[:_MOST_VALUES]]
-    return {"Confidence": (confidences, "None")} if confidences else {}
+    values: dict[str, tuple[Sequence[float], str]] = {"Confidence": (confidences, "None")} if confidences else {}
+    states = [prediction.cache for prediction in predictions]
+    if looked_up := len(states) - states.count("off"):
+        hits = states.count("hit")
+        values |= {CACHE_HITS: ([hits], "Count"), CACHE_MISSES: ([looked_up - hits], "Count")}
+    return values
 
 
 def _write_blobs(groups: Sequence[_Group]) -> None:

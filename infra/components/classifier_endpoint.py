@@ -96,6 +96,7 @@ class ClassifierEndpoint(Construct):
             function=settings.function,
             inputs=settings.inputs,
             scaling=settings.scaling,
+            cache=settings.cache,
             cors_origins=settings.api.cors_origins,
             domain=settings.network.domain.name if settings.network.domain else None,
             sources=sources,

@@ -25,7 +25,14 @@ from infra.components.monitoring import Monitoring
 from infra.components.scaling import scale
 from infra.components.upload_bucket import UploadBucket, grant_read
 from infra.deployment import Deployment
-from infra.settings import FunctionSettings, ImageSettings, InputSettings, ScalingSettings, SettingsError
+from infra.settings import (
+    CacheSettings,
+    FunctionSettings,
+    ImageSettings,
+    InputSettings,
+    ScalingSettings,
+    SettingsError,
+)
 from infra.sources import Sources
 
 HANDLER = "handler.handler"
@@ -65,12 +72,14 @@ class ClassifierFunction(Construct):
         function: FunctionSettings,
         inputs: InputSettings,
         scaling: ScalingSettings | None = None,
+        cache: CacheSettings | None = None,
         cors_origins: Sequence[str] = (),
         domain: str | None = None,
         sources: Sources | None = None,
     ) -> None:
         super().__init__(scope, id)
         self._name, self._reserved_concurrency = deployment.name, function.reserved_concurrency
+        self._cached = bool(cache and cache.memory_mib)
         self._metrics = FunctionMetrics(environment=deployment.environment, model=model.name)
         stage = cdk.Stage.of(self)
         assert stage is not None  # noqa: S101
@@ -82,6 +91,7 @@ class ClassifierFunction(Construct):
             model=model.name,
             function=function,
             inputs=inputs,
+            cache=cache,
             cors_origins=cors_origins,
         )
         self.timeout = cdk.Duration.seconds(function.timeout_seconds)
@@ -137,7 +147,7 @@ class ClassifierFunction(Construct):
             add_spillover_alarm(monitoring, alias)
         add_fault_alarm(monitoring, self._metrics)
         add_image_alarm(monitoring, self._metrics)
-        add_model_row(monitoring, self._metrics)
+        add_model_row(monitoring, self._metrics, cached=self._cached)
         add_function_row(monitoring, function=self.function, name=self._name, provisioned=alias)
 
 
@@ -163,6 +173,7 @@ def variables(
     model: str,
     function: FunctionSettings,
     inputs: InputSettings,
+    cache: CacheSettings | None = None,
     cors_origins: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return the function's environment variables; `loupe.settings` parses them."""
@@ -178,6 +189,7 @@ def variables(
         "LOUPE_FORMATS": ",".join(inputs.formats),
         "LOUPE_MAX_BATCH": str(inputs.max_batch),
         "LOUPE_S3_LOCATIONS": ",".join(inputs.s3.locations),
+        "LOUPE_CACHE_MIB": str(cache.memory_mib) if cache and cache.memory_mib else "",
         "LOUPE_CORS_ORIGINS": ",".join(cors_origins),
         "LOUPE_URL_POLICY": url.policy,
         "LOUPE_URL_HOSTS": ",".join(url.hosts),

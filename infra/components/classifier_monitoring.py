@@ -103,8 +103,8 @@ def add_image_alarm(monitoring: Monitoring, own: metrics.FunctionMetrics) -> Non
     )
 
 
-def add_model_row(monitoring: Monitoring, own: metrics.FunctionMetrics) -> None:
-    """Add the row with the function's own metrics."""
+def add_model_row(monitoring: Monitoring, own: metrics.FunctionMetrics, *, cached: bool) -> None:
+    """Add the row with the function's own metrics; ``cached``: with those of the prediction cache."""
     period = monitoring.period
     monitoring.add_row(
         graph(
@@ -117,6 +117,7 @@ def add_model_row(monitoring: Monitoring, own: metrics.FunctionMetrics) -> None:
             [own.metric(metrics.CONFIDENCE, statistic, period=period) for statistic in ("p10", "p50")],
         ),
         graph("Cold starts", [own.metric(metrics.COLD_STARTS, period=period)]),
+        *([_cache_graph(own, period)] if cached else []),
     )
 
 
@@ -136,6 +137,17 @@ def add_function_row(
         graph("Environments in use", [_concurrency(name, period)]),
         *([] if provisioned is None else [_provisioned_graph(provisioned, period)]),
     )
+
+
+def _cache_graph(own: metrics.FunctionMetrics, period: cdk.Duration) -> cloudwatch.GraphWidget:
+    hits, misses = (own.metric(name, period=period) for name in (metrics.CACHE_HITS, metrics.CACHE_MISSES))
+    rate = cloudwatch.MathExpression(
+        expression="IF(hits + misses > 0, 100 * hits / (hits + misses))",
+        using_metrics={"hits": hits, "misses": misses},
+        label="hit rate, %",
+        period=period,
+    )
+    return graph("Prediction cache", [hits, misses], right=[rate])
 
 
 def _concurrency(name: str, period: cdk.Duration) -> cloudwatch.Metric:

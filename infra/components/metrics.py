@@ -13,6 +13,8 @@ CONFIDENCE = "Confidence"
 COLD_STARTS = "ColdStart"
 # Of every route and trigger: 5xx but deadline_exceeded, by request or batch item. 0 where a request has none.
 SERVER_FAULTS = "ServerFaults"
+# Of deployments with a prediction cache alone.
+CACHE_HITS, CACHE_MISSES = "CacheHits", "CacheMisses"
 STAGE_LATENCIES = ("SourceLatency", "DecodeLatency", "TensorLatency", "ModelLatency")
 
 

@@ -8,6 +8,7 @@ from infra.settings.alarms import AlarmSettings
 from infra.settings.api import ApiSettings
 from infra.settings.auth import AuthSettings
 from infra.settings.base import SettingsError
+from infra.settings.cache import CacheSettings
 from infra.settings.environment import Settings
 from infra.settings.firewall import FirewallSettings
 from infra.settings.function import FunctionSettings, MetricsSettings, TraceSamplingSettings
@@ -23,6 +24,7 @@ __all__ = [
     "AlarmSettings",
     "ApiSettings",
     "AuthSettings",
+    "CacheSettings",
     "FirewallSettings",
     "FunctionSettings",
     "ImageSettings",

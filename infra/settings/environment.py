@@ -10,6 +10,7 @@ from infra.settings.alarms import AlarmSettings
 from infra.settings.api import ApiSettings
 from infra.settings.auth import AuthSettings, ClientPlan
 from infra.settings.base import Section, mutable_tag, text
+from infra.settings.cache import CacheSettings
 from infra.settings.firewall import FirewallSettings
 from infra.settings.function import FunctionSettings
 from infra.settings.image import ImageSettings
@@ -32,6 +33,7 @@ class Settings(Section):
     image: ImageSettings = ImageSettings()
     function: FunctionSettings = FunctionSettings()
     inputs: InputSettings = InputSettings()
+    cache: CacheSettings = CacheSettings()
     api: ApiSettings = ApiSettings()
     auth: AuthSettings = AuthSettings()
     network: NetworkSettings = NetworkSettings()
@@ -86,7 +88,7 @@ class Settings(Section):
     def _function_conflict(self) -> str | None:
         if self.function.trace_sampling is not None and not self.function.tracing:
             return "function.trace_sampling needs function.tracing; without it nothing is recorded"
-        return None
+        return self.cache.conflict(self.function.memory_mib)
 
     def _scaling_conflict(self) -> str | None:
         reserved = self.function.reserved_concurrency

@@ -17,6 +17,11 @@ REFUSED = [
         "environments.x.function.memory_mib: should be a valid integer (it is '512')",
     ),
     ({"function": {"memory_mib": 64}}, "environments.x.function.memory_mib: should be greater than or equal to 256"),
+    (
+        {"cache": {"memory_mib": 443}},
+        "cache.memory_mib (443) may be at most a quarter of function.memory_mib (1769), which the model",
+    ),
+    ({"cache": {"memory_mib": 1025}}, "environments.x.cache.memory_mib: should be less than or equal to 1024"),
     ({"function": {"timeout_seconds": 29}}, "should be less than or equal to 28"),
     ({"function": {"architecture": "riscv"}}, "should be 'x86_64' or 'arm64'"),
     ({"function": {"log_retention_days": 2}}, "log_retention_days"),

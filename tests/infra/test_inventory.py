@@ -17,7 +17,7 @@ from synthesis import ROOT, Synthesized, context, synthesize
 
 from infra.settings import load_settings
 from tools.plan.costs import LAMBDA_LOG_BYTES
-from tools.plan.inventory import METRICS_OF_A_METHOD, OWN_SERIES, Inventory, contract, inventory
+from tools.plan.inventory import CACHE_SERIES, METRICS_OF_A_METHOD, OWN_SERIES, Inventory, contract, inventory
 
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 PATCHES: dict[str, dict[str, Any]] = {
@@ -35,6 +35,7 @@ PATCHES: dict[str, dict[str, Any]] = {
     "by signature": {"auth": {"mode": "iam"}},
     "clients": {"auth": {"clients": {"app": {}, "batch": {"secret": "team/key"}}}},
     "own key": {"protection": {"kms_key": KEY}},
+    "cache": {"cache": {"memory_mib": 64}},
     "methods": {"api": {"method_metrics": True, "cors_origins": ["https://example.com"]}},
 }
 
@@ -57,10 +58,10 @@ def _compare(template: Synthesized, counted: Inventory) -> None:
     assert counted.keys == len(template.resources("AWS::KMS::Key"))
     methods = len(template.resources("AWS::ApiGateway::Method"))
     detailed = any(item["MetricsEnabled"] for item in template.only("AWS::ApiGateway::Stage")["MethodSettings"])
-    assert (
-        counted.custom_metrics
-        == OWN_SERIES + len(contract().problem_codes) + 2 + detailed * METRICS_OF_A_METHOD * methods
-    )
+    cached = "LOUPE_CACHE_MIB" in template.only("AWS::Lambda::Function")["Environment"]["Variables"]
+    own = OWN_SERIES + cached * CACHE_SERIES
+    codes = len(contract().problem_codes)
+    assert counted.custom_metrics == own + codes + 2 + detailed * METRICS_OF_A_METHOD * methods
     traced = template.only("AWS::ApiGateway::Stage")["TracingEnabled"]
     assert traced == (counted.traces is not None)
 
@@ -74,8 +75,7 @@ def test_other_settings_have_what_the_planner_counts(name: str, tmp_path) -> Non
     _compare(synthesize(tmp_path, "dev", PATCHES[name]), _counted("dev", PATCHES[name]))
 
 
-@pytest.fixture(scope="module")
-def written() -> list[str]:
+def _written(**variables: str) -> list[str]:
     """What the function writes for a classification, and then for a batch of two, one of them broken."""
     buffer = BytesIO()
     Image.new("RGB", (64, 64), "brown").save(buffer, "JPEG")
@@ -94,10 +94,15 @@ def written() -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "LOUPE_ENVIRONMENT": "prod", "LOUPE_MODEL": "hair-type"},
+        env={**os.environ, "LOUPE_ENVIRONMENT": "prod", "LOUPE_MODEL": "hair-type", **variables},
         cwd=ROOT,
     )
     return run.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def written() -> list[str]:
+    return _written()
 
 
 def _series(lines: list[str]) -> set[tuple[str, tuple[str, ...]]]:
@@ -116,6 +121,12 @@ def test_the_function_emits_as_many_series_as_the_planner_counts(written: list[s
     assert {further for _, further in series} == {(), ("Label",), ("Code",)}
     # An upper bound: the contract also has the gateway's codes.
     assert {problem.code for problem in all_problems()} <= set(contract().problem_codes)
+
+
+def test_a_cache_adds_the_series_that_the_planner_counts(written: list[str]) -> None:
+    added = _series(_written(LOUPE_CACHE_MIB="1")) - _series(written)
+    assert added == {("CacheHits", ()), ("CacheMisses", ())}
+    assert len(added) == CACHE_SERIES
 
 
 def test_a_request_writes_about_as_many_bytes_as_the_planner_charges(written: list[str]) -> None:

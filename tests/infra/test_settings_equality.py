@@ -94,6 +94,9 @@ PARTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "inputs.formats": st.lists(st.sampled_from([*FORMATS, "JPEG", "jpg", "svg", ""]), max_size=4).map(
         lambda formats: {"inputs": {"formats": formats}}
     ),
+    "cache.memory_mib": _numbers(0, 1024).map(
+        lambda n: {"cache": {"memory_mib": n}, "function": {"memory_mib": 10240}}
+    ),
     "inputs.max_batch": _numbers(1, 256).map(lambda number: {"inputs": {"max_batch": number}}),
     "inputs.uploads.valid_seconds": _numbers(60, 3600).map(lambda n: {"inputs": {"uploads": {"valid_seconds": n}}}),
     "api.cors_origins": _lists(ORIGINS).map(lambda origins: {"api": {"cors_origins": origins}}),
@@ -124,6 +127,7 @@ def _environment(parsed: infra_settings.Settings) -> dict[str, str]:
         model=parsed.model.name,
         function=parsed.function,
         inputs=parsed.inputs,
+        cache=parsed.cache,
         cors_origins=parsed.api.cors_origins,
     ) | {"LOUPE_UPLOAD_SECONDS": str(parsed.inputs.uploads.valid_seconds)}
 
@@ -180,6 +184,7 @@ def _compare(values: dict[str, Any]) -> None:
         max_batch=inputs.max_batch,
         cors_origins=accepted.api.cors_origins,
         log_level=accepted.function.log_level,
+        cache_bytes=accepted.cache.memory_mib * MIB,
         metrics=type(read.metrics)(accepted.function.metrics.max_labels, accepted.function.metrics.by_version),
     )
 
@@ -263,6 +268,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
             "uploads": {"enabled": True},
         },
         "api": {"cors_origins": ["https://example.com"]},
+        "cache": {"memory_mib": 64},
     }
     return synthesize(tmp_path_factory.mktemp("everything"), "dev", patch)
 
@@ -283,4 +289,5 @@ _ALL: dict[str, Any] = {
         "s3": {"locations": ["photos"]},
     },
     "api": {"cors_origins": ["https://example.com"]},
+    "cache": {"memory_mib": 64},
 }

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import time
 from functools import partial
 from pathlib import Path
 
 import pytest
-from events import Context, base64_of, rest
+from events import Context, base64_of
 from fakes import Broken
 from loupe import service as service_module
 from loupe.classifier import Classifier
@@ -141,52 +140,6 @@ def test_keep_gets_every_prediction_with_its_index(service) -> None:
     assert outcomes[0].code == "request_invalid"
     assert outcomes[1].scores == outcomes[3].scores == ()
     assert outcomes[2].code == "image_undecodable"
-
-
-class Cached:
-    """A prediction cache around a service, as the docstring of `Service` describes it."""
-
-    def __init__(self, service):
-        self._service, self.held = service, {}
-        self.card, self.limits, self.model = service.card, service.limits, service.model
-
-    def classify(self, image, *, deadline=None, stages=None):
-        data = image if isinstance(image, bytes) else image(seconds=None)
-        key = hashlib.sha256(data).digest()
-        if key not in self.held:
-            self.held[key] = self._service.classify(data, deadline=deadline, stages=stages)
-        return self.held[key]
-
-    def classify_many(self, images, *, deadline, stages=None, keep=None):
-        keys = {}
-
-        def through_cache(index, image, *, seconds):
-            data = image if isinstance(image, bytes) else image(seconds=seconds)
-            keys[index] = hashlib.sha256(data).digest()
-            return self.held.get(keys[index], data)
-
-        def store(index, prediction):
-            self.held[keys[index]] = prediction
-            return keep(index, prediction) if keep else prediction
-
-        readers = [partial(through_cache, index, image) for index, image in enumerate(images)]
-        return self._service.classify_many(readers, deadline=deadline, stages=stages, keep=store)
-
-
-def test_a_cache_wraps_the_service_once_for_every_caller(tiny_directory, capsys) -> None:
-    classifier = Classifier.load(tiny_directory)
-    run, runs = classifier.model.run, []
-    classifier.model.run = lambda batch: runs.append(len(batch)) or run(batch)
-    app = App(Cached(Service(classifier)), None, Telemetry("test", "INFO", MetricsRules(), "on-demand"),
-              s3_rules=S3Rules())  # fmt: skip
-    first = json.loads(app.http(rest(body=RED_IMAGE), Context())["body"])
-    second = app.direct({"image": base64_of(RED_IMAGE)}, Context())
-    items = [{"image": base64_of(image)} for image in (RED_IMAGE, BLUE_IMAGE)]
-    batch = app.direct({"items": items, "top": 1}, Context())
-    again = app.direct({"items": items}, Context())
-    assert sum(runs) == 2
-    assert first["scores"] == second["scores"] == again["results"][0]["result"]["scores"]
-    assert [list(item["result"]["scores"]) for item in batch["results"]] == [["red"], ["blue"]]
 
 
 class Variants:

@@ -50,6 +50,10 @@ _TOP_QUERY = [
         "schema": {"type": "string", "enum": ["all"]},
     },
 ]
+_X_CACHE = {
+    "X-Cache": "hit: the prediction comes from the endpoint's cache (of a batch: all do); miss: it does not; "
+    "off: the endpoint has no cache."
+}
 
 
 def _classify() -> Operation:
@@ -76,7 +80,9 @@ def _classify() -> Operation:
         },
         "responses": responses(
             answer(
-                json_content("Result", result={**_SCORES, "model": _MODEL, "request_id": REQUEST_ID}), "The prediction."
+                json_content("Result", result={**_SCORES, "model": _MODEL, "request_id": REQUEST_ID}),
+                "The prediction.",
+                **_X_CACHE,
             ),
             _ONE,
             keyed=True,
@@ -102,6 +108,7 @@ def _batch() -> Operation:
             answer(
                 json_content("BatchResult", three={"results": results, "model": _MODEL, "request_id": REQUEST_ID}),
                 "Each item's result or problem.",
+                **_X_CACHE,
             ),
             (RequestInvalid, BatchTooLarge),
             keyed=True,

@@ -14,6 +14,8 @@ from infra.sources import Sources
 # Series of the function without a further dimension: Requests, ServerFaults, two totals, ColdStart, Confidence and the
 # latencies of four stages.
 OWN_SERIES = 10
+# CacheHits and CacheMisses, of a deployment with a prediction cache.
+CACHE_SERIES = 2
 # API Gateway developer guide, 'Amazon API Gateway dimensions and metrics': of each method, in detailed metrics.
 METRICS_OF_A_METHOD = 7
 # AWS's groups (reputation, known bad inputs, common rules); the rate of each address, and bodies elsewhere.
@@ -70,8 +72,9 @@ def _clients(settings: Settings) -> dict[str, ClientPlan]:
 
 def _custom_metrics(settings: Settings, labels: int) -> int:
     metrics = settings.function.metrics
+    own = OWN_SERIES + (CACHE_SERIES if settings.cache.memory_mib else 0)
     # One for each value of `Code`. The gateway's own codes are not the function's: an upper bound.
-    series = OWN_SERIES * (2 if metrics.by_version else 1) + len(contract().problem_codes)
+    series = own * (2 if metrics.by_version else 1) + len(contract().problem_codes)
     if labels <= metrics.max_labels:
         series += labels
     if settings.api.method_metrics:

@@ -115,11 +115,13 @@ class App:
         if observation.route == "classify":
             with observation.stages("source"):
                 classify_request = from_http(request, limits)
-            return response.as_json(self._classify(classify_request, observation))
+            result = self._classify(classify_request, observation)
+            return response.as_json(result, {"X-Cache": observation.cache})
         if observation.route == "batch":
             batch = batch_from_http(request, limits, self._max_batch)
             deadline = self._deadline(min(context.get_remaining_time_in_millis() / 1e3, _GATEWAY_SECONDS))
-            return response.as_json(self._classify_batch(batch, deadline, observation))
+            body = self._classify_batch(batch, deadline, observation)
+            return response.as_json(body, {"X-Cache": observation.cache})
         if observation.route == "uploads":
             from loupe.sources.uploads import presign
 

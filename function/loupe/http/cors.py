@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 ALLOW_HEADERS = (
     "Content-Type, X-Api-Key, Authorization, X-Amz-Date, X-Amz-Security-Token, X-Amz-Content-Sha256, Idempotency-Key"
 )
-EXPOSE_HEADERS = "X-Request-Id, Server-Timing, Retry-After, Location"
+EXPOSE_HEADERS = "X-Request-Id, Server-Timing, Retry-After, Location, X-Cache"
 _MAX_AGE_SECONDS = 600
 
 

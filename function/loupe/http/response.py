@@ -77,9 +77,9 @@ def compact(value: Any) -> str:
     return _ENCODE(value)
 
 
-def as_json(value: Any) -> Answer:
+def as_json(value: Any, headers: Mapping[str, str] = _NO_HEADERS) -> Answer:
     """Return a JSON response that is not cached."""
-    return Answer(200, compact(value))
+    return Answer(200, compact(value), headers)
 
 
 def as_problem(problem: Problem, request_id: str) -> Answer:

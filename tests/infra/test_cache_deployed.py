@@ -1,0 +1,50 @@
+"""The prediction cache in the template: a variable and a graph where it is on, nothing where it is off."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from synthesis import Synthesized, synthesize
+
+from infra.components import metrics
+
+
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    return synthesize(tmp_path_factory.mktemp("cached"), "dev", {"cache": {"memory_mib": 64}})
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    return synthesize(tmp_path_factory.mktemp("dev"), "dev", {})
+
+
+def _variables(template: Synthesized) -> dict[str, Any]:
+    variables: dict[str, Any] = template.only("AWS::Lambda::Function")["Environment"]["Variables"]
+    return variables
+
+
+def _dashboard(template: Synthesized) -> str:
+    return json.dumps(template.only("AWS::CloudWatch::Dashboard")["DashboardBody"])
+
+
+def test_the_cache_adds_one_variable_and_one_graph(cached: Synthesized, dev: Synthesized) -> None:
+    assert _variables(cached) == {**_variables(dev), "LOUPE_CACHE_MIB": "64"}
+    for name in (metrics.CACHE_HITS, metrics.CACHE_MISSES):
+        assert name in _dashboard(cached)
+        assert name not in _dashboard(dev)
+
+
+def test_the_cache_needs_no_resource_and_no_permission(cached: Synthesized, dev: Synthesized) -> None:
+    # A changed function has another version.
+    def kept(template: Synthesized, *kinds: str) -> dict[str, Any]:
+        return {kind: list(template.resources(kind).values()) for kind in kinds}
+
+    kinds = ("AWS::IAM::Policy", "AWS::IAM::Role", "AWS::CloudWatch::Alarm", "AWS::ApiGateway::Method")
+    assert kept(cached, *kinds) == kept(dev, *kinds)
+
+
+def test_an_explicit_zero_is_the_default(dev: Synthesized, tmp_path) -> None:
+    assert synthesize(tmp_path, "dev", {"cache": {"memory_mib": 0}}).template == dev.template
