@@ -60,6 +60,7 @@ class Answers:
     description: str | None = None
     license: str | None = None
     golden: tuple[Golden, ...] = field(default=())
+    bind: dict[str, str] = field(default_factory=dict)
 
 
 def plan(file: Path, name: str, answers: Answers) -> tuple[Inspection, dict[str, Any]]:
@@ -72,7 +73,7 @@ def plan(file: Path, name: str, answers: Answers) -> tuple[Inspection, dict[str,
     modelkit.errors.ModelkitError
         If the model cannot be served, or an answer contradicts the graph.
     """
-    seen = inspect_file(file)
+    seen = inspect_file(file, answers.bind)
     for external in seen.missing:
         raise MissingDataError(external.complaint(file.name))
     if seen.obstacle:
@@ -81,7 +82,8 @@ def plan(file: Path, name: str, answers: Answers) -> tuple[Inspection, dict[str,
     if len(seen.inputs) != 1:
         raise ModelkitError(
             f"{file.name} has {len(seen.inputs)} inputs ({', '.join(each.name for each in seen.inputs)}); "
-            "an image classifier has one. Export the classifier alone."
+            "an image classifier has one. Export the classifier alone, or bind the others to constants: "
+            "--bind NAME=VALUE."
         )
     card: dict[str, Any] = {
         "$schema": "../card.schema.json",
@@ -173,7 +175,7 @@ def add(file: Path, models_dir: Path, name: str, answers: Answers, *, replace: b
     """
     seen, raw = plan(file, name, answers)
     with staged_folder(models_dir / name, replace=replace) as folder:
-        _put_graph(seen, folder / GRAPH_NAME)
+        _put_graph(seen, folder / GRAPH_NAME, answers.bind)
         names = [GRAPH_NAME]
         for external in seen.external:
             try:
@@ -201,9 +203,9 @@ def add(file: Path, models_dir: Path, name: str, answers: Answers, *, replace: b
     return models_dir / name
 
 
-def _put_graph(seen: Inspection, target: Path) -> None:
+def _put_graph(seen: Inspection, target: Path, bindings: dict[str, str]) -> None:
     """Copy the graph, byte for byte where it is served as it is."""
     if seen.rewritten:
-        target.write_bytes(served_form(load_graph(seen.path)).proto.SerializeToString(deterministic=True))
+        target.write_bytes(served_form(load_graph(seen.path), bindings).proto.SerializeToString(deterministic=True))
     else:
         shutil.copyfile(seen.path, target)

@@ -17,6 +17,7 @@ from modelkit.rewriting import served_form
 from modelkit.runtime_limits import obstacle_to_loading
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 Side = int | str
@@ -96,7 +97,7 @@ class Inspection:
         return value
 
 
-def inspect_file(path: Path) -> Inspection:
+def inspect_file(path: Path, bindings: Mapping[str, str] | None = None) -> Inspection:
     """Read a graph, whether its weights are there or not.
 
     Raises
@@ -104,7 +105,7 @@ def inspect_file(path: Path) -> Inspection:
     modelkit.errors.ModelkitError
         If it is no ONNX file.
     """
-    rewriting = served_form(load_graph(path))
+    rewriting = served_form(load_graph(path), bindings)
     proto = rewriting.proto
     graph = proto.graph
     weights = {tensor.name for tensor in graph.initializer}

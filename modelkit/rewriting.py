@@ -1,4 +1,4 @@
-"""Outputs that are no plain scores, made into them at `add`: maps to tensors, percent to probabilities."""
+"""Graphs as they are served: maps to tensors, percent to probabilities, bound inputs, and a batch axis."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from modelkit.binding import bind_inputs
+from modelkit.single_image import with_batch_axis
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _SQUASHED = frozenset({"Softmax", "Sigmoid"})
 _PERCENT = 100.0
@@ -24,14 +27,17 @@ class Rewriting:
     notes: tuple[str, ...]
 
 
-def served_form(proto: onnx.ModelProto) -> Rewriting:
+def served_form(proto: onnx.ModelProto, bindings: Mapping[str, str] | None = None) -> Rewriting:
     """Return the graph with maps (`ZipMap` of skl2onnx and Custom Vision) and percent outputs as plain tensors.
 
-    A graph that needs no change is returned as it is; the given one is not changed.
+    ``bindings`` are the constants for further inputs (see `modelkit.binding`). A graph that needs no change is returned
+    as it is; the given one is not changed.
     """
     changed = onnx.ModelProto()
     changed.CopyFrom(proto)
+    bound = bind_inputs(changed.graph, bindings or {})
     labels, notes = _without_maps(changed.graph)
+    notes = [*bound, *with_batch_axis(changed), *notes]
     notes += _without_percent(changed.graph)
     return Rewriting(changed if notes else proto, labels, tuple(notes))
 

@@ -9,7 +9,7 @@ from loupe.card import LOGIT_KINDS, Card, CardError, card_json, parse_card
 from loupe.classifier import Classifier
 from loupe.errors import ModelFailed, Problem
 from loupe.input_spec import INTEGER_DTYPES
-from loupe.model import Array, Model
+from loupe.model import RUN_ERRORS, Array, Model
 from loupe.model_files import read_golden
 from loupe.tensor import from_pixels
 
@@ -185,7 +185,15 @@ def check_range(card: Card, rows: Array) -> Check:
 
 
 def _check_batch(card: Card, model: Model, batch: Array, singles: Array) -> Check:
-    together = model.run_together(batch)
+    try:
+        together = model.run_together(batch)
+    except RUN_ERRORS as error:
+        if not card.output.independent:
+            return Check("batch", "pass", "each image is run alone; the graph takes no batch.")
+        return Check(
+            "batch", "fail", f"The graph runs with one image and fails with {len(batch)}: {_one_line(error)[:300]}",
+            "Export with a dynamic first axis, or set output.independent to false: each image is then run alone.",
+        )  # fmt: skip
     if together.shape != singles.shape:
         return Check(
             "batch", "fail", f"{len(batch)} images in one batch give {together.shape}, alone {singles.shape}.",

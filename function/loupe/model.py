@@ -30,7 +30,7 @@ _RUNTIME_ERRORS = tuple(
     if isinstance(kind, type) and issubclass(kind, Exception)
 )
 # An output without a batch axis cannot be reshaped to one row for each image.
-_RUN_ERRORS: tuple[type[Exception], ...] = (*_RUNTIME_ERRORS, ValueError)
+RUN_ERRORS: tuple[type[Exception], ...] = (*_RUNTIME_ERRORS, ValueError)
 
 
 def session_options(threads: int) -> ort.SessionOptions:
@@ -97,7 +97,7 @@ class Model:
         image = (pixels if np.issubdtype(dtype, np.integer) else pixels / 255).astype(dtype).reshape(shape)
         try:
             (row,) = self._rows(image[None])
-        except _RUN_ERRORS as error:
+        except RUN_ERRORS as error:
             raise CardError(f"{self.card.name}: {self.card.graph} loads, but cannot be run: {error}") from error
         if len(row) != self.card.output.size:
             raise CardError(

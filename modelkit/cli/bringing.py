@@ -135,6 +135,10 @@ def add(
         typer.Option(help="logit, probability, logits, probabilities, multilabel-logits or multilabel-probabilities."),
     ] = None,
     output: Annotated[str | None, typer.Option(help="The output with the classes, where there are several.")] = None,
+    bind: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE: a further input becomes this constant (numbers with commas between)."),
+    ] = None,
     temperature: Annotated[float, typer.Option(help="Logits are divided by it (calibration).")] = 1.0,
     threshold: Annotated[
         str | None, typer.Option(help="Multilabel: a label is given from here on; one number, or one for each label.")
@@ -167,8 +171,9 @@ def add(
         kind=kind, output=output, temperature=temperature,
         thresholds=options.numbers(threshold), jpeg_draft=jpeg_draft, version=version,
         description=description, license=license_, golden=options.golden(golden or [], golden_file),
+        bind=options.bindings(bind or []),
     )  # fmt: skip
-    inspection = inspect_file(file)
+    inspection = inspect_file(file, answers.bind)
     taken = fill(answers, read_sources(from_, inspection, weights), inspection)
     if not as_json:
         show.said([f"  {line}" for line in taken])
@@ -185,7 +190,7 @@ def add(
             checks = verify(folder)
     card = load_card(folder)
     assumed = assumptions(answers, dict(card.raw)["input"])
-    seen = inspect_file(file)
+    seen = inspect_file(file, answers.bind)
     if answers.kind is None and card.output.kind == "logits":
         assumed.append("exactly one label is right, softmax over all (--kind multilabel-logits: any number is)")
     warnings = adding.overridden(seen, answers)

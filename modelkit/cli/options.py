@@ -69,3 +69,16 @@ def golden(items: list[str], file: Path | None) -> tuple[Golden, ...]:
     except ModelkitError as error:
         raise typer.BadParameter(str(error)) from None
     return given + (read_golden_file(file) if file is not None else ())
+
+
+def bindings(items: list[str]) -> dict[str, str]:
+    """Read ``NAME=VALUE``, any number of times."""
+    pairs = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not (name.strip() and equals and value.strip()):
+            raise typer.BadParameter(f"{item!r} must be NAME=VALUE, such as training=0")
+        if name.strip() in pairs:
+            raise typer.BadParameter(f"{name.strip()!r} is bound twice")
+        pairs[name.strip()] = value.strip()
+    return pairs
