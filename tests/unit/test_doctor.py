@@ -409,7 +409,7 @@ def test_wrong_settings_and_names_are_told_without_a_traceback(offline: None, mo
     assert "no environment 'nowhere'" in _run("--env", "nowhere")[1]
     assert "there is no such key" in _run("--settings", '{"functon": {}}')[1]
     code, text = _run("--allow", "everything")
-    assert (code, "is no check. Checks: environment" in text) == (2, True)
+    assert (code, "is not a check. Checks: environment" in text) == (2, True)
 
     def broken(*_: Any) -> Any:
         raise RuntimeError("unforeseen")

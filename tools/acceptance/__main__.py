@@ -40,7 +40,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
 
 @app.command(
-    help="""Deploy a copy of an environment, prove it, change its settings, destroy it, and look for what stayed.
+    help="""Deploy a copy of an environment, test it, change its settings, destroy it, and list leftovers.
 
 The copy has a name of its own (acc- and six digits); the environment itself is never touched. The account is that of
 the AWS credentials in the environment. Exit code 0 if no step failed.
@@ -54,8 +54,8 @@ Examples:
 )
 def acceptance(
     env: Annotated[str, typer.Option(help="Environment of cdk.json whose settings the copy has; local: the emulator.")],
-    max_usd: Annotated[float, typer.Option(min=0, help="Most that the run may cost.")] = 1.0,
-    output: Annotated[Path | None, typer.Option(help="Where the transcript goes.")] = None,
+    max_usd: Annotated[float, typer.Option(min=0, help="Maximum cost of the run.")] = 1.0,
+    output: Annotated[Path | None, typer.Option(help="File of the transcript.")] = None,
     settings: Annotated[str | None, typer.Option(help="JSON merge patch over the environment's settings.")] = None,
 ) -> None:
     signal.signal(signal.SIGTERM, _interrupt)

@@ -52,10 +52,10 @@ def bench(
     memory: Annotated[list[int] | None, typer.Option(help="MiB; may repeat. Default: 512, 1024, 1769, 3008.")] = None,
     architecture: Annotated[list[str] | None, typer.Option(help="x86_64 or arm64; may repeat. Default: both.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="Folder of models/; may repeat.")] = None,
-    snap_start: Annotated[bool, typer.Option("--snap-start", help="Measure each with SnapStart, too.")] = False,
-    cold_starts: Annotated[int, typer.Option(min=1, max=100, help="New environments of each.")] = 10,
-    max_usd: Annotated[float, typer.Option(min=0, help="Most that the run may cost.")] = 1.0,
-    output: Annotated[Path | None, typer.Option(help="Where the page goes.")] = None,
+    snap_start: Annotated[bool, typer.Option("--snap-start", help="Measure each with SnapStart as well.")] = False,
+    cold_starts: Annotated[int, typer.Option(min=1, max=100, help="Cold starts of each combination.")] = 10,
+    max_usd: Annotated[float, typer.Option(min=0, help="Maximum cost of the run.")] = 1.0,
+    output: Annotated[Path | None, typer.Option(help="File of the page.")] = None,
 ) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     begin = time.monotonic()

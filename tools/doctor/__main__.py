@@ -27,12 +27,12 @@ app = typer.Typer(add_completion=False)
 
 def _check_name(value: str) -> str:
     if value not in CHECKS:
-        raise typer.BadParameter(f"{value!r} is no check. Checks: {', '.join(CHECKS)}.")
+        raise typer.BadParameter(f"{value!r} is not a check. Checks: {', '.join(CHECKS)}.")
     return value
 
 
 @app.command(
-    help="""Check what a deployment needs, before anything is changed; exit 1 if it would fail or go unwatched.
+    help="""Check what a deployment needs, without changing anything; exit 1 if it would fail or no one gets alarms.
 
 Examples:
 
@@ -48,7 +48,7 @@ def main(
     settings: Annotated[str | None, typer.Option(help="JSON merge patch over it, as -c settings=... takes it.")] = None,
     allow: Annotated[
         list[str] | None,
-        typer.Option(parser=_check_name, metavar="CHECK", help="An error of this check is a warning; may repeat."),
+        typer.Option(parser=_check_name, metavar="CHECK", help="Report its errors as warnings; may be repeated."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of text.")] = False,
 ) -> None:

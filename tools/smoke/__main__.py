@@ -43,21 +43,21 @@ Examples:
 """
 )
 def smoke(
-    url: Annotated[str | None, typer.Option(help="Where the routes begin; default: .local/endpoint.json.")] = None,
+    url: Annotated[str | None, typer.Option(help="Base URL; default: that of .local/endpoint.json.")] = None,
     key: Annotated[str | None, typer.Option(envvar="LOUPE_API_KEY", help="API key.", show_envvar=True)] = None,
     token: Annotated[str | None, typer.Option(envvar="LOUPE_TOKEN", help="Bearer token.", show_envvar=True)] = None,
     auth: Annotated[
-        str | None, typer.Option(help="api-key, token, iam or none; default: by what is given, else none.")
+        str | None, typer.Option(help="api-key, token, iam or none; default: that of the given credentials, else none.")
     ] = None,
     region: Annotated[str | None, typer.Option(help="Region of the endpoint, for --auth iam.")] = None,
     profile: Annotated[str | None, typer.Option(help="AWS profile, for --auth iam.")] = None,
     model: Annotated[
-        str | None, typer.Option(help="Folder of the model, or its name in models/; default: what /v1/health names.")
+        str | None, typer.Option(help="Folder of the model, or its name in models/; default: the model of /v1/health.")
     ] = None,
     cors_origin: Annotated[str | None, typer.Option(help="An origin that the deployment allows.")] = None,
-    throttle_requests: Annotated[int, typer.Option(min=0, max=1000, help="Send so many at once to get a 429.")] = 0,
-    latency_requests: Annotated[int, typer.Option(min=1, max=1000, help="Requests behind the percentiles.")] = 20,
-    max_p95_ms: Annotated[float | None, typer.Option(min=0, help="Fail if p95 of the round trip is above.")] = None,
+    throttle_requests: Annotated[int, typer.Option(min=0, max=1000, help="Concurrent requests to provoke a 429.")] = 0,
+    latency_requests: Annotated[int, typer.Option(min=1, max=1000, help="Requests of the latency check.")] = 20,
+    max_p95_ms: Annotated[float | None, typer.Option(min=0, help="Fail if p95 of the round trip is higher.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
     json_: Annotated[Path | None, typer.Option("--json", help="Write JSON here; - for standard output.")] = None,
 ) -> None:
