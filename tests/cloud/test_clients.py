@@ -8,7 +8,9 @@ import http.client
 import json
 import subprocess
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import IOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -32,6 +34,17 @@ Post = Callable[[str, dict[str, str], Path], Response]
 def answer(status: int, body: bytes | str) -> Response:
     data = body.encode() if isinstance(body, str) else body
     return Response(status, {"content-type": "application/problem+json"}, data)
+
+
+@contextmanager
+def closing(value: Any) -> Iterator[Any]:
+    """Close the files of a request's body, which requests and aiohttp leave open."""
+    try:
+        yield value
+    finally:
+        for item in value.values() if isinstance(value, dict) else [value]:
+            if isinstance(item, IOBase):
+                item.close()
 
 
 def curl(*arguments: str) -> Post:
@@ -59,8 +72,9 @@ def node(name: str) -> Post:
 
 def with_requests(**arguments: Callable[[Path], Any]) -> Post:
     def post(url: str, headers: dict[str, str], file: Path) -> Response:
-        sent = {name: make(file) for name, make in arguments.items()}
-        response = requests.post(url, headers=headers, timeout=60, **sent)
+        ((name, make),) = arguments.items()
+        with closing(make(file)) as body:
+            response = requests.post(url, headers=headers, timeout=60, **{name: body})
         return answer(response.status_code, response.content)
 
     return post
@@ -77,8 +91,9 @@ def with_httpx(**arguments: Callable[[Path], Any]) -> Post:
 
 def with_aiohttp(make: Callable[[Path], Any]) -> Post:
     async def call(url: str, headers: dict[str, str], file: Path) -> Response:
-        async with aiohttp.ClientSession() as session, session.post(url, headers=headers, data=make(file)) as response:
-            return answer(response.status, await response.read())
+        with closing(make(file)) as body:
+            async with aiohttp.ClientSession() as session, session.post(url, headers=headers, data=body) as response:
+                return answer(response.status, await response.read())
 
     return lambda url, headers, file: asyncio.run(call(url, headers, file))
 

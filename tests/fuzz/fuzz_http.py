@@ -2,7 +2,7 @@
 
     nice -n 19 .venv/bin/python tests/fuzz/fuzz_http.py json -runs=200000
 
-The other arguments are libFuzzer's. Seeds are written to a temporary folder. A target fails on any exception that its
+The other arguments are libFuzzer's. Seeds are written to `.local/fuzz`. A target fails on any exception that its
 reader does not promise, and on a problem that is not a short sentence with a 4xx status.
 """
 
@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,6 +46,7 @@ with atheris.instrument_imports(include=["loupe", "python_multipart"]):
     from loupe.telemetry import Telemetry
 
 from events import form_body, http, rest  # noqa: E402
+from folders import seed_folder  # noqa: E402
 
 LIMITS = Limits(max_bytes=100_000)
 LONGEST_SENTENCE = 400
@@ -235,12 +235,10 @@ def main() -> None:
         sys.exit(f"Name a target: {', '.join(TARGETS)}.")
     name = sys.argv.pop(1)
     logging.disable(logging.CRITICAL)  # as the handler does
-    with tempfile.TemporaryDirectory(prefix="loupe-seeds-") as folder:
-        for number, seed in enumerate(_seeds(name)):
-            (Path(folder) / str(number)).write_bytes(seed)
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (the function's log, for as long as the process lives)
-        atheris.Setup([*sys.argv, folder], TARGETS[name])
-        atheris.Fuzz()
+    folder = seed_folder(f"http-{name}", _seeds(name))
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (the function's log, for as long as the process lives)
+    atheris.Setup([*sys.argv, str(folder)], TARGETS[name])
+    atheris.Fuzz()
 
 
 if __name__ == "__main__":

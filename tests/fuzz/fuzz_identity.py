@@ -2,7 +2,7 @@
 
     nice -n 19 .venv/bin/python tests/fuzz/fuzz_identity.py jwt -runs=200000
 
-Targets: ``jwt``, ``jwks``, ``cards``; the other arguments are libFuzzer's. Seeds are written to a temporary folder. A
+Targets: ``jwt``, ``jwks``, ``cards``; the other arguments are libFuzzer's. Seeds are written to `.local/fuzz`. A
 target fails on any exception that its reader does not promise, and on a message that is no single short line.
 """
 
@@ -12,7 +12,6 @@ import base64
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,14 +31,14 @@ with atheris.instrument_imports(include=["authorize", "issuer", "documents", "ow
     from loupe.card import CardError, card_json, parse_card
 
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
+from folders import empty_folder, seed_folder  # noqa: E402
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 GOOD = {**jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True), "kid": "good", "alg": "ES256"}
 SIGNER = jwt.algorithms.ECAlgorithm(jwt.algorithms.ECAlgorithm.SHA256)
 METHOD = "arn:aws:execute-api:r:1:api/live/GET/v1/models"
 LONGEST_MESSAGE = 1000
-# libFuzzer ends the process without a way to clean up: set TMPDIR to a folder that somebody removes.
-CARD = Path(tempfile.mkdtemp(prefix="loupe-fuzz-"))
+CARD = empty_folder("identity-card")
 
 
 class _Keys(issuer.Issuer):
@@ -130,10 +129,7 @@ def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
         sys.exit(f"Name a target: {', '.join(TARGETS)}.")
     name = sys.argv.pop(1)
-    seeds = CARD / "seeds"
-    seeds.mkdir()
-    for number, seed in enumerate(_seeds(name)):
-        (seeds / str(number)).write_bytes(seed)
+    seeds = seed_folder(f"identity-{name}", _seeds(name))
     sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (the authorizer's log, for as long as the process lives)
     atheris.Setup([*sys.argv, str(seeds)], TARGETS[name])
     atheris.Fuzz()
