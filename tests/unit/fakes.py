@@ -131,6 +131,7 @@ def make_app(
     gate: threading.Event | None = None,
     metrics: MetricsRules | None = None,
     initialization: str = "on-demand",
+    log_level: str = "INFO",
     **options: Any,
 ) -> App:
     """An `App` whose network is made of fakes."""
@@ -138,7 +139,7 @@ def make_app(
     if sources is None:
         objects = Opened(ObjectReader(rules, most, s3 or FakeS3({})), rules)
         sources = Sources({Url: Opened(FakeFetcher(pages or {}, gate)), S3Object: objects})
-    telemetry = Telemetry("test", "INFO", metrics or MetricsRules(), initialization)
+    telemetry = Telemetry("test", log_level, metrics or MetricsRules(), initialization)
     for handler in logging.getLogger("loupe").handlers:
         handler.stream = CurrentStdout()
     return App(Service(classifier), sources, telemetry, s3_rules=rules, **options)

@@ -150,3 +150,28 @@ def test_scans_are_counted_at_any_position(size: int) -> None:
     for alphabet in (b"\xff\xda", b"\xff\xda\x00", bytes(range(256))):
         data = bytes(generator.choices(alphabet, k=size))
         assert formats._scans(data) == data.count(b"\xff\xda")
+
+
+SEGMENT = b"\x00\x04\x11\x22"
+FRAME = b"\xff\xc0\x00\x0b\x08" + (203).to_bytes(2, "big") + (301).to_bytes(2, "big") + b"\x01\x01\x11\x00" + bytes(20)
+
+
+@pytest.mark.parametrize("code", [0xC4, 0xC8, 0xCC, 0xDB, 0xE0, 0xFE])
+def test_segments_that_are_no_frame_header_are_skipped(code: int) -> None:
+    """DHT, JPG and DAC have codes between those of frame headers."""
+    assert declared_size(b"\xff\xd8\xff" + bytes([code]) + SEGMENT + FRAME, "image/jpeg") == (301, 203)
+
+
+@pytest.mark.parametrize("code", [0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF])
+def test_every_kind_of_frame_header_declares_the_size(code: int) -> None:
+    frame = FRAME.replace(b"\xff\xc0", bytes([0xFF, code]))
+    assert declared_size(b"\xff\xd8" + frame, "image/jpeg") == (301, 203)
+
+
+@pytest.mark.parametrize("code", [0x01, 0xD8])
+def test_markers_without_a_segment_have_no_length(code: int) -> None:
+    assert declared_size(b"\xff\xd8\xff" + bytes([code]) + FRAME, "image/jpeg") == (301, 203)
+
+
+def test_a_scan_before_the_frame_header_ends_the_search() -> None:
+    assert declared_size(b"\xff\xd8\xff\xda" + SEGMENT + FRAME, "image/jpeg") is None

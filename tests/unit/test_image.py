@@ -299,3 +299,26 @@ def test_the_given_bytes_are_not_changed() -> None:
     before = bytes(data)
     read(data)
     assert io.BytesIO(data).read() == before
+
+
+@pytest.mark.parametrize(
+    ("declared", "accepted"), [(None, True), ((40, 30), True), ((30, 40), True), ((41, 30), True), ((39, 30), False)]
+)
+def test_more_pixels_than_declared_are_rejected(
+    monkeypatch: pytest.MonkeyPatch, declared: tuple[int, int] | None, accepted: bool
+) -> None:
+    """Memory was planned for the declared size; a format without a declared size is checked by its decoder."""
+    monkeypatch.setattr("loupe.image.declared_size", lambda *_: declared)
+    data = pictures.png(pictures.solid(size=(40, 30)))
+    if accepted:
+        assert read(data).size == (40, 30)
+    else:
+        with pytest.raises(ImageUndecodable, match="contradict each other about its size"):
+            read(data)
+
+
+def test_the_declared_size_is_checked_before_the_decoder_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loupe.image.declared_size", lambda *_: (10_000, 10_000))
+    monkeypatch.setattr("loupe.image.import_module", lambda _: pytest.fail("the decoder was called"))
+    with pytest.raises(ImageTooLarge):
+        decode(pictures.png(pictures.solid(size=(40, 30))), Limits(max_pixels=1_000_000), SPEC)

@@ -276,3 +276,25 @@ def test_dimension_values_are_those_that_cloudwatch_takes(classifier, capsys, la
     telemetry.report(observation)
     blobs = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [blob["Label"] for blob in blobs if "Label" in blob] == [value]
+
+
+@pytest.mark.parametrize(("log_level", "logged"), [("DEBUG", 1), ("INFO", 1), ("WARNING", 0), ("ERROR", 0)])
+def test_a_request_is_logged_at_info_and_counted_at_every_level(emitted, classifier, log_level, logged) -> None:
+    logs, blobs = emitted(rest(body=PICTURE), app=make_app(classifier, log_level=log_level))
+    assert [line["level"] for line in logs] == ["INFO"] * logged
+    assert blobs
+
+
+@pytest.mark.parametrize("log_level", ["DEBUG", "INFO", "WARNING", "ERROR"])
+def test_a_fault_is_logged_at_every_level(emitted, classifier, log_level) -> None:
+    app = make_app(classifier, sources=Broken(ZeroDivisionError("x")), log_level=log_level)
+    logs, _ = emitted(rest(**json_body({"url": URL})), app=app)
+    assert [line["level"] for line in logs] == ["ERROR"]
+
+
+def test_the_processor_is_described_once_and_only_at_debug(emitted, classifier) -> None:
+    app = make_app(classifier, log_level="DEBUG")
+    first, second = (emitted(rest(body=PICTURE), app=app)[0][0] for _ in range(2))
+    assert "processor" in first
+    assert "processor" not in second
+    assert "processor" not in emitted(rest(body=PICTURE), app=make_app(classifier))[0][0]
