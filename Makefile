@@ -15,6 +15,7 @@ MODEL ?=
 PACKAGES ?= all
 SMOKE ?=
 ACCEPTANCE ?=
+MUTATION ?=
 BENCH ?=
 SHELL := /bin/sh
 PY := .venv/bin/python
@@ -27,11 +28,20 @@ export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CURDIR)/.local/cache/jsii
 # Of another project: they would change what Python and Node import here.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS PYTHONDONTWRITEBYTECODE \
 	PYTHONPYCACHEPREFIX NODE_OPTIONS NODE_PATH NODE_ENV VIRTUAL_ENV CDK_OUTDIR CDK_CONTEXT_JSON
+# A process for each core; tests/scheduling.py says what runs in one of them.
+PARALLEL := -n auto --maxprocesses 8
+# Floors in percent, of branches and statements; raise them when coverage rises.
+FLOOR_FUNCTION := 90
+FLOOR_INFRA := 90
+# COVERAGE=1 has `make test` measure what `make coverage` does.
+COVERAGE ?=
+FLOORS = $(PY) -m coverage report --include='function/*' --fail-under=$(FLOOR_FUNCTION) && \
+	$(PY) -m coverage report --include='infra/*' --fail-under=$(FLOOR_INFRA)
 LOCK := .venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header
 CDK := node_modules/.bin/cdk -c env=$(ENV)
 
-.PHONY: help setup demo test up down smoke acceptance synth bootstrap diff diff-comment doctor deploy destroy check lint \
-	format lock lock-base openapi page-image bench bench-aws clean
+.PHONY: help setup demo test up down smoke acceptance synth bootstrap diff diff-comment doctor deploy destroy check coverage \
+	mutation lint format lock lock-base openapi page-image bench bench-aws clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,7 +56,8 @@ demo: setup ## Deploy to a local cloud, classify images (IMAGE=path for your own
 	@$(PY) -m localcloud demo $(if $(IMAGE),--image "$(IMAGE)")
 
 test: setup ## Run every test that this machine can run; list the others with the reason
-	@$(PY) -m pytest
+	@$(PY) -m pytest $(PARALLEL) $(if $(COVERAGE),--cov --cov-report=)
+	@$(if $(COVERAGE),$(FLOORS),:)
 
 up: setup ## Start the local cloud, deploy to it and leave it running
 	@$(PY) -m localcloud up
@@ -83,7 +94,14 @@ diff-comment: setup ## Write what would change in ENV to the Markdown file OUTPU
 	@$(PY) -m tools.diff_comment --env $(ENV) --output "$(OUTPUT)"
 
 check: lint ## Lint, unit and infrastructure tests: the edit loop
-	@$(PY) -m pytest -q -n auto tests/unit tests/infra
+	@$(PY) -m pytest -q $(PARALLEL) tests/unit tests/infra
+
+coverage: setup ## Branch coverage of function/ and infra/ by the unit and infrastructure tests; fails below its floor
+	@$(PY) -m pytest -q $(PARALLEL) --cov --cov-report= tests/unit tests/infra
+	@$(FLOORS)
+
+mutation: setup ## Mutation test of function/loupe by the unit tests: a seeded sample (MUTATION="--sample 150 --seed 1")
+	@nice -n 10 $(PY) -m tests.mutation $(MUTATION)
 
 lint: setup ## ruff, mypy --strict, hadolint, actionlint, zizmor
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy

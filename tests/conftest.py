@@ -1,16 +1,17 @@
-"""What all suites share: the order in which they run, and a closing table that names what was not run."""
+"""Shared by all suites: their order, their distribution over processes, and a summary that names what was skipped."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import scheduling
+
 TESTS = Path(__file__).parent
-# The quick ones first: they fail first.
-ORDER = ("unit", "infra", "modelkit", "runtime", "cloud", "browser", "container")
 OUTCOMES = ("passed", "failed", "error", "skipped")
 
 
@@ -19,12 +20,23 @@ def _suite(path: str) -> str:
     return parts[parts.index("tests") + 1] if "tests" in parts and len(parts) > parts.index("tests") + 1 else path
 
 
+def _place(suite: str) -> int:
+    return scheduling.SERIAL_ORDER.index(suite) if suite in scheduling.SERIAL_ORDER else len(scheduling.SERIAL_ORDER)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = scheduling.PARALLEL_ORDER if os.environ.get("PYTEST_XDIST_WORKER") else scheduling.SERIAL_ORDER
+
     def rank(item: pytest.Item) -> int:
         suite = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
-        return ORDER.index(suite) if suite in ORDER else len(ORDER)
+        return order.index(suite) if suite in order else len(order)
 
     items.sort(key=rank)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> scheduling.SuiteScheduling:
+    config.option.loadscopereorder = False  # by number of tests, which says little about their time
+    return scheduling.SuiteScheduling(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -53,7 +65,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         return
     write = terminalreporter.write_line
     terminalreporter.section("suites")
-    for suite in sorted(counts, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER)):
+    for suite in sorted(counts, key=_place):
         shown = ", ".join(f"{counts[suite][outcome]} {outcome}" for outcome in OUTCOMES if counts[suite][outcome])
         write(f"{suite:<10} {seconds[suite]:6.1f} s  {shown}")
     write("")

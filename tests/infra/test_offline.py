@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -53,27 +54,57 @@ def _guards(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_synth_is_clean_and_opens_no_connection(environment: str, tmp_path: Path) -> None:
-    """As `make synth` runs it, without credentials; the guards lie around the app, not the CDK's own command."""
+def test_cdk_synth_is_clean_and_opens_no_connection(tmp_path: Path) -> None:
+    """As `make synth` runs it, without credentials; the guards surround the app, not the CDK's own command."""
     guards = [f"{name}={value}" for name, value in _guards(tmp_path).items()]
     app = shlex.join(["env", *guards, sys.executable, "-m", "infra.app"])
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    variables |= {
+    variables = _without_aws() | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        # The command line itself asks for notices; here it finds nobody.
+        # The command line itself requests notices, which must not be needed.
         "HTTPS_PROXY": "http://127.0.0.1:9",
         "HTTP_PROXY": "http://127.0.0.1:9",
     }
     command = [str(ROOT / "node_modules/.bin/cdk"), "synth", "--quiet", "--app", app]
-    command += ["--context", f"env={environment}", "--output", str(tmp_path / "out")]
+    command += ["--context", "env=prod", "--output", str(tmp_path / "out")]
     run = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=180)
     assert run.returncode == 0, run.stderr[-3000:]
     assert "ERROR" not in run.stderr
     assert "WARNING" not in run.stderr
-    assert (tmp_path / "out" / f"Loupe-{environment}.template.json").exists()
+    assert (tmp_path / "out" / "Loupe-prod.template.json").exists()
     attempts = tmp_path / "attempts"
     assert not attempts.exists(), attempts.read_text()
+
+
+# Every environment in one process: the start of Node and the imports are most of the time of a synth.
+SYNTHESIZE = """
+import sys
+from pathlib import Path
+from synthesis import ENVIRONMENTS, synthesize
+for name in ENVIRONMENTS:
+    synthesize(Path(sys.argv[1]) / name, name)
+"""
+
+
+def test_every_environment_synthesizes_without_findings_or_connections(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SYNTHESIZE, str(tmp_path)]
+    variables = _without_aws() | _guards(tmp_path)
+    variables["PYTHONPATH"] += f"{os.pathsep}{Path(__file__).parent}"
+    run = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=180)
+    assert run.returncode == 0, run.stderr[-3000:]
+    for environment in ENVIRONMENTS:
+        assert (tmp_path / environment / f"Loupe-{environment}.template.json").exists()
+        texts = [path.read_text() for path in (tmp_path / environment).glob("*.json") if "metadata" in path.name]
+        assert texts
+        assert not [text for text in texts if "aws:cdk:error" in text or "aws:cdk:warning" in text]
+        report = json.loads((tmp_path / environment / "validation-report.json").read_text())
+        assert {item["pluginName"] for item in report["pluginReports"]} >= {"AwsSolutions"}
+        assert [item["violations"] for item in report["pluginReports"] if item["violations"]] == []
+    attempts = tmp_path / "attempts"
+    assert not attempts.exists(), attempts.read_text()
+
+
+def _without_aws() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +124,8 @@ def test_the_guards_would_see_an_attempt(command: list[str], tmp_path: Path) -> 
 
 def test_the_operator_tools_need_only_the_deploy_packages(tmp_path: Path) -> None:
     """What `make doctor`, `deploy`, `smoke`, `diff-comment`, `acceptance` and `bench-aws` import."""
-    entries = sorted((ROOT / "tools").glob("*/__main__.py"))
+    # tools/contract generates the API document from the function, as part of a change and not of a deployment.
+    entries = sorted(path for path in (ROOT / "tools").glob("*/__main__.py") if path.parent.name != "contract")
     names = [f"tools.{path.parent.name}.__main__" for path in entries] + ["tools.diff_comment"]
     assert "tools.doctor.__main__" in names
     (tmp_path / "sitecustomize.py").write_text(import_guard())

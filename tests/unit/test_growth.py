@@ -102,8 +102,9 @@ def test_covered_functions_exist() -> None:
 
 
 def test_quadratic_work_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    # One disturbed measurement of the small input may hide the growth; not so many of them.
+    # One disturbed measurement of the small input may hide the growth; the least of twelve does not.
     monkeypatch.setattr(growth, "REPEATS", 12)
+    monkeypatch.setattr(growth, "ATTEMPTS", 1)
     with pytest.raises(AssertionError, match="faster than the input"):
         assert_linear(
             lambda text: [text.count(char) for char in text], repeated("ab"), seconds_per_mib=1000, largest=65_536
@@ -112,7 +113,7 @@ def test_quadratic_work_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_slow_work_is_caught() -> None:
     with pytest.raises(AssertionError, match="at most"):
-        assert_linear(lambda text: [ord(char) for char in text * 50], repeated("ab"), seconds_per_mib=0.0)
+        assert_linear(lambda text: [ord(char) for char in text * 500], repeated("ab"), seconds_per_mib=0.0)
 
 
 def test_exception_that_rejects_nothing_is_no_result() -> None:

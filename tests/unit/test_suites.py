@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from tests.scheduling import PARALLEL_ORDER, SERIAL_ORDER, scope
+
 TESTS = Path(__file__).parents[1]
 
 
@@ -12,3 +14,15 @@ def test_no_two_modules_have_one_name() -> None:
     """pytest imports a test module by its file's name, so that two of one name cannot be collected together."""
     names = Counter(path.name for path in TESTS.rglob("test_*.py"))
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_modules_that_share_a_deployed_stack_run_in_one_process() -> None:
+    modules = [f"tests/cloud/{path.name}" for path in (TESTS / "cloud").glob("test_*.py")]
+    shared = {module for module in modules if scope(f"{module}::test") == "cloud"}
+    assert {module for module in modules if "deployed" in (TESTS.parent / module).read_text("utf-8")} <= shared
+    assert scope("tests/unit/test_a.py::test_b[x::y]") == "tests/unit/test_a.py"
+
+
+def test_every_suite_has_a_place_in_both_orders() -> None:
+    suites = {path.parent.relative_to(TESTS).parts[0] for path in TESTS.rglob("test_*.py")}
+    assert suites == set(PARALLEL_ORDER) == set(SERIAL_ORDER)
