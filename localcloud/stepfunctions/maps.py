@@ -12,7 +12,7 @@ from localcloud.stepfunctions.batches import Batcher, encode, one_by_one
 from localcloud.stepfunctions.limits import PERMISSIONS, RESULT_WRITER_FAILED, RUNTIME, AbortedError, StatesError
 from localcloud.stepfunctions.map_run import Environment, MapRun, Tolerance
 from localcloud.stepfunctions.readers import Store, limited, read_items
-from localcloud.stepfunctions.results import write_results
+from localcloud.stepfunctions.results import Writer, write_results
 from localcloud.stepfunctions.store import RoleStore, allowed
 
 if TYPE_CHECKING:
@@ -149,14 +149,20 @@ class DistributedMap:
         items = read_items(reader["Resource"], parameters, config, self._store())
         return limited(items, self._number(config, "MaxItems", effective, context))
 
-    def _writer(self, state: dict[str, Any], effective: Any, context: dict[str, Any]) -> tuple[str, str] | None:
+    def _writer(self, state: dict[str, Any], effective: Any, context: dict[str, Any]) -> Writer | None:
         writer = state.get("ResultWriter")
         if writer is None:
             return None
         parameters = self._states._resolve_params_obj(writer.get("Parameters") or {}, effective, context)
-        return str(parameters.get("Bucket") or ""), str(parameters.get("Prefix") or "")
+        config = writer.get("WriterConfig") or {}
+        return Writer(
+            str(parameters.get("Bucket") or ""),
+            str(parameters.get("Prefix") or ""),
+            compact=config.get("Transformation") == "COMPACT",
+            lines=config.get("OutputType") == "JSONL",
+        )
 
-    def _results(self, run: MapRun, writer: tuple[str, str] | None) -> Any:
+    def _results(self, run: MapRun, writer: Writer | None) -> Any:
         """Run the children, then write or return what they returned."""
         failure: StatesError | AbortedError | None = None
         try:
@@ -166,7 +172,7 @@ class DistributedMap:
         details = None
         if writer is not None:
             try:
-                details = write_results(run.arn, list(run.children), *writer, self._store())
+                details = write_results(run.arn, list(run.children), writer, self._store())
                 run.written()
             except StatesError as error:
                 run.fail()

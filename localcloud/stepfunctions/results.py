@@ -6,12 +6,12 @@ Source: Step Functions developer guide, 'ResultWriter (Map)'.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from localcloud.stepfunctions.redrive import redrive_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from localcloud.stepfunctions.readers import Store
 
@@ -26,8 +26,29 @@ FILE_OF_STATUS = {
 }
 
 
+class Writer(NamedTuple):
+    """Where and how results are written: ResultWriter's Parameters and WriterConfig.
+
+    Attributes
+    ----------
+    compact
+        Outputs in place of the executions that returned them (``Transformation``: COMPACT in place of NONE).
+    lines
+        JSON Lines in place of an array (``OutputType``: JSONL in place of JSON).
+    """
+
+    bucket: str
+    prefix: str
+    compact: bool = False
+    lines: bool = False
+
+    def body(self, texts: Sequence[str]) -> bytes:
+        """Return a file's content."""
+        return ("".join(f"{text}\n" for text in texts) if self.lines else f"[{','.join(texts)}]").encode()
+
+
 def write_results(
-    map_run_arn: str, children: Iterable[Mapping[str, Any]], bucket: str, prefix: str, store: Store
+    map_run_arn: str, children: Iterable[Mapping[str, Any]], writer: Writer, store: Store
 ) -> dict[str, str]:
     """Write the files and the manifest; return ``ResultWriterDetails``.
 
@@ -36,19 +57,22 @@ def write_results(
     StatesError
         If the store rejects a file.
     """
-    folder = "/".join(part for part in (prefix.strip("/"), map_run_arn.rsplit(":", 1)[1]) if part)
+    folder = "/".join(part for part in (writer.prefix.strip("/"), map_run_arn.rsplit(":", 1)[1]) if part)
     files: dict[str, list[dict[str, Any]]] = {"FAILED": [], "PENDING": [], "SUCCEEDED": []}
     by_file: dict[str, list[Mapping[str, Any]]] = {name: [] for name in files}
     for child in children:
         by_file[FILE_OF_STATUS[child["status"]]].append(child)
     for name, listed in by_file.items():
-        for number, body in enumerate(_files(entry(child) for child in listed)):
-            key = f"{folder}/{name}_{number}.json"
-            store.write(bucket, key, body)
+        # Failed children are returned unchanged, as NONE would (the same page).
+        compact = writer.compact and name == "SUCCEEDED"
+        texts = (child["output"] if compact else json.dumps(entry(child), ensure_ascii=False) for child in listed)
+        for number, body in enumerate(_files(texts, writer)):
+            key = f"{folder}/{name}_{number}.{'jsonl' if writer.lines else 'json'}"
+            store.write(writer.bucket, key, body)
             files[name].append({"Key": key, "Size": len(body)})
-    manifest = {"DestinationBucket": bucket, "MapRunArn": map_run_arn, "ResultFiles": files}
-    store.write(bucket, f"{folder}/manifest.json", json.dumps(manifest).encode())
-    return {"Bucket": bucket, "Key": f"{folder}/manifest.json"}
+    manifest = {"DestinationBucket": writer.bucket, "MapRunArn": map_run_arn, "ResultFiles": files}
+    store.write(writer.bucket, f"{folder}/manifest.json", json.dumps(manifest).encode())
+    return {"Bucket": writer.bucket, "Key": f"{folder}/manifest.json"}
 
 
 def entry(child: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,16 +103,15 @@ def entry(child: Mapping[str, Any]) -> dict[str, Any]:
     return described
 
 
-def _files(entries: Iterable[dict[str, Any]]) -> Iterator[bytes]:
-    texts: list[str] = []
+def _files(texts: Iterable[str], writer: Writer) -> Iterator[bytes]:
+    held: list[str] = []
     size = 0
-    for described in entries:
-        text = json.dumps(described, ensure_ascii=False)
+    for text in texts:
         length = len(text.encode())
-        if texts and size + length > MAX_FILE_BYTES:
-            yield f"[{','.join(texts)}]".encode()
-            texts, size = [], 0
-        texts.append(text)
+        if held and size + length > MAX_FILE_BYTES:
+            yield writer.body(held)
+            held, size = [], 0
+        held.append(text)
         size += length + 1
-    if texts:
-        yield f"[{','.join(texts)}]".encode()
+    if held:
+        yield writer.body(held)

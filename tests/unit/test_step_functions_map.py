@@ -57,6 +57,26 @@ def test_result_writer_exports_successes_with_their_input_and_output_as_strings(
     assert all(len(json.loads(entry["Input"])["Items"]) in (1, 2) for entry in entries)
 
 
+def test_result_writer_exports_compact_outputs_as_json_lines(machines: Machines) -> None:
+    writer = {
+        "Resource": "arn:aws:states:::s3:putObject",
+        "Parameters": {"Bucket": "out", "Prefix": "map"},
+        "WriterConfig": {"Transformation": "COMPACT", "OutputType": "JSONL"},
+    }
+    execution = machines.run(machines.create(mapped(ResultWriter=writer)), {"job": 1})
+    (file,) = manifest_of(execution, machines.store)["ResultFiles"]["SUCCEEDED"]
+    content = machines.store.objects[f"out/{file['Key']}"]
+    assert sorted(json.loads(line)["items"] for line in content.splitlines()) == [1, 2, 2]
+    assert len(content) == file["Size"]
+    # A child that failed is written as it is, whatever the transformation.
+    machines.call = lambda payload: (_ for _ in ()).throw(StatesError("BrokenError", "no"))
+    arn = machines.start(machines.create(mapped(ResultWriter=writer)), {"job": 1})
+    machines.wait(arn)
+    written = [name for name in machines.store.objects if "/FAILED_0" in name]
+    first = json.loads(machines.store.objects[written[0]].splitlines()[0])
+    assert {"ExecutionArn", "Error", "Status"} <= first.keys()
+
+
 def test_counts_of_a_finished_run_are_by_item_and_by_execution(machines: Machines) -> None:
     arn = machines.start(machines.create(mapped()), {"job": 1})
     machines.wait(arn)
