@@ -1,6 +1,6 @@
 """Write docs/power-tuning.json, the input of AWS Lambda Power Tuning's state machine.
 
-With ``--picture`` it carries your own photo, which is what you want to tune for; see docs/performance.md.
+With ``--image`` it carries your own photo, which is what you want to tune for; see docs/performance.md.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ def main() -> int:
         default="arn:aws:lambda:us-east-1:111122223333:function:loupe-prod",
         help="the function's ARN: 'make deploy' prints it as FunctionAlias",
     )
-    parser.add_argument("--picture", type=Path, default=ROOT / "models" / "hair-type" / "golden" / "curly-1.jpg")
+    parser.add_argument("--image", type=Path, default=ROOT / "models" / "hair-type" / "golden" / "curly-1.jpg")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "power-tuning.json")
     arguments = parser.parse_args()
     try:
-        picture = arguments.picture.read_bytes()
+        image = arguments.image.read_bytes()
     except OSError as error:
-        parser.error(f"{arguments.picture} cannot be read: {error.strerror}")
-    text = json.dumps(tuning_input(arguments.function, picture), indent=2) + "\n"
+        parser.error(f"{arguments.image} cannot be read: {error.strerror}")
+    text = json.dumps(tuning_input(arguments.function, image), indent=2) + "\n"
     if len(text) > MAX_INPUT:
         parser.error(
-            f"The input has {len(text):,} bytes and Step Functions takes {MAX_INPUT:,}. Take a picture of at most "
+            f"The input has {len(text):,} bytes and Step Functions takes {MAX_INPUT:,}. Use an image of at most "
             "180 kB, or put the payload into S3 and name it in 'payloadS3'."
         )
     arguments.output.write_text(text, encoding="utf-8")
     return 0
 
 
-def tuning_input(function: str, picture: bytes) -> dict[str, object]:
+def tuning_input(function: str, image: bytes) -> dict[str, object]:
     """Return the state machine's input, as its README-INPUT-OUTPUT.md describes it.
 
     One request after the other: in parallel they would meet the reserved concurrency.
@@ -52,7 +52,7 @@ def tuning_input(function: str, picture: bytes) -> dict[str, object]:
         "lambdaARN": function.removesuffix(":live"),
         "powerValues": MEMORY_MIB,
         "num": 50,
-        "payload": {"image": base64.b64encode(picture).decode()},
+        "payload": {"image": base64.b64encode(image).decode()},
         "parallelInvocation": False,
         "strategy": "balanced",
         "balancedWeight": 0.5,
