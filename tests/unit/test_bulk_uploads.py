@@ -207,6 +207,20 @@ def test_a_message_that_was_not_sent_is_sent_with_the_next_delivery(classifier) 
     assert (len(topic.published), arrivals.images.calls) == (1, [])
 
 
+def test_an_environment_that_loses_the_race_leaves_the_message_to_the_other(classifier) -> None:
+    topic = FakeTopic()
+    arrivals = Arrivals(classifier, topic=topic)
+    arrivals.deliver(created())
+    sent = next(place for place in arrivals.results.objects if place[1].startswith("sent/"))
+    mark = arrivals.results.objects.pop(sent)
+    # The other has written the row and not sent yet: its message must not be sent twice.
+    arrivals.results.fail["get_object"] = ["NoSuchKey"]
+    assert arrivals.deliver(created()) == ["m0"]
+    arrivals.results.objects[sent] = mark
+    assert arrivals.deliver(created()) == []
+    assert len(topic.published) == 1
+
+
 def test_a_fifo_topic_removes_duplicates_by_the_rows_id(classifier) -> None:
     topic = FakeTopic()
     arrivals = Arrivals(classifier, topic=topic, topic_arn=f"{TOPIC}.fifo")

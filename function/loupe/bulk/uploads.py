@@ -7,6 +7,7 @@ AWS Lambda developer guide, 'Reporting batch item failures for Lambda functions 
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from botocore.config import Config
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _DETAIL_TYPE = "Object Created"
 _GROUP_CHARACTERS = 128
+# Requests to the results bucket and the topic at once.
+_WORKERS = 8
 
 
 class Topic(Protocol):
@@ -99,18 +102,12 @@ class UploadProcessor:
                 # Two deliveries of one event are one object.
                 messages.setdefault(arrival, []).append(record["messageId"])
         arrivals = list(messages)
-        rows: dict[int, bytes] = {}
-        for index, arrival in enumerate(arrivals):
-            try:
-                content = self._store.read(arrival.row_key)
-            except StoreUnavailableError:
-                continue
-            if content is not None:
-                rows[index] = content
+        with ThreadPoolExecutor(_WORKERS, "loupe-rows") as pool:
+            written = list(pool.map(self._written, arrivals))
         outcome = classify_items(
             self._service,
             self._sources,
-            [Item(i, arrival.source, None, None) for i, arrival in enumerate(arrivals) if i not in rows],
+            [Item(i, arrival.source, None, None) for i, arrival in enumerate(arrivals) if written[i] is None],
             top=DEFAULT_TOP,
             deadline=deadline,
             request_id=request_id,
@@ -118,10 +115,11 @@ class UploadProcessor:
         )
         # What may pass is delivered again instead of being a row for good.
         passing = {item.index for item in (*outcome.unavailable, *outcome.faulty)}
-        for index, arrival in enumerate(arrivals):
-            line = None if index in passing else outcome.lines.get(index)
-            if not self._finished(arrival, rows.get(index), line):
-                failed += messages[arrival]
+        lines = [None if index in passing else outcome.lines.get(index) for index in range(len(arrivals))]
+        with ThreadPoolExecutor(_WORKERS, "loupe-rows") as pool:
+            for arrival, finished in zip(arrivals, pool.map(self._finished, arrivals, written, lines), strict=True):
+                if not finished:
+                    failed += messages[arrival]
         return UploadOutcome(failed, outcome.fault)
 
     def _finished(self, arrival: Arrival, written: bytes | None, line: bytes | None) -> bool:
@@ -130,15 +128,28 @@ class UploadProcessor:
             if written is None:
                 if line is None:
                     return False
-                written = _row(arrival, line)
-                if not self._store.write_once(arrival.row_key, written):
-                    written = self._store.read(arrival.row_key) or written
-            return self._sent(arrival, written)
+                row = _row(arrival, line)
+                if self._store.write_once(arrival.row_key, row):
+                    return self._sent(arrival, row)
+                # Another environment wrote it and is about to send the message: look again with the next delivery.
+                return self._topic is None or self._is_sent(arrival)
+            return self._topic is None or self._is_sent(arrival) or self._sent(arrival, written)
         except StoreUnavailableError:
             return False
 
+    def _written(self, arrival: Arrival) -> bytes | None:
+        """Return the row that an earlier delivery wrote; None also if S3 does not say."""
+        try:
+            return self._store.read(arrival.row_key)
+        except StoreUnavailableError:
+            return None
+
+    def _is_sent(self, arrival: Arrival) -> bool:
+        return self._store.read(sent_key(arrival.row_key)) is not None
+
     def _sent(self, arrival: Arrival, row: bytes) -> bool:
-        if self._topic is None or self._store.read(sent_key(arrival.row_key)) is not None:
+        """Send the message about a row, and note it; False if the topic does not take it."""
+        if self._topic is None:
             return True
         value = json.loads(row)
         arguments: dict[str, Any] = {

@@ -60,7 +60,15 @@ def _subject(context: Mapping[str, Any]) -> str:
     """Subject of a Cognito authorizer's claims, the token authorizer's context or an HTTP API's JWT authorizer."""
     authorizer = _object(context.get("authorizer"))
     claims = _object(authorizer.get("claims")) or _object(_object(authorizer.get("jwt")).get("claims")) or authorizer
-    return _text(claims.get("sub")) or _text(claims.get("client_id")) or _text(authorizer.get("principalId"))
+    # The name is part of the identity: a client's id may be the subject of somebody else.
+    for name, value in (
+        ("sub", claims.get("sub")),
+        ("client_id", claims.get("client_id")),
+        ("principal", authorizer.get("principalId")),
+    ):
+        if _text(value):
+            return f"{name}:{value}"
+    return ""
 
 
 _IDENTITIES = {"api-key": _api_key, "iam": _principal, "cognito": _subject, "jwt": _subject}
