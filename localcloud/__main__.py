@@ -71,7 +71,7 @@ def up(
     as_json: JsonOption = False,
 ) -> None:
     """Start the cloud, or deploy what has changed if it is up; leave it running."""
-    with _told():
+    with _errors_reported():
         changes = overrides(settings, set_ or [], os.environ)
         endpoint = cloud.up(State(state.resolve()), port, changes, Steps(_teller(as_json)))
         if as_json:
@@ -84,7 +84,7 @@ def up(
 @app.command()
 def down(state: StateOption = PROJECT / ".local") -> None:
     """Stop what `up` started."""
-    with _told():
+    with _errors_reported():
         ended = cloud.down(State(state.resolve()))
         out.print(f"ended: {', '.join(ended)}" if ended else "nothing was running")
 
@@ -92,17 +92,17 @@ def down(state: StateOption = PROJECT / ".local") -> None:
 @app.command()
 def status(state: StateOption = PROJECT / ".local", as_json: JsonOption = False) -> None:
     """Show what is running and the state of the fleet; exit 1 if the cloud is not up."""
-    with _told():
-        found = cloud.status(State(state.resolve()))
+    with _errors_reported():
+        status = cloud.status(State(state.resolve()))
         if as_json:
-            print(json.dumps(found, indent=2))
-        elif not found["up"]:
-            out.print(f"not up ({found['state']})")
+            print(json.dumps(status, indent=2))
+        elif not status["up"]:
+            out.print(f"not up ({status['state']})")
         else:
-            out.print(f"up on port {found['port']}: {found.get('endpoint', {}).get('url', 'nothing deployed')}")
-            for name, pool in found["fleet"]["functions"].items():
+            out.print(f"up on port {status['port']}: {status.get('endpoint', {}).get('url', 'nothing deployed')}")
+            for name, pool in status["fleet"]["functions"].items():
                 out.print(f"{name}: {pool['busy']} busy, {pool['idle']} idle, at most {pool['limit']}")
-        raise typer.Exit(0 if found["up"] else 1)
+        raise typer.Exit(0 if status["up"] else 1)
 
 
 @app.command(name="demo")
@@ -114,7 +114,7 @@ def demonstrate(
     as_json: JsonOption = False,
 ) -> None:
     """Start a local cloud, classify golden images, take it down; exit 1 if a label is wrong."""
-    with _told():
+    with _errors_reported():
         begun = time.monotonic()
         changes = overrides(settings, set_ or [], os.environ)
         rows = demo.run(State(state.resolve()), image, changes, Steps(_teller(as_json)))
@@ -133,7 +133,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow new lines (function only).")] = False,
 ) -> None:
     """Print the function's log group, or the log of a part of the cloud."""
-    with _told():
+    with _errors_reported():
         here = State(state.resolve())
         if source not in SOURCES:
             raise CloudError(f"There is no log {source!r}: name one of {', '.join(SOURCES)}.")
@@ -151,12 +151,12 @@ def _function_log(state: State, *, follow: bool) -> None:
     account = Account(endpoint["aws_endpoint"], endpoint["region"], endpoint["account"])
     function = account.client("lambda").get_function_configuration(FunctionName=endpoint["outputs"]["FunctionName"])
     group = (function.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{function['FunctionName']}"
-    client, seen, start = account.client("logs"), set[str](), 0
+    client, printed, start = account.client("logs"), set[str](), 0
     while True:
         for page in client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start):
             for event in page["events"]:
-                if event["eventId"] not in seen:
-                    seen.add(event["eventId"])
+                if event["eventId"] not in printed:
+                    printed.add(event["eventId"])
                     start = max(start, event["timestamp"])
                     print(event["message"], flush=True)
         if not follow:
@@ -197,13 +197,13 @@ def _curl(endpoint: dict[str, Any], picture: Path | None) -> str:
 
 
 def _teller(as_json: bool) -> Callable[[str, float], None]:
-    """Tells each step, away from a result that a program reads."""
+    """Reports every step on standard error, apart from a result that a program reads."""
     console = errors if as_json else out
     return lambda what, seconds: console.print(f"[green]✓[/] {what:<44} {seconds:6.1f} s")
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _errors_reported() -> Iterator[None]:
     """Tell an error in a sentence, and let SIGTERM clean up as Ctrl-C does."""
 
     def interrupt(*_: object) -> None:
@@ -217,7 +217,7 @@ def _told() -> Iterator[None]:
         errors.print(f"[bold red]error:[/] {_plain(str(error))}")
         raise typer.Exit(1) from error
     except (ClientError, BotoCoreError) as error:
-        errors.print(f"[bold red]error:[/] the local cloud did not do as it was asked: {_plain(str(error))}")
+        errors.print(f"[bold red]error:[/] the local cloud failed: {_plain(str(error))}")
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:
         errors.print("\ninterrupted: what this command started has been ended")

@@ -135,7 +135,7 @@ def _compute(node: ast.AST, values: Mapping[str, float | None]) -> float | None:
             known = _compute(value, values)
             return _compute(filling, values) if known is None else known
         case ast.Call(func=ast.Name(id=name), args=[ast.List(elts=items)]) if name in _AGGREGATES:
-            present = [found for item in items if (found := _compute(item, values)) is not None]
+            present = [amount for item in items if (amount := _compute(item, values)) is not None]
             return _AGGREGATES[name](present) if present else None
     raise ValueError(f"The local cloud does not evaluate {ast.unparse(node)!r} of a metric math expression.")
 

@@ -39,7 +39,7 @@ class Account:
     number: str = "000000000000"
 
     def client(self, service: str) -> Any:
-        # The stubs know each service by its literal name; here the name is a value.
+        # The stubs type a client by a literal service name; here the name is a variable.
         own: Any = botocore.session.Session(session_vars=_BLIND)
         session: Any = boto3.Session(botocore_session=own)
         return session.client(
@@ -52,7 +52,7 @@ class Account:
         )
 
     def environment(self) -> dict[str, str]:
-        """Variables of this process with every way to another AWS account, and every proxy, closed."""
+        """Variables of this process without credentials of other AWS accounts and without proxies."""
         return {
             **doors.closed(os.environ),
             "AWS_ENDPOINT_URL": self.endpoint,

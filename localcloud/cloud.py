@@ -29,7 +29,7 @@ HEALTH_SECONDS = 15.0
 
 @dataclass
 class Steps:
-    """Tells each step and how long it took, to whoever listens."""
+    """Reports every step and its duration."""
 
     say: Callable[[str, float], None]
 
@@ -118,12 +118,12 @@ def status(state: State) -> dict[str, Any]:
         return {"up": False, "state": str(state.root), "processes": []}
     processes = [{"name": p.name, "pid": p.pid, "alive": p.alive()} for p in running.processes]
     alive = running.alive()
-    found: dict[str, Any] = {"up": alive, "state": str(state.root), "port": running.port, "processes": processes}
+    result: dict[str, Any] = {"up": alive, "state": str(state.root), "port": running.port, "processes": processes}
     if alive:
-        found["fleet"] = emulator.fleet_status(running)
+        result["fleet"] = emulator.fleet_status(running)
         if state.endpoint.exists():
-            found["endpoint"] = state.read_endpoint()
-    return found
+            result["endpoint"] = state.read_endpoint()
+    return result
 
 
 def _still_running(state: State) -> Running | None:
@@ -162,27 +162,27 @@ def _describe(account: Account, outputs: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _await_health(state: State, running: Running, url: str) -> None:
-    found = {"answer": "no answer"}
+    last = {"response": "no response"}
 
     def healthy() -> bool:
         try:
             with doors.opener.open(f"{url}v1/health", timeout=10) as answer:
                 return bool(json.load(answer)["status"] == "ok")
         except urllib.error.HTTPError as error:
-            found["answer"] = f"HTTP {error.code} {error.read(200).decode(errors='replace')}"
+            last["response"] = f"HTTP {error.code} {error.read(200).decode(errors='replace')}"
         except (OSError, ValueError, KeyError) as error:
-            found["answer"] = str(error)
+            last["response"] = str(error)
         return False
 
     if not wait_until(healthy, HEALTH_SECONDS, interval=0.2):
         errors = [pool["last_error"] for pool in emulator.fleet_status(running)["functions"].values()]
-        why = next((error for error in errors if error), found["answer"])
+        why = next((error for error in errors if error), last["response"])
         raise CloudError(f"The endpoint is deployed but not healthy: {why}", state.logs / "fleet.log")
 
 
 @contextmanager
 def _only_one(state: State) -> Iterator[None]:
-    """Two commands on one cloud at once would undo each other."""
+    """Only one command at a time may change a local cloud."""
     with (state.root / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -82,7 +82,7 @@ def run(state: State, image: Path | None, settings: Mapping[str, Any], steps: St
 def _row(endpoint: Mapping[str, Any], picture: Picture) -> Row:
     headers = {"x-api-key": endpoint["api_key"]} if endpoint["api_key"] else {}
     url = endpoint["url"].rstrip("/")
-    # No proxy is asked: the endpoint is on this machine.
+    # Without a proxy: the endpoint is on this machine.
     with httpx.Client(headers=headers, trust_env=False, timeout=TIMEOUT_SECONDS) as client:
         begun = time.perf_counter()
         try:

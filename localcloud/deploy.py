@@ -24,7 +24,7 @@ CDK = PROJECT / "node_modules" / ".bin" / "cdk"
 
 @dataclass(frozen=True)
 class Deployer:
-    """Runs the CDK for one local cloud; each method starts a program and gives it back running."""
+    """Runs the CDK for one local cloud; every method starts a program and returns it running."""
 
     state: State
     account: Account
@@ -45,7 +45,7 @@ class Deployer:
         return self._cdk("bootstrap", ["bootstrap", target], self.state.root, "The account was not bootstrapped.")
 
     def deploy(self) -> Command:
-        # Without a change set: the emulator would only be asked, and polled, twice.
+        # Without a change set, which would only poll the emulator twice.
         options = ["--all", "--require-approval", "never", "--method", "direct", "--progress", "events"]
         outputs = ["--outputs-file", str(self._outputs)]
         return self._cdk(

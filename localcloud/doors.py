@@ -20,7 +20,7 @@ PYTHON = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONDONTWRITEBYTECODE"
           "PYTHONPLATLIBDIR", "VIRTUAL_ENV")  # fmt: skip
 # Where a test or a person looks at MiniStack's own messages.
 _CONFIGURATION = ("GATEWAY_PORT", "BIND_HOST", "AUTH", "PERSIST_STATE", "SERVICES", "LOG_LEVEL")
-# Certificates that Node is to trust beside its own are no way out.
+# Extra certificates that Node trusts open no connection.
 _KEPT = ("NODE_EXTRA_CA_CERTS",)
 
 # Nothing on this machine is reached by a proxy.

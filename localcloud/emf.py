@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def metric_data(line: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Namespace and PutMetricData datum of each metric that a log line carries; none if it is an ordinary line."""
+    """Namespace and PutMetricData datum of every metric in a log line; none for an ordinary line."""
     if '"_aws"' not in line:
         return
     try:

@@ -106,7 +106,7 @@ def check_port(port: int) -> int:
 
 
 def push_images(account: Account, tags: Mapping[str, str]) -> None:
-    """Register the staged images, a tag for each repository, where the stack looks for them, as a push would."""
+    """Register the staged images in ECR, one tag per repository, as a push would."""
     ecr = account.client("ecr")
     media = "application/vnd.docker.distribution.manifest.v2+json"
     for repository, tag in tags.items():
@@ -135,11 +135,11 @@ def _ministack_variables(state: State, account: Account, port: int, fleet_port: 
         "MINISTACK_REGION": account.region,
         # IAM policies are enforced.
         "AUTH": "true",
-        # Concurrency is the fleet's to judge.
+        # The fleet limits concurrency.
         "LAMBDA_ACCOUNT_CONCURRENCY": "0",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
-        # No container engine is asked for, even where there is one.
+        # MiniStack must not use a container engine, even where there is one.
         "DOCKER_HOST": f"unix://{state.root / 'no-docker.sock'}",
         "TMPDIR": str(state.temporary),
         "S3_DATA_DIR": str(state.temporary / "s3"),

@@ -262,8 +262,8 @@ class ExecutionEnvironment:
         return [line for line in output if line], duration
 
     def _init_ms(self) -> float | None:
-        found = _INIT.findall(self._launch.log.read_text(encoding="utf-8", errors="replace"))
-        return float(found[0]) if found else None
+        durations = _INIT.findall(self._launch.log.read_text(encoding="utf-8", errors="replace"))
+        return float(durations[0]) if durations else None
 
     def _function_pid(self) -> int | None:
         # The emulator's threads fork: each lists its own children.

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class CloudError(Exception):
-    """The local cloud cannot do what was asked.
+    """The local cloud cannot do what was requested.
 
     Parameters
     ----------

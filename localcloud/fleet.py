@@ -133,7 +133,7 @@ class Fleet:
             member = self._idle_member(pool, function) or self._start(function)
             outcome = member.environment.invoke(call.payload, call.request_id)
             if outcome.function_error:
-                pool.last_error = _told(outcome.payload)
+                pool.last_error = _error_summary(outcome.payload)
             report.invocation(self._publisher, subject, member.stream, call.request_id, outcome, concurrent)
             return outcome
         finally:
@@ -263,7 +263,7 @@ def _discard(member: Member) -> None:
     shutil.rmtree(member.folder, ignore_errors=True)
 
 
-def _told(payload: bytes) -> str:
+def _error_summary(payload: bytes) -> str:
     try:
         error = json.loads(payload)
         return f"{error['errorType']}: {error['errorMessage']}"

@@ -69,7 +69,7 @@ def serve(options: Options) -> None:
 
 
 class FleetServer(ThreadingHTTPServer):
-    """A thread for each connection; the fleet decides how many may run."""
+    """One thread per connection; the fleet limits concurrency."""
 
     daemon_threads = True
     request_queue_size = 128

@@ -24,7 +24,7 @@ class Golden:
 
 
 def golden(name: str) -> list[Golden]:
-    """The golden cases of a model's card, one of each label first.
+    """The golden cases of a model's card, starting with one per label.
 
     Raises
     ------

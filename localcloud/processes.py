@@ -115,12 +115,12 @@ def _orphans(record: ProcessRecord) -> list[int]:
     leader = _stat(record.pid)
     if not record.children or (leader and leader[_START_TICK] != record.started.rpartition(":")[2]):
         return []
-    found = []
+    children = []
     for folder in PROC.glob("[0-9]*"):
         fields = _stat(int(folder.name))
         if fields and fields[_SESSION] == str(record.pid) and record.children in _command_line(folder):
-            found.append(int(folder.name))
-    return found
+            children.append(int(folder.name))
+    return children
 
 
 def _stat(pid: int) -> list[str]:

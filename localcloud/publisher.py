@@ -1,4 +1,4 @@
-"""Log lines and metrics on their way to CloudWatch: queued by whoever has them, sent in batches by one thread."""
+"""Queue of log lines and metrics for CloudWatch; one thread sends them in batches."""
 
 from __future__ import annotations
 

@@ -110,12 +110,12 @@ def _metadata(images: Path, tag: str) -> Path:
 
 def _command(dockerfile: Path) -> str:
     try:
-        found = _CMD.findall(dockerfile.read_text(encoding="utf-8"))
+        commands = _CMD.findall(dockerfile.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CloudError(f"{dockerfile} is missing.") from error
-    if not found:
+    if not commands:
         raise CloudError(f'{dockerfile} has no CMD ["module.function"].')
-    (command,) = json.loads(found[-1])
+    (command,) = json.loads(commands[-1])
     return str(command)
 
 

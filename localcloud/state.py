@@ -20,7 +20,7 @@ EMULATED_MACHINES = ("x86_64", "aarch64", "arm64")
 
 @dataclass(frozen=True)
 class State:
-    """The folder of one local cloud. Two clouds with two folders do not know of each other."""
+    """The folder of one local cloud. Clouds with different folders are independent."""
 
     root: Path
 

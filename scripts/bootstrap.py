@@ -176,7 +176,7 @@ def install_project() -> None:
 
 def install_cdk() -> None:
     run(BIN / "npm", "ci", "--no-audit", "--no-fund", "--loglevel=error")
-    # `cdk` in the activated environment: a bare `npm install aws-cdk` would give one that refuses these libraries.
+    # `cdk` in the activated environment: a bare `npm install aws-cdk` would install one that rejects these libraries.
     launcher = BIN / "cdk"
     launcher.write_text(LAUNCHER, encoding="utf-8")
     launcher.chmod(0o755)
@@ -232,7 +232,7 @@ def set_up(group: str) -> None:
         raise SetupError(f"PACKAGES={group} is none of {', '.join(GROUPS)}.")
     lock, emulator = GROUPS[group]
     version = f"{platform.python_implementation()} {platform.python_version()}"
-    # The environment is made by the found interpreter and kept as long as its own version stays what it was.
+    # The environment is rebuilt only when the version of its interpreter changes.
     python = f"{version} {UV} {ROOT}"
     if UNFINISHED.exists():
         shutil.rmtree(VENV)

@@ -25,13 +25,13 @@ def browser() -> Iterator[Browser]:
     """Chromium, for a module: while playwright runs, nothing else in this thread can run an event loop."""
     with sync_playwright() as playwright:
         own = playwright.chromium.executable_path
-        found = next(filter(None, map(shutil.which, NAMES)), own if Path(own).exists() else None)
-        if found is None:
+        executable = next(filter(None, map(shutil.which, NAMES)), own if Path(own).exists() else None)
+        if executable is None:
             reason = f"no Chromium here (looked for {', '.join(NAMES)} and playwright's own)"
-            # Whoever asks for a picture of the page (`make page-image`) is told that there is none.
+            # `make page-image` fails: a skipped test would leave the old image.
             (pytest.fail if os.environ.get("LOUPE_PAGE_IMAGE") else pytest.skip)(reason)
         flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-        with playwright.chromium.launch(executable_path=found, args=flags) as browser:
+        with playwright.chromium.launch(executable_path=executable, args=flags) as browser:
             yield browser
 
 

@@ -58,7 +58,7 @@ class Gateway:
     received : list of Received
         Every request, in the order in which they came.
     instead : list of Answer
-        Given out, one each, instead of the next answers of ``POST /v1/classify``.
+        Returned in this order instead of the next responses of ``POST /v1/classify``.
     at : dict of str to Answer
         Answers of whole URL paths, with the stage or outside of it, instead of the function's.
     """

@@ -20,7 +20,7 @@ AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practi
 
 
 def filled(open_page: Open, gateway: Gateway, **options: object) -> Page:
-    """The page with everything in it: results, a problem, the model, and the key asked for."""
+    """The page with everything in it: results, a problem, the model, and the key field."""
     gateway.key = "key-of-a-tester"
     page = open_page(gateway.url, **options)
     page.get_by_label("API key").fill(gateway.key)
@@ -44,7 +44,7 @@ def test_axe_finds_nothing(open_page: Open, gateway: Gateway, scheme: str, width
     assert results.violations_count == 0, results.generate_report()
 
 
-def test_dark_is_dark_and_light_is_light(open_page: Open, gateway: Gateway) -> None:
+def test_the_page_follows_the_color_scheme(open_page: Open, gateway: Gateway) -> None:
     shade = "Number(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0])"
     assert open_page(gateway.url, color_scheme="dark").evaluate(shade) < 60
     assert open_page(gateway.url, color_scheme="light").evaluate(shade) > 200
@@ -62,7 +62,7 @@ def test_nothing_is_cut_off_on_a_narrow_screen(open_page: Open, gateway: Gateway
     assert small == []
 
 
-def test_by_keyboard_alone(page: Page, gateway: Gateway) -> None:
+def test_the_page_works_by_keyboard(page: Page, gateway: Gateway) -> None:
     keys = page.keyboard
     # Told before anything is pressed: a chooser that playwright learns of too late is gone.
     page.once("filechooser", lambda chooser: chooser.set_files([BATCH[0].payload(), BATCH[2].payload()]))
@@ -109,7 +109,7 @@ def test_results_are_announced(page: Page) -> None:
     expect(log).to_contain_text("notes.txt: This file is not a supported image.")
 
 
-def test_reduced_motion_stands_still(open_page: Open, gateway: Gateway) -> None:
+def test_reduced_motion_disables_animations(open_page: Open, gateway: Gateway) -> None:
     page = open_page(gateway.url, reduced_motion="reduce")
     transfer(page, "drop", BATCH[0])
     expect(page.locator(".answer")).to_be_visible()

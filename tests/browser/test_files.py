@@ -75,7 +75,9 @@ def test_the_deployments_formats_decide_what_is_accepted(open_page: Open, gatewa
         (bytes(300), "Choose a JPEG"),
     ],
 )
-def test_what_is_no_picture_is_rejected_in_the_browser(page: Page, gateway: Gateway, data: bytes, words: str) -> None:
+def test_a_file_that_is_no_image_is_rejected_in_the_browser(
+    page: Page, gateway: Gateway, data: bytes, words: str
+) -> None:
     choose(page, File("photo.jpg", "image/jpeg", data))
     expect(page.locator(".problem strong")).to_have_text("This file is not a supported image")
     expect(page.locator(".problem")).to_contain_text(words)

@@ -33,7 +33,7 @@ def gateway(handler: Handler) -> Iterator[Gateway]:
         yield gateway
 
 
-def test_samples_are_classified_right_and_do_not_tell_what_they_show(page: Page) -> None:
+def test_samples_are_classified_right_and_do_not_name_their_label(page: Page) -> None:
     samples = page.get_by_role("group", name="Or try a sample").get_by_role("button")
     expect(samples.first).to_be_visible()
     labels = json.loads((MODEL / "card.json").read_text())["output"]["labels"]

@@ -1,4 +1,4 @@
-"""The API key: asked for when the endpoint wants one, tried, and never kept."""
+"""The API key: requested when the endpoint needs one, tried, and never stored."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def page(open_page: Open, gateway: Gateway) -> Page:
     return open_page(gateway.url)
 
 
-def test_an_open_endpoint_asks_for_no_key(open_page: Open, gateway: Gateway) -> None:
+def test_an_open_endpoint_shows_no_key_field(open_page: Open, gateway: Gateway) -> None:
     page = open_page(gateway.url)
     expect(page.locator("#serving")).to_have_text("tiny 1.0.0")
     expect(page.get_by_label("API key")).to_be_hidden()
     expect(page.locator("#curl")).not_to_contain_text("x-api-key")
 
 
-def test_a_wrong_key_then_the_right_one(page: Page, gateway: Gateway) -> None:
+def test_a_wrong_key_can_be_corrected(page: Page, gateway: Gateway) -> None:
     field = page.get_by_label("API key")
     expect(field).to_be_visible()
     choose(page, picture("red.jpg", RED), picture("blue.png", BLUE))
@@ -49,7 +49,7 @@ def test_a_wrong_key_then_the_right_one(page: Page, gateway: Gateway) -> None:
     assert KEY not in page.locator("body").inner_text()
 
 
-def test_a_key_is_kept_nowhere(page: Page, gateway: Gateway) -> None:
+def test_a_key_is_not_stored(page: Page, gateway: Gateway) -> None:
     field = page.get_by_label("API key")
     field.fill(KEY)
     field.press("Enter")
@@ -57,7 +57,7 @@ def test_a_key_is_kept_nowhere(page: Page, gateway: Gateway) -> None:
     state = page.context.storage_state()
     assert not state["cookies"]
     assert not state["origins"]
-    assert all(KEY not in each.path for each in gateway.received)
+    assert all(KEY not in request.path for request in gateway.received)
     assert KEY not in page.url
     page.reload()
     expect(field).to_have_value("")
@@ -65,7 +65,7 @@ def test_a_key_is_kept_nowhere(page: Page, gateway: Gateway) -> None:
     expect(page.locator("#model-state")).to_contain_text("once the API key is given")
 
 
-def test_a_key_that_stops_working_is_asked_for_again(page: Page, gateway: Gateway) -> None:
+def test_a_rejected_key_opens_the_key_field_again(page: Page, gateway: Gateway) -> None:
     field = page.get_by_label("API key")
     field.fill(KEY)
     field.press("Enter")
@@ -78,7 +78,7 @@ def test_a_key_that_stops_working_is_asked_for_again(page: Page, gateway: Gatewa
     expect(page.locator(".answer")).to_have_text("red")
 
 
-def test_what_no_header_can_carry_is_no_key(page: Page) -> None:
+def test_a_key_with_characters_that_no_header_carries_is_rejected(page: Page) -> None:
     field = page.get_by_label("API key")
     field.fill("schlüssel und mehr")
     field.press("Enter")

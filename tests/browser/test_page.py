@@ -1,4 +1,4 @@
-"""Pictures by every way in, and what the page says of each."""
+"""Images by file, drop, paste, URL and sample, and the results and messages that the page shows."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_other_pasted_text_is_left_to_its_field(page: Page, gateway: Gateway) ->
     expect(page.locator(".picture")).to_have_count(0)
 
 
-def test_a_url_goes_to_the_endpoint_and_its_answer_is_told(page: Page, gateway: Gateway) -> None:
+def test_a_url_is_sent_to_the_endpoint_and_its_result_is_shown(page: Page, gateway: Gateway) -> None:
     field = page.get_by_label("Or the web address of an image")
     field.fill("pictures.example/cat.jpg")
     field.press("Enter")
@@ -144,7 +144,7 @@ def test_large_photos_are_scaled_by_choice_and_upright(page: Page, gateway: Gate
     expect(page.locator(".more")).to_contain_text(re.compile(r"3000\s×\s4000 .* sent as JPEG, 1200\s×\s1600 · "))
 
 
-def test_what_is_transparent_is_white_and_foreign_formats_become_jpeg(page: Page, gateway: Gateway) -> None:
+def test_transparent_pixels_become_white_and_other_formats_become_jpeg(page: Page, gateway: Gateway) -> None:
     choose(page, picture("glass.png", (*RED, 0), (2000, 2000)), picture("old.bmp", BLUE))
     expect(page.locator(".picture[data-state=done]")).to_have_count(2)
     sent = {
@@ -161,7 +161,7 @@ def test_pictures_too_large_for_one_request_are_packed_smaller(page: Page, gatew
     assert len(gateway.classified()[0].body) < 4_400_000
 
 
-def test_retry_asks_again(page: Page, gateway: Gateway) -> None:
+def test_retry_sends_the_request_again(page: Page, gateway: Gateway) -> None:
     gateway.instead.append(problem(500, "internal_error", "Something went wrong on our side", "Try again."))
     choose(page, RED_JPEG)
     expect(page.locator(".problem")).to_contain_text("The cause is not the image")
@@ -190,7 +190,7 @@ def test_every_problem_has_words_for_people_and_retry_only_where_it_helps(
         assert technical not in words
 
 
-def test_problems_made_on_the_way_are_told_in_words(page: Page, gateway: Gateway) -> None:
+def test_problems_of_the_gateway_are_shown_in_plain_words(page: Page, gateway: Gateway) -> None:
     later = {"Retry-After": "3600"}
     for answer, words in [
         (Answer(413, b'{"message":"Request Too Long"}'), "The image is too large"),
@@ -205,7 +205,7 @@ def test_problems_made_on_the_way_are_told_in_words(page: Page, gateway: Gateway
             "The quota of this key is used up",
         ),
         (
-            problem(403, "forbidden", "This is not allowed", "The firewall refused the request."),
+            problem(403, "forbidden", "This is not allowed", "The firewall rejected the request."),
             "The request was rejected",
         ),
     ]:
@@ -216,14 +216,14 @@ def test_problems_made_on_the_way_are_told_in_words(page: Page, gateway: Gateway
     expect(page.get_by_label("API key")).to_be_hidden()
 
 
-def test_a_busy_endpoint_is_asked_again_when_it_says(page: Page, gateway: Gateway) -> None:
+def test_a_throttled_request_is_retried_after_retry_after(page: Page, gateway: Gateway) -> None:
     gateway.instead.append(Answer(429, b'{"message":"Too Many Requests"}', {"Retry-After": "2"}))
     choose(page, RED_JPEG)
     expect(page.locator(".picture")).to_contain_text("trying again in 2 seconds")
     expect(page.locator(".answer")).to_have_text("red")
 
 
-def test_no_connection_is_told_and_mended(page: Page) -> None:
+def test_a_lost_connection_is_shown_and_retried(page: Page) -> None:
     expect(page.locator("#serving")).to_have_text("tiny 1.0.0")
     page.context.set_offline(True)
     choose(page, RED_JPEG)
@@ -242,7 +242,7 @@ def test_many_pictures_go_a_few_at_a_time_and_can_be_cleared(page: Page, gateway
     expect(page.locator("#summary")).to_have_text("")
 
 
-def test_the_model_that_serves(page: Page) -> None:
+def test_the_page_shows_the_served_model(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Blue or red?")
     model = page.get_by_role("region", name="The model")
     expect(model).to_contain_text("95.1 % (95 % interval 88.1 % to 98.1 %)")
@@ -253,7 +253,7 @@ def test_the_model_that_serves(page: Page) -> None:
     expect(model.get_by_role("row", name="red 2 38")).to_be_visible()
 
 
-def test_the_address_without_its_last_slash(open_page: Open, gateway: Gateway) -> None:
+def test_the_page_works_without_a_trailing_slash(open_page: Open, gateway: Gateway) -> None:
     page = open_page(gateway.url.rstrip("/"))
     choose(page, RED_JPEG)
     expect(page.locator(".answer")).to_have_text("red")

@@ -41,7 +41,7 @@ def thousand() -> tuple[Answer, Answer]:
     return Answer(200, json.dumps({"models": [model], "limits": {}}).encode()), Answer(200, json.dumps(result).encode())
 
 
-def test_a_model_of_several_labels_names_all_that_are_given(open_page: Open, tmp_path: Path) -> None:
+def test_a_multilabel_model_shows_every_given_label(open_page: Open, tmp_path: Path) -> None:
     output = {"kind": "multilabel-logits", "labels": ["warm", "red"]}
     write_model(tmp_path / "several", graph(outputs=2), output=output)
     with Gateway(load_handler(tmp_path, "several")).serve() as gateway:
@@ -50,7 +50,7 @@ def test_a_model_of_several_labels_names_all_that_are_given(open_page: Open, tmp
         expect(page.locator(".answer")).to_have_text(["warm, red", "none of the labels"])
 
 
-def test_before_the_key_a_visitor_sees_what_the_model_does_and_the_samples(open_page: Open, gateway: Gateway) -> None:
+def test_the_model_and_the_samples_are_shown_before_the_key_is_entered(open_page: Open, gateway: Gateway) -> None:
     gateway.key = "key-of-a-tester"
     page = open_page(gateway.url, viewport={"width": 1280, "height": 900})
     expect(page.get_by_label("API key")).to_be_visible()

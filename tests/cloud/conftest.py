@@ -86,12 +86,12 @@ class _Pictures(BaseHTTPRequestHandler):
     files: Mapping[str, bytes] = {}
 
     def do_GET(self) -> None:
-        found = self.files.get(self.path)
-        self.send_response(404 if found is None else 200)
+        content = self.files.get(self.path)
+        self.send_response(404 if content is None else 200)
         self.send_header("Content-Type", "image/jpeg")
-        self.send_header("Content-Length", str(len(found or b"")))
+        self.send_header("Content-Length", str(len(content or b"")))
         self.end_headers()
-        self.wfile.write(found or b"")
+        self.wfile.write(content or b"")
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""

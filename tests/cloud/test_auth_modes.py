@@ -1,4 +1,4 @@
-"""Each way to say who calls, deployed one after the other to a local cloud of its own, and called."""
+"""The authentication modes, deployed one after the other to a local cloud of their own, and called."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Deploy = Callable[[dict[str, Any]], Deployed]
 
 @pytest.fixture(scope="module")
 def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy]:
-    """Deploy with these settings of who may call; each time to the same cloud, as a change of settings would."""
+    """Deploy these authentication settings to the same cloud, as a change of settings."""
     try:
         runtime_emulator()
     except CloudError as error:
@@ -56,7 +56,7 @@ def models(deployed: Deployed, **headers: str) -> Response:
     return deployed.call("/v1/models", key=False, headers=headers)
 
 
-def test_each_client_has_a_key_a_rate_and_a_quota_of_its_own(deploy: Deploy) -> None:
+def test_every_client_has_its_own_key_rate_and_quota(deploy: Deploy) -> None:
     deployed = deploy(
         {
             "clients": {
@@ -73,7 +73,8 @@ def test_each_client_has_a_key_a_rate_and_a_quota_of_its_own(deploy: Deploy) -> 
         for client, output in ids.items()
     }
     stored = {
-        secrets.get_secret_value(SecretId=each["ARN"])["SecretString"] for each in secrets.list_secrets()["SecretList"]
+        secrets.get_secret_value(SecretId=secret["ARN"])["SecretString"]
+        for secret in secrets.list_secrets()["SecretList"]
     }
     assert set(keys.values()) == stored
     assert all(len(key) == 40 and key.isalnum() for key in stored)
@@ -81,15 +82,15 @@ def test_each_client_has_a_key_a_rate_and_a_quota_of_its_own(deploy: Deploy) -> 
     assert not [key for key in stored if key in template]
 
     answers = {client: [models(deployed, **{"x-api-key": key}) for _ in range(8)] for client, key in keys.items()}
-    assert [each.status for each in answers["slow"]] == [200] * 3 + [429] * 5
+    assert [response.status for response in answers["slow"]] == [200] * 3 + [429] * 5
     assert_problem(answers["slow"][-1], 429, "too_many_requests")
-    assert [each.status for each in answers["counted"]] == [200] * 5 + [429] * 3
+    assert [response.status for response in answers["counted"]] == [200] * 5 + [429] * 3
     assert_problem(answers["counted"][-1], 429, "quota_exceeded")
-    assert [each.status for each in answers["free"]] == [200] * 8
+    assert [response.status for response in answers["free"]] == [200] * 8
     assert_problem(models(deployed, **{"x-api-key": "x" * 40}), 403, "api_key_invalid")
 
 
-def test_a_user_pools_tokens_let_in_who_has_the_scope(deploy: Deploy) -> None:
+def test_cognito_tokens_need_the_scope(deploy: Deploy) -> None:
     deployed = deploy({"mode": "cognito", "cognito": {"scopes": ["loupe/classify", "loupe/admin"]}})
     pool, client = deployed.outputs["UserPoolId"], deployed.outputs["UserPoolClientId"]
     cognito = deployed.client("cognito-idp")
@@ -118,7 +119,7 @@ def signed(deployed: Deployed, key_id: str, secret: str, token: str | None = Non
     return send(urllib.request.Request(url, headers=dict(request.headers)))
 
 
-def test_signatures_let_in_whom_a_policy_lets_in(deploy: Deploy) -> None:
+def test_iam_signatures_need_a_policy_that_allows_the_call(deploy: Deploy) -> None:
     deployed = deploy({"mode": "iam"})
     iam = deployed.client("iam")
     keys = {}
@@ -160,7 +161,7 @@ def issuer(tmp_path: Any) -> Iterator[tuple[str, rsa.RSAPrivateKey]]:
         thread.join()
 
 
-def test_an_issuers_tokens_let_in_who_has_the_scope(deploy: Deploy, issuer: tuple[str, rsa.RSAPrivateKey]) -> None:
+def test_jwt_tokens_need_the_scope(deploy: Deploy, issuer: tuple[str, rsa.RSAPrivateKey]) -> None:
     url, key = issuer
     deployed = deploy({"mode": "jwt", "jwt": {"issuer": url, "audience": [AUDIENCE], "scopes": ["classify"]}})
 

@@ -1,4 +1,4 @@
-"""Ordinary HTTP clients, with the headers that each sends by itself, classify an image; their mistakes are named."""
+"""Ordinary HTTP clients, with their default headers, classify an image; their mistakes are named."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_curl_json(deployed: Deployed, pictures: list[Golden], tmp_path: Path) -
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_any_media_type_will_do_for_an_image(kind: str, deployed: Deployed, pictures: list[Golden]) -> None:
+def test_an_image_is_accepted_with_any_media_type(kind: str, deployed: Deployed, pictures: list[Golden]) -> None:
     assert_right(deployed.classify(pictures[0].path.read_bytes(), kind), pictures[0])
 
 
@@ -185,25 +185,27 @@ def test_a_mistake_is_named(mistake: str, deployed: Deployed, pictures: list[Gol
     assert words in response.json["detail"]
 
 
-def test_a_form_sent_to_batch_is_told_what_to_send(deployed: Deployed, pictures: list[Golden]) -> None:
+def test_a_form_sent_to_batch_is_rejected_with_the_accepted_body(deployed: Deployed, pictures: list[Golden]) -> None:
     response = post(deployed, CLIENTS["curl -F"], pictures[0].path, "v1/classify/batch")
     assert_problem(response, 415, "unsupported_media_type")
     assert '{"items"' in response.json["detail"]
 
 
-def test_the_wrong_method_is_told_that_the_route_may_not_take_it(deployed: Deployed) -> None:
+def test_a_wrong_method_is_rejected(deployed: Deployed) -> None:
     response = deployed.call("/v1/classify", method="GET")
     assert_problem(response, 404, "not_found")
     assert "does not take this method" in response.json["detail"]
 
 
 @pytest.mark.parametrize(("size", "status"), [(3_300_000, 200), (3_600_000, 413)])
-def test_base64_in_json_carries_3_4_mb(size: int, status: int, deployed: Deployed, pictures: list[Golden]) -> None:
+def test_base64_in_json_is_limited_to_3_4_mb(
+    size: int, status: int, deployed: Deployed, pictures: list[Golden]
+) -> None:
     # What follows a JPEG's end is no part of it.
     image = base64.b64encode(pictures[0].path.read_bytes().ljust(size, b"\0")).decode()
     assert deployed.classify_json(image=image).status == status
 
 
 @pytest.mark.parametrize(("size", "status"), [(4_400_000, 200), (4_800_000, 413)])
-def test_bytes_carry_4_5_mb(size: int, status: int, deployed: Deployed, pictures: list[Golden]) -> None:
+def test_an_image_body_is_limited_to_4_5_mb(size: int, status: int, deployed: Deployed, pictures: list[Golden]) -> None:
     assert deployed.classify(pictures[0].path.read_bytes().ljust(size, b"\0"), "").status == status

@@ -24,7 +24,7 @@ NOT_CHECKED = ("unsupported_method", "positive_data_acceptance")
 
 @pytest.fixture(scope="module")
 def report(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Schemathesis' report of one run; the same requests each time, and none that makes the function ask others."""
+    """Schemathesis' report of one run: the same requests in every run, and none that makes the function fetch."""
     path = tmp_path_factory.mktemp("schemathesis") / "report.json"
     command = [
         *(Path(sys.executable).with_name("schemathesis"), "--config-file", os.devnull, "run", OPENAPI),
@@ -47,11 +47,11 @@ def report(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> dict
         except subprocess.TimeoutExpired as error:
             pytest.fail(f"schemathesis did not end in {error.timeout} s: {error.stdout!r}", pytrace=False)
     assert path.exists(), run.stdout + run.stderr
-    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return {**found, "log": run.stdout}
+    results: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return {**results, "log": run.stdout}
 
 
-def test_every_answer_conforms(report: dict[str, Any], record_property: Any) -> None:
+def test_every_response_conforms_to_the_contract(report: dict[str, Any], record_property: Any) -> None:
     cases, operations = report["test_cases"], report["operations"]
     record_property(
         "note",
@@ -62,7 +62,7 @@ def test_every_answer_conforms(report: dict[str, Any], record_property: Any) -> 
     assert (report["failures"], report["errors"], cases["errored"]) == ([], [], 0), report["log"]
 
 
-def test_no_operation_was_left_out(report: dict[str, Any]) -> None:
+def test_every_operation_was_called(report: dict[str, Any]) -> None:
     document = json.loads(OPENAPI.read_text("utf-8"))
     operations = sum(len(methods) for methods in document["paths"].values())
     assert report["operations"]["tested"] == operations

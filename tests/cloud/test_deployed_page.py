@@ -27,7 +27,7 @@ def as_file(picture: Golden) -> File:
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
-def test_pictures_with_a_wrong_key_and_then_the_right_one(
+def test_the_page_classifies_after_a_wrong_key_is_corrected(
     open_page: Open, deployed: Deployed, pictures: list[Golden], width: int
 ) -> None:
     page = open_page(deployed.endpoint["url"], viewport={"width": width, "height": 800})
@@ -87,7 +87,7 @@ def test_a_picture_larger_than_a_request_is_uploaded_first(
     page.get_by_text("Timings and full response").click()
     expect(page.locator(".picture")).to_contain_text("uploaded first")
 
-    # As S3 refuses what its policy does not let in.
+    # S3's response to an upload outside its policy.
     page.route(f"{deployed.account.endpoint}/loupe-local-*", lambda route: route.fulfill(status=403, body="<Error/>"))
     choose(page, large(pictures[0]))
     expect(page.locator("#summary")).to_have_text("1 classified, 1 failed", timeout=30_000)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from deployment import Deployed
 
 
-def test_destroy_leaves_nothing(deployed: Deployed) -> None:
+def test_destroy_removes_every_resource(deployed: Deployed) -> None:
     deployed.deployer.destroy().wait()
     stacks = deployed.client("cloudformation").list_stacks()["StackSummaries"]
     assert {s["StackName"] for s in stacks if s["StackStatus"] != "DELETE_COMPLETE"} <= {"CDKToolkit"}

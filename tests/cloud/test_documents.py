@@ -26,7 +26,7 @@ def test_openapi_is_the_document_of_the_deployments_features(deployed: Deployed)
     assert jobs == (deployed.call("/v1/jobs", key=True).status != 404)
 
 
-def test_the_page_lets_nothing_else_in(deployed: Deployed) -> None:
+def test_the_content_security_policy_allows_nothing_else(deployed: Deployed) -> None:
     response = deployed.call("/", key=False)
     assert (response.status, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
     policy = dict(part.strip().split(" ", 1) for part in response.headers["content-security-policy"].split(";"))
@@ -38,7 +38,7 @@ def test_the_page_lets_nothing_else_in(deployed: Deployed) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/openapi.json", "/v1/models"])
-def test_what_one_has_already_is_not_sent_again(deployed: Deployed, path: str) -> None:
+def test_an_unchanged_document_is_304(deployed: Deployed, path: str) -> None:
     tag = deployed.call(path).headers["etag"]
     response = deployed.call(path, headers={"If-None-Match": tag})
     assert (response.status, response.body, response.headers["etag"]) == (304, b"", tag)
@@ -53,14 +53,18 @@ def test_head_is_get_without_its_body(deployed: Deployed, path: str) -> None:
     }
 
 
-def test_head_of_a_keyed_route_wants_the_key(deployed: Deployed) -> None:
+def test_head_of_a_keyed_route_needs_the_key(deployed: Deployed) -> None:
     assert deployed.call("/v1/models", method="HEAD", key=False).status == 403
 
 
 @pytest.mark.parametrize(("path", "method"), ALL.items())
 def test_a_preflight_needs_no_key(deployed: Deployed, path: str, method: str) -> None:
-    asked = {**FROM_ELSEWHERE, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": "x-api-key"}
-    response = deployed.call(path, key=False, method="OPTIONS", headers=asked)
+    preflight = {
+        **FROM_ELSEWHERE,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "x-api-key",
+    }
+    response = deployed.call(path, key=False, method="OPTIONS", headers=preflight)
     assert (response.status, response.body) == (204, b"")
     assert response.headers["access-control-allow-origin"] == ORIGIN
     assert method in response.headers["access-control-allow-methods"].split(", ")
@@ -73,7 +77,7 @@ def assert_readable(response: Response) -> None:
     assert "origin" in response.headers["vary"].lower()
 
 
-def test_a_page_elsewhere_may_read_the_answer(deployed: Deployed, pictures: list[Golden]) -> None:
+def test_an_allowed_origin_may_read_the_response(deployed: Deployed, pictures: list[Golden]) -> None:
     def classify() -> Response:
         return deployed.call("/v1/classify", pictures[0].path.read_bytes(), "image/jpeg", headers=FROM_ELSEWHERE)
 
@@ -82,7 +86,7 @@ def test_a_page_elsewhere_may_read_the_answer(deployed: Deployed, pictures: list
     assert_readable(response)
 
 
-def test_a_page_elsewhere_may_read_the_gateways_problems(deployed: Deployed) -> None:
+def test_an_allowed_origin_may_read_the_gateways_problems(deployed: Deployed) -> None:
     for response, status, code in (
         (deployed.call("/v1/models", key=False, headers=FROM_ELSEWHERE), 403, "api_key_invalid"),
         (deployed.call("/v1/nothing", headers=FROM_ELSEWHERE), 404, "not_found"),
@@ -92,11 +96,11 @@ def test_a_page_elsewhere_may_read_the_gateways_problems(deployed: Deployed) -> 
         assert_readable(response)
 
 
-def test_a_page_that_is_not_named_may_not(deployed: Deployed) -> None:
-    asked = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
+def test_another_origin_may_not_read_the_response(deployed: Deployed) -> None:
+    preflight = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
     for response in (
-        deployed.call("/v1/classify", key=False, method="OPTIONS", headers=asked),
-        deployed.call("/v1/health", key=False, headers=asked),
-        deployed.call("/v1/nothing", key=False, headers=asked),
+        deployed.call("/v1/classify", key=False, method="OPTIONS", headers=preflight),
+        deployed.call("/v1/health", key=False, headers=preflight),
+        deployed.call("/v1/nothing", key=False, headers=preflight),
     ):
         assert response.headers.get("access-control-allow-origin") in (None, ORIGIN)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from deployment import Deployed
 
 
-def test_the_written_url_takes_a_route(deployed: Deployed) -> None:
+def test_a_route_is_appended_to_the_written_url(deployed: Deployed) -> None:
     written = json.loads(deployed.state.endpoint.read_text("utf-8"))["url"]
     assert written.endswith("/live/")
     assert deployed.outputs["Url"].endswith("/live/")

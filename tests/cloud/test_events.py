@@ -102,5 +102,5 @@ def test_a_direct_batch(deployed: Deployed, pictures: list[Golden]) -> None:
 
 
 @pytest.mark.parametrize("payload", [None, [], "text", {}, {"url": 1}, {"image": "", "url": "https://example.com"}])
-def test_a_direct_invocation_that_asks_for_nothing(deployed: Deployed, payload: Any) -> None:
+def test_a_direct_invocation_without_a_source_is_a_problem(deployed: Deployed, payload: Any) -> None:
     assert deployed.invoke(payload)["error"]["code"] == "request_invalid"

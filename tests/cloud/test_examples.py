@@ -48,7 +48,7 @@ def test_an_example_classifies(language: str, deployed: Deployed, pictures: list
 
 
 @pytest.mark.parametrize("language", PROGRAMS)
-def test_an_example_reports_what_is_wrong(language: str, deployed: Deployed, tmp_path: Path) -> None:
+def test_an_example_reports_the_problem(language: str, deployed: Deployed, tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 this JPEG ends here")
     process = run(PROGRAMS[language], broken, deployed)

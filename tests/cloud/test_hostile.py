@@ -31,7 +31,7 @@ def progressive() -> tuple[bytes, int, int]:
 
 
 def fill_bytes() -> bytes:
-    """90 KB of fill bytes behind the first scan: 36 s, when each was tried as the beginning of a marker."""
+    """90 KB of fill bytes behind the first scan: 36 s when every one was tried as the beginning of a marker."""
     data, first, _ = progressive()
     return data[: first + 14] + b"\xff" * 90_000 + b"\0" + SCAN * 200 + data[first + 14 :]
 
@@ -88,7 +88,7 @@ def test_a_hostile_request_is_rejected_and_the_next_one_is_served(
     assert_right(deployed.classify(pictures[0].path.read_bytes()), pictures[0])
 
 
-def test_a_broken_color_profile_is_no_fault_of_ours(deployed: Deployed) -> None:
+def test_a_broken_color_profile_is_a_4xx_problem(deployed: Deployed) -> None:
     assert deployed.classify(profile_without_end(), "image/png").status in (200, 422)
 
 

@@ -35,12 +35,12 @@ def test_models_are_listed(deployed: Deployed) -> None:
     assert [model["name"] for model in deployed.call("/v1/models").json["models"]] == ["hair-type"]
 
 
-def test_without_a_key_it_is_forbidden(deployed: Deployed, pictures: list[Golden]) -> None:
+def test_a_request_without_a_key_is_forbidden(deployed: Deployed, pictures: list[Golden]) -> None:
     body = pictures[0].path.read_bytes()
     assert_problem(deployed.call("/v1/classify", body, "image/jpeg", key=False), 403, "api_key_invalid")
 
 
-def test_bad_input_is_the_clients_problem(deployed: Deployed) -> None:
+def test_bad_input_is_a_4xx_problem(deployed: Deployed) -> None:
     for body, content_type, status, code in (
         (b"no picture at all", "image/jpeg", 415, "unsupported_media_type"),
         (b"{", JSON, 400, "request_invalid"),
@@ -50,15 +50,15 @@ def test_bad_input_is_the_clients_problem(deployed: Deployed) -> None:
         assert_problem(deployed.classify(body, content_type), status, code)
 
 
-def test_an_address_that_is_none_is_not_found(deployed: Deployed) -> None:
+def test_an_unknown_path_is_not_found(deployed: Deployed) -> None:
     assert_problem(deployed.call("/v1/nothing"), 404, "not_found")
 
 
-def test_a_request_larger_than_lambda_takes_is_told(deployed: Deployed) -> None:
+def test_a_request_above_lambdas_limit_is_a_413_problem(deployed: Deployed) -> None:
     assert_problem(deployed.classify(b"\xff\xd8\xff" + bytes(5_000_000)), 413, "request_too_large")
 
 
-def test_ten_at_once_are_all_right_on_several_environments(deployed: Deployed, pictures: list[Golden]) -> None:
+def test_ten_concurrent_requests_run_in_several_environments(deployed: Deployed, pictures: list[Golden]) -> None:
     wanted = [pictures[number % 2] for number in range(10)]
     with ThreadPoolExecutor(RESERVED_CONCURRENCY) as pool:
         responses = list(pool.map(lambda picture: deployed.classify(picture.path.read_bytes()), wanted))
@@ -67,16 +67,16 @@ def test_ten_at_once_are_all_right_on_several_environments(deployed: Deployed, p
     assert 2 <= deployed.environments() <= RESERVED_CONCURRENCY
 
 
-def test_beyond_the_plan_it_is_too_many(deployed: Deployed) -> None:
+def test_requests_above_the_usage_plan_are_throttled(deployed: Deployed) -> None:
     def exhausted() -> bool:
         with ThreadPoolExecutor(RESERVED_CONCURRENCY) as pool:
             answers = list(pool.map(lambda _: deployed.call("/v1/models"), range(80)))
-        refused.extend(answer for answer in answers if answer.status == 429)
+        throttled.extend(answer for answer in answers if answer.status == 429)
         assert {answer.status for answer in answers} <= {200, 429}
-        return bool(refused)
+        return bool(throttled)
 
-    refused: list[Response] = []
+    throttled: list[Response] = []
     with deployed.plan(rate_limit=20, burst_limit=40):
         until(exhausted, 20)
-        assert_problem(refused[0], 429, "too_many_requests")
+        assert_problem(throttled[0], 429, "too_many_requests")
     until(lambda: deployed.call("/v1/models").status == 200, 20)

@@ -1,4 +1,4 @@
-"""Every way in for a picture, by the deployed API: base64, form, URL, S3 object, upload, batch."""
+"""Every source type of the deployed API: base64, form, URL, S3 object, upload, batch."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_base64_in_json(deployed: Deployed, pictures: list[Golden]) -> None:
     assert_right(deployed.classify_json(image=f"data:image/jpeg;base64,{base64_of(pictures[0])}"), pictures[0])
 
 
-def test_the_body_without_a_type_that_says_anything(deployed: Deployed, pictures: list[Golden]) -> None:
+def test_a_body_with_a_generic_media_type(deployed: Deployed, pictures: list[Golden]) -> None:
     for content_type in ("application/x-www-form-urlencoded", "application/octet-stream"):
         assert_right(deployed.classify(pictures[0].path.read_bytes(), content_type), pictures[0])
 
@@ -90,7 +90,7 @@ def test_a_url(deployed: Deployed, pictures: list[Golden], picture_site: str) ->
         "ftp://example.com/picture.jpg",
     ],
 )
-def test_a_url_that_is_not_public_is_refused(deployed: Deployed, url: str) -> None:
+def test_a_url_of_a_private_address_is_rejected(deployed: Deployed, url: str) -> None:
     assert_problem(deployed.classify_json(url=url), 422, "url_not_allowed")
 
 
@@ -107,60 +107,60 @@ def test_an_s3_object(deployed: Deployed, pictures: list[Golden], bucket: str) -
 def test_a_version_of_an_s3_object(deployed: Deployed, pictures: list[Golden], bucket: str) -> None:
     s3, key = deployed.client("s3"), f"{PICTURE_PREFIX}versions.jpg"
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    first, last = pictures[0], next(each for each in pictures if each.label != pictures[0].label)
+    first, last = pictures[0], next(picture for picture in pictures if picture.label != pictures[0].label)
     versions = [
-        s3.put_object(Bucket=bucket, Key=key, Body=each.path.read_bytes())["VersionId"] for each in (first, last)
+        s3.put_object(Bucket=bucket, Key=key, Body=picture.path.read_bytes())["VersionId"] for picture in (first, last)
     ]
     assert_right(deployed.classify_json(s3={"bucket": bucket, "key": key}), last)
     assert_right(deployed.classify_json(s3={"bucket": bucket, "key": key, "version_id": versions[0]}), first)
 
 
-def ask_for_upload(deployed: Deployed) -> Any:
+def request_upload(deployed: Deployed) -> Any:
     response = deployed.post("/v1/uploads", b"{}")
     assert response.status == 200, response.body
     return response.json
 
 
-def upload(asked: Any, data: bytes, **fields: str) -> Response:
+def upload(ticket: Any, data: bytes, **fields: str) -> Response:
     """Do with the answer what it says: the fields, then the file."""
-    body, content_type = form(data, {**asked["upload"]["fields"], "Content-Type": "image/jpeg", **fields})
-    return send(urllib.request.Request(asked["upload"]["url"], body, {"Content-Type": content_type}))
+    body, content_type = form(data, {**ticket["upload"]["fields"], "Content-Type": "image/jpeg", **fields})
+    return send(urllib.request.Request(ticket["upload"]["url"], body, {"Content-Type": content_type}))
 
 
 def test_an_upload_larger_than_a_request_may_be(deployed: Deployed, pictures: list[Golden]) -> None:
-    asked = ask_for_upload(deployed)
+    ticket = request_upload(deployed)
     # What follows a JPEG's end is no part of it.
     large = pictures[0].path.read_bytes().ljust(8_000_000, b"\0")
     assert_problem(deployed.classify(large), 413, "request_too_large")
-    assert_problem(deployed.classify_json(s3=asked["s3"]), 422, "s3_unreachable")
-    assert upload(asked, large).status == 204
-    assert_right(deployed.classify_json(s3=asked["s3"]), pictures[0])
+    assert_problem(deployed.classify_json(s3=ticket["s3"]), 422, "s3_unreachable")
+    assert upload(ticket, large).status == 204
+    assert_right(deployed.classify_json(s3=ticket["s3"]), pictures[0])
 
 
-def test_the_uploads_policy_holds_its_sender(deployed: Deployed, pictures: list[Golden]) -> None:
-    asked, data = ask_for_upload(deployed), pictures[0].path.read_bytes()
+def test_an_upload_outside_its_policy_is_rejected(deployed: Deployed, pictures: list[Golden]) -> None:
+    ticket, data = request_upload(deployed), pictures[0].path.read_bytes()
     other = f"uploads/{uuid.uuid4().hex}"
-    refused = {
-        "EntityTooLarge": upload(asked, bytes(asked["upload"]["max_bytes"] + 1)),
-        "EntityTooSmall": upload(asked, b""),
-        "AccessDenied": upload(asked, data, **{"Content-Type": "text/html"}),
-        "Policy": upload(asked, data, key=other),
-        "SignatureDoesNotMatch": upload(asked, data, **{"x-amz-signature": "0" * 64}),
+    rejected = {
+        "EntityTooLarge": upload(ticket, bytes(ticket["upload"]["max_bytes"] + 1)),
+        "EntityTooSmall": upload(ticket, b""),
+        "AccessDenied": upload(ticket, data, **{"Content-Type": "text/html"}),
+        "Policy": upload(ticket, data, key=other),
+        "SignatureDoesNotMatch": upload(ticket, data, **{"x-amz-signature": "0" * 64}),
     }
-    for word, response in refused.items():
+    for word, response in rejected.items():
         assert 400 <= response.status < 500
         assert word in response.body.decode()
-    for key in (asked["s3"]["key"], other):
-        source = {"bucket": asked["s3"]["bucket"], "key": key}
+    for key in (ticket["s3"]["key"], other):
+        source = {"bucket": ticket["s3"]["bucket"], "key": key}
         assert_problem(deployed.classify_json(s3=source), 422, "s3_unreachable")
 
 
-def test_the_upload_bucket_outside_of_the_uploads_is_refused(deployed: Deployed) -> None:
-    source = {"bucket": ask_for_upload(deployed)["s3"]["bucket"], "key": OUTSIDE}
+def test_other_keys_of_the_upload_bucket_are_rejected(deployed: Deployed) -> None:
+    source = {"bucket": request_upload(deployed)["s3"]["bucket"], "key": OUTSIDE}
     assert_problem(deployed.classify_json(s3=source), 422, "s3_not_allowed")
 
 
-def test_a_batch_of_every_kind_with_bad_items(
+def test_a_batch_of_every_source_type_with_bad_items(
     deployed: Deployed, pictures: list[Golden], bucket: str, picture_site: str
 ) -> None:
     first, second = pictures[:2]
@@ -175,28 +175,28 @@ def test_a_batch_of_every_kind_with_bad_items(
     response = deployed.post("/v1/classify/batch", json.dumps({"items": items, "top": 1}).encode())
     assert response.status == 200, response.body
     results = response.json["results"]
-    assert [each["index"] for each in results] == list(range(len(items)))
+    assert [result["index"] for result in results] == list(range(len(items)))
     for index, picture in {0: first, 1: second, 3: first}.items():
         assert_result(results[index]["result"], picture)
         assert len(results[index]["result"]["scores"]) == 1
-    problems = {each["index"]: each["error"]["code"] for each in results if "error" in each}
+    problems = {result["index"]: result["error"]["code"] for result in results if "error" in result}
     assert problems == {2: "unsupported_media_type", 4: "url_not_allowed", 5: "request_invalid"}
 
 
-def test_a_batch_of_too_many(deployed: Deployed, pictures: list[Golden]) -> None:
+def test_a_batch_above_the_limit_is_rejected(deployed: Deployed, pictures: list[Golden]) -> None:
     assert deployed.call("/v1/models").json["limits"]["max_batch"] == MAX_BATCH
     body = json.dumps({"items": [{"image": base64_of(pictures[0])}] * (MAX_BATCH + 1)}).encode()
     assert_problem(deployed.post("/v1/classify/batch", body), 413, "batch_too_large")
 
 
 @pytest.mark.parametrize(("query", "scores"), [("?top=1", 1), ("?top=2", 2), ("?scores=all", 2), ("", 2)])
-def test_how_many_scores(deployed: Deployed, pictures: list[Golden], query: str, scores: int) -> None:
+def test_top_limits_the_scores(deployed: Deployed, pictures: list[Golden], query: str, scores: int) -> None:
     response = deployed.classify(pictures[0].path.read_bytes(), query=query)
     assert_right(response, pictures[0])
     assert len(response.json["scores"]) == scores
 
 
 @pytest.mark.parametrize("query", ["?top=0", "?top=many", "?scores=some", "?top=1&top=2", "?top=1&scores=all"])
-def test_scores_that_cannot_be_asked_for(deployed: Deployed, pictures: list[Golden], query: str) -> None:
+def test_an_invalid_top_is_rejected(deployed: Deployed, pictures: list[Golden], query: str) -> None:
     response = deployed.classify(pictures[0].path.read_bytes(), query=query)
     assert_problem(response, 400, "request_invalid")

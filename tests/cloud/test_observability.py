@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LOG_GROUP = "/aws/lambda/loupe-local"
 
 
-def test_a_request_is_in_the_log(deployed: Deployed, pictures: list[Golden]) -> None:
+def test_a_request_is_logged(deployed: Deployed, pictures: list[Golden]) -> None:
     response = deployed.classify(pictures[0].path.read_bytes())
     request_id = response.json["request_id"]
 
@@ -38,7 +38,10 @@ def test_metrics_are_published_with_the_dimensions_of_aws(deployed: Deployed, pi
     def published(namespace: str) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
         pages = deployed.client("cloudwatch").get_paginator("list_metrics").paginate(Namespace=namespace)
         return {
-            (metric["MetricName"], tuple(sorted((each["Name"], each["Value"]) for each in metric["Dimensions"])))
+            (
+                metric["MetricName"],
+                tuple(sorted((dimension["Name"], dimension["Value"]) for dimension in metric["Dimensions"])),
+            )
             for page in pages
             for metric in page["Metrics"]
         }
@@ -87,7 +90,7 @@ def mailbox(deployed: Deployed) -> Any:
     return read
 
 
-def test_a_failing_function_rings_the_deployed_alarm(
+def test_a_failing_function_raises_the_deployed_alarm(
     deployed: Deployed, pictures: list[Golden], mailbox: Any, request: pytest.FixtureRequest
 ) -> None:
     alarm = "loupe-local-FunctionErrorRate"
@@ -95,8 +98,8 @@ def test_a_failing_function_rings_the_deployed_alarm(
     failures: list[Response] = []
 
     def state() -> str:
-        (found,) = deployed.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
-        return str(found["StateValue"])
+        (state,) = deployed.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+        return str(state["StateValue"])
 
     def rings() -> bool:
         failures.append(deployed.classify(body))
@@ -110,5 +113,5 @@ def test_a_failing_function_rings_the_deployed_alarm(
     until(lambda: (alarm, "ALARM") in [(m["AlarmName"], m["NewStateValue"]) for m in mailbox()], 15)
 
 
-def test_after_the_roll_back_it_serves_again(deployed: Deployed, pictures: list[Golden]) -> None:
+def test_the_function_serves_again_after_the_rollback(deployed: Deployed, pictures: list[Golden]) -> None:
     assert deployed.classify(pictures[0].path.read_bytes()).json["label"] == pictures[0].label

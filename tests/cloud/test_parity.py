@@ -71,19 +71,19 @@ def test_a_function_that_fails_is_a_failed_integration(deployed: Deployed, pictu
         assert_failed_integration(deployed.classify(pictures[0].path.read_bytes()))
 
 
-def test_an_event_may_have_six_mebibytes_with_its_base64(deployed: Deployed) -> None:
+def test_an_event_above_6_mib_is_rejected(deployed: Deployed) -> None:
     event = 6 * 1024 * 1024
     assert post(deployed, b"\xff\xd8\xff" + bytes(event * 3 // 4), **{"Content-Type": "image/jpeg"}).status == 413
     below = post(deployed, b"\xff\xd8\xff" + bytes(event * 3 // 4 - 10_000), **{"Content-Type": "image/jpeg"})
     assert below.status == 422, below.body
 
 
-def test_a_request_may_have_ten_mebibytes(deployed: Deployed) -> None:
+def test_a_request_above_10_mib_is_rejected(deployed: Deployed) -> None:
     response = post(deployed, bytes(10 * 1024 * 1024 + 1), **{"Content-Type": "image/jpeg"})
     problem = GATEWAY_PROBLEMS["REQUEST_TOO_LARGE"]
     assert (response.status, response.json["code"]) == (problem["status"], problem["code"])
 
 
-def test_headers_may_have_ten_kibibytes(deployed: Deployed) -> None:
+def test_headers_above_10_kib_are_rejected(deployed: Deployed) -> None:
     assert post(deployed, b"{}", **{"Content-Type": JSON, "X-Padding": "p" * 9_000}).status == 400
     assert post(deployed, b"{}", **{"Content-Type": JSON, "X-Padding": "p" * 10_240}).status == 431

@@ -36,7 +36,7 @@ def function_client(deployed: Deployed) -> Callable[[str], Any]:
         ("logs", "delete_log_group", {"logGroupName": "/aws/lambda/loupe-local"}),
     ],
 )
-def test_what_the_policy_does_not_grant_is_denied(
+def test_actions_outside_the_policy_are_denied(
     function_client: Callable[[str], Any], service: str, operation: str, arguments: dict[str, str]
 ) -> None:
     with pytest.raises(ClientError) as denied:
@@ -44,7 +44,7 @@ def test_what_the_policy_does_not_grant_is_denied(
     assert denied.value.response["Error"]["Code"] in {"AccessDenied", "AccessDeniedException"}
 
 
-def test_its_credentials_are_good_ones_of_the_functions_role(
+def test_the_credentials_are_those_of_the_functions_role(
     deployed: Deployed, function_client: Callable[[str], Any]
 ) -> None:
     """The denials above are the policy's doing. (What it grants, its own log group, MiniStack would deny: it compares

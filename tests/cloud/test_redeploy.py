@@ -25,7 +25,7 @@ def test_a_second_up_deploys_what_changed(deployed: Deployed) -> None:
     until(lambda: deployed.call("/v1/models").status == 200, 20)
 
 
-def test_status_tells_what_runs(deployed: Deployed) -> None:
+def test_status_lists_the_processes(deployed: Deployed) -> None:
     result = run(app, ["status", "--json", "--state", str(deployed.state.root)])
     assert result.exit_code == 0
     status = json.loads(result.stdout)
@@ -39,7 +39,7 @@ def test_logs_are_printed(deployed: Deployed) -> None:
     until(lambda: "REPORT" in run(app, ["logs", "--state", str(deployed.state.root)]).stdout, 15)
 
 
-def test_a_taken_port_is_told_in_a_sentence_and_leaves_nothing(deployed: Deployed, tmp_path_factory: object) -> None:
+def test_a_port_in_use_is_reported_and_nothing_is_left_running(deployed: Deployed, tmp_path_factory: object) -> None:
     other = deployed.state.root / "other"
     port = str(cloud.status(deployed.state)["port"])
     result = run(app, ["up", "--port", port, "--state", str(other)])

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from deployment import Deployed
 
 
-def test_logs_end_some_day_and_have_the_stacks_own_key(deployed: Deployed) -> None:
+def test_log_groups_expire_and_use_the_stacks_key(deployed: Deployed) -> None:
     keys = deployed.client("kms")
     key = keys.describe_key(KeyId=_key(deployed))["KeyMetadata"]
     assert key["KeyState"] == "Enabled"
@@ -19,36 +19,38 @@ def test_logs_end_some_day_and_have_the_stacks_own_key(deployed: Deployed) -> No
     assert {group["retentionInDays"] for group in groups} == {1}
 
 
-def test_the_key_lets_in_the_account_alarms_and_logs_only(deployed: Deployed) -> None:
+def test_the_key_policy_allows_the_account_alarms_and_logs_only(deployed: Deployed) -> None:
     keys = deployed.client("kms")
     policy = json.loads(keys.get_key_policy(KeyId=_key(deployed), PolicyName="default")["Policy"])
-    principals = [each["Principal"] for each in policy["Statement"]]
-    services = {each["Service"] for each in principals if "Service" in each}
+    principals = [statement["Principal"] for statement in policy["Statement"]]
+    services = {principal["Service"] for principal in principals if "Service" in principal}
     assert services == {"cloudwatch.amazonaws.com", f"logs.{deployed.account.region}.amazonaws.com"}
-    assert {each["AWS"] for each in principals if "AWS" in each} == {
+    assert {principal["AWS"] for principal in principals if "AWS" in principal} == {
         f"arn:aws:iam::{deployed.endpoint['account']}:root"
     }
-    assert all("Condition" in each for each in policy["Statement"] if "Service" in each["Principal"])
+    assert all("Condition" in statement for statement in policy["Statement"] if "Service" in statement["Principal"])
 
 
 def test_the_upload_bucket_is_private(deployed: Deployed) -> None:
     buckets = deployed.client("s3")
-    (name,) = (each["Name"] for each in buckets.list_buckets()["Buckets"] if each["Name"].startswith("loupe-local-"))
+    (name,) = (
+        bucket["Name"] for bucket in buckets.list_buckets()["Buckets"] if bucket["Name"].startswith("loupe-local-")
+    )
     blocked = buckets.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
     assert set(blocked.values()) == {True}
     denied = [
-        each["Condition"]
-        for each in json.loads(buckets.get_bucket_policy(Bucket=name)["Policy"])["Statement"]
-        if each["Effect"] == "Deny"
+        statement["Condition"]
+        for statement in json.loads(buckets.get_bucket_policy(Bucket=name)["Policy"])["Statement"]
+        if statement["Effect"] == "Deny"
     ]
     assert {"Bool": {"aws:SecureTransport": "false"}} in denied
 
 
-def test_the_function_says_whose_it_is(deployed: Deployed) -> None:
+def test_the_function_is_tagged(deployed: Deployed) -> None:
     tags = deployed.client("lambda").get_function(FunctionName=deployed.outputs["FunctionName"])["Tags"]
     assert (tags["Project"], tags["Environment"]) == ("loupe", "local")
 
 
 def _key(deployed: Deployed) -> str:
     aliases = deployed.client("kms").list_aliases()["Aliases"]
-    return next(each["TargetKeyId"] for each in aliases if each["AliasName"] == "alias/loupe-local")
+    return next(alias["TargetKeyId"] for alias in aliases if alias["AliasName"] == "alias/loupe-local")

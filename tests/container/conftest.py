@@ -20,10 +20,10 @@ IMAGE = "localhost/loupe-test:function"
 
 @pytest.fixture(scope="session")
 def container_engine() -> engine.Engine:
-    found = engine.find()
-    if found is None:
+    installed = engine.find()
+    if installed is None:
         pytest.skip("no docker with a running engine, podman or buildah is here")
-    return found
+    return installed
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ PROBE_SECONDS = 30
 BUILD_SECONDS = 600
 RUN_SECONDS = 120
 # As Lambda runs an image: nobody in particular, a file system that cannot be written but for /tmp. And no network at
-# all: what is asked of the function comes by `exec`, so that no port is taken and a fetch would show.
+# all: requests reach the function by `exec`, so that no port is opened and a fetch would show.
 SANDBOX = (
     "--network=none", "--read-only", "--tmpfs=/tmp", "--user=993:990", "--cap-drop=ALL",
     "--security-opt=no-new-privileges", "--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096",
@@ -107,8 +107,8 @@ def find() -> Engine | None:
     """Return the first engine that is there and answers."""
     for tool in TOOLS:
         if shutil.which(tool) and _try(tool, "info", seconds=PROBE_SECONDS) is not None:
-            found = re.search(r"\d+(\.\d+)+", _run(tool, "--version").decode())
-            return Engine(tool, found[0] if found else "")
+            version = re.search(r"\d+(\.\d+)+", _run(tool, "--version").decode())
+            return Engine(tool, version[0] if version else "")
     return None
 
 

@@ -10,7 +10,7 @@ NOT_OF_THE_IMAGE = {"/proc", "/sys", "/dev", "/run", "/tmp", "/etc/hosts", "/etc
                     "/etc/mtab", "/.dockerenv"}  # fmt: skip
 PYC_HEADER_BYTES = 8
 
-found = []
+entries = []
 for folder, folders, files in Path("/").walk():
     folders[:] = [name for name in folders if str(folder / name) not in NOT_OF_THE_IMAGE]
     for path in (folder / name for name in (*folders, *files)):
@@ -22,5 +22,5 @@ for folder, folders, files in Path("/").walk():
             with path.open("rb") as stream:
                 header = stream.read(PYC_HEADER_BYTES).hex()
         link = str(path.readlink()) if stat.S_ISLNK(status.st_mode) else ""
-        found.append((str(path), status.st_mode, status.st_uid, status.st_gid, status.st_size, link, header))
-json.dump(found, sys.stdout)
+        entries.append((str(path), status.st_mode, status.st_uid, status.st_gid, status.st_size, link, header))
+json.dump(entries, sys.stdout)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-# Variables by which other programs are told of a certificate authority; pip heeds some, and has its own setting.
+# Variables with a certificate authority for other programs; pip reads some, and has a setting of its own.
 CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 # What concerns this machine's own installs.
 OWN = {"target", "user", "prefix", "root", "require-virtualenv", "python", "log", "cache-dir"}
@@ -29,23 +29,23 @@ def settings() -> dict[str, str]:
         [sys.executable, "-m", "pip", "config", "list"], check=True, capture_output=True, text=True
     ).stdout
     matches = sorted(filter(None, map(_LINE.match, listed.splitlines())), key=lambda match: match["section"] == ":env:")
-    found = {match["key"].strip(".").replace("_", "-"): ast.literal_eval(match["value"]) for match in matches}
+    values = {match["key"].strip(".").replace("_", "-"): ast.literal_eval(match["value"]) for match in matches}
     certificate = next((os.environ[name] for name in CERTIFICATES if os.environ.get(name)), None)
     if certificate is not None:
-        found.setdefault("cert", certificate)
-    return {key: value for key, value in found.items() if key not in OWN}
+        values.setdefault("cert", certificate)
+    return {key: value for key, value in values.items() if key not in OWN}
 
 
 def mounts(folder: Path) -> dict[Path, str]:
     """Write pip.conf into the folder; return what a build mounts, read-only: path here to path there."""
-    found = settings()
-    if not found:
+    values = settings()
+    if not values:
         return {}
     parser = configparser.RawConfigParser()
-    parser["global"] = {key: value.replace("\n", "\n\t") for key, value in found.items()}
+    parser["global"] = {key: value.replace("\n", "\n\t") for key, value in values.items()}
     with (folder / "pip.conf").open("w", encoding="utf-8") as stream:
         parser.write(stream)
-    local = {path: str(path) for key, value in found.items() for path in _named(key, value)}
+    local = {path: str(path) for key, value in values.items() for path in _named(key, value)}
     return {folder / "pip.conf": "/etc/pip.conf", **local}
 
 

@@ -41,7 +41,7 @@ def authorizer(container_engine: engine.Engine, base_image: Base, mounts: dict[P
     container_engine.remove(IMAGE)
 
 
-def test_it_checks_a_token_where_it_can_write_nothing_and_reach_nobody(runner: engine.Engine, authorizer: str) -> None:
+def test_the_authorizer_checks_a_token_read_only_and_without_network(runner: engine.Engine, authorizer: str) -> None:
     variables = tuple(f"--env={name}={value}" for name, value in VARIABLES.items())
     printed = runner.run(authorizer, "python3", "-c", CHECK, sandbox=(*engine.SANDBOX, *variables))
     effect, compiled = json.loads(printed)

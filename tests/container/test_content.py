@@ -45,7 +45,7 @@ def task(image_entries: dict[Path, Entry]) -> Task:
     }
 
 
-def test_it_adds_to_the_base_in_the_functions_folder_alone(
+def test_the_image_adds_files_only_in_the_task_root(
     base_entries: dict[Path, Entry], image_entries: dict[Path, Entry]
 ) -> None:
     added = [str(path) for path in image_entries.keys() - base_entries.keys() if not path.is_relative_to(TASK_ROOT)]
@@ -53,26 +53,30 @@ def test_it_adds_to_the_base_in_the_functions_folder_alone(
     assert not base_entries.keys() - image_entries.keys()
 
 
-def test_its_content_is_small(
+def test_the_image_content_is_small(
     base_entries: dict[Path, Entry], image_entries: dict[Path, Entry], record_property: Callable[[str, object], None]
 ) -> None:
-    sizes = [sum(entry.size for entry in each.values() if entry.is_file) for each in (base_entries, image_entries)]
+    sizes = [
+        sum(entry.size for entry in entries.values() if entry.is_file) for entries in (base_entries, image_entries)
+    ]
     added = (sizes[1] - sizes[0]) / 1e6
     record_property("note", f"container: the image adds {added:.0f} MB of content to its base")
     assert added < MAX_MEGABYTES
 
 
-def test_its_packages_are_the_pinned_ones(task: Task) -> None:
+def test_the_image_has_the_pinned_packages(task: Task) -> None:
     lines = (PROJECT / "function" / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pinned = [Requirement(line.rstrip("\\ ")) for line in lines if re.match(r"[a-z0-9]", line)]
-    wanted = {f"{canonicalize_name(each.name)} {str(each.specifier).removeprefix('==')}" for each in pinned
-              if each.marker is None or each.marker.evaluate(TARGET)}  # fmt: skip
+    wanted = {f"{canonicalize_name(pin.name)} {str(pin.specifier).removeprefix('==')}" for pin in pinned
+              if pin.marker is None or pin.marker.evaluate(TARGET)}  # fmt: skip
     folders = (name.removesuffix(".dist-info") for name in task if re.fullmatch(r"[^/]+\.dist-info", name))
-    there = {f"{canonicalize_name(name)} {version}" for name, _, version in (each.partition("-") for each in folders)}
+    there = {
+        f"{canonicalize_name(name)} {version}" for name, _, version in (folder.partition("-") for folder in folders)
+    }
     assert there == wanted
 
 
-def test_the_functions_own_files_are_all_there(task: Task) -> None:
+def test_the_image_has_every_file_of_the_function(task: Task) -> None:
     source = PROJECT / "function"
     own = {path.relative_to(source).as_posix() for path in (source / "loupe").rglob("*")
            if path.is_file() and "__pycache__" not in path.parts}  # fmt: skip
@@ -83,7 +87,7 @@ def test_the_functions_own_files_are_all_there(task: Task) -> None:
     assert {"handler.py", "bulk.py", "jobs.py", "python_multipart/__init__.py"} <= task.keys()
 
 
-def test_of_the_models_it_has_the_cards_files_of_the_chosen_one(task: Task) -> None:
+def test_the_image_has_only_the_files_that_the_models_card_lists(task: Task) -> None:
     card = json.loads((PROJECT / "models" / MODEL / "card.json").read_text(encoding="utf-8"))
     shipped = {name for name, entry in task.items() if name.startswith("models/") and entry.is_file}
     assert shipped == {f"models/{MODEL}/{name}" for name in ("card.json", *(file["path"] for file in card["files"]))}
@@ -91,11 +95,11 @@ def test_of_the_models_it_has_the_cards_files_of_the_chosen_one(task: Task) -> N
     assert {name: task[f"models/{MODEL}/{name}"].size for name in sizes} == sizes
 
 
-def test_nothing_of_development_is_in_it(task: Task) -> None:
+def test_the_image_has_no_development_files(task: Task) -> None:
     assert not sorted(name for name in task if FORBIDDEN.search(name))
 
 
-def test_every_module_has_bytecode_that_nobody_checks(task: Task) -> None:
+def test_every_module_has_unchecked_bytecode(task: Task) -> None:
     missing, checked = [], []
     for name in task:
         if name.endswith(".py"):
@@ -109,7 +113,7 @@ def test_every_module_has_bytecode_that_nobody_checks(task: Task) -> None:
     assert not checked
 
 
-def test_all_may_read_it_and_only_root_may_write_it(image_entries: dict[Path, Entry]) -> None:
+def test_files_are_readable_by_all_and_writable_by_root_only(image_entries: dict[Path, Entry]) -> None:
     entries = [entry for path, entry in image_entries.items()
                if path.is_relative_to(TASK_ROOT) and path != TASK_ROOT and not entry.is_link]  # fmt: skip
     assert not [entry.path for entry in entries if entry.mode & 0o022]
@@ -117,7 +121,7 @@ def test_all_may_read_it_and_only_root_may_write_it(image_entries: dict[Path, En
     assert {(entry.uid, entry.gid) for entry in entries} == {(0, 0)}
 
 
-def test_a_plain_request_imports_nothing_but_the_standard_library_and_the_functions_folder(
+def test_a_plain_request_imports_only_the_standard_library_and_the_task_root(
     runner: Engine, image: str, pictures: list[Golden]
 ) -> None:
     script = (HERE / "imports.py").read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ def test_hadolint_finds_nothing() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_it_builds_unmodified(
+def test_the_dockerfile_builds_unmodified(
     container_engine: Engine, base_image: Base, image: str, record_property: Callable[[str, object], None]
 ) -> None:
     record_property(

@@ -34,14 +34,14 @@ BASELINE = "import json, numpy._core._multiarray_umath as m; print(json.dumps(m.
 @pytest.fixture(scope="session")
 def libraries(runner: Engine, image: str) -> dict[str, elf.Needs]:
     """Every ELF file of the function's folder, by name."""
-    found: dict[str, elf.Needs] = {}
+    libraries: dict[str, elf.Needs] = {}
     with tarfile.open(fileobj=io.BytesIO(runner.archive(image, "/var/task"))) as archive:
         for member in archive:
             stream = archive.extractfile(member) if member.isfile() else None
             if stream is not None and stream.read(4) == elf.MAGIC:
                 stream.seek(0)
-                found[member.name] = elf.needs(stream.read())
-    return found
+                libraries[member.name] = elf.needs(stream.read())
+    return libraries
 
 
 def test_no_library_needs_a_newer_glibc_than_amazon_linux_has(
@@ -66,7 +66,7 @@ def test_libraries_are_for_one_machine(libraries: dict[str, elf.Needs]) -> None:
     assert any("PIL" in name for name in libraries)
 
 
-def test_numpy_takes_no_instruction_for_granted_that_lambda_lacks(runner: Engine, image: str) -> None:
+def test_numpy_requires_no_cpu_feature_that_lambda_lacks(runner: Engine, image: str) -> None:
     baseline = set(json.loads(runner.run(image, "python3", "-c", BASELINE)))
     assert baseline
     assert not baseline - NUMPY_BASELINE

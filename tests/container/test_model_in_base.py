@@ -56,7 +56,7 @@ def base_with_model(container_engine: Engine, base_image: Base, model: Path) -> 
     container_engine.remove(BASE_WITH_MODEL)
 
 
-def test_a_card_alone_serves_the_model_of_the_base(
+def test_a_card_without_files_serves_the_model_of_the_base_image(
     runner: Engine, base_with_model: str, model: Path, context: Path, mounts: dict[Path, str], pictures: list[Golden]
 ) -> None:
     write_card(context / "models" / NAME, [model / GRAPH, model / WEIGHTS])
@@ -74,7 +74,7 @@ def test_a_card_alone_serves_the_model_of_the_base(
         runner.remove(IMAGE)
 
 
-def test_a_file_that_is_nowhere_stops_the_build(
+def test_a_missing_model_file_stops_the_build(
     container_engine: Engine, base_image: Base, model: Path, context: Path
 ) -> None:
     write_card(context / "models" / NAME, [model / GRAPH, model / WEIGHTS])

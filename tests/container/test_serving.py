@@ -17,12 +17,12 @@ def assert_right(result: dict[str, object], picture: Golden) -> None:
     assert result["probability"] == pytest.approx(picture.probability, abs=picture.tolerance)
 
 
-def test_it_is_right_about_every_golden_picture(function: Function, pictures: list[Golden]) -> None:
+def test_the_container_classifies_every_golden_image(function: Function, pictures: list[Golden]) -> None:
     for picture in pictures:
         assert_right(function.invoke(payload(picture)), picture)
 
 
-def test_it_takes_a_form_by_the_rest_api(function: Function, pictures: list[Golden]) -> None:
+def test_the_container_accepts_a_form(function: Function, pictures: list[Golden]) -> None:
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n'
     part = f"{head}Content-Type: image/jpeg\r\n\r\n".encode() + pictures[0].path.read_bytes()
     body = part + f"\r\n--{BOUNDARY}--\r\n".encode()
@@ -32,24 +32,24 @@ def test_it_takes_a_form_by_the_rest_api(function: Function, pictures: list[Gold
     assert_right(json.loads(answer["body"]), pictures[0])
 
 
-def test_it_has_the_page_for_people(function: Function) -> None:
+def test_the_container_serves_the_page(function: Function) -> None:
     answer = function.invoke(rest_event("GET", "/"))
     assert answer["statusCode"] == 200, answer
     assert "<html" in answer["body"]
 
 
-def test_a_broken_picture_is_the_callers_problem(function: Function) -> None:
+def test_a_broken_image_is_a_4xx_problem(function: Function) -> None:
     assert function.invoke({"image": "bm90IGEgcGljdHVyZQ=="})["error"]["status"] in {415, 422}
 
 
-def test_the_model_runtime_reports_to_nobody(function: Function, pictures: list[Golden]) -> None:
+def test_onnx_runtime_telemetry_is_disabled(function: Function, pictures: list[Golden]) -> None:
     function.invoke(payload(pictures[0]))
     left = function.engine.exec(function.container, "python3", "-c", "import os; print(os.listdir('/tmp'))")
     assert left.decode().strip() == "[]"
     assert "telemetry" not in function.engine.logs(function.container)
 
 
-def test_it_can_write_nowhere_but_to_tmp(function: Function) -> None:
+def test_only_tmp_is_writable(function: Function) -> None:
     attempt = (
         "import os\n"
         "for folder in ('/var/task', '/var/runtime', '/', '/tmp'):\n"
