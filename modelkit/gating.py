@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+import numpy as np
 from loupe.model_files import MissingFileError, locate
 from loupe.processor import describe
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from loupe.card import Card
 
     from modelkit.evaluation import Comparison
+
+
+_ONE_SIDED_95 = 1.645
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,42 @@ def golden_pictures(card: Card) -> list[LabelledPicture]:
     return pictures
 
 
+def judge_successor(comparison: Comparison, limits: Limits) -> list[Check]:
+    """Compare a retrained model with the one that it replaces: accuracy and latency only.
+
+    Other weights give other probabilities, so agreement is reported and not limited. The accuracy must not fall by more
+    than ``max_accuracy_loss``; a warning states the loss that so few images cannot exclude (one-sided 95 % bound of the
+    paired difference, normal approximation).
+
+    Raises
+    ------
+    ModelkitError
+        If the images have no labels.
+    """
+    accuracy, reference = comparison.model.accuracy, comparison.against.accuracy
+    if accuracy is None or reference is None:
+        raise ModelkitError("A successor is compared by accuracy: use --images DIR with images in DIR/<label>/.")
+    losses = np.asarray(comparison.against.right, float) - np.asarray(comparison.model.right, float)
+    count = len(losses)
+    bound = float(losses.mean() + _ONE_SIDED_95 * np.sqrt(losses.var() / count + 1 / (4 * count * count)))
+    accuracy_check = _check(
+        "accuracy",
+        accuracy >= reference - limits.max_accuracy_loss - 1e-9,
+        f"{accuracy:.4f} against {reference:.4f} on {count} images (may lose {limits.max_accuracy_loss:g})",
+    )
+    checks = [accuracy_check]
+    if bound > limits.max_accuracy_loss:
+        checks.append(
+            Check(
+                "evidence", "warn", f"{count} images do not exclude a loss of {bound:.4f} (95 %).", "Use more images."
+            )
+        )
+    else:
+        checks.append(Check("evidence", "pass", f"{count} images exclude a loss above {bound:.4f} (95 %)."))
+    agreement = f"{comparison.agreement:.4f} of the images get the same label; not limited for a successor."
+    return [*checks, Check("agreement", "pass", agreement), _latency(comparison, limits)]
+
+
 def judge(comparison: Comparison, limits: Limits) -> list[Check]:
     """Hold a comparison against limits: one check for each."""
     shift, against = float(comparison.shifts.max()), comparison.against.card.name
@@ -91,15 +131,16 @@ def judge(comparison: Comparison, limits: Limits) -> list[Check]:
         )
     else:
         checks.append(Check("accuracy", "warn", "not evaluated: the images have no labels.", "Use folders by label."))
-    checks.append(
-        _check(
-            "latency",
-            comparison.latency_ratio <= limits.max_latency_ratio,
-            f"{comparison.latency_ratio:.2f}x of {against}: {comparison.model.cost.run_ms:.2f} against "
-            f"{comparison.against.cost.run_ms:.2f} ms (at most {limits.max_latency_ratio:g}x), on {describe()}",
-        )
+    return [*checks, _latency(comparison, limits)]
+
+
+def _latency(comparison: Comparison, limits: Limits) -> Check:
+    return _check(
+        "latency",
+        comparison.latency_ratio <= limits.max_latency_ratio,
+        f"{comparison.latency_ratio:.2f}x of {comparison.against.card.name}: {comparison.model.cost.run_ms:.2f} "
+        f"against {comparison.against.cost.run_ms:.2f} ms (at most {limits.max_latency_ratio:g}x), on {describe()}",
     )
-    return checks
 
 
 def _check(name: str, fine: bool, detail: str) -> Check:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LARGEST_PROTO_BYTES = 2**31 - 1
 # Of a length or an offset in an external file: 9,999 TB.
 _MAX_DIGITS = 16
+# Of a file's path in a card (`loupe.card.PATH_PATTERN`).
+_MAX_LOCATION = 255
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,11 @@ def external_files(proto: onnx.ModelProto, folder: Path) -> tuple[ExternalFile, 
         needed[location] = max(needed.get(location, 0), _count(entry, "offset", 0) + length)
         counts[location] = counts.get(location, 0) + 1
     for location in needed:
+        if len(location) > _MAX_LOCATION:
+            raise ModelkitError(
+                f"The graph keeps weights in a file whose name has {len(location):,} characters "
+                f"({location[:40]!r}...), and a card allows {_MAX_LOCATION}. Save it under a shorter name."
+            )
         if not location or location.startswith("/") or "\\" in location or ".." in location.split("/"):
             raise ModelkitError(
                 f"The graph keeps weights in {location!r}, outside its own folder. Save it with the data beside it."

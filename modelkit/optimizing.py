@@ -12,6 +12,7 @@ import onnx
 import onnxruntime as ort
 from loupe.card import Card, load_card
 from loupe.model import Model, session_options
+from loupe.processor import describe
 
 from modelkit.errors import ModelkitError
 from modelkit.evaluation import Comparison, compare
@@ -65,7 +66,8 @@ class Optimization:
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as JSON's types."""
-        return {"kept": str(self.kept) if self.kept else None, "reason": self.reason} | self.comparison.to_json()
+        about = {"kept": str(self.kept) if self.kept else None, "reason": self.reason, "processor": describe()}
+        return about | self.comparison.to_json()
 
 
 def optimize(

@@ -141,6 +141,8 @@ def card_json(directory: Path) -> Any:
     try:
         if path.exists() and not path.is_file():
             raise CardError(f"{path} is not a regular file.")
+        if path.is_symlink() and not path.resolve().is_relative_to(directory.resolve()):
+            raise CardError(f"{path} is a link that leads out of {directory.name}/. Put the file itself there.")
         with path.open("rb") as file:
             data = file.read(MAX_CARD_BYTES + 1)
         if len(data) > MAX_CARD_BYTES:

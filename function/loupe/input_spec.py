@@ -36,6 +36,8 @@ ICC = ("ignore", "srgb")
 # Limits of a card's content; models/card.schema.json has the same.
 MAX_SIDE = 4096
 MAX_SHORTEST = 8192
+# Of scale and mean divided by std, so that 255 times it and a sum stay far inside float32.
+_LARGEST_FACTOR = 1e30
 
 
 class Resize(NamedTuple):
@@ -166,6 +168,11 @@ def read_input(item: Fields) -> InputSpec:
 def _check_input(item: Fields, spec: InputSpec) -> None:
     if any(value <= 0 for value in spec.std):
         raise item.error("std", "must be positive: the pixels are divided by it")
+    largest = max(abs(spec.scale), *map(abs, spec.mean)) / min(spec.std)
+    if largest > _LARGEST_FACTOR:
+        raise item.error(
+            "std", f"is too small: scale or mean divided by it is {largest:.3g}, at most {_LARGEST_FACTOR:g}"
+        )
     if spec.scale == 0:
         raise item.error("scale", "must not be 0")
     if spec.jpeg_draft and spec.jpeg_draft < 1:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_GOLDEN_BYTES = 32 * 1024 * 1024
+# A container image of Lambda, uncompressed (AWS Lambda quotas); nothing larger is hashed.
+MAX_FILE_BYTES = 10 * 1024**3
 _BLOCK = 1 << 20
 
 
@@ -69,6 +71,8 @@ def check_file(folder: Path, file: ModelFile, *, content: bool) -> Path:
     size = place.stat().st_size
     if file.bytes is not None and size != file.bytes:
         raise CardError(f"{file.path} has {size:,} bytes where the card says {file.bytes:,}.")
+    if content and size > MAX_FILE_BYTES:
+        raise CardError(f"{file.path} has {size:,} bytes; an image of Lambda holds {MAX_FILE_BYTES:,} at most.")
     if content:
         for kind, expected in (("sha256", file.sha256), ("git hash", file.git_blob_sha1)):
             if expected is None:

@@ -15,7 +15,7 @@ from modelkit.errors import ModelkitError
 from modelkit.evaluation import compare
 from modelkit.evaluation import evaluate as evaluate_model
 from modelkit.folders import model_folder
-from modelkit.gating import Limits, golden_pictures, judge
+from modelkit.gating import Limits, golden_pictures, judge, judge_successor
 from modelkit.pictures import pictures_for
 from modelkit.report import write_report
 from modelkit.verify import verify as verify_folder
@@ -112,10 +112,15 @@ def gate(
     images: Annotated[
         Path | None, typer.Option(help="Images in DIR/<label>/, or without labels.", show_default="its golden cases")
     ] = None,
+    successor: Annotated[
+        bool, typer.Option("--successor", help="NAME was retrained: compare accuracy and latency only.")
+    ] = False,
     as_json: AsJson = False,
     models_dir: ModelsDir = DEFAULT_MODELS_DIR,
 ) -> None:
     """Exit with 0 only if NAME is within the release limits of the other model's card."""
+    if successor and images is None:
+        raise typer.BadParameter("--successor compares accuracy: give --images DIR with images in DIR/<label>/")
     folder = model_folder(models_dir, name)
     card, reference = load_card(folder), load_card(model_folder(models_dir, against))
     pictures = golden_pictures(reference) if images is None else pictures_for(card, images, labels_needed=False)
@@ -124,7 +129,7 @@ def gate(
         comparison = None
         if passed(checks):
             comparison = compare(card, reference, pictures, report)
-            checks = judge(comparison, Limits.of(reference))
+            checks = (judge_successor if successor else judge)(comparison, Limits.of(reference))
     fine = passed(checks)
     if as_json:
         value = {"passed": fine, "checks": [check.to_json() for check in checks]}

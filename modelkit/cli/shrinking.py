@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 from loupe.card import load_card
+from loupe.processor import describe
 
 from modelkit.cli import show
 from modelkit.cli.app import DEFAULT_MODELS_DIR, REFUSED, AsJson, ModelsDir, Name, app, examples, guarded
@@ -94,6 +95,6 @@ def optimize(
         show.as_json(outcome.to_json())
     else:
         show.comparison(outcome.comparison)
-        show.said([outcome.reason] + ([f"{outcome.kept} is made."] if outcome.kept else []))
+        show.said([f"Timed on {describe()}.", outcome.reason] + ([f"{outcome.kept} is made."] if outcome.kept else []))
     if outcome.kept is None:
         raise typer.Exit(REFUSED)

@@ -77,6 +77,19 @@ def _write(path: Path, text: str | bytes) -> None:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
 
+def _card_elsewhere(folder: Path) -> None:
+    (folder / "card.json").rename(folder.parent / "elsewhere.json")
+    (folder / "card.json").symlink_to(folder.parent / "elsewhere.json")
+
+
+def _huge(folder: Path) -> None:
+    """A sparse file of more than any image of Lambda holds, of which the card does not state the size."""
+    raw = json.loads((folder / "card.json").read_bytes())
+    raw["files"][0].pop("bytes", None)
+    change(folder, files=raw["files"])
+    os.truncate(folder / "model.onnx", 10 * 1024**3 + 1)
+
+
 # The card itself: each is a sentence, and nothing beyond the folder is opened.
 CARDS: dict[str, tuple[Spoil, str]] = {
     "no JSON": (_written("{"), "not valid JSON"),
@@ -88,6 +101,7 @@ CARDS: dict[str, tuple[Spoil, str]] = {
     "labels of another kind": (
         lambda folder: change(folder, output={"name": "o", "kind": "logit", "labels": 5}), "must be a list of texts",
     ),
+    "a link out of the folder": (_card_elsewhere, "is a link that leads out of"),
     "too large": (_written(b" " * (5 * 1024 * 1024)), "larger than 4,194,304 bytes"),
     "deep": (_written('{"a":' * 3000 + "1" + "}" * 3000), "nested more than 32 levels"),
     "very deep": (_written("[" * 2_000_000), "nested more than 32 levels|not valid JSON"),
@@ -131,6 +145,7 @@ PLACES: dict[str, tuple[Spoil, str]] = {
 # Contents: compared where an image is made, and before.
 CONTENTS: dict[str, tuple[Spoil, str]] = {
     "another file of that size": (_same_size, "has sha256 .*, not the card's"),
+    "larger than any image": (_huge, "an image of Lambda holds 10,737,418,240 at most"),
     "another file than the git hash's": (_git_hash_only, "has git hash .*, not the card's"),
 }
 

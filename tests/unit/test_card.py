@@ -123,6 +123,7 @@ BAD: list[tuple[str, Any, str, bool]] = [
     ("input.mean", [0.5, 0.5, "x"], "input.mean must be a finite number, not a text", True),
     ("input.mean", 0.5, "must be a list of 3 number", True),
     ("input.std", [1, 1, 0], "input.std must be positive", True),
+    ("input.std", [1, 1, 1e-310], "input.std is too small", False),
     ("input.jpeg_draft", 0.5, "must be 0 \\(off\\) or at least 1", True),
     ("input.jpeg_draft", -1, "must be 0 \\(off\\) or at least 1", True),
     ("input.icc", "p3", "input.icc is 'p3' but must be one of ignore, srgb", True),

@@ -93,6 +93,18 @@ def test_data_outside_the_folder_is_refused(tmp_path: Path) -> None:
         inspect_file(path)
 
 
+def test_a_long_name_of_external_data_is_not_repeated(tmp_path: Path) -> None:
+    proto = classifier()
+    tensor = proto.graph.initializer[1]
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="w" * 5000)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(ModelkitError, match="name has 5,000 characters") as caught:
+        inspect_file(path)
+    assert len(str(caught.value)) < 300
+
+
 @pytest.mark.parametrize("key", ["length", "offset"])
 @pytest.mark.parametrize("value", ["x", "-1", "1.5", "9" * 5000, "\u00b2"])
 def test_a_place_in_external_data_that_is_no_number_is_a_sentence(tmp_path: Path, key: str, value: str) -> None:
