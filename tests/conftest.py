@@ -34,6 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> scheduling.SuiteScheduling:
     config.option.loadscopereorder = False  # by number of tests, which says little about their time
     return scheduling.SuiteScheduling(config, log)

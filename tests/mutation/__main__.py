@@ -7,6 +7,7 @@ original there, so that what they alone check counts as a survivor.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import os
 import random
@@ -42,7 +43,9 @@ def main() -> None:
     for name in HEAVY:
         importlib.import_module(name)
     begun = time.monotonic()
-    results = _try_all(sample(options.sample, options.seed), coverage)
+    drawn = sample(options.sample, options.seed)
+    _require_unchanged_code_to_pass(drawn, coverage)
+    results = _try_all(drawn, coverage)
     for mutant, result in results:
         if result in {run.SURVIVED, run.NOT_COVERED}:
             place = f"{mutant.path.relative_to(ROOT)}:{mutant.line}"
@@ -51,6 +54,14 @@ def main() -> None:
     killed = counts[run.KILLED] + counts[run.TIMED_OUT]
     seconds = time.monotonic() - begun
     print(f"{killed} of {len(results)} mutants killed (seed {options.seed}, {seconds:.0f} s): {dict(counts)}")
+
+
+def _require_unchanged_code_to_pass(drawn: list[Mutant], coverage: Coverage) -> None:
+    """A mutant counts as killed if its tests fail, so they have to pass without it, in the same kind of process."""
+    unchanged = [dataclasses.replace(mutant, source=mutant.path.read_text(encoding="utf-8")) for mutant in drawn[::15]]
+    for mutant, result in _try_all(unchanged, coverage):
+        if result not in {run.SURVIVED, run.NOT_COVERED}:
+            raise SystemExit(f"The tests of {mutant.path}:{mutant.line} fail without a mutant.")
 
 
 def sample(size: int, seed: int) -> list[Mutant]:

@@ -22,7 +22,8 @@ from tests.mutation.mutants import Mutant
 FIRST = 30
 TIMEOUT_SECONDS = 180
 KILLED, SURVIVED, NOT_COVERED, TIMED_OUT = "killed", "survived", "not covered", "timed out"
-_NO_TESTS = 5
+# Exit codes of pytest.
+_INTERNAL_ERROR, _NO_TESTS = 3, 5
 
 
 class _Loader(SourceFileLoader):
@@ -80,6 +81,8 @@ def outcome(status: int) -> str:
     """What the exit status of such a process means."""
     if os.WIFSIGNALED(status):
         return TIMED_OUT if os.WTERMSIG(status) == signal.SIGALRM else KILLED
+    if os.WEXITSTATUS(status) in {_INTERNAL_ERROR, _NO_TESTS}:
+        raise SystemExit("pytest failed to run the tests of a mutant; its log is in .local/mutation.")
     return SURVIVED if os.WEXITSTATUS(status) == 0 else KILLED
 
 
@@ -95,10 +98,8 @@ def _run(mutant: Mutant, tests: Sequence[str]) -> int:
     for part in (tests[:FIRST], tests[FIRST:]):
         if part:
             files = sorted({name.partition("::")[0] for name in part})
-            arguments = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *files]
+            arguments = ["-x", "-q", "-p", "no:cacheprovider", *files]
             code = int(pytest.main(arguments, plugins=[_Select(part)]))
-            if code == _NO_TESTS:
-                raise RuntimeError(f"none of {part} exists")
             if code:
                 return code
     return 0
