@@ -27,6 +27,7 @@ _DOCUMENTS = {
     "AWS::IAM::ManagedPolicy": "PolicyDocument",
     "AWS::S3::BucketPolicy": "PolicyDocument",
     "AWS::SNS::TopicPolicy": "PolicyDocument",
+    "AWS::SQS::QueuePolicy": "PolicyDocument",
     "AWS::SecretsManager::ResourcePolicy": "ResourcePolicy",
     "AWS::KMS::Key": "KeyPolicy",
     "AWS::ApiGateway::RestApi": "Policy",
@@ -45,6 +46,11 @@ REASONS: tuple[tuple[str, str, str], ...] = (
         "the CDK's grant for secrets, through Secrets Manager only; `*` is this key, and each family's forms",
     ),
     ("AWS::KMS::Key", r"Service: [^*]* \*", "in a key's policy, `*` is this key"),
+    (
+        "AWS::KMS::Key",
+        r"Service: events.amazonaws.com kms:Decrypt, kms:GenerateDataKey\*, kms:ReEncrypt\* \*",
+        "the CDK's grant for EventBridge's queue; `*` is this key, and each family's forms",
+    ),
     (
         "AWS::ApiGateway::RestApi",
         r"AWS: \* execute-api:Invoke execute-api:/\*",
@@ -65,6 +71,26 @@ REASONS: tuple[tuple[str, str, str], ...] = (
         "AWS::IAM::Policy",
         r"s3:GetObject, s3:GetObjectVersion (arn:<Partition>:s3:::[a-z0-9.-]+/([^*, ]+/)*\*(, )?)+",
         LOCATIONS_WILDCARD,
+    ),
+    (
+        "AWS::IAM::Policy",
+        r"s3:(Get|Put)Object (<BulkResultsBucket>/(inputs|jobs|uploads)/(\*|\*/failures\.jsonl)(, )?)+",
+        "keys are made of job ids and of what callers put below these prefixes",
+    ),
+    (
+        "AWS::IAM::Policy",
+        r"(states:\w+(, )?)+ arn:<Partition>:states:[^:]+:[^:]+:(execution|mapRun):loupe-[a-z0-9-]+-bulk[:/]\*",
+        "executions and Map Runs of the one state machine; their names are made as jobs start",
+    ),
+    (
+        "AWS::IAM::Policy",
+        r"lambda:InvokeFunction <BulkFunction>:\*, <BulkJobsFunctionAliaslive>",
+        "a job goes on with the version that it started with",
+    ),
+    (
+        "AWS::IAM::Policy",
+        r"logs:CreateLogDelivery, (logs:\w+, )+logs:UpdateLogDelivery(, xray:\w+)* \*",
+        "log delivery and X-Ray take no resource (Step Functions developer guide, 'Logging using CloudWatch Logs')",
     ),
     ("AWS::IAM::Policy", r"s3:GetObject, s3:PutObject <[^>]*Uploads[^>]*>/uploads/\*", UPLOADS_WILDCARD),
 )

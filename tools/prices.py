@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal, TypeAlias
 
+from infra import bulk_rates
+
 Architecture: TypeAlias = Literal["x86_64", "arm64"]
 
 REGION = "us-east-1"
@@ -25,6 +27,8 @@ _WAF = "https://aws.amazon.com/waf/pricing/"
 _XRAY = "https://aws.amazon.com/xray/pricing/"
 _DYNAMODB = "https://aws.amazon.com/dynamodb/pricing/on-demand/"
 _KMS = "https://aws.amazon.com/kms/pricing/"
+_STATES = "https://aws.amazon.com/step-functions/pricing/"
+_S3 = "https://aws.amazon.com/s3/pricing/"
 _SECRETS = "https://aws.amazon.com/secrets-manager/pricing/"
 # When the prices of monitoring, keys and secrets were read.
 _LATER = "2026-11"
@@ -72,19 +76,19 @@ def _flat(name: str, unit: str, price: float, source: str, as_of: str = AS_OF) -
     return Price(name, unit, ((inf, price),), source, as_of)
 
 
-LAMBDA_REQUESTS = _flat("Lambda requests", "request", 0.20e-6, _LAMBDA)
+LAMBDA_REQUESTS = _flat("Lambda requests", "request", bulk_rates.LAMBDA_REQUEST, _LAMBDA)
 # Tiers by the account's sum for one architecture.
 LAMBDA_DURATION: Mapping[Architecture, Price] = {
     "x86_64": Price(
         "Lambda duration, x86",
         "GB-second",
-        ((6e9, 0.0000166667), (15e9, 0.0000150000), (inf, 0.0000133334)),
+        ((6e9, bulk_rates.LAMBDA_GB_SECOND["x86_64"]), (15e9, 0.0000150000), (inf, 0.0000133334)),
         _LAMBDA,
     ),
     "arm64": Price(
         "Lambda duration, arm",
         "GB-second",
-        ((7.5e9, 0.0000133334), (18.75e9, 0.0000120001), (inf, 0.0000106667)),
+        ((7.5e9, bulk_rates.LAMBDA_GB_SECOND["arm64"]), (18.75e9, 0.0000120001), (inf, 0.0000106667)),
         _LAMBDA,
     ),
 }
@@ -139,6 +143,13 @@ ALARM_METRICS_HIGH_RESOLUTION = _flat("CloudWatch alarms, high resolution", "met
 DASHBOARDS = _flat("CloudWatch dashboard", "dashboard and month", 3.00, _LOGS, _LATER)
 # Recorded; the first 100,000 a month are free for an account, and left out here.
 XRAY_TRACES = _flat("X-Ray traces", "trace", 5.00e-6, _XRAY, _LATER)
+# A transition for each state that an execution enters, and for each child execution that a Distributed Map starts.
+STATE_TRANSITIONS = _flat(
+    "Step Functions transitions, Standard", "transition", bulk_rates.STATE_TRANSITION, _STATES, _LATER
+)
+S3_GETS = _flat("S3 GET requests, Standard", "request", bulk_rates.S3_GET, _S3, _LATER)
+S3_PUTS = _flat("S3 PUT and LIST requests, Standard", "request", bulk_rates.S3_PUT, _S3, _LATER)
+KMS_REQUESTS = _flat("KMS requests", "request", bulk_rates.KMS_REQUEST, _KMS, _LATER)
 KMS_KEYS = _flat("KMS keys", "key and month", 1.00, _KMS, _LATER)
 SECRETS = _flat("Secrets Manager, API keys", "secret and month", 0.40, _SECRETS, _LATER)
 # Sold in steps of 1 GB of memory, each at the same price for a GB and second (3 GB: $0.00006 a second).
@@ -164,6 +175,10 @@ TABLE: tuple[Price, ...] = (
     ALARM_METRICS_HIGH_RESOLUTION,
     DASHBOARDS,
     XRAY_TRACES,
+    STATE_TRANSITIONS,
+    S3_GETS,
+    S3_PUTS,
+    KMS_REQUESTS,
     KMS_KEYS,
     SECRETS,
     SAGEMAKER_SERVERLESS,

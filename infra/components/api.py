@@ -39,7 +39,12 @@ _STAGE_REASONS = {
 
 
 class ClassifierApi(Construct):
-    """A regional REST API whose every route goes to one function.
+    """A regional REST API: its routes go to one function, those of bulk jobs to another.
+
+    Parameters
+    ----------
+    jobs
+        Function of the job routes; None leaves them out.
 
     Attributes
     ----------
@@ -60,6 +65,7 @@ class ClassifierApi(Construct):
         open_burst: int,
         timeout: cdk.Duration,
         contract: Contract,
+        jobs: lambda_.IFunction | None = None,
     ) -> None:
         super().__init__(scope, id)
         access_log = deployment.log_group(self, "AccessLog")
@@ -74,7 +80,7 @@ class ClassifierApi(Construct):
                 stage_name=settings.stage,
                 throttling_rate_limit=settings.rate_limit,
                 throttling_burst_limit=settings.burst_limit,
-                method_options=_open_methods(contract, settings, open_burst),
+                method_options=_open_methods(contract, settings, open_burst, jobs=jobs is not None),
                 metrics_enabled=settings.method_metrics,
                 tracing_enabled=deployment.tracing,
                 access_log_destination=apigateway.LogGroupLogDestination(access_log),
@@ -94,6 +100,12 @@ class ClassifierApi(Construct):
             raise ValueError("the function's timeout must be below API Gateway's 29 s")
         for route in contract.routes:
             self._add(route, integration, settings, auth)
+        if jobs is not None:
+            to_jobs = apigateway.LambdaIntegration(
+                jobs, proxy=True, timeout=cdk.Duration.seconds(29), allow_test_invoke=False
+            )
+            for route in contract.job_routes:
+                self._add(route, to_jobs, settings, auth)
         for name, problem in contract.problems.items():
             self._add_response(name, problem, contract.retry_after.get(name), _cors_headers(settings.cors_origins))
         auth.attach(self.api, stage=settings.stage)
@@ -139,7 +151,7 @@ class ClassifierApi(Construct):
         resource = self.api.root.resource_for_path(route.path)
         for method in methods_of(route):
             auth.add(resource.add_method(method, integration, **auth.options(open=route.open)), open=route.open)
-        if settings.cors_origins:
+        if settings.cors_origins and resource.node.try_find_child("OPTIONS") is None:
             preflight = resource.add_method("OPTIONS", integration, **auth.options(open=True))
             auth.add(preflight, open=True, preflight=True)
 
@@ -199,7 +211,7 @@ class ClassifierApi(Construct):
 
 
 def _open_methods(
-    contract: Contract, settings: ApiSettings, burst: int
+    contract: Contract, settings: ApiSettings, burst: int, *, jobs: bool
 ) -> dict[str, apigateway.MethodDeploymentOptions]:
     """Throttles of the methods that everybody may call, preflights included, by path and method."""
     throttle = apigateway.MethodDeploymentOptions(
@@ -208,6 +220,9 @@ def _open_methods(
         metrics_enabled=settings.method_metrics,
     )
     methods = contract.open_methods(preflights=bool(settings.cors_origins))
+    if jobs and settings.cors_origins:
+        # Preflights of the jobs function, whose concurrency is not the endpoint's.
+        methods += tuple((path, "OPTIONS") for path in dict.fromkeys(route.path for route in contract.job_routes))
     return {f"{path}/{method}": throttle for path, method in methods}
 
 

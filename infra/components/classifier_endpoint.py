@@ -11,6 +11,7 @@ from infra import base_image
 from infra.cards import needed_files, read_card
 from infra.components.api import ClassifierApi
 from infra.components.auth import ApiAuth
+from infra.components.bulk import Bulk
 from infra.components.classifier_function import ClassifierFunction
 from infra.components.firewall import add_firewall
 from infra.components.jwt_authorizer import add_jwt_authorizer
@@ -111,6 +112,23 @@ class ClassifierEndpoint(Construct):
                 self, deployment=deployment, settings=settings.auth.jwt, function=settings.function, sources=sources
             ),
         )
+        bulk = (
+            Bulk(
+                self,
+                "Bulk",
+                deployment=deployment,
+                settings=settings.bulk,
+                image=classifier.image,
+                variables=classifier.variables,
+                locations=settings.inputs.s3.locations,
+                auth_mode=settings.auth.mode,
+            )
+            if settings.bulk.enabled
+            else None
+        )
+        if bulk is not None:
+            # Its contract lists the job routes.
+            classifier.function.add_environment("LOUPE_JOBS", "true")
         api = ClassifierApi(
             self,
             "Api",
@@ -122,6 +140,7 @@ class ClassifierEndpoint(Construct):
             open_burst=open_burst(settings, contract),
             timeout=classifier.timeout,
             contract=contract,
+            jobs=bulk.jobs if bulk else None,
         )
         stage = api.api.deployment_stage
         add_sampling_rule(
@@ -136,7 +155,7 @@ class ClassifierEndpoint(Construct):
             clients=settings.clients,
         )
         domain = add_domain(self, settings=settings.network.domain, stage=stage)
-        self.monitoring.add(api, classifier)
+        self.monitoring.add(api, classifier, *([bulk] if bulk else []))
         add_notices(self, settings)
 
         self.api, self.function, self.alias = api.api, classifier.function, classifier.alias
@@ -147,5 +166,6 @@ class ClassifierEndpoint(Construct):
             "FunctionName": (self.function.function_name, None),
             "FunctionAlias": (self.alias.function_arn, "What the API calls"),
             "AlarmTopicArn": (self.monitoring.topic.topic_arn, None),
+            **(bulk.outputs if bulk else {}),
             **auth.outputs,
         }

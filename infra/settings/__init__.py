@@ -8,6 +8,7 @@ from infra.settings.alarms import AlarmSettings
 from infra.settings.api import ApiSettings
 from infra.settings.auth import AuthSettings
 from infra.settings.base import SettingsError
+from infra.settings.bulk import BulkSettings, OnUploadSettings
 from infra.settings.cache import CacheSettings
 from infra.settings.environment import Settings
 from infra.settings.firewall import FirewallSettings
@@ -24,6 +25,7 @@ __all__ = [
     "AlarmSettings",
     "ApiSettings",
     "AuthSettings",
+    "BulkSettings",
     "CacheSettings",
     "FirewallSettings",
     "FunctionSettings",
@@ -32,6 +34,7 @@ __all__ = [
     "MetricsSettings",
     "ModelSettings",
     "NetworkSettings",
+    "OnUploadSettings",
     "ProtectionSettings",
     "ScalingSettings",
     "Settings",

@@ -10,6 +10,7 @@ from infra.settings.alarms import AlarmSettings
 from infra.settings.api import ApiSettings
 from infra.settings.auth import AuthSettings, ClientPlan
 from infra.settings.base import Section, mutable_tag, text
+from infra.settings.bulk import BulkSettings
 from infra.settings.cache import CacheSettings
 from infra.settings.firewall import FirewallSettings
 from infra.settings.function import FunctionSettings
@@ -40,6 +41,7 @@ class Settings(Section):
     firewall: FirewallSettings = FirewallSettings()
     alarms: AlarmSettings = AlarmSettings()
     scaling: ScalingSettings = ScalingSettings()
+    bulk: BulkSettings = BulkSettings()
     protection: ProtectionSettings = ProtectionSettings()
     tags: dict[str, str] = Field(default_factory=dict)
 

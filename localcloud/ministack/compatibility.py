@@ -16,6 +16,7 @@ REST_API = "ministack.services.apigateway_v1"
 CLOUDWATCH = "ministack.services.cloudwatch"
 PROVISIONERS = "ministack.services.cloudformation.provisioners"
 IAM = "ministack.core.iam_evaluator"
+IAM_ACTIONS = "ministack.core.iam_actions"
 S3 = "ministack.services.s3"
 STATES = "ministack.services.stepfunctions"
 
@@ -41,6 +42,8 @@ REPLACED: dict[tuple[str, str], str] = {
     (PROVISIONERS, "_cw_metric_alarm_record"): "(name, props)",
     (CLOUDWATCH, "_evaluate_alarm"): "(alarm)",
     (IAM, "_resolve_condition_key"): "(key, ctx)",
+    (IAM_ACTIONS, "_lambda_action"): "(method, path)",
+    (IAM_ACTIONS, "extract_resource_arn"): ("(service, method, path, headers, body, query_params, region, account_id)"),
     (STATES, "handle_request"): "async (method, path, headers, body, query_params)",
     (STATES, "_start_execution"): "(data)",
     (STATES, "_stop_execution"): "(data)",
@@ -61,6 +64,7 @@ USED: dict[tuple[str, str], str] = {
     (REST_API, "_gw_error"): "(response_type, message)",
     (REST_API, "_GATEWAY_RESPONSE_TYPES"): "tuple",
     (REST_API, "stages_for_api"): "(api_id)",
+    (REST_API, "_resolve_api_key"): "(value)",
     (REST_API, "_media_type_matches"): "(media_type, binary_media_types)",
     (CLOUDWATCH, "_alarms"): "AccountRegionScopedDict",
     (CLOUDWATCH, "_metrics"): "AccountRegionScopedDict",

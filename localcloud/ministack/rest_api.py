@@ -43,10 +43,13 @@ def replacements() -> tuple[Replacement, ...]:
     gateway_error: Callable[[str, str], Any] = original(REST_API, "_gw_error")
     stages: Callable[[str], Mapping[str, Any]] = original(REST_API, "stages_for_api")
     matches: Callable[[str, Any], bool] = original(REST_API, "_media_type_matches")
+    keys: Callable[[str], Mapping[str, Any] | None] = original(REST_API, "_resolve_api_key")
     return (
         Replacement(REST_API, "_lambda_proxy_response", rejecting_failed_invocations),
         Replacement(REST_API, "_invoke_lambda_proxy_v1", lambda call: returning_gateway_responses(call, gateway_error)),
-        Replacement(REST_API, "_build_lambda_event_v1", lambda build: defaulting_to_json(build, matches)),
+        Replacement(
+            REST_API, "_build_lambda_event_v1", lambda build: naming_api_keys(defaulting_to_json(build, matches), keys)
+        ),
         Replacement(REST_API, "_execute_in_scope", lambda run: limiting_bodies(run, stages, gateway_error)),
         Replacement(REST_API, "handle_execute", limiting_headers),
     )
@@ -89,6 +92,29 @@ def defaulting_to_json(
         event = build(api_id, stage_name, stage, resource, path, method, headers, body, query, parameters, **options)
         if body and not headers.get("content-type") and matches(DEFAULT_MEDIA_TYPE, options.get("binary_media_types")):
             event |= {"body": base64.b64encode(body).decode("ascii"), "isBase64Encoded": True}
+        return event
+
+    return build_event
+
+
+def naming_api_keys(
+    build: Callable[..., dict[str, Any]], find: Callable[[str], Mapping[str, Any] | None]
+) -> Callable[..., dict[str, Any]]:
+    """Add ``identity.apiKey`` and ``apiKeyId`` to events of methods that require an API key; MiniStack leaves them out.
+
+    Source: API Gateway developer guide, 'Variables for data models, authorizers, mapping templates', identity.
+    """
+
+    def build_event(
+        api_id: str, stage_name: str, stage: Any, resource: Mapping[str, Any], path: str, method: str,
+        headers: Mapping[str, Any], *rest: Any, **options: Any,
+    ) -> dict[str, Any]:  # fmt: skip
+        event = build(api_id, stage_name, stage, resource, path, method, headers, *rest, **options)
+        methods = resource.get("resourceMethods", {})
+        required = methods.get(method, methods.get("ANY", {})).get("apiKeyRequired")
+        key = find(headers.get("x-api-key", "")) if required else None
+        if key is not None:
+            event["requestContext"]["identity"] |= {"apiKey": key["value"], "apiKeyId": key["id"]}
         return event
 
     return build_event

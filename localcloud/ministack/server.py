@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from localcloud.ministack import (
     cloudwatch_alarms,
     compatibility,
+    iam_actions,
     lambda_invoke,
     rest_api,
     secure_transport,
@@ -28,6 +29,7 @@ def replacements(fleet_url: str) -> tuple[Replacement, ...]:
         *rest_api.replacements(),
         *cloudwatch_alarms.replacements(),
         *secure_transport.replacements(),
+        *iam_actions.replacements(),
         *step_functions.replacements(),
     )
 

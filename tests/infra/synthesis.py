@@ -38,8 +38,13 @@ class Synthesized:
     def resources(self, kind: str) -> dict[str, dict[str, Any]]:
         return {name: each for name, each in self.template["Resources"].items() if each["Type"] == kind}
 
+    def of_endpoint(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Resources of a kind, without those of bulk jobs."""
+        return {name: each for name, each in self.resources(kind).items() if not name.startswith("Bulk")}
+
     def only(self, kind: str) -> dict[str, Any]:
-        (resource,) = self.resources(kind).values()
+        """The only resource of a kind, beside those of bulk jobs: `test_bulk.py` has theirs."""
+        (resource,) = self.of_endpoint(kind).values()
         return resource["Properties"]
 
 

@@ -26,9 +26,14 @@ from localcloud.alarms import MetricStat, evaluate
 _LAMBDA = ("Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions")
 # API Gateway developer guide, 'Amazon API Gateway dimensions and metrics' (REST APIs).
 _API = ("4XXError", "5XXError", "Count", "IntegrationLatency", "Latency")
+_QUEUE = ("ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible")
 PUBLISHED = {
     **{("AWS/Lambda", name): ({"FunctionName"}, {"FunctionName", "Resource"}) for name in _LAMBDA},
     **{("AWS/ApiGateway", name): ({"ApiName"}, {"ApiName", "Stage"}) for name in _API},
+    # Step Functions developer guide, 'Monitoring Step Functions metrics using Amazon CloudWatch'.
+    ("AWS/States", "ExecutionsFailed"): ({"StateMachineArn"},),
+    # SQS developer guide, 'Available CloudWatch metrics for Amazon SQS'.
+    **{("AWS/SQS", name): ({"QueueName"},) for name in _QUEUE},
 }
 
 
@@ -161,6 +166,11 @@ def test_dimension_values_are_those_of_the_deployed_resources(synthesized: Synth
                 assert values["ApiName"] == api_name
                 stage = values.get("Stage")
                 assert stage is None or stage == "live" or "Ref" in stage
+            elif metric["Namespace"] == "AWS/States":
+                assert values["StateMachineArn"]["Ref"] in synthesized.resources("AWS::StepFunctions::StateMachine")
+            elif metric["Namespace"] == "AWS/SQS":
+                name, attribute = values["QueueName"]["Fn::GetAtt"]
+                assert (name in synthesized.resources("AWS::SQS::Queue"), attribute) == (True, "QueueName")
             else:
                 assert values["Environment"] == variables["LOUPE_ENVIRONMENT"]
                 assert values["Model"] == variables["LOUPE_MODEL"]

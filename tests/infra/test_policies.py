@@ -22,6 +22,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "jwt": {"auth": JWT, "scaling": {"provisioned": {"min": 1, "max": 5}}},
     "private": {"network": {**PRIVATE, **NETWORKS}},
     "s3": {"inputs": {"s3": {"locations": ["pictures", "archive/2026/a/"]}}},
+    "arrivals": {"bulk": {"max_concurrency": 30, "on_upload": {"enabled": True, "notify": True}}},
 }
 
 
@@ -69,11 +70,14 @@ def test_what_holds_for_prod_holds_for_what_other_settings_bring(variant: str, t
 
 
 def test_reads_of_named_buckets_go_no_further(tmp_path: Path) -> None:
-    (read,) = (
+    reads = [
         each for each in permissions(synthesize(tmp_path, "prod", VARIANTS["s3"]).template)
         if "s3:GetObjectVersion" in each.actions
-    )  # fmt: skip
-    assert read.resources == "arn:<Partition>:s3:::archive/2026/a/*, arn:<Partition>:s3:::pictures/*"
+    ]  # fmt: skip
+    # The endpoint, the bulk function, the jobs function and the state machine.
+    assert [each.resources for each in reads] == [
+        "arn:<Partition>:s3:::archive/2026/a/*, arn:<Partition>:s3:::pictures/*"
+    ] * 4
 
 
 def test_every_statement_of_a_template_is_read(synthesized: Synthesized) -> None:

@@ -78,7 +78,8 @@ def test_data_outlives_the_stack_where_it_is_kept(
     environment: str, policy: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     built = synthesize(tmp_path_factory.mktemp(environment), environment)
-    assert len(stored(built)) == 6
+    # Six of the endpoint; of bulk jobs three log groups and a bucket.
+    assert len(stored(built)) == 10
     for each in stored(built):
         assert each["DeletionPolicy"] == policy
         assert each["UpdateReplacePolicy"] == ("Retain" if environment == "prod" else "Delete")

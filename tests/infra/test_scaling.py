@@ -34,7 +34,7 @@ def test_the_alias_starts_with_the_minimum(scaled: Synthesized) -> None:
 
 
 def test_the_alias_is_what_is_scaled_between_minimum_and_maximum(scaled: Synthesized) -> None:
-    ((alias, _),) = scaled.resources("AWS::Lambda::Alias").items()
+    ((alias, _),) = scaled.of_endpoint("AWS::Lambda::Alias").items()
     target = scaled.only(TARGET)
     assert (target["MinCapacity"], target["MaxCapacity"]) == (2, 20)
     assert (target["ServiceNamespace"], target["ScalableDimension"]) == (
@@ -80,7 +80,7 @@ def test_an_alarm_rings_when_requests_spill_over_for_several_periods(scaled: Syn
     assert (alarm["Threshold"], alarm["Statistic"]) == (1, "Sum")
     assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
     assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (3, 5)
-    ((function, _),) = scaled.resources("AWS::Lambda::Function").items()
+    ((function, _),) = scaled.of_endpoint("AWS::Lambda::Function").items()
     # Lambda developer guide, 'Viewing metrics': an alias' metrics have FunctionName and Resource, name:alias.
     assert {each["Name"]: each["Value"] for each in alarm["Dimensions"]} == {
         "FunctionName": {"Ref": function},

@@ -17,6 +17,7 @@ ALARMS = {
     "FunctionErrorRate", "FunctionThrottles", "FunctionDurationP99", "ApiErrorRate", "ApiLatencyP99",
     "ServerFaultRate", "UndecodableImageRate",
 }  # fmt: skip
+BULK_ALARMS = {"BulkJobsFailed", "BulkFunctionErrorRate", "JobsFunctionErrors"}
 
 
 def test_the_function_has_its_settings(prod: Synthesized) -> None:
@@ -89,7 +90,8 @@ def test_a_base_image_may_bring_the_models_files(tmp_path: Path) -> None:
 def test_the_role_may_write_its_log_and_traces_and_use_its_uploads_only(prod: Synthesized) -> None:
     statements = [
         statement
-        for policy in prod.resources("AWS::IAM::Policy").values()
+        for name, policy in prod.resources("AWS::IAM::Policy").items()
+        if name.startswith("Classifier")
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]
     ]
     actions = {action for each in statements for action in _list(each["Action"])}
@@ -103,7 +105,8 @@ def test_the_role_may_write_its_log_and_traces_and_use_its_uploads_only(prod: Sy
 
 def test_logs_end_some_day_and_prod_keeps_them(synthesized: Synthesized) -> None:
     groups = synthesized.resources("AWS::Logs::LogGroup")
-    assert len(groups) == (3 if synthesized.name in ("staging", "prod") else 2)
+    # Of the endpoint, its API, its firewall; of bulk jobs: two functions and the state machine.
+    assert len(groups) == (6 if synthesized.name in ("staging", "prod") else 5)
     for group in groups.values():
         assert group["Properties"]["RetentionInDays"] > 0
         assert group["DeletionPolicy"] == ("RetainExceptOnCreate" if synthesized.name == "prod" else "Delete")
@@ -148,14 +151,14 @@ def test_the_upload_bucket_is_private_encrypted_and_emptied(prod: Synthesized) -
 
 
 def test_without_uploads_there_is_no_bucket(tmp_path) -> None:
-    plain = synthesize(tmp_path, "dev", {"inputs": {"uploads": {"enabled": False}}})
+    plain = synthesize(tmp_path, "dev", {"inputs": {"uploads": {"enabled": False}}, "bulk": None})
     assert not plain.resources("AWS::S3::Bucket")
     assert "LOUPE_UPLOAD_BUCKET" not in plain.only("AWS::Lambda::Function")["Environment"]["Variables"]
     assert "s3:" not in json.dumps(plain.resources("AWS::IAM::Policy"))
 
 
 def test_s3_locations_open_their_objects_only(tmp_path) -> None:
-    patch = {"inputs": {"uploads": {"enabled": False}, "s3": {"locations": ["photos", "archive/2026/"]}}}
+    patch = {"inputs": {"uploads": {"enabled": False}, "s3": {"locations": ["photos", "archive/2026/"]}}, "bulk": None}
     reading = synthesize(tmp_path, "dev", patch)
     variables = reading.only("AWS::Lambda::Function")["Environment"]["Variables"]
     assert variables["LOUPE_S3_LOCATIONS"] == "photos,archive/2026/"
@@ -269,7 +272,8 @@ def test_alarms_tell_the_topic_and_say_what_to_do(synthesized: Synthesized) -> N
         for each in synthesized.resources("AWS::CloudWatch::Alarm").values()
     }
     with_reserve = {"FunctionConcurrency"} if synthesized.name != "dev" else set()
-    assert set(alarms) == ALARMS | with_reserve
+    arrivals = {"ArrivalsAge", "ArrivalsDeadLetters"} if synthesized.name == "local" else set()
+    assert set(alarms) == ALARMS | BULK_ALARMS | arrivals | with_reserve
     for alarm in alarms.values():
         assert alarm["AlarmActions"]
         assert len(alarm["AlarmDescription"]) > 40

@@ -1,0 +1,119 @@
+"""What a bulk job takes and costs, line by line: ``python -m tools.plan bulk``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from infra.bulk_rates import BUCKET_KEY_SHARE, TRANSITIONS_A_BATCH, BulkLoad
+from tools import prices
+from tools.plan.costs import Line
+
+# From the request to the first image: the reader, and the cold start of the execution environments.
+START_SECONDS = 15.0
+# Of the parent: source, map, summary, tolerance, end, and its start.
+TRANSITIONS_A_JOB = 6
+# Step Functions developer guide, 'Service quotas': items of a Map Run, its children at once, starts of children a
+# second are not published; Lambda adds 1,000 environments every 10 seconds ('Lambda quotas', scaling rate).
+MAX_ITEMS = 100_000_000
+MAX_CHILDREN = 10_000
+LAMBDA_ENVIRONMENTS_A_SECOND = 100
+ACCOUNT_CONCURRENCY = 1_000
+# Requests a second to one prefix of a bucket (S3 user guide, 'Best practices design patterns').
+S3_GETS_A_SECOND, S3_PUTS_A_SECOND = 5_500, 3_500
+
+
+@dataclass(frozen=True)
+class BulkJob:
+    """A job of so many images."""
+
+    images: int
+    load: BulkLoad
+
+    @property
+    def batches(self) -> int:
+        return ceil(self.images / self.load.batch_items)
+
+    @property
+    def concurrency(self) -> int:
+        """Execution environments at work: never more than batches."""
+        return min(self.load.concurrency, self.batches)
+
+    @property
+    def seconds(self) -> float:
+        """Duration: whole rounds of batches, as the last round waits for its slowest batch."""
+        rounds = ceil(self.batches / self.load.concurrency)
+        return START_SECONDS + rounds * min(self.load.batch_items, self.images) * self.load.seconds_per_image
+
+    @property
+    def images_per_second(self) -> float:
+        """Of all environments together, once they run."""
+        return self.concurrency / self.load.seconds_per_image
+
+    @property
+    def maps(self) -> int:
+        """Jobs that it takes: one Map Run stops at 100 million items."""
+        return ceil(self.images / MAX_ITEMS)
+
+    def lines(self) -> tuple[Line, ...]:
+        """Return every line of the bill at list prices, without free tiers."""
+        load = self.load
+        busy = self.images * load.seconds_per_image * prices.gb(load.memory_mib)
+        keys = (self.images if load.kms_images else 0) + (self.batches * BUCKET_KEY_SHARE if load.kms else 0)
+        return (
+            Line(prices.STATE_TRANSITIONS, TRANSITIONS_A_JOB * self.maps + TRANSITIONS_A_BATCH * self.batches),
+            Line(prices.LAMBDA_REQUESTS, self.batches + self.maps),
+            Line(prices.LAMBDA_DURATION[load.architecture], busy),
+            Line(prices.S3_GETS, self.images),
+            Line(prices.S3_PUTS, self.batches),
+            Line(prices.KMS_REQUESTS, keys),
+        )
+
+    @property
+    def dollars(self) -> float:
+        return sum(line.dollars for line in self.lines())
+
+    def limits(self) -> tuple[tuple[str, float, float], ...]:
+        """Return what is used of each quota: name, use and quota, the tightest first."""
+        found = (
+            ("Lambda concurrency of the account (default quota)", self.concurrency + 100, ACCOUNT_CONCURRENCY),
+            ("children of a Map Run at once", self.concurrency, MAX_CHILDREN),
+            ("S3 GET requests a second to one prefix", self.images_per_second, S3_GETS_A_SECOND),
+            (
+                "S3 PUT requests a second to one prefix",
+                self.images_per_second / self.load.batch_items,
+                S3_PUTS_A_SECOND,
+            ),
+            ("items of a Map Run", self.images, MAX_ITEMS),
+        )
+        return tuple(sorted(found, key=lambda limit: limit[1] / limit[2], reverse=True))
+
+
+def report(job: BulkJob) -> str:
+    """Return the job as Markdown: time, bill, quotas."""
+    rows = [
+        (
+            f"{job.images:,} images in {job.batches:,} batches of {job.load.batch_items}, {job.concurrency} execution "
+            f"environments of {job.load.memory_mib} MiB, {job.load.seconds_per_image * 1000:g} ms an image:"
+        ),
+        "",
+        f"- {duration(job.seconds)}, {job.images_per_second:,.0f} images/s",
+        f"- US$ {job.dollars:,.2f} ({job.dollars / job.images * 1e6:,.2f} per million images)",
+        "",
+        "| line | quantity | US$ |",
+        "|---|---|---|",
+        *(f"| {line.price.name} | {line.quantity:,.0f} | {line.dollars:,.2f} |" for line in job.lines()),
+        "",
+        "| quota, the tightest first | used | quota |",
+        "|---|---|---|",
+        *(f"| {name} | {used:,.0f} | {quota:,.0f} |" for name, used, quota in job.limits()),
+    ]
+    return "\n".join(rows)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in the unit that a person would choose."""
+    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
