@@ -48,7 +48,7 @@ REASONS: tuple[tuple[str, str, str], ...] = (
     ("AWS::KMS::Key", r"Service: [^*]* \*", "in a key's policy, `*` is this key"),
     (
         "AWS::KMS::Key",
-        r"Service: events.amazonaws.com kms:Decrypt, kms:GenerateDataKey\*, kms:ReEncrypt\* \*",
+        r"Service: events.amazonaws.com kms:Decrypt, kms:Encrypt, kms:GenerateDataKey\*, kms:ReEncrypt\* \*",
         "the CDK's grant for EventBridge's queue; `*` is this key, and each family's forms",
     ),
     (
