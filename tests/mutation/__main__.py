@@ -46,10 +46,6 @@ def main() -> None:
     drawn = sample(options.sample, options.seed)
     _require_unchanged_code_to_pass(drawn, coverage)
     results = _try_all(drawn, coverage)
-    for mutant, result in results:
-        if result in {run.SURVIVED, run.NOT_COVERED}:
-            place = f"{mutant.path.relative_to(ROOT)}:{mutant.line}"
-            print(f"{result}: {place}\n    - {mutant.before}\n    + {mutant.after}")
     counts = Counter(result for _, result in results)
     killed = counts[run.KILLED] + counts[run.TIMED_OUT]
     seconds = time.monotonic() - begun
@@ -78,21 +74,28 @@ def _try_all(drawn: list[Mutant], coverage: Coverage) -> list[tuple[Mutant, str]
         tests = coverage.tests(mutant.path, mutant.line)
         if not tests:
             results[number] = run.NOT_COVERED
+            _report(mutant, run.NOT_COVERED)
             continue
         if len(running) >= PROCESSES:
-            _wait(running, results)
+            _wait(running, results, drawn)
         running[run.start(mutant, tests, _log(number))] = number
     while running:
-        _wait(running, results)
+        _wait(running, results, drawn)
     return [(mutant, results[number]) for number, mutant in enumerate(drawn)]
 
 
-def _wait(running: dict[int, int], results: dict[int, str]) -> None:
+def _wait(running: dict[int, int], results: dict[int, str], drawn: list[Mutant]) -> None:
     child, status = os.wait()
     run.end(child)
     number = running.pop(child)
     results[number] = run.outcome(status)
-    print(f"{len(results):4} {results[number]}", flush=True)
+    _report(drawn[number], results[number])
+
+
+def _report(mutant: Mutant, result: str) -> None:
+    print(f"{result}: {mutant.path.relative_to(ROOT)}:{mutant.line}", flush=True)
+    if result in {run.SURVIVED, run.NOT_COVERED}:
+        print(f"    - {mutant.before}\n    + {mutant.after}", flush=True)
 
 
 def _log(number: int) -> Path:
