@@ -1,15 +1,15 @@
-"""The C library's allocator, told to keep what a picture needs for the next one.
+"""Environment variables that make glibc's allocator keep memory between requests.
 
-By default glibc maps buffers of 128 KiB and more afresh and returns them at each release, so every request
-pays for the same page faults again (docs/performance.md has the figures). Lambda bills the memory setting,
-not what is resident: keeping pages costs nothing. Both values stop glibc's own adaptation (mallopt(3)).
+By default glibc maps buffers of 128 KiB and more anew and unmaps them when they are freed, so every request causes the
+same page faults again (docs/performance.md has the figures). Lambda bills the memory setting, not resident memory:
+keeping pages costs nothing. Both values also stop glibc's dynamic adjustment (mallopt(3)).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-# The largest that every glibc takes. Larger buffers, those of unusually large pictures, still go back at once.
+# The maximum of every glibc. Larger buffers, of unusually large images, are still unmapped at once.
 _MMAP_THRESHOLD = 32 << 20
 _TRIM_THRESHOLD = 256 << 20
 ALLOCATOR: Final = {

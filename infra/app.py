@@ -32,7 +32,7 @@ def build(app: cdk.App) -> Settings:
         model=PROJECT_ROOT / "models" / settings.model.name,
         env=cdk.Environment(account=settings.account, region=settings.region),
         termination_protection=settings.protection.termination_protection,
-        # The bootstrap roles mean nothing to an emulator that enforces IAM.
+        # An emulator that enforces IAM has no bootstrap roles.
         synthesizer=cdk.CliCredentialsStackSynthesizer() if settings.local else None,
     )
     for key, value in {"Project": "loupe", "Environment": settings.environment, **settings.tags}.items():
@@ -42,7 +42,7 @@ def build(app: cdk.App) -> Settings:
 
 
 def main() -> int:
-    """Synthesize; 1 with a sentence for each setting that is wrong."""
+    """Synthesize; return 1 with a sentence for each invalid setting."""
     app = cdk.App()
     try:
         build(app)

@@ -1,7 +1,7 @@
 """The digest of the AWS base image: read from its lock file for every build, and written there by ``make lock-base``.
 
 ``function/base-image.lock`` is JSON with the image's name, the digest of each platform and the day. Without it a build
-takes what the tag names on that day; ``image.require_locked_base`` makes that an error at synth.
+uses the image that the tag names on that day; ``image.require_locked_base`` makes that an error at synth.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def build_args(base: str | None, architecture: str, lock: Path | None = None) ->
     Parameters
     ----------
     base
-        The settings' own choice (``image.base``), which comes before the lock file.
+        ``image.base`` of the settings, which takes precedence over the lock file.
     """
     if base is None and (locked := read_lock(lock)) is not None:
         base = locked.reference(architecture)
@@ -85,7 +85,7 @@ def read_lock(path: Path | None = None) -> BaseImage | None:
     Raises
     ------
     SettingsError
-        If it is not what ``make lock-base`` writes.
+        If it does not have the format that ``make lock-base`` writes.
     """
     path = path or LOCK
     try:
@@ -123,7 +123,7 @@ def write_lock(image: str, path: Path = LOCK) -> BaseImage:
 
 
 def default_image(dockerfile: Path = DOCKERFILE) -> str:
-    """Return the image that the Dockerfile builds on where nothing else is said."""
+    """Return the Dockerfile's default base image."""
     match = _BASE.search(dockerfile.read_text(encoding="utf-8"))
     if match is None:
         raise SettingsError(f"{dockerfile} has no ARG BASE=IMAGE.")
@@ -131,13 +131,13 @@ def default_image(dockerfile: Path = DOCKERFILE) -> str:
 
 
 def _repository(image: str) -> str:
-    """Return the name without its tag; a port of the registry is none."""
+    """Return the name without its tag; a registry's port is not a tag."""
     head, separator, name = image.rpartition("/")
     return f"{head}{separator}{name.partition(':')[0]}"
 
 
 def main() -> int:
-    """Write the lock file; 1 with a sentence if the registry does not give the digests."""
+    """Write the lock file; return 1 with a sentence if the registry does not return the digests."""
     try:
         locked = write_lock(default_image())
     except RegistryError as error:

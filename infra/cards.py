@@ -30,7 +30,7 @@ def needed_files(image: ImageSettings) -> Files:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What the infrastructure needs of a card."""
+    """The parts of a card that the infrastructure uses."""
 
     name: str
     version: str
@@ -50,7 +50,7 @@ def read_card(models: Path, name: str, *, files: Files, function: Path = SHIPPED
     Raises
     ------
     SettingsError
-        If the model could not be served as it lies there.
+        If the model cannot be served.
     """
     path = models / name / "card.json"
     if not _NAME.fullmatch(name) or not path.is_file():

@@ -1,4 +1,4 @@
-"""What the gateway needs of the API's contract, read from the OpenAPI document that `tools.contract` generates."""
+"""The part of the API's contract that the gateway is built from, read from docs/openapi.json."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Route:
 
 @dataclass(frozen=True)
 class Contract:
-    """Routes, media types that are bytes, and the problems that the gateway answers itself.
+    """Routes, binary media types, and the problems that the gateway returns itself.
 
     Attributes
     ----------
     job_routes
         Routes of bulk jobs (``x-loupe-feature: bulk``), which only a deployment with bulk jobs has.
     picture_paths
-        Paths whose bodies hold images, themselves or as base64.
+        Paths whose bodies contain images, binary or as base64.
     problem_codes
         Every `code` of a problem, of the function or the gateway.
     problems
@@ -53,7 +53,7 @@ class Contract:
     job_routes: tuple[Route, ...] = ()
 
     def open_methods(self, *, preflights: bool) -> tuple[tuple[str, str], ...]:
-        """Return path and method of everything that runs the function without credentials.
+        """Return path and method of all requests that invoke the function without credentials.
 
         HEAD goes with GET (RFC 9110, 9.3.2); a preflight (Fetch standard) carries no credentials, on any path.
         """

@@ -51,7 +51,7 @@ def _fits(part: str, lowest: int, highest: int, words: tuple[str, ...]) -> bool:
         return False
     if whole == "*":
         return True
-    numbers = [_number(each, lowest, words) for each in (first, last) if each is not None]
+    numbers = [_number(bound, lowest, words) for bound in (first, last) if bound is not None]
     if any(number is None or not lowest <= number <= highest for number in numbers):
         return False
     return len(numbers) == 1 or numbers == sorted(number for number in numbers if number is not None)

@@ -1,4 +1,4 @@
-"""What a synth tells about settings that deploy, but may not do what is expected of them."""
+"""Warnings and notes of a synth about settings that deploy, but may not have the expected effect."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_notices(scope: Construct, settings: Settings) -> None:
 
 
 def warnings(settings: Settings) -> dict[str, str]:
-    """Return sentences about settings that contradict each other, by name."""
+    """Return sentences about settings that contradict each other, by name of the notice."""
     plans = settings.clients
     rate = sum(plan.rate for plan in plans.values())
     if plans and rate < settings.api.rate_limit:
@@ -37,7 +37,7 @@ def warnings(settings: Settings) -> dict[str, str]:
 def two_steps(settings: Settings) -> dict[str, str]:
     """Return sentences about settings whose next change takes two deployments, by name.
 
-    Synth sees no deployed stack, so these tell what the next change has to heed.
+    Synth cannot see the deployed stack, so these apply to the next change.
     """
     sentences = {}
     shared = sorted(name for name, plan in settings.clients.items() if plan.secret is not None)

@@ -1,4 +1,4 @@
-"""Bursts of the methods that everybody may call, budgeted against the function's concurrency."""
+"""Bursts of methods without credentials, limited to a share of the function's concurrency."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from math import ceil
 from infra.contract import Contract
 from infra.settings import Settings, SettingsError
 
-# What Lambda never lets an account reserve, so that a function without a reserve has it ("Lambda quotas").
+# Concurrency that an account cannot reserve, so that functions without a reserve share it ("Lambda quotas").
 UNRESERVED_CONCURRENCY = 100
-# Share of the concurrency that open methods must leave to callers with credentials.
+# Share of the concurrency that open methods leave to clients with credentials.
 CALLERS_SHARE = 0.25
-# More than a page's requests at once is of no use to one person.
+# One person's browser does not send more requests at once.
 LARGEST_DEFAULT = 20
 
 
@@ -19,7 +19,7 @@ def open_burst(settings: Settings, contract: Contract) -> int:
     """Return the burst of each open method: `api.open_burst_limit`, or the largest that the budget allows.
 
     API Gateway throttles each method by itself. While execution environments are cold, every request of a burst starts
-    one, so the sum of the bursts is what strangers can take at once.
+    one, so the sum of the bursts is the concurrency that anonymous clients can use at once.
 
     Raises
     ------
@@ -27,7 +27,7 @@ def open_burst(settings: Settings, contract: Contract) -> int:
         If the bursts can take more than three quarters of the reserve.
     """
     given = settings.api.open_burst_limit
-    if settings.local:  # Its callers are on this machine.
+    if settings.local:  # Its clients are on this machine.
         return LARGEST_DEFAULT if given is None else given
     methods = len(contract.open_methods(preflights=bool(settings.api.cors_origins)))
     reserve = settings.function.reserved_concurrency

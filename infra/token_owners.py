@@ -1,4 +1,4 @@
-"""Shared token issuers: which claims and scopes a `jwt` mode needs so that an issuer's other accounts stay out.
+"""Shared token issuers: the claims and scopes that mode `jwt` needs to exclude other accounts of the issuer.
 
 `authorizer/shared_issuers.json` lists the issuers and the claims that name an owner. `authorizer/owners.py` applies the
 same rules again when the authorizer starts; tests/infra/test_token_owners.py holds the two equal.
@@ -27,7 +27,7 @@ def shared_issuers() -> tuple[dict[str, Any], ...]:
 
 
 def conflict(issuer: str, claims: Mapping[str, Claim], scopes: Collection[str]) -> str | None:
-    """Say why an issuer's tokens cannot be accepted by these claims and scopes, or return None."""
+    """Return why these claims and scopes do not identify an owner of the issuer's tokens, or None."""
     address = urlsplit(issuer)
     normal = f"{address.scheme}://{address.netloc.lower().removesuffix(':443')}{address.path.rstrip('/')}"
     shared = next((entry for entry in shared_issuers() if re.fullmatch(entry["issuers"], normal)), None)
@@ -56,7 +56,7 @@ def conflict(issuer: str, claims: Mapping[str, Claim], scopes: Collection[str]) 
 def _wildcard_follows_owner(value: str, owner: str | None) -> bool:
     """Whether the part before a final * ends with a separator, and names an owner.
 
-    Where no pattern says how a claim names its owner, two parts are needed: a kind and a name.
+    A claim without a pattern for its owner needs two parts: a kind and a name.
     """
     prefix = value[:-1]
     if "*" in prefix or not value.endswith("*") or not prefix.endswith((":", "/")):

@@ -20,8 +20,8 @@ from infra.deployment import Deployment
 from infra.settings import ApiSettings, SettingsError
 from infra.settings.network import NetworkSettings
 
-# A regional default endpoint takes TLS 1.0 unless told otherwise; this takes 1.2 and 1.3 (API Gateway developer guide,
-# 'Security policies for REST APIs'). Private endpoints take it, too (AWS Compute Blog, 'Enhancing API security with
+# By default a regional endpoint accepts TLS 1.0; this policy accepts 1.2 and 1.3 (API Gateway developer guide,
+# 'Security policies for REST APIs'). Private endpoints support it, too (AWS Compute Blog, 'Enhancing API security with
 # Amazon API Gateway TLS security policies').
 SECURITY_POLICY = "SecurityPolicy_TLS13_1_2_PQ_2025_09"
 # "Amazon API Gateway quotas": resource policy of a REST API.
@@ -91,7 +91,7 @@ class ClassifierApi(Construct):
         resource = self.api.node.default_child
         assert isinstance(resource, apigateway.CfnRestApi)  # noqa: S101
         resource.security_policy = SECURITY_POLICY
-        # With STRICT the name in the TLS handshake must be the host that is asked for; names of VPC endpoints are not.
+        # STRICT requires that the TLS server name equals the requested host, which names of VPC endpoints do not.
         resource.endpoint_access_mode = "STRICT" if network.private_endpoint is None else "BASIC"
         integration = apigateway.LambdaIntegration(
             target, proxy=True, timeout=cdk.Duration.seconds(29), allow_test_invoke=False
@@ -213,7 +213,7 @@ class ClassifierApi(Construct):
 def _open_methods(
     contract: Contract, settings: ApiSettings, burst: int, *, jobs: bool
 ) -> dict[str, apigateway.MethodDeploymentOptions]:
-    """Throttles of the methods that everybody may call, preflights included, by path and method."""
+    """Return throttles of methods without credentials, preflights included, by path and method."""
     throttle = apigateway.MethodDeploymentOptions(
         throttling_rate_limit=settings.open_rate_limit,
         throttling_burst_limit=burst,
@@ -227,10 +227,10 @@ def _open_methods(
 
 
 def _cors_headers(origins: Sequence[str]) -> dict[str, str]:
-    """Headers by which a page elsewhere may read the gateway's own problems.
+    """Return headers that let pages of other origins read the gateway's own problems.
 
-    The gateway cannot compare an origin with a list: with several, it repeats the one that asks. Its problems hold
-    nothing of anybody's, and no credentials travel with such a request.
+    The gateway cannot compare an origin with a list: with several, it returns the request's own. Its problems contain
+    no client data, and such requests carry no credentials.
     """
     if not origins:
         return {}
@@ -242,11 +242,10 @@ def _cors_headers(origins: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _access_log_format(caller: Mapping[str, str]) -> apigateway.AccessLogFormat:
-    """JSON, a line a request; no query (it may hold what is private) and nothing secret of the caller.
+def _access_log_format(identity: Mapping[str, str]) -> apigateway.AccessLogFormat:
+    """Return the format: JSON, one line per request, without the query (it may be private) and without secrets.
 
-    No header either: API Gateway writes values as they are, so 8 KB of a user agent with quotes would be in each line,
-    as fields of the caller's choice.
+    No header either: API Gateway does not escape values, so a client could add fields by quotes in its user agent.
     """
     context = apigateway.AccessLogField
     fields = {
@@ -260,7 +259,7 @@ def _access_log_format(caller: Mapping[str, str]) -> apigateway.AccessLogFormat:
         "bytes": context.context_response_length(),
         "latency_ms": context.context_response_latency(),
         "function_latency_ms": context.context_integration_latency(),
-        **caller,
+        **identity,
     }
     return apigateway.AccessLogFormat.custom(json.dumps(fields))
 

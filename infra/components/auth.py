@@ -31,7 +31,7 @@ _NO_ROTATION = (
     "rotation that its client does not know of would lock the client out."
 )
 _PREFLIGHT = "A browser's preflight carries no credentials, by the Fetch standard."
-# The nag's rules that methods have an authorizer, and that it is a user pool; by mode, why a method has not.
+# cdk-nag's rules that a method has an authorizer, and that it is a user pool; by mode, the reason that it has not.
 _RULES: tuple[str, ...] = ("APIG4", "COG4")
 _REASONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "api-key": (
@@ -81,20 +81,20 @@ class ApiAuth(Construct):
         self._deployment, self._settings, self._clients = deployment, settings, clients
         self._open: list[apigateway.Method] = []
         self.outputs: dict[str, tuple[str, str]] = {}
-        self._asked: dict[str, Any] = {"authorization_type": _NONE, "api_key_required": settings.mode == "api-key"}
+        self._protected: dict[str, Any] = {"authorization_type": _NONE, "api_key_required": settings.mode == "api-key"}
         if settings.mode == "iam":
-            self._asked["authorization_type"] = apigateway.AuthorizationType.IAM
+            self._protected["authorization_type"] = apigateway.AuthorizationType.IAM
         elif settings.mode == "cognito":
-            self._asked |= self._user_pool()
+            self._protected |= self._user_pool()
         elif authorizer is not None:
-            self._asked |= {"authorization_type": apigateway.AuthorizationType.CUSTOM, "authorizer": authorizer}
+            self._protected |= {"authorization_type": apigateway.AuthorizationType.CUSTOM, "authorizer": authorizer}
 
     def options(self, *, open: bool) -> dict[str, Any]:
-        """Options of a method. An open one asks for nothing."""
-        return {"authorization_type": _NONE, "api_key_required": False} if open else self._asked
+        """Return the authorization options of a method; an open one needs no credentials."""
+        return {"authorization_type": _NONE, "api_key_required": False} if open else self._protected
 
     def add(self, method: apigateway.Method, *, open: bool, preflight: bool = False) -> None:
-        """Take note of a method that was made with these options."""
+        """Register a method that was added with these options, and acknowledge why it has no authorizer."""
         if open or preflight:
             self._open.append(method)
             reason, rules = (_PREFLIGHT if preflight else _OPEN), _RULES
@@ -104,7 +104,7 @@ class ApiAuth(Construct):
             acknowledge(method, f"AwsSolutions-{rule}", reason)
 
     def attach(self, api: apigateway.RestApi, *, stage: str) -> None:
-        """Add what belongs to a whole API once its methods exist: the resource policy, keys and usage plans."""
+        """Add resource policy, API keys and usage plans to the API, after its methods."""
         for number, (name, client) in enumerate(self._clients.items()):
             key_id = self._add_client(api, name, client)
             self.outputs["ApiKeyId" if number == 0 else f"ApiKeyId{_title(name)}"] = (
@@ -123,7 +123,7 @@ class ApiAuth(Construct):
             api.add_to_resource_policy(_invoke([iam.AnyPrincipal()], ["execute-api:/*"]))
 
     def log_fields(self) -> Mapping[str, str]:
-        """Fields of the access log that tell who called; never a key or a token."""
+        """Return access-log fields that identify the client; never a key or a token."""
         context = apigateway.AccessLogField
         if self._settings.mode == "iam":
             return {"caller": context.context_identity_user_arn()}
@@ -179,14 +179,14 @@ class ApiAuth(Construct):
     def _user_pool(self) -> dict[str, Any]:
         settings = self._settings.cognito
         if settings.user_pool_arn is None:
-            made = MachineUserPool(
+            machine_pool = MachineUserPool(
                 self,
                 "UserPool",
                 deployment=self._deployment,
                 settings=settings,
             )
-            self.outputs |= made.outputs
-            pool: cognito.IUserPool = made.pool
+            self.outputs |= machine_pool.outputs
+            pool: cognito.IUserPool = machine_pool.pool
         else:
             pool = cognito.UserPool.from_user_pool_arn(self, "UserPool", settings.user_pool_arn)
         authorizer = apigateway.CognitoUserPoolsAuthorizer(self, "Authorizer", cognito_user_pools=[pool])
@@ -197,11 +197,11 @@ class ApiAuth(Construct):
         }
 
     def _allow_open_methods(self, api: apigateway.RestApi, stage: str) -> None:
-        """Allow everybody the open methods, and nothing else.
+        """Allow all principals the open methods, and nothing else.
 
-        Identities of this account need no statement, their own policies are enough; but a principal that a statement
-        names needs no other policy, so that a statement for everybody and all methods would authorize every identity of
-        the account (API Gateway developer guide, 'How API Gateway resource policies affect authorization workflow').
+        Identities of this account need no statement: their IAM policies suffice. A principal in a statement needs no
+        IAM policy, so a statement for all principals and methods would authorize every identity of the account (API
+        Gateway developer guide, 'How API Gateway resource policies affect authorization workflow').
         """
         # By the stage's name, not by reference: the stage itself depends on the API that holds the policy.
         open_methods = [f"execute-api:/{stage}/{method.http_method}{method.resource.path}" for method in self._open]

@@ -44,14 +44,14 @@ LATER_VARIABLES_BYTES = 106
 
 
 class ClassifierFunction(Construct):
-    """The function, its alias, and what its settings let it read.
+    """The classifier: function, alias, upload bucket, permissions to read images from S3.
 
     Parameters
     ----------
     model
         Folder of the model that the image carries and serves.
     domain
-        Custom domain of the API, from which the page may upload.
+        Custom domain of the API; its page may upload from a browser.
 
     Attributes
     ----------
@@ -202,7 +202,7 @@ def variables(
 
 
 def _within_limit(values: dict[str, str]) -> dict[str, str]:
-    """Raises SettingsError where Lambda would reject the sum of all variables at the deployment."""
+    """Raise SettingsError if Lambda would reject the total size of all variables at deployment."""
     size = sum(len(name.encode()) + len(value.encode()) for name, value in {**ALLOCATOR, **values}.items())
     if size > MAX_VARIABLES_BYTES - LATER_VARIABLES_BYTES:
         raise SettingsError(

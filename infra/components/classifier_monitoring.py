@@ -1,4 +1,4 @@
-"""Alarms and dashboard rows of the classifier function: what Lambda publishes, and what the function publishes."""
+"""Alarms and dashboard rows of the classifier, on metrics of Lambda and of the function."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def add_fault_alarm(monitoring: Monitoring, own: metrics.FunctionMetrics) -> Non
 
 
 def add_image_alarm(monitoring: Monitoring, own: metrics.FunctionMetrics) -> None:
-    """Add the alarm on bodies that are no image: one that was decoded as text on its way is none by its first bytes."""
+    """Add the alarm on bodies that are not images, such as images that were decoded as text on the way."""
     period = monitoring.period
     monitoring.add_alarm(
         "UndecodableImageRate",

@@ -1,4 +1,4 @@
-"""The KMS key for what the stack stores: none of its own, one that it makes, or one that is given."""
+"""The KMS key of stored data: AWS-owned, created by the stack, or given by its ARN."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from constructs import Construct
 
 
 def data_key(scope: Construct, *, environment: str, setting: str, removal_policy: cdk.RemovalPolicy) -> kms.IKey | None:
-    """Return the key by ``protection.kms_key``: None stands for keys that AWS owns.
+    """Return the key that ``protection.kms_key`` selects: None for AWS-owned keys.
 
-    A key that is given keeps its own policy; docs/security.md has the statement that CloudWatch needs in it.
+    A given key keeps its own policy; docs/security.md has the statement that CloudWatch needs.
     """
     if setting == "aws":
         return None
@@ -25,7 +25,7 @@ def data_key(scope: Construct, *, environment: str, setting: str, removal_policy
         enable_key_rotation=True,
         removal_policy=removal_policy,
     )
-    let_alarms_publish(key)
+    allow_alarms_to_publish(key)
     stack = cdk.Stack.of(scope)
     # "Encrypt log data in CloudWatch Logs using AWS KMS": the service, for log groups of this account and region.
     key.add_to_resource_policy(
@@ -50,8 +50,8 @@ def data_key(scope: Construct, *, environment: str, setting: str, removal_policy
     return key
 
 
-def let_alarms_publish(key: kms.Key) -> None:
-    """Let this account's alarms publish to a topic with this key: AWS's own key for SNS would not let them."""
+def allow_alarms_to_publish(key: kms.Key) -> None:
+    """Allow this account's alarms to publish to a topic with this key; the AWS-managed key for SNS does not."""
     key.add_to_resource_policy(
         iam.PolicyStatement(
             sid="AlarmsOfThisAccount",

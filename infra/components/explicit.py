@@ -1,4 +1,4 @@
-"""Properties that the CDK leaves out when a setting is off: CloudFormation may keep the last value of what is left out.
+"""Properties that the CDK omits when a setting is off: CloudFormation may keep the last value of an omitted property.
 
 Each function writes the value that stands for "off". `tests/infra/test_transitions.py` compares settings pairwise and
 finds properties that disappear.
@@ -11,12 +11,12 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import IConstruct
 
-# The key that Secrets Manager uses where a secret names none (Secrets Manager user guide, 'Secret encryption').
+# The key of secrets that name none (Secrets Manager user guide, 'Secret encryption').
 SECRETS_MANAGER_KEY = "alias/aws/secretsmanager"
 
 
 def write_tracing(function: lambda_.Function) -> None:
-    """Write ``PassThrough``, Lambda's default, where tracing is off."""
+    """Write ``PassThrough``, Lambda's default, if tracing is off."""
     resource = function.node.default_child
     assert isinstance(resource, lambda_.CfnFunction)  # noqa: S101
     if resource.tracing_config is None:
@@ -24,7 +24,7 @@ def write_tracing(function: lambda_.Function) -> None:
 
 
 def write_key(secret: secretsmanager.Secret) -> None:
-    """Write Secrets Manager's own key where the secret has no other."""
+    """Write the AWS-managed key if the secret has no other."""
     resource = secret.node.default_child
     assert isinstance(resource, secretsmanager.CfnSecret)  # noqa: S101
     if resource.kms_key_id is None:

@@ -1,4 +1,4 @@
-"""AWS WAF in front of the API's stage: AWS's rules, rates, countries and networks, so that pictures still pass."""
+"""AWS WAF in front of the API's stage: managed rules that let images pass, rate limits, countries, networks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from infra.deployment import Deployment
 from infra.settings.auth import ClientPlan
 from infra.settings.firewall import FirewallSettings
 
-# Rules that look at bodies, by the managed group that has them, and the labels with which they mark what they match
-# ("Baseline rule groups" in the WAF developer guide). To them a picture is too large, and by chance an attack.
+# Rules that inspect bodies, by managed rule group, with the labels that they add to matching requests ("Baseline rule
+# groups" in the WAF developer guide). An image exceeds their size limit, and its bytes may match by chance.
 BODY_RULES = {
     "AWSManagedRulesKnownBadInputsRuleSet": {
         rule: f"awswaf:managed:aws:known-bad-inputs:{rule.removesuffix('_BODY')}_Body"
@@ -38,14 +38,14 @@ _AS_IT_IS = wafv2.CfnWebACL.TextTransformationProperty(priority=0, type="NONE")
 
 
 class Firewall(Construct):
-    """Web ACL, its association with a stage, and its log of what was blocked.
+    """Web ACL, its association with a stage, and its log of blocked requests.
 
     Parameters
     ----------
     picture_paths
-        Ends of the paths whose bodies are pictures: there the managed rules for bodies only count.
+        Ends of the paths whose bodies are images: there the managed body rules only count.
     clients
-        Those that send API keys, with their plans: without any there is no rate for each key.
+        Clients with API keys and their plans; without any there is no rate limit per key.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Firewall(Construct):
             default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
             rules=self._rules,
             visibility_config=self._visible("All"),
-            # The log tells the values by which a rate counts, which its own redaction leaves as they are.
+            # The log contains the values that a rate limit aggregates by, which redacted_fields does not cover.
             data_protection_config=wafv2.CfnWebACL.DataProtectionConfigProperty(
                 data_protections=[
                     wafv2.CfnWebACL.DataProtectProperty(
@@ -100,9 +100,9 @@ class Firewall(Construct):
             ("TrustedNetworks", self._settings.trusted_networks, allow),
         ):
             for version in (4, 6):
-                addresses = [each for each in networks if ipaddress.ip_network(each).version == version]
+                addresses = [network for network in networks if ipaddress.ip_network(network).version == version]
                 if addresses:
-                    addresses_of = wafv2.CfnIPSet(
+                    ip_set = wafv2.CfnIPSet(
                         self,
                         f"{name}{version}",
                         name=f"{self._deployment.name}-{name}{version}",
@@ -110,17 +110,17 @@ class Firewall(Construct):
                         ip_address_version=f"IPV{version}",
                         addresses=addresses,
                     )
-                    reference = wafv2.CfnWebACL.IPSetReferenceStatementProperty(arn=addresses_of.attr_arn)
+                    reference = wafv2.CfnWebACL.IPSetReferenceStatementProperty(arn=ip_set.attr_arn)
                     self._add(f"{name}{version}", action=action, ip_set_reference_statement=reference)
 
     def _add_countries(self) -> None:
-        def among(countries: Sequence[str]) -> wafv2.CfnWebACL.GeoMatchStatementProperty:
+        def match(countries: Sequence[str]) -> wafv2.CfnWebACL.GeoMatchStatementProperty:
             return wafv2.CfnWebACL.GeoMatchStatementProperty(country_codes=list(countries))
 
         if self._settings.blocked_countries:
-            self._add("Countries", geo_match_statement=among(self._settings.blocked_countries))
+            self._add("Countries", geo_match_statement=match(self._settings.blocked_countries))
         elif self._settings.allowed_countries:
-            inside = wafv2.CfnWebACL.StatementProperty(geo_match_statement=among(self._settings.allowed_countries))
+            inside = wafv2.CfnWebACL.StatementProperty(geo_match_statement=match(self._settings.allowed_countries))
             self._add("Countries", not_statement=wafv2.CfnWebACL.NotStatementProperty(statement=inside))
 
     def _add_rates(self, clients: Mapping[str, ClientPlan]) -> None:
@@ -168,14 +168,14 @@ class Firewall(Construct):
         )
 
     def _add_bodies_elsewhere(self, picture_paths: Sequence[str]) -> None:
-        """Block what the counted rules have marked, where bodies are no pictures."""
+        """Block requests that the counted rules have labelled, on paths whose bodies are not images."""
         statement = wafv2.CfnWebACL.StatementProperty
-        marked = [
+        labelled = [
             statement(label_match_statement=wafv2.CfnWebACL.LabelMatchStatementProperty(scope="LABEL", key=label))
             for rules in BODY_RULES.values()
             for label in rules.values()
         ]
-        # The end of the path: WAF sees the stage before it, and behind a domain of one's own it does not.
+        # ENDS_WITH: the path that WAF sees begins with the stage, except behind a custom domain.
         pictures = [
             statement(
                 byte_match_statement=wafv2.CfnWebACL.ByteMatchStatementProperty(
@@ -189,7 +189,7 @@ class Firewall(Construct):
         ]
         to_pictures = statement(or_statement=wafv2.CfnWebACL.OrStatementProperty(statements=pictures))
         elsewhere = statement(not_statement=wafv2.CfnWebACL.NotStatementProperty(statement=to_pictures))
-        of_a_body = statement(or_statement=wafv2.CfnWebACL.OrStatementProperty(statements=marked))
+        of_a_body = statement(or_statement=wafv2.CfnWebACL.OrStatementProperty(statements=labelled))
         self._add(
             "BodiesElsewhere",
             and_statement=wafv2.CfnWebACL.AndStatementProperty(statements=[of_a_body, elsewhere]),
@@ -210,13 +210,13 @@ class Firewall(Construct):
         return wafv2.CfnWebACL.VisibilityConfigProperty(
             cloud_watch_metrics_enabled=True,
             metric_name=f"{self._deployment.name}-{name}",
-            # Samples are requests with their headers, keys among them, for anybody who may look at the console.
+            # Samples contain headers, keys among them, and are visible to everybody with access to the console.
             sampled_requests_enabled=False,
         )
 
     def _log(self) -> None:
         stack = cdk.Stack.of(self)
-        # WAF writes only to groups of this prefix.
+        # WAF writes only to log groups with this prefix.
         name = f"aws-waf-logs-{self._deployment.name}"
         group = self._deployment.log_group(self, "Log", name=name)
         blocked = {"ActionCondition": {"Action": "BLOCK"}}
@@ -224,7 +224,7 @@ class Firewall(Construct):
             self,
             "Logging",
             resource_arn=self.web_acl.attr_arn,
-            # Without the ":*" that the group's own ARN ends with.
+            # Without the ":*" at the end of the log group's ARN.
             log_destination_configs=[
                 stack.format_arn(
                     service="logs",
@@ -238,7 +238,7 @@ class Firewall(Construct):
                 for header in _NOT_LOGGED
             ]
             + [wafv2.CfnLoggingConfiguration.FieldToMatchProperty(query_string={})],
-            # What passed is in the API's access log.
+            # Allowed requests are in the API's access log.
             logging_filter={
                 "DefaultBehavior": "DROP",
                 "Filters": [{"Behavior": "KEEP", "Requirement": "MEETS_ANY", "Conditions": [blocked]}],

@@ -1,4 +1,4 @@
-"""The JWT authorizer: a small function that API Gateway asks about each token that it does not know."""
+"""The JWT authorizer: a function that API Gateway invokes for each token without a cached result."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from infra.settings.auth import AuthorizerImage, JwtSettings
 from infra.sources import Sources
 
 HANDLER = "authorize.handler"
-# Two fetches of three seconds each, the discovery document and the keys, and a start.
+# Two fetches of at most three seconds (discovery document, keys) and a cold start.
 TIMEOUT_SECONDS = 10
-# Little memory is little CPU, and what checks signatures has to be imported before the first answer.
+# Less memory is less CPU, and the cryptography import delays the first response.
 MEMORY_MIB = 512
-# What is no token by its looks gets its 401 without an invocation.
+# A header that does not look like a token gets 401 without an invocation.
 BEARER = r"^[Bb]earer [-_A-Za-z0-9]+\.[-_A-Za-z0-9]+\.[-_A-Za-z0-9]+$"
 
 
@@ -79,7 +79,7 @@ def add_jwt_authorizer(
     function: FunctionSettings,
     sources: Sources,
 ) -> apigateway.IAuthorizer | None:
-    """Add the authorizer, if the settings have tokens to check."""
+    """Add the authorizer, if auth.mode is `jwt`."""
     if settings is None:
         return None
     return JwtAuthorizer(

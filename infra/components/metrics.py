@@ -1,4 +1,4 @@
-"""Metrics that the function writes to its log as EMF; a test holds the names against what it emits."""
+"""Metrics that the function writes to its log as EMF; a test compares the names with those that it emits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PROBLEMS = "Problems"
 PREDICTIONS = "Predictions"
 CONFIDENCE = "Confidence"
 COLD_STARTS = "ColdStart"
-# Of every route and trigger: 5xx but deadline_exceeded, by request or batch item. 0 where a request has none.
+# Over all routes and triggers: 5xx except deadline_exceeded, by request or batch item; 0 for a request without any.
 SERVER_FAULTS = "ServerFaults"
 # Of deployments with a prediction cache alone.
 CACHE_HITS, CACHE_MISSES = "CacheHits", "CacheMisses"

@@ -14,7 +14,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from infra.components.data_key import let_alarms_publish
+from infra.components.data_key import allow_alarms_to_publish
 from infra.deployment import Deployment
 from infra.settings import AlarmSettings
 
@@ -99,7 +99,7 @@ class Monitoring(Construct):
             enable_key_rotation=True,
             removal_policy=self._deployment.removal_policy,
         )
-        let_alarms_publish(key)
+        allow_alarms_to_publish(key)
         return key
 
     def _topic(self, key: kms.IKey) -> sns.Topic:

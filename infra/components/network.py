@@ -29,21 +29,21 @@ def api_options(scope: Construct, settings: NetworkSettings) -> dict[str, Any]:
         return {**options, "endpoint_configuration": endpoint}
     endpoints = [
         ec2.InterfaceVpcEndpoint.from_interface_vpc_endpoint_attributes(
-            scope, f"VpcEndpoint{number}", port=443, vpc_endpoint_id=each
+            scope, f"VpcEndpoint{number}", port=443, vpc_endpoint_id=endpoint_id
         )
-        for number, each in enumerate(settings.private_endpoint.vpc_endpoint_ids)
+        for number, endpoint_id in enumerate(settings.private_endpoint.vpc_endpoint_ids)
     ]
     endpoint = apigateway.EndpointConfiguration(
         types=[apigateway.EndpointType.PRIVATE],
         vpc_endpoints=endpoints,
-        # Private APIs take no other ("IP address types for REST APIs").
+        # The only type of private APIs ("IP address types for REST APIs").
         ip_address_type=apigateway.IpAddressType.DUAL_STACK,
     )
     return {**options, "endpoint_configuration": endpoint}
 
 
 def deny_others(api: apigateway.RestApi, settings: NetworkSettings) -> None:
-    """Deny, in the API's resource policy, callers from elsewhere. `auth` decides who of the others may call."""
+    """Deny other addresses and endpoints in the API's resource policy; `auth` decides about the remaining clients."""
     conditions: list[dict[str, Any]] = []
     if settings.private_endpoint is not None:
         conditions.append({"StringNotEquals": {"aws:SourceVpce": list(settings.private_endpoint.vpc_endpoint_ids)}})
@@ -68,9 +68,9 @@ class Domain(Construct):
     Attributes
     ----------
     url
-        With a slash at its end; there is no stage in it.
+        With a slash at its end, without a stage.
     target
-        What a record of one's own DNS has to point to.
+        Target of the DNS record, where the zone is managed elsewhere.
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: DomainSettings, stage: apigateway.Stage) -> None:
@@ -100,7 +100,7 @@ class Domain(Construct):
                 self, "Zone", hosted_zone_id=settings.hosted_zone_id, zone_name=settings.hosted_zone_name or ""
             )
             alias = route53.RecordTarget.from_alias(targets.ApiGatewayDomain(domain))
-            # With its dot the name is whole, whatever the zone.
+            # The final dot makes the name absolute.
             route53.ARecord(self, "Ipv4", zone=zone, record_name=f"{settings.name}.", target=alias)
             route53.AaaaRecord(self, "Ipv6", zone=zone, record_name=f"{settings.name}.", target=alias)
 

@@ -11,10 +11,10 @@ from infra.settings.scaling import ScalingSettings
 
 
 def scale(alias: lambda_.Alias, settings: ScalingSettings) -> None:
-    """Let the provisioned concurrency of an alias follow its load and its schedules.
+    """Scale the provisioned concurrency of an alias by utilization and schedules.
 
-    The alias must have provisioned concurrency of its own: a scalable target without any has no utilization to track.
-    A fixed number needs no scaling, and gets none.
+    The alias must already have provisioned concurrency: without it there is no utilization to track. A fixed number
+    is not scaled.
     """
     provisioned = settings.provisioned
     if provisioned is None or (provisioned.min == provisioned.max and not settings.schedules):
@@ -23,11 +23,11 @@ def scale(alias: lambda_.Alias, settings: ScalingSettings) -> None:
     target.scale_on_utilization(utilization_target=provisioned.target_utilization)
     if not settings.schedules:
         write_no_schedules(alias)
-    for each in settings.schedules:
+    for schedule in settings.schedules:
         target.scale_on_schedule(
-            each.name,
-            schedule=autoscaling.Schedule.expression(each.cron),
-            time_zone=cdk.TimeZone.of(each.time_zone),
-            min_capacity=each.min,
-            max_capacity=each.max,
+            schedule.name,
+            schedule=autoscaling.Schedule.expression(schedule.cron),
+            time_zone=cdk.TimeZone.of(schedule.time_zone),
+            min_capacity=schedule.min,
+            max_capacity=schedule.max,
         )

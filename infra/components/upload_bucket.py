@@ -1,4 +1,4 @@
-"""A bucket for pictures that are bigger than a request may be: private, encrypted, emptied after a day."""
+"""The bucket for images above the request size limit: private, encrypted, objects expire after a day."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _NOT_FOR_A_DAY = {
 
 
 class UploadBucket(Construct):
-    """The function signs uploads to it and reads them back; nobody else is let in.
+    """The function presigns uploads to the bucket and reads them; nobody else has access.
 
     Parameters
     ----------
     origins
-        Pages elsewhere that may upload from a browser, besides the endpoint's own: that stands on the API's origin,
-        whose host is not known before the deployment, so any API of the region may. Where there are none, every page
-        may: the signed policy is what protects the bucket.
+        Other origins that may upload from a browser. The endpoint's own page has the API's origin, which is unknown
+        before deployment, so any API of the region may upload. Without origins, every page may: the signed policy
+        protects the bucket.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class UploadBucket(Construct):
             "Bucket",
             encryption=s3.BucketEncryption.S3_MANAGED if encryption_key is None else s3.BucketEncryption.KMS,
             encryption_key=encryption_key,
-            # One key for the bucket in place of one for each object: a request less, to KMS, for each upload and read.
+            # A bucket key saves a KMS request per upload and read.
             bucket_key_enabled=None if encryption_key is None else True,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             enforce_ssl=True,
@@ -78,7 +78,7 @@ class UploadBucket(Construct):
         )
         objects = f"{self.bucket.bucket_arn}/{PREFIX}*"
         _grant(role, "s3:GetObject", objects)
-        # What a presigned POST may do, its signer must be allowed to.
+        # A presigned POST has the permissions of its signer.
         _grant(role, "s3:PutObject", objects)
         if encryption_key is not None:
             through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"}}
@@ -101,7 +101,7 @@ class UploadBucket(Construct):
 
 
 def grant_read(role: iam.IRole, location: str) -> None:
-    """Let the role read the objects of ``bucket`` or ``bucket/prefix/``, and nothing about their bucket."""
+    """Allow the role to read the objects of ``bucket`` or ``bucket/prefix/``, without listing them."""
     objects = f"{location if '/' in location else location + '/'}*"
     for action in ("s3:GetObject", "s3:GetObjectVersion"):  # the second for requests that name a version
         _grant(role, action, f"arn:{cdk.Aws.PARTITION}:s3:::{objects}")

@@ -1,4 +1,4 @@
-"""A Cognito user pool for machines: a resource server with scopes, and a client that gets tokens by its secret."""
+"""A Cognito user pool for machine clients: resource server, scopes, one client with a secret."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infra.settings.auth import CognitoSettings
 
 
 class MachineUserPool(Construct):
-    """A pool without users: its one client asks the token endpoint with its id and secret (client credentials).
+    """A pool without users: its client requests tokens with its ID and secret (client credentials grant).
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class MachineUserPool(Construct):
             ),
             removal_policy=deployment.removal_policy,
         )
-        names = [scope.partition("/") for scope in settings.scopes]
+        names = [text.partition("/") for text in settings.scopes]
         scopes = [cognito.ResourceServerScope(scope_name=name, scope_description=name) for _, _, name in names]
         server = self.pool.add_resource_server("Server", identifier=names[0][0], scopes=scopes)
         client = self.pool.add_client(
@@ -50,13 +50,13 @@ class MachineUserPool(Construct):
             auth_flows=cognito.AuthFlow(),
             o_auth=cognito.OAuthSettings(
                 flows=cognito.OAuthFlows(client_credentials=True),
-                scopes=[cognito.OAuthScope.resource_server(server, each) for each in scopes],
+                scopes=[cognito.OAuthScope.resource_server(server, scope) for scope in scopes],
             ),
             access_token_validity=cdk.Duration.minutes(settings.token_minutes),
             enable_token_revocation=True,
             prevent_user_existence_errors=True,
         )
-        # Prefixes are shared by everybody in a region: the account makes this one ours.
+        # Prefixes are unique in a region over all accounts, so the default contains the account ID.
         prefix = settings.domain_prefix or f"{deployment.name}-{cdk.Aws.ACCOUNT_ID}"
         domain = self.pool.add_domain("Domain", cognito_domain=cognito.CognitoDomainOptions(domain_prefix=prefix))
         self.outputs = {

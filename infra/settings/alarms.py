@@ -10,7 +10,7 @@ from infra.settings.base import Section, text
 
 
 class AlarmSettings(Section):
-    """When somebody is told. Rates are shares of requests: 0.05 is 5 %."""
+    """Thresholds and recipients. Rates are shares of requests: 0.05 is 5 %."""
 
     enabled: bool = True
     subscriptions: tuple[Annotated[str, text(r"[^@\s]+@[^@\s]+", "an e-mail address")], ...] = ()
@@ -20,7 +20,7 @@ class AlarmSettings(Section):
     throttles: Annotated[int, Field(ge=1)] = 5
     duration_share_of_timeout: Annotated[float, Field(gt=0, le=1)] = 0.8
     concurrency_share_of_reserve: Annotated[float, Field(gt=0, le=1)] = 0.9
-    # Requests and batch items that the function itself answers with a 5xx, over all routes and direct invocations.
+    # Requests and batch items for which the function returns a 5xx, over all routes and direct invocations.
     server_fault_rate: Annotated[float, Field(gt=0, le=1)] = 0.02
     api_error_rate: Annotated[float, Field(gt=0, le=1)] = 0.02
     api_latency_p99_ms: Annotated[int, Field(ge=1)] = 5_000

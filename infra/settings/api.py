@@ -23,19 +23,19 @@ def _origin(value: str) -> str:
 
 
 class ApiSettings(Section):
-    """The REST API. API Gateway throttles each method of the stage by itself, all its callers together."""
+    """The REST API. API Gateway throttles each method of the stage separately, over all clients."""
 
     stage: Annotated[str, text(r"[A-Za-z0-9_]{1,64}", "letters, digits and _, at most 64")] = "live"
-    # API Gateway writes no log before its account has a role for it, one for each region. The stack makes and leaves
-    # one; false where the account has it already (a landing zone's, say).
+    # API Gateway writes logs only if the account has a role for it, one per region. The stack creates and retains it;
+    # false if the account already has one, such as a landing zone's.
     account_log_role: bool = True
     rate_limit: Annotated[float, Field(gt=0, le=10_000)] = 50.0
     burst_limit: Annotated[int, Field(ge=1, le=5_000)] = 100
-    # Of each method without credentials, preflights included: strangers must not take the function's concurrency from
-    # callers. Without a burst: the largest that `infra.throttles` allows.
+    # Of each method without credentials, preflights included, so that anonymous clients cannot use up the function's
+    # concurrency. Default burst: the largest that `infra.throttles` allows.
     open_rate_limit: Annotated[float, Field(gt=0, le=10_000)] = 5.0
     open_burst_limit: Annotated[int, Field(ge=1, le=5_000)] | None = None
-    # API Gateway's metrics of each method, beside those of the stage. Each is a custom metric, which is paid.
+    # API Gateway's metrics per method, in addition to those of the stage. Each is a paid custom metric.
     method_metrics: bool = False
     cors_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
 

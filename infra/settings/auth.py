@@ -1,4 +1,4 @@
-"""Who may call: API keys with usage plans, AWS identities, a Cognito user pool, any OpenID issuer, or everybody."""
+"""Settings of authorization: API keys, AWS identities, a Cognito user pool, an OpenID issuer, or none."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from infra import token_owners
 from infra.settings.base import Digest, RepositoryName, Section, mutable_tag, text
 
 Mode = Literal["api-key", "iam", "cognito", "jwt", "none"]
-# Where an endpoint that asks for nothing is somebody's own machine or experiment.
+# Environments that may have no authorization: a developer's machine or experiment.
 PRIVATE_ENVIRONMENTS = ("local", "dev")
 _NAME_OR_ARN = r"(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:)?[A-Za-z0-9/_+=.@-]{1,512}"
-# Each part begins with a letter, so that no two names are the same without their hyphens.
+# Each part begins with a letter, so that names stay distinct without their hyphens.
 ClientName = Annotated[
     str, text(r"(?=.{1,32}$)[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*", "words of small letters and digits, joined by -")
 ]
@@ -25,35 +25,35 @@ Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256
 ClaimName = Annotated[str, text(r"[\x20-\x7e]{1,256}", "the name of a claim")]
 ClaimText = Annotated[str, text(r"[^\x00-\x1f\x7f]{1,256}", "a text of 1 to 256 characters")]
 ClaimValue = bool | int | Annotated[float, Field(allow_inf_nan=False)] | ClaimText
-# Plain HTTP is for a test's issuer on the machine of the local cloud.
+# Plain HTTP is for the local cloud's test issuer.
 Url = Annotated[
     str, text(r"(https://[A-Za-z0-9.-]+(:\d+)?|http://(127\.0\.0\.1|localhost):\d+)(/[!-~]*)?", "an https address")
 ]
 
 
 class QuotaSettings(Section):
-    """How many requests a key may make in a day, a week or a month."""
+    """Requests of a key per day, week or month."""
 
     requests: Annotated[int, Field(ge=1)]
     period: Literal["day", "week", "month"] = "day"
 
 
 class ClientSettings(Section):
-    """One client: its API key, and what the key may do: requests a second, a burst above it, a quota."""
+    """One client: its API key with rate limit, burst and quota."""
 
-    # Of all methods together. Without them, those of the stage: `api.rate_limit` and `api.burst_limit`.
+    # Over all methods. Default: the stage's, `api.rate_limit` and `api.burst_limit`.
     rate: Annotated[float, Field(gt=0)] | None = None
     burst: Annotated[int, Field(ge=1)] | None = None
     quota: QuotaSettings | None = None
-    # Name or ARN of a secret whose value is the key. Without it the stack makes one, with a random value.
+    # Name or ARN of a secret whose value is the key. Default: the stack creates one with a random value.
     secret: Annotated[str, text(_NAME_OR_ARN, "the name or ARN of a secret in Secrets Manager")] | None = None
-    # One more makes a new key: CloudFormation reads a secret only when it makes the resource that names it.
+    # Increment it for a new key: CloudFormation reads a secret only when it creates the resource that refers to it.
     key_version: Annotated[int, Field(ge=1)] = 1
 
 
 @dataclass(frozen=True)
 class ClientPlan:
-    """A client with the limits that hold for it: its own, or the stage's."""
+    """A client with its effective limits: its own, or the stage's."""
 
     rate: float
     burst: int
@@ -63,7 +63,7 @@ class ClientPlan:
 
 
 class CognitoSettings(Section):
-    """A user pool: given by its ARN, or made with a client for machines (client credentials)."""
+    """A user pool: given by its ARN, or created with a machine client (client credentials grant)."""
 
     user_pool_arn: (
         Annotated[
@@ -75,9 +75,9 @@ class CognitoSettings(Section):
         ]
         | None
     ) = None
-    # Any one of them lets a caller in. Of a pool that is made, they are made, too: `identifier/name`.
+    # A token needs one of them. A created pool also gets these scopes: `identifier/name`.
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=50)] = ("loupe/classify",)
-    # Where the tokens of a pool that is made come from: https://<prefix>.auth.<region>.amazoncognito.com.
+    # Token endpoint of a created pool: https://<prefix>.auth.<region>.amazoncognito.com.
     domain_prefix: (
         Annotated[
             str, text(r"(?!.*(aws|amazon|cognito))[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "small letters, digits and -")
@@ -103,9 +103,9 @@ def _two_parts(scope: str) -> bool:
 
 
 class IamSettings(Section):
-    """AWS identities. Those of the account itself need no mention here: their own policies let them in."""
+    """AWS identities. Those of the account itself need no entry: their IAM policies authorize them."""
 
-    # Of other accounts: written into the API's resource policy.
+    # Of other accounts: added to the API's resource policy.
     callers: tuple[
         Annotated[
             str,
@@ -119,7 +119,7 @@ class IamSettings(Section):
 
 
 class AuthorizerImage(Section):
-    """The authorizer's image where a pipeline pushed it to ECR; otherwise it is built from this repository."""
+    """The authorizer's image, if a pipeline pushes it to ECR; by default it is built from source."""
 
     repository: RepositoryName
     # By digest; a tag only in the local cloud, whose tags are digests.
@@ -139,26 +139,26 @@ class AuthorizerImage(Section):
 
 
 class JwtSettings(Section):
-    """Tokens of any OpenID issuer, checked by a small function in front of the API."""
+    """Tokens of an OpenID issuer, verified by the JWT authorizer."""
 
-    # Just as tokens have it in `iss`, a slash at the end included.
+    # Exactly as in the tokens' `iss`, including a slash at the end.
     issuer: Url
-    # Any one of them; a token names for whom it was issued, and one for somebody else is refused.
+    # A token must have one of them in `aud`; tokens for another audience are rejected.
     audience: Annotated[tuple[Word, ...], Field(min_length=1, max_length=20)]
-    # All of them, in `scope` or `scp`.
+    # A token must have all of them, in `scope` or `scp`.
     scopes: Annotated[tuple[Scope, ...], Field(max_length=20)] = ()
     # Claims that must have a value of the same type, or hold it in a list: {"tenant": "acme", "email_verified": true}.
     # A text may end with * behind an owner: {"sub": "repo:my-org/my-repo:*"}.
     claims: Annotated[dict[ClaimName, ClaimValue], Field(max_length=20)] = Field(default_factory=dict)
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("RS256", "ES256")
-    # Where the keys are. Without it the issuer's discovery document (/.well-known/openid-configuration) says so.
+    # URL of the keys. Default: that of the issuer's discovery document (/.well-known/openid-configuration).
     jwks_uri: Url | None = None
-    # How long the function takes the issuer's keys for the present ones, and how often an unknown key may make it ask.
+    # How long the function caches the issuer's keys, and the minimum interval of fetches for unknown key IDs.
     cache_seconds: Annotated[int, Field(ge=60, le=86_400)] = 600
     refetch_seconds: Annotated[int, Field(ge=5, le=3_600)] = 30
-    # How far the issuer's clock may be off.
+    # Tolerated clock skew of the issuer.
     leeway_seconds: Annotated[int, Field(ge=0, le=300)] = 30
-    # How long API Gateway keeps a verdict, even if the token ends meanwhile; 0 asks every time.
+    # How long API Gateway caches a result, even if the token expires meanwhile; 0 disables the cache.
     result_seconds: Annotated[int, Field(ge=0, le=3_600)] = 60
     image: AuthorizerImage | None = None
 
@@ -175,12 +175,12 @@ class JwtSettings(Section):
 
 
 class AuthSettings(Section):
-    """Who may call. Health, the page for people and openapi.json are open in every mode."""
+    """Authorization by mode. Health, the web page and openapi.json are open in every mode."""
 
     mode: Mode = "api-key"
-    # Mode 'none' elsewhere than in `local` and `dev`: whoever finds the address calls it, and you pay.
+    # Required for mode 'none' outside `local` and `dev`: anybody who finds the address can call it at your cost.
     i_know_this_is_public: bool = False
-    # Each takes four resources, of the 500 that a stack may have.
+    # Each needs four of the 500 resources of a stack.
     clients: Annotated[dict[ClientName, ClientSettings], Field(min_length=1, max_length=90)] = Field(
         default_factory=lambda: {"default": ClientSettings()}
     )
@@ -225,15 +225,15 @@ class AuthSettings(Section):
         }
 
     @model_validator(mode="after")
-    def _a_key_each(self) -> Self:
-        given = [client.secret for client in self.clients.values() if client.secret is not None]
-        twice = sorted({secret for secret in given if given.count(secret) > 1})
+    def _distinct_secrets(self) -> Self:
+        secrets = [client.secret for client in self.clients.values() if client.secret is not None]
+        twice = sorted({secret for secret in secrets if secrets.count(secret) > 1})
         if twice:
             raise ValueError(f"clients has the secret {twice[0]!r} twice; API Gateway takes a key's value only once")
         return self
 
     def conflict(self, environment: str, stage_rate: float, stage_burst: int) -> str | None:
-        """Say what of it cannot be together with the rest of an environment's settings."""
+        """Return how it conflicts with other sections of the environment, or None."""
         if self.mode == "none" and environment not in PRIVATE_ENVIRONMENTS and not self.i_know_this_is_public:
             return (
                 f"auth.mode 'none' lets everybody call {environment}: set auth.i_know_this_is_public to true if that "

@@ -1,4 +1,4 @@
-"""What every section of the settings is made of."""
+"""Base class and field types of the sections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class SettingsError(ValueError):
-    """Settings that cannot be deployed. The message has a line for each, with the key's path."""
+    """Settings that cannot be deployed. The message has one line per error, with the key's path."""
 
 
 class Section(BaseModel):
@@ -19,7 +19,7 @@ class Section(BaseModel):
 
 
 def text(pattern: str, allowed: str) -> AfterValidator:
-    """Return a validator that says what is allowed in words, where pydantic's own would show the pattern."""
+    """Return a validator whose message describes the allowed values; pydantic's own shows the pattern."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value, re.ASCII):
@@ -36,7 +36,7 @@ Digest = Annotated[str, text(r"sha256:[0-9a-f]{64}", "an image's digest: sha256:
 
 
 def mutable_tag(key: str, repository: str, tag: str) -> str:
-    """Return the sentence that rejects a tag where an image must be named by its digest."""
+    """Return the message that rejects a tag where a digest is required."""
     return (
         f"{key}.tag {tag!r} can be moved to another image, without a deployment: name {key}.digest instead "
         f"(aws ecr describe-images --repository-name {repository} --image-ids imageTag={tag} "

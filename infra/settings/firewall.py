@@ -1,4 +1,4 @@
-"""Settings of the firewall: who is blocked before a request reaches the API."""
+"""Settings of AWS WAF: rate limits, countries and networks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from infra.settings.auth import ClientPlan
 from infra.settings.base import Section
 
-# What WAF takes for a country: its API's CountryCode. (The United Kingdom is GB.)
+# CountryCode of the WAF API. (The United Kingdom is GB.)
 _CODES = """
     AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ
     CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO
@@ -23,7 +23,7 @@ _CODES = """
     TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW
 """
 COUNTRIES = frozenset(_CODES.split())
-# Of one caller without a plan of its own.
+# Of one client without a usage plan.
 _REQUESTS_A_SECOND = 10
 
 
@@ -50,18 +50,18 @@ Network = Annotated[str, AfterValidator(_network)]
 
 
 class FirewallSettings(Section):
-    """AWS WAF in front of the API's stage. It is paid by the month and by the request: off unless asked for."""
+    """AWS WAF in front of the API's stage. It costs a monthly fee and a fee per request: off by default."""
 
     enabled: bool = False
-    # Requests of one address, and of one API key, in the window; more are blocked until it is fewer again. Unless
-    # given, twice what the most generous plan of a client lets through: it should meet the plan's 429, not a 403.
+    # Requests per window of one address, and of one API key; more are blocked until the rate falls. Default: twice what
+    # the largest usage plan allows, so that a client gets the plan's 429 rather than a 403.
     requests_per_address: Annotated[int, Field(ge=10, le=2_000_000_000)] | None = None
     requests_per_key: Annotated[int, Field(ge=10, le=2_000_000_000)] | None = None
     window_seconds: Literal[60, 120, 300, 600] = 300
-    # Either from these only, or not from those.
+    # At most one of the two lists.
     allowed_countries: Annotated[tuple[Country, ...], Field(max_length=50)] = ()
     blocked_countries: Annotated[tuple[Country, ...], Field(max_length=50)] = ()
-    # Let in whatever the other rules say; and never let in, which comes first.
+    # Allowed regardless of later rules; blocked before all other rules.
     trusted_networks: Annotated[tuple[Network, ...], Field(max_length=10_000)] = ()
     blocked_networks: Annotated[tuple[Network, ...], Field(max_length=10_000)] = ()
 
@@ -75,7 +75,7 @@ class FirewallSettings(Section):
         return self
 
     def conflict(self, clients: Mapping[str, ClientPlan], *, private: bool, local: bool) -> str | None:
-        """Say why it cannot stand beside these clients with keys, before a private endpoint, or there, or None."""
+        """Return how it conflicts with these clients, a private endpoint or the local cloud, or None."""
         if self.enabled and local:
             return "firewall.enabled is not carried by the local cloud; leave it out there"
         if private and (self.allowed_countries or self.blocked_countries):
@@ -94,10 +94,10 @@ class FirewallSettings(Section):
         return None
 
     def default_limit(self, clients: Mapping[str, ClientPlan]) -> int:
-        """Return the limit of a rate that is not given, for clients with keys or, if there are none, for others."""
+        """Return the default rate limit, by the plans of clients with keys or, without any, by a fixed rate."""
         largest = max(map(self._by_plan, clients.values()), default=_REQUESTS_A_SECOND * self.window_seconds)
         return max(10, 2 * largest)
 
     def _by_plan(self, client: ClientPlan) -> int:
-        """Return the most that a client's throttle lets through in a window: its rate all the time, and a burst."""
+        """Return the maximum that a client's throttle allows in a window: its rate for all of it, and one burst."""
         return math.ceil(client.rate * self.window_seconds) + client.burst

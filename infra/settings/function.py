@@ -8,23 +8,23 @@ from pydantic import Field
 
 from infra.settings.base import Section
 
-# API Gateway gives an integration 29 s; the function must end before, so that its own answer is the one that arrives.
+# API Gateway ends an integration after 29 s; a shorter timeout lets the function return its own error.
 MAX_SYNC_SECONDS = 28
 
 
 class MetricsSettings(Section):
-    """Dimensions of the function's own metrics. CloudWatch charges for each metric with each of its values."""
+    """Dimensions of the function's metrics. CloudWatch charges per combination of dimension values."""
 
     max_labels: Annotated[int, Field(ge=0, le=1000)] = 20
     by_version: bool = False
 
 
 class TraceSamplingSettings(Section):
-    """Which requests of the API X-Ray records: so many a second, and a share of the rest."""
+    """Requests that X-Ray records: a number per second, and a share of the rest."""
 
     rate: Annotated[float, Field(ge=0, le=1)] = 0.05
     per_second: Annotated[int, Field(ge=0, le=10_000)] = 1
-    # The matching rule with the lowest number decides; the account's Default has 10000.
+    # The matching rule with the lowest number applies; the account's Default has 10000.
     priority: Annotated[int, Field(ge=1, le=9_999)] = 1_000
 
 
@@ -39,6 +39,6 @@ class FunctionSettings(Section):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731] = 30
     tracing: bool = True
-    # Without it the account's own sampling rules apply: one request a second and 5 % of the rest, unless changed there.
+    # Default: the account's sampling rules, by default one request per second and 5 % of the rest.
     trace_sampling: TraceSamplingSettings | None = None
     metrics: MetricsSettings = MetricsSettings()

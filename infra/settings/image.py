@@ -10,16 +10,16 @@ from infra.settings.base import Digest, RepositoryName, Section, text
 
 
 class ImageSettings(Section):
-    """Where the container image comes from: built from this repository, or pushed to ECR by a pipeline."""
+    """Source of the container image: built by the CDK, or pushed to ECR by a pipeline."""
 
     source: Literal["asset", "ecr"] = "asset"
     repository: RepositoryName | None = None
-    # A tag can be moved to another image; only the local cloud, whose tags are digests, takes one.
+    # A tag can be moved to another image; only the local cloud, whose tags are digests, accepts one.
     digest: Digest | None = None
     tag: Annotated[str, text(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "a tag of an image")] | None = None
-    # An image that holds the model's files in its working directory, in place of the AWS base.
+    # Base image in place of AWS's; it may contain model files in its working directory.
     base: str | None = None
-    # Builds fail without the base image's digest: function/base-image.lock, which `make lock-base` writes.
+    # Require the base image's digest in function/base-image.lock, which `make lock-base` writes.
     require_locked_base: bool = False
 
     @property

@@ -12,7 +12,7 @@ from infra.settings.hosts import DEFAULT_PORTS, Host
 
 MIB = 1024 * 1024
 
-# Without * ? and $, which IAM would take for wildcards and variables.
+# Without * ? and $, which IAM interprets as wildcards and variables.
 Location = Annotated[
     str,
     text(
@@ -26,12 +26,12 @@ OWN_NETWORKS = tuple(map(ipaddress.ip_network, ("127.0.0.0/8", "::1/128", "169.2
 
 
 class UrlSettings(Section):
-    """Pictures by URL: not at all, from hosts on a list, or from the public internet."""
+    """Images by URL: off, from an allow-list of hosts, or from the public internet."""
 
     policy: Literal["off", "allow-list", "public"] = "off"
     hosts: tuple[Host, ...] = ()
     schemes: Annotated[tuple[Literal["https", "http"], ...], Field(min_length=1)] = ("https",)
-    # Unless given: the default port of each scheme.
+    # Default: the default port of each scheme.
     ports: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], Field(min_length=1)] = Field(
         default_factory=lambda values: (443, 80) if "http" in values.get("schemes", ()) else (443,)
     )
@@ -67,24 +67,24 @@ class UrlSettings(Section):
 
 
 class S3Settings(Section):
-    """Pictures in S3 that may be read: ``bucket`` or ``bucket/prefix/``, the slash at its end included."""
+    """Readable locations in S3: ``bucket`` or ``bucket/prefix/``, with the slash at the end."""
 
     locations: tuple[Location, ...] = ()
 
 
 class UploadSettings(Section):
-    """``POST /v1/uploads``: pictures bigger than a request, by way of a bucket that is emptied after a day."""
+    """``POST /v1/uploads``: images above the request size limit, through a bucket whose objects expire after a day."""
 
     enabled: bool = False
     valid_seconds: Annotated[int, Field(ge=60, le=3600)] = 300
 
 
-# bmp and tiff are read on request only; `loupe.formats` has the same list.
+# bmp and tiff are off by default; `loupe.formats` has the same list.
 ImageFormat = Literal["jpeg", "png", "webp", "gif", "avif", "heic", "bmp", "tiff"]
 
 
 class InputSettings(Section):
-    """Limits on one picture. API Gateway and Lambda let about 4.5 MB of picture through in a request."""
+    """Limits of one image. API Gateway and Lambda accept about 4.5 MB of image in a request."""
 
     max_image_bytes: Annotated[int, Field(ge=1024, le=100 * MIB)] = 10 * MIB
     max_image_pixels: Annotated[int, Field(ge=10_000, le=200_000_000)] = 25_000_000

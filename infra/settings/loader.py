@@ -33,14 +33,14 @@ def load_settings(
     name
         The environment.
     patch
-        JSON merge patch, as text or parsed.
+        JSON merge patch, as text or as an object.
     environment
-        Name of the deployed environment, if it is a copy of ``name`` beside it: ``-c name=...``.
+        Name of the deployed environment, if it is a copy of ``name``: ``-c name=...``.
 
     Raises
     ------
     SettingsError
-        With a line for each wrong key: its path, what is wrong and what is allowed.
+        With one line per invalid key: its path, the error and the allowed values.
     """
     environments = context.get("environments")
     if not isinstance(environments, dict) or name not in environments:
@@ -59,25 +59,25 @@ def load_settings(
     if "local" in (name, environment) and environment not in (None, name):
         raise SettingsError("-c name=... makes a copy of an environment on AWS: neither may be 'local'.")
     try:
-        # By way of JSON: lists become tuples there, and nothing else is converted.
+        # Validated as JSON: strict mode converts lists to tuples there, and nothing else.
         return Settings.model_validate_json(json.dumps({**values, "environment": environment or name}))
     except ValidationError as error:
         raise SettingsError("\n".join(sentences(Settings, ("environments", name), error))) from None
 
 
-def _extended(environments: Mapping[str, Any], name: str, heirs: tuple[str, ...]) -> Any:
-    """An environment's values over those of the one that it extends."""
+def _extended(environments: Mapping[str, Any], name: str, descendants: tuple[str, ...]) -> Any:
+    """Return an environment's values, merged over those of the environment that it extends."""
     values = environments[name]
     if not isinstance(values, dict) or "extends" not in values:
         return values
-    base, heirs = values["extends"], (*heirs, name)
+    base, descendants = values["extends"], (*descendants, name)
     if not isinstance(base, str) or base not in environments:
         known = ", ".join(sorted(set(environments) - {name}))
         raise SettingsError(f"environments.{name}.extends: must be another environment: {known} (it is {base!r}).")
-    if base in heirs:
-        raise SettingsError(f"environments.{name}.extends: {' extends '.join((*heirs, base))}, which never ends.")
+    if base in descendants:
+        raise SettingsError(f"environments.{name}.extends: {' extends '.join((*descendants, base))}, which never ends.")
     return merge_patch(
-        _extended(environments, base, heirs), {key: value for key, value in values.items() if key != "extends"}
+        _extended(environments, base, descendants), {key: value for key, value in values.items() if key != "extends"}
     )
 
 

@@ -8,7 +8,7 @@ from infra.settings.base import Section, text
 
 
 class ModelSettings(Section):
-    """Which model is served: a folder of ``models/``."""
+    """The served model: a folder of ``models/``."""
 
     name: Annotated[
         str, text(r"[a-z0-9][a-z0-9._-]{0,62}", "the name of a folder in models/: small letters, digits, . _ -")

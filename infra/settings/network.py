@@ -1,4 +1,4 @@
-"""Settings of the ways to the API: addresses that may come, a private endpoint, a domain of one's own."""
+"""Settings of network access: IP allow-list, private endpoint, custom domain, mutual TLS."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def _cidr(value: str) -> str:
 
 
 class MutualTlsSettings(Section):
-    """Callers show a certificate that one of the authorities in a file on S3 has signed."""
+    """Clients present a certificate that an authority of the truststore has signed."""
 
     truststore: Annotated[
         str, text(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+\.pem", "a PEM file on S3: s3://bucket/key.pem")
     ]
-    # Of the object: without it a new file is only taken when this stack changes.
+    # Version of the S3 object: without it a new file is used only after this stack changes.
     version: Annotated[str, Field(min_length=1)] | None = None
 
     @property
@@ -40,7 +40,7 @@ class MutualTlsSettings(Section):
 
 
 class DomainSettings(Section):
-    """A name of one's own. Its certificate has to be there; records are made where the zone is named."""
+    """A custom domain. Its certificate must exist; DNS records are created if the hosted zone is given."""
 
     name: DomainName
     certificate_arn: Annotated[
@@ -49,7 +49,7 @@ class DomainSettings(Section):
     hosted_zone_id: Annotated[str, text(r"[A-Z0-9]{1,32}", "a hosted zone's ID, such as Z0123456789ABC")] | None = None
     hosted_zone_name: DomainName | None = None
     mutual_tls: MutualTlsSettings | None = None
-    # The address under execute-api stays, too: a second door, without client certificates.
+    # Also keep the address under execute-api, which does not check client certificates.
     keep_default_endpoint: bool = False
 
     @model_validator(mode="after")
@@ -69,7 +69,7 @@ class DomainSettings(Section):
 
 
 class PrivateEndpointSettings(Section):
-    """Only from within VPCs, through interface endpoints for ``execute-api`` that are there."""
+    """Access from VPCs only, through existing interface endpoints for ``execute-api``."""
 
     vpc_endpoint_ids: Annotated[
         tuple[Annotated[str, text(r"vpce-[0-9a-f]{8,17}", "an endpoint's ID, such as vpce-0123456789abcdef0")], ...],
@@ -78,7 +78,7 @@ class PrivateEndpointSettings(Section):
 
 
 class NetworkSettings(Section):
-    """By default the API is on the internet, at its own address under execute-api."""
+    """By default the API is on the internet, at its address under execute-api."""
 
     # With a private endpoint: addresses within the VPC.
     allowed_cidrs: tuple[Annotated[str, AfterValidator(_cidr)], ...] = ()
@@ -86,27 +86,27 @@ class NetworkSettings(Section):
     domain: DomainSettings | None = None
 
     @model_validator(mode="after")
-    def _possible(self) -> Self:
+    def _consistent(self) -> Self:
         if self.private_endpoint is not None and self.domain is not None:
             raise ValueError("private_endpoint and domain exclude each other: the domain would be one on the internet")
-        networks = [ipaddress.ip_network(each) for each in self.allowed_cidrs]
-        for one, other in combinations(networks, 2):
-            if one.version == other.version and one.overlaps(other):
-                raise ValueError(f"allowed_cidrs has {one} and {other}, which overlap; the larger one is enough")
+        networks = [ipaddress.ip_network(cidr) for cidr in self.allowed_cidrs]
+        for first, second in combinations(networks, 2):
+            if first.version == second.version and first.overlaps(second):
+                raise ValueError(f"allowed_cidrs has {first} and {second}, which overlap; the larger one is enough")
         return self
 
     @property
     def restricted(self) -> bool:
-        """Whether the API's resource policy says who may come, by address or endpoint."""
+        """Whether the API's resource policy restricts addresses or VPC endpoints."""
         return bool(self.allowed_cidrs or self.private_endpoint)
 
     @property
     def ipv6(self) -> bool:
-        """Whether callers may come over IPv6, beside IPv4."""
-        return self.domain is not None or any(":" in each for each in self.allowed_cidrs)
+        """Whether clients may use IPv6 in addition to IPv4."""
+        return self.domain is not None or any(":" in cidr for cidr in self.allowed_cidrs)
 
     def conflict(self, region: str | None, *, local: bool) -> str | None:
-        """Say what of it cannot be together with the rest of an environment's settings."""
+        """Return how it conflicts with other sections of the environment, or None."""
         if local and self.model_fields_set:
             return f"network.{min(self.model_fields_set)} is not carried by the local cloud; leave it out there"
         if self.domain is not None and region is not None and self.domain.certificate_region != region:

@@ -1,4 +1,4 @@
-"""Settings of what must not be lost, read or done by mistake: keys, data, deletion, tags, rule packs."""
+"""Settings of data protection: encryption key, retention, termination protection, tags, cdk-nag rule packs."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ KEY_ARN = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+"
 
 
 class ProtectionSettings(Section):
-    """Off is right for experiments, which are to be deleted again; `prod` in cdk.json has all of it."""
+    """Off by default, for experiments that are deleted again; `prod` in cdk.json enables all of it."""
 
-    # Logs, uploads and generated API keys are always encrypted: with keys that AWS owns, with a key that the stack
-    # makes and rotates ("customer"), or with the key of this ARN, whose policy is yours (docs/security.md).
+    # Logs, uploads and generated API keys are always encrypted: with AWS-owned keys ("aws"), with a key that the stack
+    # creates and rotates ("customer"), or with the key of this ARN, whose policy you maintain (docs/security.md).
     kms_key: Annotated[str, text(rf"aws|customer|{KEY_ARN}", "'aws', 'customer' or the ARN of a KMS key")] = "aws"
-    # Logs, uploads, keys and secrets stay when the stack is deleted, or a resource leaves it.
+    # Retain logs, uploads, keys and secrets when the stack is deleted or a resource is removed from it.
     keep_data: bool = False
-    # 'cdk destroy' is refused until this is off again.
+    # Reject 'cdk destroy' until this is off again.
     termination_protection: bool = False
-    # What every resource must be tagged with: deployments without them are refused.
+    # Tags that every resource must have: synth rejects an environment without them.
     required_tags: tuple[Annotated[str, Field(min_length=1, max_length=128)], ...] = ()
-    # Rules that a synth checks, by cdk-nag. Each finding is an error.
+    # cdk-nag rule packs of the synth. Each finding is an error.
     rule_packs: Annotated[tuple[RulePack, ...], Field(min_length=1)] = ("AwsSolutions",)
 
     def conflict(
         self, region: str | None, tags: Mapping[str, str], reserved_concurrency: int | None, *, firewall: bool
     ) -> str | None:
-        """Say why these cannot stand beside the environment's other settings, or None."""
+        """Return how it conflicts with other sections of the environment, or None."""
         for key in self.required_tags:
             if not tags.get(key):
                 return f"tags has no {key!r}, which protection.required_tags asks for"

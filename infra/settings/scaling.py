@@ -1,4 +1,4 @@
-"""Settings of provisioned concurrency: how many execution environments stand ready, by load and by the clock."""
+"""Settings of provisioned concurrency: bounds, target utilization, schedules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _time_zone(value: str) -> str:
 
 
 class ProvisionedSettings(Section):
-    """Environments that are started before they are asked for, paid while they stand ready.
+    """Execution environments that are initialized in advance and billed while they are provisioned.
 
     With ``min`` below ``max`` their number follows the load: target tracking holds the share of them that is in use at
     ``target_utilization``. With ``min`` equal to ``max`` and no schedules it is fixed.
@@ -27,7 +27,7 @@ class ProvisionedSettings(Section):
 
     min: Annotated[int, Field(ge=1)] = 1
     max: Annotated[int, Field(ge=1)]
-    # The rest is for requests that come while more environments start, which takes minutes.
+    # The rest serves requests while more environments are initialized, which takes minutes.
     target_utilization: Annotated[float, Field(ge=0.1, le=0.9)] = 0.7
 
     @model_validator(mode="after")
@@ -38,10 +38,10 @@ class ProvisionedSettings(Section):
 
 
 class ScheduleSettings(Section):
-    """From this time on, other bounds.
+    """Other bounds from a scheduled time on.
 
     Never 0: auto scaling would delete the alias's configuration, and the next deployment, which updates it, would fail
-    for want of it (aws-cdk issue 29992).
+    (aws-cdk issue 29992).
     """
 
     name: Annotated[str, text(r"[a-z][a-z0-9-]{0,39}", "a small letter, then small letters, digits and -, at most 40")]
@@ -67,14 +67,14 @@ class ScalingSettings(Section):
     def _complete(self) -> Self:
         if self.schedules and self.provisioned is None:
             raise ValueError("schedules need provisioned, whose bounds they change")
-        twice = [name for name, times in Counter(each.name for each in self.schedules).items() if times > 1]
-        if twice:
-            raise ValueError(f"schedules has the name {twice[0]!r} twice; names tell them apart")
+        duplicates = [name for name, count in Counter(item.name for item in self.schedules).items() if count > 1]
+        if duplicates:
+            raise ValueError(f"schedules has the name {duplicates[0]!r} twice; names tell them apart")
         return self
 
     def above(self, limit: int) -> str | None:
         """Return the path of the first maximum above the limit, or None."""
         if self.provisioned is not None and self.provisioned.max > limit:
             return "scaling.provisioned.max"
-        above = (index for index, each in enumerate(self.schedules) if each.max > limit)
+        above = (index for index, schedule in enumerate(self.schedules) if schedule.max > limit)
         return next((f"scaling.schedules.{index}.max" for index in above), None)

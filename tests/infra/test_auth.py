@@ -69,7 +69,7 @@ def _methods(synthesized: Synthesized) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_health_and_preflights_are_open_and_the_rest_asks_for_what_the_mode_says(modes, mode: str) -> None:
+def test_health_and_preflights_are_open_and_other_routes_require_authorization(modes, mode: str) -> None:
     wanted = {"iam": "AWS_IAM", "cognito": "COGNITO_USER_POOLS", "jwt": "CUSTOM"}.get(mode, "NONE")
     methods = _methods(modes(mode))
     asking = {each for each in methods if each[0] != "OPTIONS" and each[1] not in OPEN}
@@ -158,7 +158,7 @@ def test_without_keys_there_is_no_key_and_no_plan(modes, mode: str) -> None:
     assert "ApiKeyId" not in modes(mode).template["Outputs"]
 
 
-def test_callers_of_other_accounts_are_let_in_by_the_apis_policy_and_what_is_open_stays_so(modes, tmp_path) -> None:
+def test_the_resource_policy_authorizes_other_accounts_and_keeps_open_routes_open(modes, tmp_path) -> None:
     everybody, callers = modes("iam").only("AWS::ApiGateway::RestApi")["Policy"]["Statement"]
     assert callers["Principal"] == {"AWS": CALLER}
     assert callers["Resource"] == "execute-api:/*"
@@ -175,7 +175,7 @@ def test_callers_of_other_accounts_are_let_in_by_the_apis_policy_and_what_is_ope
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_every_mode_writes_a_resource_policy_that_authorizes_no_more_than_the_mode(modes, mode: str) -> None:
+def test_every_mode_writes_a_resource_policy_with_least_privilege(modes, mode: str) -> None:
     """CloudFormation keeps the last policy of an API whose template has none (aws-cdk issue 21840)."""
     statements = modes(mode).only("AWS::ApiGateway::RestApi")["Policy"]["Statement"]
     for_everybody = [statement for statement in statements if statement["Principal"] == {"AWS": "*"}]
@@ -183,7 +183,7 @@ def test_every_mode_writes_a_resource_policy_that_authorizes_no_more_than_the_mo
     assert ("execute-api:/*" in resources) is (mode != "iam")
 
 
-def test_a_user_pool_is_made_with_a_client_for_machines(modes) -> None:
+def test_a_user_pool_is_created_with_a_machine_client(modes) -> None:
     made: Synthesized = modes("cognito")
     (pool,) = made.resources("AWS::Cognito::UserPool")
     assert made.only("AWS::Cognito::UserPool")["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
@@ -334,14 +334,14 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("settings", "sentence"), WRONG, ids=[sentence[:50] for _, sentence in WRONG])
-def test_what_cannot_be_is_refused_in_a_sentence(settings: dict[str, Any], sentence: str) -> None:
+def test_conflicting_settings_are_rejected_with_a_message(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SettingsError, match=r"environments\.prod") as refused:
         load_settings(context(), "prod", {"auth": settings})
     assert sentence in str(refused.value)
 
 
 @pytest.mark.parametrize("environment", ["prod", "staging", "live"])
-def test_the_public_endpoint_has_to_be_wanted(environment: str) -> None:
+def test_a_public_endpoint_must_be_confirmed(environment: str) -> None:
     environments = {"environments": {environment: {"auth": {"mode": "none"}}}}
     with pytest.raises(SettingsError, match="i_know_this_is_public"):
         load_settings(environments, environment)
@@ -355,13 +355,13 @@ def test_two_clients_cannot_have_one_key() -> None:
         load_settings(context(), "prod", {"auth": {"clients": clients}})
 
 
-def test_names_with_numbers_and_versions_do_not_meet(tmp_path: Path) -> None:
+def test_client_names_and_key_versions_do_not_collide(tmp_path: Path) -> None:
     clients = {"app": {"key_version": 12}, "app1": {"key_version": 2}}
     built = synthesize(tmp_path, "dev", {"auth": {"clients": clients}})
     assert len(built.resources("AWS::SecretsManager::Secret")) == 2
 
 
-def test_an_environment_whose_name_aws_keeps_needs_a_prefix_of_its_own() -> None:
+def test_a_reserved_word_in_the_environment_name_requires_a_domain_prefix() -> None:
     environments = {"environments": {"aws-eu": {"auth": {"mode": "cognito"}}}}
     with pytest.raises(SettingsError, match=r"auth.cognito.domain_prefix is needed: its default has 'aws-eu'"):
         load_settings(environments, "aws-eu")

@@ -43,7 +43,7 @@ def test_every_alarm_may_publish_to_its_topic(synthesized: Synthesized) -> None:
             )
 
 
-def test_cloudwatch_is_let_in_for_this_account_only(synthesized: Synthesized) -> None:
+def test_the_key_policy_allows_cloudwatch_of_this_account_only(synthesized: Synthesized) -> None:
     statements = [
         statement
         for kind, key in (("AWS::SNS::TopicPolicy", "PolicyDocument"), ("AWS::KMS::Key", "KeyPolicy"))
@@ -55,7 +55,7 @@ def test_cloudwatch_is_let_in_for_this_account_only(synthesized: Synthesized) ->
         assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
-def test_the_account_gets_a_role_for_the_apis_logs_before_the_stage_asks_for_them(prod: Synthesized) -> None:
+def test_the_stage_depends_on_the_accounts_log_role(prod: Synthesized) -> None:
     """Without it CreateStage fails: 'CloudWatch Logs role ARN must be set in account settings to enable logging'."""
     ((account, resource),) = prod.resources("AWS::ApiGateway::Account").items()
     role = resource["Properties"]["CloudWatchRoleArn"]["Fn::GetAtt"][0]
@@ -67,7 +67,7 @@ def test_the_account_gets_a_role_for_the_apis_logs_before_the_stage_asks_for_the
     assert prod.template["Resources"][role]["DeletionPolicy"] == "Retain"
 
 
-def test_an_account_that_has_such_a_role_keeps_it(tmp_path) -> None:
+def test_no_log_role_is_created_if_the_account_has_one(tmp_path) -> None:
     synthesized = synthesize(tmp_path, "prod", {"api": {"account_log_role": False}})
     assert not synthesized.resources("AWS::ApiGateway::Account")
 
@@ -79,7 +79,7 @@ def test_tls_begins_at_1_2(synthesized: Synthesized) -> None:
     assert api["EndpointAccessMode"] == "STRICT"  # must be set with every policy of this family
 
 
-def test_what_prod_keeps_does_not_block_a_second_first_deployment(prod: Synthesized) -> None:
+def test_resources_that_prod_retains_do_not_block_a_new_deployment(prod: Synthesized) -> None:
     """'Retain' would also hold back what a failed creation made: the next attempt finds the log group's name taken."""
     for group in prod.resources("AWS::Logs::LogGroup").values():
         assert group["DeletionPolicy"] == "RetainExceptOnCreate"
@@ -97,7 +97,7 @@ def test_only_the_deployed_stage_may_call_the_function(synthesized: Synthesized)
         assert "*" not in source
 
 
-def test_strangers_cannot_take_the_functions_concurrency_by_open_routes(prod: Synthesized) -> None:
+def test_open_routes_cannot_use_up_the_functions_concurrency(prod: Synthesized) -> None:
     throttles = {
         (each["ResourcePath"], each["HttpMethod"]): (each.get("ThrottlingRateLimit"), each.get("ThrottlingBurstLimit"))
         for each in prod.only("AWS::ApiGateway::Stage")["MethodSettings"]

@@ -9,7 +9,7 @@ from tools.bench_aws.app import BenchStack
 from tools.bench_aws.subjects import combinations
 
 
-def test_each_subject_is_a_function_and_nothing_can_be_called_from_outside() -> None:
+def test_each_subject_is_a_function_without_public_access() -> None:
     subjects = combinations(
         "loupe-bench-abc", models=["hair-type"], memories=[512, 1769], architectures=["x86_64"], snap_start=True
     )

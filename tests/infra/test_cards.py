@@ -17,20 +17,20 @@ import tinymodel
 from hostile_models import CARDS, CONTENTS, PLACES
 
 
-def test_an_unknown_model_is_a_sentence_with_those_that_there_are() -> None:
+def test_an_unknown_model_is_rejected_with_the_known_ones() -> None:
     with pytest.raises(SettingsError, match=r"no models/dogs/card.json. Models here: .*hair-type"):
         read_card(ROOT / "models", "dogs", files="all")
 
 
 @pytest.mark.parametrize("name", ["../m", "../../m", "/etc", "m/../m", "", ".", "M"])
-def test_a_name_that_is_none_reads_nothing(tmp_path: Path, name: str) -> None:
+def test_an_invalid_name_reads_no_file(tmp_path: Path, name: str) -> None:
     tinymodel.write_model(tmp_path / "m")
     (tmp_path / "models").mkdir()
     with pytest.raises(SettingsError, match="there is no models/"):
         read_card(tmp_path / "models", name, files="all")
 
 
-def test_a_good_model_gives_name_version_and_labels(tmp_path: Path) -> None:
+def test_a_valid_model_returns_name_version_and_labels(tmp_path: Path) -> None:
     tinymodel.write_model(tmp_path / "m")
     for files in ("all", "present", "none"):
         card = read_card(tmp_path, "m", files=files)  # type: ignore[arg-type]
@@ -49,7 +49,7 @@ def test_a_hostile_folder_stops_the_synth(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CARDS | PLACES | CONTENTS)
-def test_with_a_base_image_what_is_here_has_to_be_right(tmp_path: Path, name: str) -> None:
+def test_with_a_base_image_the_files_in_the_folder_must_be_valid(tmp_path: Path, name: str) -> None:
     spoil, sentence = (CARDS | PLACES | CONTENTS)[name]
     hostile_models.model(tmp_path / "m", spoil)
     if name == "missing":

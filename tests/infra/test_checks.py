@@ -25,7 +25,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _HASHED_NAME = re.compile(r"(CurrentVersion[0-9A-F]{8}|Deployment[0-9A-F]{8})[0-9a-f]{32}")
 
 
-def test_wrong_settings_end_the_synth_with_a_sentence_and_no_trace() -> None:
+def test_invalid_settings_end_the_synth_with_a_message_and_no_traceback() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "infra.app"], cwd=ROOT, capture_output=True, text=True, timeout=60,
         env={**os.environ, "CDK_CONTEXT_JSON": json.dumps({"env": "x", "environments": {"x": {"fun": 1}}})},
@@ -70,7 +70,7 @@ def _violations(report: Any) -> set[tuple[str, str]]:
     }
 
 
-def test_cfn_lint_has_nothing_to_say(synthesized: Synthesized, tmp_path: Path) -> None:
+def test_cfn_lint_reports_nothing(synthesized: Synthesized, tmp_path: Path) -> None:
     template = tmp_path / "template.json"
     template.write_text(json.dumps(synthesized.template))
     run = subprocess.run(

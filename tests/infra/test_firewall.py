@@ -114,13 +114,13 @@ def web_acl(prod: Synthesized) -> dict[str, Any]:
 
 @pytest.mark.parametrize("stage", ["/live", ""])
 @pytest.mark.parametrize("path", PICTURE_PATHS)
-def test_a_picture_of_3_mb_passes_whatever_its_bytes_look_like(web_acl: dict[str, Any], stage: str, path: str) -> None:
+def test_an_image_of_3_mb_passes_whatever_its_bytes(web_acl: dict[str, Any], stage: str, path: str) -> None:
     for start in (b"\xff\xd8", b"<script>", b"${jndi:ldap", b'{"url": "http://169.254.169.254"}'):
         picture = Request(path=stage + path, body=start.ljust(3 * MB, b"\0"))
         assert verdict(web_acl, picture) == "Allow"
 
 
-def test_without_the_overrides_every_picture_would_be_blocked(web_acl: dict[str, Any]) -> None:
+def test_without_the_overrides_every_image_would_be_blocked(web_acl: dict[str, Any]) -> None:
     """What AWS's rules are by themselves, and why they are not taken as they are."""
     bare = copy.deepcopy(web_acl)
     for rule in bare["Rules"]:
@@ -143,7 +143,7 @@ def test_without_the_overrides_every_picture_would_be_blocked(web_acl: dict[str,
         (Request(recent=60_401), "RateByAddress"),
     ],
 )
-def test_what_is_no_picture_is_judged_by_all_rules(web_acl: dict[str, Any], request_: Request, rule: str) -> None:
+def test_other_bodies_are_inspected_by_all_rules(web_acl: dict[str, Any], request_: Request, rule: str) -> None:
     assert verdict(web_acl, request_) == rule
 
 
@@ -158,7 +158,7 @@ def test_a_key_has_a_rate_of_its_own(tmp_path: Path) -> None:
     assert rate["EvaluationWindowSec"] == 300
 
 
-def test_without_keys_there_is_no_rate_for_each(tmp_path: Path) -> None:
+def test_without_api_keys_there_is_no_rate_per_key(tmp_path: Path) -> None:
     built = synthesize(tmp_path, "prod", {"auth": {"mode": "iam"}})
     assert "RateByKey" not in [each["Name"] for each in built.only("AWS::WAFv2::WebACL")["Rules"]]
 
@@ -211,7 +211,7 @@ def test_it_stands_before_the_stage(prod: Synthesized) -> None:
     assert association["WebACLArn"] == {"Fn::GetAtt": [acl, "Arn"]}
 
 
-def test_its_capacity_stays_within_what_is_not_paid_extra(web_acl: dict[str, Any]) -> None:
+def test_the_web_acl_capacity_stays_below_the_extra_charge(web_acl: dict[str, Any]) -> None:
     assert sum(units(each["Statement"]) for each in web_acl["Rules"]) <= 1_500
 
 
@@ -268,7 +268,7 @@ def web_acl_rules(built: Synthesized) -> list[dict[str, Any]]:
     return built.only("AWS::WAFv2::WebACL")["Rules"]
 
 
-def test_every_path_that_takes_a_body_was_thought_of() -> None:
+def test_every_path_with_a_body_is_classified() -> None:
     """A new one is blocked above 8 KB until it is named: it either takes pictures or stands here."""
     paths = json.loads((ROOT / "docs" / "openapi.json").read_text())["paths"]
     bodies = {path for path, methods in paths.items() if any("requestBody" in each for each in methods.values())}
@@ -276,7 +276,7 @@ def test_every_path_that_takes_a_body_was_thought_of() -> None:
     assert set(PICTURE_PATHS) <= bodies
 
 
-def test_countries_are_those_that_waf_knows() -> None:
+def test_country_codes_are_those_of_waf() -> None:
     model = botocore.loaders.Loader().load_service_model("wafv2", "service-2")
     assert set(model["shapes"]["CountryCode"]["enum"]) == COUNTRIES
 
@@ -301,7 +301,7 @@ def test_no_client_is_blocked_within_its_plan(environment: str, patch: dict[str,
             assert rate["Limit"] > client.rate * rate["EvaluationWindowSec"] + client.burst
 
 
-def test_the_firewall_of_prod_is_switched_off_together_with_the_rule_pack_that_asks_for_it() -> None:
+def test_disabling_the_firewall_of_prod_requires_dropping_the_nist_rule_pack() -> None:
     off = {"firewall": {"enabled": False}, "protection": {"rule_packs": ["AwsSolutions"]}}
     assert not load_settings(context(), "prod", off).firewall.enabled
 
@@ -329,7 +329,9 @@ def test_dev_has_none(tmp_path: Path) -> None:
         ("prod", {"trusted_networks": ["0.0.0.0/0"]}, r"trusted_networks.0: 0.0.0.0/0 is every address"),
     ],
 )
-def test_wrong_firewalls_are_refused_with_a_sentence(environment: str, patch: dict[str, Any], sentence: str) -> None:
+def test_invalid_firewall_settings_are_rejected_with_a_message(
+    environment: str, patch: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(SettingsError, match=sentence):
         load_settings(context(), environment, {"firewall": patch})
 

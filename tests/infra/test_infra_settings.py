@@ -95,14 +95,14 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("values", "sentence"), REFUSED)
-def test_refuses_wrong_settings_with_their_path(values: object, sentence: str) -> None:
+def test_invalid_settings_are_rejected_with_their_path(values: object, sentence: str) -> None:
     with pytest.raises(SettingsError) as error:
         load_settings({"environments": {"x": values}}, "x")
     assert sentence in str(error.value)
     assert "pydantic" not in str(error.value)
 
 
-def test_a_default_that_depends_on_a_wrong_key_is_no_error_of_its_own() -> None:
+def test_a_default_that_depends_on_an_invalid_key_is_not_reported() -> None:
     with pytest.raises(SettingsError) as error:
         load_settings({"environments": {"x": {"inputs": {"url": {"schemes": ["ftp"]}}}}}, "x")
     assert len(str(error.value).splitlines()) == 1
@@ -114,7 +114,7 @@ def test_tells_every_wrong_key_at_once() -> None:
     assert len(str(error.value).splitlines()) == 2
 
 
-def test_names_the_environments_that_there_are() -> None:
+def test_an_unknown_environment_is_rejected_with_the_known_ones() -> None:
     with pytest.raises(SettingsError, match=r"no environment 'live'.*: dev, prod"):
         load_settings({"environments": {"prod": {}, "dev": {}}}, "live")
 
@@ -134,7 +134,7 @@ def test_private_networks_that_hold_pictures_are_allowed() -> None:
     assert load_settings({"environments": {"x": {"inputs": {"url": url}}}}, "x").inputs.url.private_networks
 
 
-def test_a_name_of_an_environment_is_told_what_it_may_be() -> None:
+def test_an_invalid_environment_name_is_rejected_with_the_rule() -> None:
     with pytest.raises(SettingsError, match="must be a small letter, then small letters, digits and -"):
         load_settings({"environments": {"Prod_1": {}}}, "Prod_1")
 

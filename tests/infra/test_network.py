@@ -26,7 +26,7 @@ def policy(stack: Synthesized) -> list[dict[str, Any]]:
     return stack.only("AWS::ApiGateway::RestApi")["Policy"]["Statement"]
 
 
-def test_by_default_everybody_may_come_and_there_is_no_domain(prod: Synthesized) -> None:
+def test_by_default_the_api_is_public_without_a_custom_domain(prod: Synthesized) -> None:
     api = prod.only("AWS::ApiGateway::RestApi")
     (allow,) = policy(prod)
     assert (allow["Effect"], allow["Principal"], allow["Resource"]) == ("Allow", {"AWS": "*"}, "execute-api:/*")
@@ -35,7 +35,7 @@ def test_by_default_everybody_may_come_and_there_is_no_domain(prod: Synthesized)
     assert prod.resources("AWS::ApiGateway::DomainName") == {}
 
 
-def test_who_comes_from_elsewhere_is_denied_and_the_rest_meets_auth(tmp_path: Path) -> None:
+def test_other_addresses_are_denied_and_the_rest_is_authorized(tmp_path: Path) -> None:
     stack = built(tmp_path, {"allowed_cidrs": CIDRS})
     # One of them is of IPv6, which an endpoint does not have unless asked for.
     assert stack.only("AWS::ApiGateway::RestApi")["EndpointConfiguration"]["IpAddressType"] == "dualstack"
@@ -46,7 +46,7 @@ def test_who_comes_from_elsewhere_is_denied_and_the_rest_meets_auth(tmp_path: Pa
     assert deny["Condition"] == {"NotIpAddress": {"aws:SourceIp": CIDRS}}
 
 
-def test_with_iam_only_the_open_routes_are_open_to_everybody(tmp_path: Path) -> None:
+def test_in_mode_iam_only_open_routes_allow_all_principals(tmp_path: Path) -> None:
     """A statement that named everybody for all routes would let in any AWS identity, of any account."""
     stack = built(tmp_path, {"allowed_cidrs": CIDRS}, auth={"mode": "iam"})
     everybody, deny = policy(stack)
@@ -56,7 +56,7 @@ def test_with_iam_only_the_open_routes_are_open_to_everybody(tmp_path: Path) -> 
     assert deny["Effect"] == "Deny"
 
 
-def test_a_private_api_is_reached_by_its_endpoints_only(tmp_path: Path) -> None:
+def test_a_private_api_accepts_its_vpc_endpoints_only(tmp_path: Path) -> None:
     stack = built(tmp_path, {"private_endpoint": {"vpc_endpoint_ids": [ENDPOINT]}, "allowed_cidrs": ["10.1.0.0/16"]})
     api = stack.only("AWS::ApiGateway::RestApi")
     assert api["EndpointConfiguration"] == {
@@ -92,7 +92,7 @@ def test_a_domain_is_the_only_address_and_has_its_records(tmp_path: Path) -> Non
     assert stack.template["Outputs"]["Url"]["Value"] == "https://pictures.example.com/"
 
 
-def test_without_a_zone_the_target_of_a_record_is_told(tmp_path: Path) -> None:
+def test_without_a_zone_the_record_target_is_an_output(tmp_path: Path) -> None:
     stack = built(tmp_path, {"domain": {**DOMAIN, "keep_default_endpoint": True}})
     assert stack.resources("AWS::Route53::RecordSet") == {}
     (domain,) = stack.resources("AWS::ApiGateway::DomainName")
@@ -100,7 +100,7 @@ def test_without_a_zone_the_target_of_a_record_is_told(tmp_path: Path) -> None:
     assert stack.only("AWS::ApiGateway::RestApi")["DisableExecuteApiEndpoint"] is False
 
 
-def test_client_certificates_leave_no_way_around_them(tmp_path: Path) -> None:
+def test_mutual_tls_disables_the_default_endpoint(tmp_path: Path) -> None:
     stack = built(tmp_path, {"domain": {**DOMAIN, "mutual_tls": TLS}})
     assert stack.only("AWS::ApiGateway::DomainName")["MutualTlsAuthentication"] == {
         "TruststoreUri": "s3://certificates/authorities.pem", "TruststoreVersion": "v1",
@@ -135,19 +135,19 @@ def test_the_page_on_the_domain_may_upload(tmp_path: Path) -> None:
         ({"domain": {**DOMAIN, "mutual_tls": TLS, "keep_default_endpoint": True}}, "a way around mutual_tls"),
     ],
 )
-def test_what_cannot_be_is_refused_with_a_sentence(network: dict[str, Any], sentence: str) -> None:
+def test_invalid_combinations_are_rejected_with_a_message(network: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence):
         load_settings(context(), "prod", {"network": network})
 
 
-def test_a_certificate_of_another_region_is_refused() -> None:
+def test_a_certificate_of_another_region_is_rejected() -> None:
     patch = {"region": "eu-west-1", "network": {"domain": DOMAIN}}
     with pytest.raises(SettingsError, match="certificate_arn is in eu-central-1, and the environment in eu-west-1"):
         load_settings(context(), "prod", patch)
 
 
 @pytest.mark.parametrize("key", ["allowed_cidrs", "domain"])
-def test_the_local_cloud_refuses_what_it_does_not_carry(key: str) -> None:
+def test_the_local_cloud_rejects_unsupported_settings(key: str) -> None:
     values: dict[str, Any] = {"allowed_cidrs": CIDRS, "domain": DOMAIN}
     with pytest.raises(SettingsError, match=rf"network\.{key} is not carried by the local cloud"):
         load_settings(context(), "local", {"network": {key: values[key]}})

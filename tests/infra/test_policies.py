@@ -55,7 +55,7 @@ def assert_every_statement_is_read(template: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_what_holds_for_prod_holds_for_what_other_settings_bring(variant: str, tmp_path: Path) -> None:
+def test_resources_of_other_settings_meet_the_requirements_of_prod(variant: str, tmp_path: Path) -> None:
     """Policies, logs, keys and what stays: also of what no environment of cdk.json has."""
     built = synthesize(tmp_path, "prod", VARIANTS[variant])
     assert_no_unreasoned_wildcard(built)
@@ -69,7 +69,7 @@ def test_what_holds_for_prod_holds_for_what_other_settings_bring(variant: str, t
         assert pool["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
-def test_reads_of_named_buckets_go_no_further(tmp_path: Path) -> None:
+def test_bucket_permissions_are_limited_to_reading_objects(tmp_path: Path) -> None:
     reads = [
         each for each in permissions(synthesize(tmp_path, "prod", VARIANTS["s3"]).template)
         if "s3:GetObjectVersion" in each.actions
@@ -105,7 +105,7 @@ def test_identities_have_no_wildcard_action_at_all(prod: Synthesized) -> None:
         ("AWS::KMS::Key", {"Principal": {"AWS": "*"}, "Action": "kms:Decrypt", "Resource": "*"}),
     ],
 )
-def test_a_wildcard_that_nobody_gave_a_reason_for_is_found(kind: str, statement: dict[str, Any]) -> None:
+def test_a_wildcard_without_a_reason_is_detected(kind: str, statement: dict[str, Any]) -> None:
     document = {"Statement": {"Effect": "Allow", **statement}}
     properties = {"KeyPolicy" if kind == "AWS::KMS::Key" else "PolicyDocument": document}
     (found,) = permissions({"Resources": {"Some0123ABCD": {"Type": kind, "Properties": properties}}})
@@ -113,7 +113,7 @@ def test_a_wildcard_that_nobody_gave_a_reason_for_is_found(kind: str, statement:
     assert found.reason is None
 
 
-def test_a_wildcard_in_a_roles_own_policy_is_found() -> None:
+def test_a_wildcard_in_an_inline_policy_is_detected() -> None:
     statement = {"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}
     role = {"Policies": [{"PolicyName": "all", "PolicyDocument": {"Statement": [statement]}}]}
     (found,) = permissions({"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": role}}})
@@ -143,7 +143,7 @@ def test_every_test_that_the_page_names_exists() -> None:
     assert named - known == set()
 
 
-def test_what_is_said_by_exclusion_is_not_passed_over() -> None:
+def test_statements_by_exclusion_are_rejected() -> None:
     statement = {"Effect": "Allow", "NotAction": "iam:*", "Resource": "arn:aws:s3:::pictures"}
     properties = {"PolicyDocument": {"Statement": statement}}
     with pytest.raises(ValueError, match="NotAction"):

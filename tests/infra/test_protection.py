@@ -33,7 +33,7 @@ def keys_of(built: Synthesized) -> list[Any]:
     return [*groups, *secrets, *buckets]
 
 
-def test_prod_encrypts_what_it_stores_with_one_key_of_its_own(prod: Synthesized) -> None:
+def test_prod_encrypts_stored_data_with_one_customer_managed_key(prod: Synthesized) -> None:
     (name,) = prod.resources("AWS::KMS::Key")
     arn = {"Fn::GetAtt": [name, "Arn"]}
     assert len(keys_of(prod)) == len(stored(prod)) - 1
@@ -66,7 +66,7 @@ def test_the_function_may_use_the_key_for_uploads(prod: Synthesized) -> None:
     assert allowed == {"kms:Decrypt", "kms:GenerateDataKey"}
 
 
-def test_a_key_that_is_given_is_used_and_none_is_made(tmp_path: Path) -> None:
+def test_a_given_key_is_used_and_none_is_created(tmp_path: Path) -> None:
     built = synthesize(tmp_path, "dev", {"protection": {"kms_key": KEY}})
     assert built.resources("AWS::KMS::Key") == {}
     assert keys_of(built) == [KEY] * len(stored(built))
@@ -74,7 +74,7 @@ def test_a_key_that_is_given_is_used_and_none_is_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("environment", "policy"), [("prod", "RetainExceptOnCreate"), ("staging", "Delete")])
-def test_data_outlives_the_stack_where_it_is_kept(
+def test_keep_data_retains_data_when_the_stack_is_deleted(
     environment: str, policy: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     built = synthesize(tmp_path_factory.mktemp(environment), environment)
@@ -127,7 +127,7 @@ def test_bodies_and_headers_stay_out_of_the_gateways_logs(synthesized: Synthesiz
     ]  # fmt: skip
 
 
-def test_every_taggable_resource_of_prod_says_whose_it_is(prod: Synthesized) -> None:
+def test_every_taggable_resource_of_prod_has_an_owner_tag(prod: Synthesized) -> None:
     tagged = [
         each["Properties"]["Tags"] for each in prod.template["Resources"].values() if "Tags" in each["Properties"]
     ]
@@ -156,7 +156,7 @@ def test_every_taggable_resource_of_prod_says_whose_it_is(prod: Synthesized) -> 
         ({"protection": {"terminate": True}}, "protection.terminate: there is no such key. Known here: keep_data"),
     ],
 )
-def test_wrong_protection_is_refused_with_a_sentence(patch: dict[str, Any], sentence: str) -> None:
+def test_invalid_protection_settings_are_rejected_with_a_message(patch: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence):
         load_settings(context(), "prod", patch)
 
@@ -178,19 +178,19 @@ def test_an_environment_may_extend_another() -> None:
         ({"a": {"extends": "a"}}, "a extends a, which never ends"),
     ],
 )
-def test_extensions_that_lead_nowhere_are_refused(environments: dict[str, Any], sentence: str) -> None:
+def test_invalid_extends_are_rejected(environments: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence):
         load_settings({"environments": environments}, "a")
 
 
-def test_the_environments_can_be_read_on_one_screen() -> None:
+def test_the_environments_fit_one_screen() -> None:
     lines = (ROOT / "cdk.json").read_text().splitlines()
     first = next(number for number, line in enumerate(lines) if '"environments"' in line)
     last = next(number for number, line in enumerate(lines) if line == "    },")
     assert last - first < 60
 
 
-def test_two_regions_and_another_account_are_two_environments_that_do_not_meet(tmp_path: Path) -> None:
+def test_environments_in_two_regions_or_accounts_do_not_collide(tmp_path: Path) -> None:
     values = context()
     values["environments"] |= {
         "prod-eu": {"extends": "prod", "account": "111122223333", "region": "eu-central-1"},

@@ -33,7 +33,7 @@ def test_the_alias_starts_with_the_minimum(scaled: Synthesized) -> None:
     assert "RoutingConfig" not in alias
 
 
-def test_the_alias_is_what_is_scaled_between_minimum_and_maximum(scaled: Synthesized) -> None:
+def test_the_alias_is_scaled_between_minimum_and_maximum(scaled: Synthesized) -> None:
     ((alias, _),) = scaled.of_endpoint("AWS::Lambda::Alias").items()
     target = scaled.only(TARGET)
     assert (target["MinCapacity"], target["MaxCapacity"]) == (2, 20)
@@ -70,7 +70,7 @@ def test_schedules_change_the_bounds_in_their_own_time_zone(scaled: Synthesized)
     ]
 
 
-def test_an_alarm_rings_when_requests_spill_over_for_several_periods(scaled: Synthesized) -> None:
+def test_the_spillover_alarm_goes_off_after_several_periods(scaled: Synthesized) -> None:
     (alarm,) = [
         each["Properties"]
         for each in scaled.resources("AWS::CloudWatch::Alarm").values()
@@ -88,13 +88,13 @@ def test_an_alarm_rings_when_requests_spill_over_for_several_periods(scaled: Syn
     }
 
 
-def test_the_dashboard_shows_how_much_is_in_use_and_what_spills_over(scaled: Synthesized) -> None:
+def test_the_dashboard_shows_utilization_and_spillover(scaled: Synthesized) -> None:
     body = json.dumps(scaled.only("AWS::CloudWatch::Dashboard"))
     for name in ("ProvisionedConcurrencyUtilization", "ProvisionedConcurrencySpilloverInvocations"):
         assert name in body
 
 
-def test_the_dashboard_shows_what_the_planner_asks_for(synthesized: Synthesized) -> None:
+def test_the_dashboard_shows_the_planners_inputs(synthesized: Synthesized) -> None:
     body = json.dumps(synthesized.only("AWS::CloudWatch::Dashboard"))
     assert "Duration of the function" in body
     assert '\\"stat\\":\\"p95' in body
@@ -102,7 +102,7 @@ def test_the_dashboard_shows_what_the_planner_asks_for(synthesized: Synthesized)
     assert "Provisioned" not in body
 
 
-def test_nothing_of_it_unless_it_is_asked_for(synthesized: Synthesized) -> None:
+def test_optional_resources_are_off_by_default(synthesized: Synthesized) -> None:
     assert "ProvisionedConcurrencyConfig" not in synthesized.only("AWS::Lambda::Alias")
     assert not synthesized.resources(TARGET)
     assert "Spillover" not in json.dumps(synthesized.template)
@@ -166,7 +166,7 @@ def test_all_of_the_reserve_may_be_provisioned() -> None:
     assert load_settings({"environments": {"x": values}}, "x").scaling.provisioned
 
 
-def test_the_local_cloud_refuses_what_it_does_not_carry() -> None:
+def test_the_local_cloud_rejects_unsupported_settings() -> None:
     values = {"image": {"source": "ecr", "repository": "loupe", "tag": "t"}, "scaling": {"provisioned": {"max": 2}}}
     with pytest.raises(SettingsError, match=r"scaling\.provisioned is not carried by the local cloud"):
         load_settings({"environments": {"local": values}}, "local")
@@ -201,13 +201,13 @@ def test_refuses_what_aws_refuses(cron: str) -> None:
         check_cron(cron)
 
 
-def test_the_example_of_a_refusal_is_one_that_is_taken() -> None:
+def test_the_example_in_the_rejection_is_accepted() -> None:
     with pytest.raises(ValueError, match="six fields") as error:
         check_cron("daily")
     example = str(error.value).partition("such as ")[2].partition(" (it")[0]
     assert check_cron(example) == example
 
 
-def test_every_field_takes_its_lowest_and_highest_value() -> None:
+def test_every_field_accepts_its_lowest_and_highest_value() -> None:
     assert check_cron("cron(0,59 0,23 1,31 1,12 ? 1970,2199)")
     assert check_cron("cron(0 0 ? JAN,DEC 1,7,SUN,SAT *)")

@@ -221,7 +221,7 @@ def test_synth_and_function_accept_and_reject_the_same_values(part: str) -> None
         {"inputs": {"s3": {"locations": ["photos/${aws:username}/"]}}},
     ],
 )
-def test_values_that_only_one_side_rejected_are_rejected_at_synth(values: dict[str, Any]) -> None:
+def test_values_that_only_the_function_rejected_are_rejected_at_synth(values: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         load_settings({"environments": {"prod": values}}, "prod")
     _compare(values)
@@ -238,7 +238,7 @@ def test_a_timeout_is_read_to_the_last_digit() -> None:
     assert FunctionSettings.from_environment(_environment(parsed), Path()).url.timeout_seconds == 5.123456789
 
 
-def test_more_variables_than_lambda_takes_are_rejected_at_synth() -> None:
+def test_variables_above_lambdas_size_limit_are_rejected_at_synth() -> None:
     def hosts(number: int) -> infra_settings.Settings:
         names = [f"images-{index:02}.example.com" for index in range(number)]
         values = {"inputs": {"url": {"policy": "allow-list", "hosts": names}}}
@@ -249,7 +249,7 @@ def test_more_variables_than_lambda_takes_are_rejected_at_synth() -> None:
         _environment(hosts(200))
 
 
-def test_every_setting_of_the_function_is_compared_or_follows_from_its_memory_and_place() -> None:
+def test_every_function_setting_is_compared_or_derived_from_memory_and_location() -> None:
     compared = set(re.findall(r"^        (\w+)=", inspect.getsource(_compare), re.MULTILINE))
     assert set(FunctionSettings._fields) == compared | {"models_dir", "threads", "vcpus", "jobs"}
 
@@ -273,7 +273,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     return synthesize(tmp_path_factory.mktemp("everything"), "dev", patch)
 
 
-def test_every_variable_of_the_stack_is_one_that_the_function_reads_and_the_reverse(everything: Synthesized) -> None:
+def test_the_stack_sets_exactly_the_variables_that_the_function_reads(everything: Synthesized) -> None:
     deployed = everything.only("AWS::Lambda::Function")["Environment"]["Variables"]
     given_to_it = {name for name in deployed if name.startswith("LOUPE_")}
     assert given_to_it <= _read_by_the_function()

@@ -103,7 +103,7 @@ def test_the_role_may_write_its_log_and_traces_and_use_its_uploads_only(prod: Sy
     assert "ManagedPolicyArns" not in role["Properties"]
 
 
-def test_logs_end_some_day_and_prod_keeps_them(synthesized: Synthesized) -> None:
+def test_log_groups_expire_and_prod_retains_them(synthesized: Synthesized) -> None:
     groups = synthesized.resources("AWS::Logs::LogGroup")
     # Of the endpoint, its API, its firewall; of bulk jobs: two functions and the state machine.
     assert len(groups) == (6 if synthesized.name in ("staging", "prod") else 5)
@@ -208,7 +208,7 @@ def test_the_stage_throttles_and_logs_without_secrets(prod: Synthesized) -> None
     assert not {"$context.identity.userAgent", "$context.path", "$context.domainName"} & set(log.values())
 
 
-def test_metrics_of_each_method_are_paid_for_only_where_they_are_wanted(tmp_path: Path) -> None:
+def test_method_metrics_are_off_by_default(tmp_path: Path) -> None:
     stage = synthesize(tmp_path, "dev", {"api": {"method_metrics": True}}).only("AWS::ApiGateway::Stage")
     assert {settings["MetricsEnabled"] for settings in stage["MethodSettings"]} == {True}
 
@@ -218,7 +218,7 @@ def test_every_body_is_binary_whatever_its_media_type(prod: Synthesized) -> None
     assert prod.only("AWS::ApiGateway::RestApi")["EndpointConfiguration"]["Types"] == ["REGIONAL"]
 
 
-def test_the_gateways_own_answers_are_problems(prod: Synthesized) -> None:
+def test_gateway_responses_are_problems(prod: Synthesized) -> None:
     responses = {
         each["Properties"]["ResponseType"]: each["Properties"]
         for each in prod.resources("AWS::ApiGateway::GatewayResponse").values()
@@ -232,7 +232,7 @@ def test_the_gateways_own_answers_are_problems(prod: Synthesized) -> None:
         assert headers["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
 
 
-def test_busy_and_throttled_answers_say_when_to_retry(prod: Synthesized) -> None:
+def test_busy_and_throttled_responses_have_retry_after(prod: Synthesized) -> None:
     retry_after = {
         response["Properties"]["ResponseType"]: (response["Properties"]["StatusCode"], value)
         for response in prod.resources("AWS::ApiGateway::GatewayResponse").values()
@@ -266,7 +266,7 @@ def test_subscriptions_come_from_the_settings(tmp_path) -> None:
     assert told.only("AWS::SNS::Subscription")["Endpoint"] == "ops@example.com"
 
 
-def test_alarms_tell_the_topic_and_say_what_to_do(synthesized: Synthesized) -> None:
+def test_alarms_notify_the_topic_and_describe_the_response(synthesized: Synthesized) -> None:
     alarms = {
         each["Properties"]["AlarmName"].removeprefix(f"loupe-{synthesized.name}-"): each["Properties"]
         for each in synthesized.resources("AWS::CloudWatch::Alarm").values()

@@ -27,7 +27,7 @@ def burst(environment: str, patch: dict[str, Any]) -> int:
     ("environment", "cors", "expected"),
     [("dev", {}, 12), ("dev", CORS, 5), ("staging", {}, 2), ("staging", CORS, 1), ("prod", {}, 6), ("prod", CORS, 2)],
 )
-def test_defaults_leave_a_quarter_of_the_reserve_to_callers(
+def test_defaults_leave_a_quarter_of_the_reserve_to_authorized_clients(
     environment: str, cors: dict[str, Any], expected: int
 ) -> None:
     reserve = load_settings(context(), environment).function.reserved_concurrency or UNRESERVED_CONCURRENCY
@@ -37,7 +37,7 @@ def test_defaults_leave_a_quarter_of_the_reserve_to_callers(
 
 
 @given(st.integers(min_value=1, max_value=1_000), st.one_of(st.none(), st.integers(1, 100)), st.booleans())
-def test_no_accepted_burst_can_take_the_callers_share(reserve: int, limit: int | None, cors: bool) -> None:
+def test_no_accepted_burst_exceeds_the_open_share(reserve: int, limit: int | None, cors: bool) -> None:
     patch: dict[str, Any] = {"function": {"reserved_concurrency": reserve}, "api": {**(CORS["api"] if cors else {})}}
     if limit is not None:
         patch["api"]["open_burst_limit"] = limit
@@ -68,7 +68,7 @@ def test_no_accepted_burst_can_take_the_callers_share(reserve: int, limit: int |
         ("dev", {"api": {"open_burst_limit": 20}}, "a function without a reserve can count on 100"),
     ],
 )
-def test_bursts_that_could_take_the_reserve_end_the_synth(
+def test_bursts_that_could_use_up_the_reserve_are_rejected(
     environment: str, patch: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(SettingsError) as rejected:

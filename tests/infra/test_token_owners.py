@@ -171,7 +171,7 @@ def test_a_required_claim_is_compared_with_its_type(required: Any) -> None:
     assert not owners.satisfies(required, [[required]])
 
 
-def test_a_wildcard_needs_what_stands_before_it_and_something_behind() -> None:
+def test_a_wildcard_needs_an_owner_and_a_separator_before_it() -> None:
     required = "repo:my-org/my-repo:*"
     assert owners.satisfies(required, "repo:my-org/my-repo:ref:refs/heads/main")
     assert owners.satisfies(required, ["other", "repo:my-org/my-repo:pull_request"])

@@ -34,6 +34,6 @@ def test_without_the_setting_the_accounts_rules_apply(prod: Synthesized) -> None
         ({"trace_sampling": {"priority": 10_000}}, "less than or equal to 9999"),
     ],
 )
-def test_sampling_that_cannot_be_is_rejected(values, sentence: str) -> None:
+def test_invalid_sampling_settings_are_rejected(values, sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence):
         load_settings({"environments": {"x": {"function": values}}}, "x")

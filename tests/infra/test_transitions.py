@@ -70,7 +70,7 @@ def pairs(templates: dict[str, dict[str, Any]]) -> list[tuple[str, str, dict[str
     return [(one, other, templates[one], templates[other]) for one, other in permutations(templates, 2)]
 
 
-def test_nothing_that_is_removed_stays_in_force(pairs: Any) -> None:
+def test_no_removed_setting_stays_in_force(pairs: Any) -> None:
     gone = {path: (one, other) for one, other, before, after in pairs for path in disappearing(before, after)}
     assert set(gone) == {*RESET, *TWO_STEPS}, gone
 
@@ -84,12 +84,12 @@ def test_cloudformation_resets_what_disappears(path: str) -> None:
     assert source
 
 
-def test_nothing_new_takes_what_an_old_resource_still_has(pairs: Any) -> None:
+def test_new_resources_do_not_collide_with_old_ones(pairs: Any) -> None:
     found = {conflict: (one, other) for one, other, before, after in pairs for conflict in conflicts(before, after)}
     assert found == {}
 
 
-def test_nothing_that_stays_in_the_account_is_in_the_way_when_a_setting_comes_back(pairs: Any) -> None:
+def test_retained_resources_do_not_collide_when_a_setting_is_enabled_again(pairs: Any) -> None:
     kept = {name for _, _, before, after in pairs for name in retained_with_a_fixed_name(before, after)}
     # WAF writes only to groups whose names begin with aws-waf-logs-, so that this one cannot be left to CloudFormation.
     assert {name.partition(" ")[0] for name in kept} == {"AWS::Logs::LogGroup"}
@@ -118,19 +118,19 @@ def test_a_renamed_client_that_keeps_its_secret_takes_two_deployments(tmp_path_f
     ("private", *TWO_STEPS["AWS::ApiGateway::RestApi.EndpointConfiguration.VpcEndpointIds"]),
     ("schedules", "scaling", "Scaling off"),
 ])  # fmt: skip
-def test_settings_whose_removal_takes_two_deployments_say_so(name: str, note: str, row: str) -> None:
+def test_settings_whose_removal_takes_two_deployments_have_a_note(name: str, note: str, row: str) -> None:
     assert "'Changing the settings of a deployed environment'" in two_steps(load(name))[note]
     assert row in PAGE
     assert note not in two_steps(load("prod"))
 
 
-def test_the_environments_have_nothing_to_say() -> None:
+def test_the_environments_have_no_notices() -> None:
     for environment in ("local", "dev", "staging", "prod"):
         settings = load_settings(json.loads((ROOT / "cdk.json").read_text())["context"], environment)
         assert (two_steps(settings), warnings(settings)) == ({}, {}), environment
 
 
-def test_plans_below_the_rate_of_the_stage_are_warned_of() -> None:
+def test_usage_plans_below_the_stage_rate_cause_a_warning() -> None:
     warning = warnings(load("one client"))["plans"]
     assert "5 requests a second" in warning
     assert "api.rate_limit is 100" in warning
@@ -159,7 +159,7 @@ def test_every_stack_is_within_the_limits_of_cloudformation(
         assert len(policy.replace("execute-api:/", "a" * LONGEST_API_ARN)) < MAX_POLICY_CHARACTERS, name
 
 
-def test_as_many_clients_are_accepted_as_a_stack_holds() -> None:
+def test_the_maximum_of_clients_fits_a_stack() -> None:
     with pytest.raises(ValueError, match="at most 90"):
         load("prod", auth={"clients": {**MANY_CLIENTS, "one-more": {}}})
 
@@ -171,12 +171,12 @@ class TestTheComparison:
     def template(**resources: tuple[str, dict[str, Any]]) -> dict[str, Any]:
         return {"Resources": {name: {"Type": kind, "Properties": given} for name, (kind, given) in resources.items()}}
 
-    def test_a_policy_that_is_left_out_is_found(self) -> None:
+    def test_an_omitted_policy_is_detected(self) -> None:
         before = self.template(Api=("AWS::ApiGateway::RestApi", {"Name": "a", "Policy": {"Statement": []}}))
         after = self.template(Api=("AWS::ApiGateway::RestApi", {"Name": "a"}))
         assert [*disappearing(before, after)] == ["AWS::ApiGateway::RestApi.Policy"]
 
-    def test_a_part_of_a_property_that_is_left_out_is_found(self) -> None:
+    def test_an_omitted_part_of_a_property_is_detected(self) -> None:
         kind = "AWS::ApiGateway::RestApi"
         before = self.template(
             Api=(kind, {"EndpointConfiguration": {"Types": ["REGIONAL"], "IpAddressType": "dualstack"}})
@@ -204,7 +204,7 @@ class TestTheComparison:
         )
         assert {name for name, *_ in replaced(before, after)} == {"Key", "Of"}
 
-    def test_what_stays_in_the_account_is_found(self) -> None:
+    def test_a_retained_resource_with_a_fixed_name_is_detected(self) -> None:
         group = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "/a"}, "DeletionPolicy": "Retain"}
         before: dict[str, Any] = {"Resources": {"Log": group}}
         assert [*retained_with_a_fixed_name(before, {"Resources": {}})] == ["AWS::Logs::LogGroup Log"]
