@@ -397,3 +397,23 @@ def test_scores_over_the_response_limit_are_not_kept(tmp_path, monkeypatch) -> N
     codes = send(app, [RED_ITEM] * 5, scores="all")
     assert [code.startswith("label-") for code in codes] == [True] * 3 + [False] * 2
     assert codes[3:] == ["result_too_large"] * 2
+
+
+def test_only_decoders_that_still_run_are_counted(tiny_directory, monkeypatch, capsys) -> None:
+    classifier, gate = Classifier.load(tiny_directory), threading.Event()
+    prepare, blue = classifier.prepare, jpeg(solid(BLUE))
+
+    def slow_for_blue(data, stages):
+        if data == blue:
+            gate.wait(20)
+        return prepare(data, stages)
+
+    monkeypatch.setattr(restart, "after_response", lambda: None)
+    monkeypatch.setattr(classifier, "prepare", slow_for_blue)
+    app = make_app(classifier, pages={"https://red": jpeg(solid(RED)), "https://blue": blue})
+    try:
+        answers = send(app, [{"url": "https://red"}, {"url": "https://blue"}], context=Context(remaining_ms=1500))
+    finally:
+        gate.set()
+    assert answers == ["red", "deadline_exceeded"]
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["left_running"] == 1

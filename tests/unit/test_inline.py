@@ -29,3 +29,9 @@ def test_a_limit_of_no_bytes_leaves_the_allowance() -> None:
     assert len(decode_base64("A" * 5460, Limits(max_bytes=0))) == 4095
     with pytest.raises(ImageTooLarge):
         decode_base64("A" * 5464, Limits(max_bytes=0))
+
+
+@pytest.mark.parametrize("text", ["=AAAA", "AA=AA", "AAAA=A"])
+def test_padding_before_the_end_is_named(text: str) -> None:
+    with pytest.raises(RequestInvalid, match="text follows its padding"):
+        decode_base64(text, LIMITS)

@@ -298,3 +298,9 @@ def test_the_processor_is_described_once_and_only_at_debug(emitted, classifier) 
     assert "processor" in first
     assert "processor" not in second
     assert "processor" not in emitted(rest(body=PICTURE), app=make_app(classifier))[0][0]
+
+
+def test_probabilities_are_logged_with_six_decimals(emitted, classifier) -> None:
+    exact = classifier.classify(PICTURE).probability
+    assert round(exact, 6) != round(exact, 7), "the image does not test the rounding"
+    assert emitted(rest(body=PICTURE))[0][0]["probability"] == round(exact, 6)
