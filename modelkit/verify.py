@@ -150,7 +150,8 @@ def check_range(card: Card, rows: Array) -> Check:
     sums_to_one = several and bool(np.allclose(rows.sum(axis=1), 1, atol=1e-2))
     if kind in LOGIT_KINDS:
         given = end.kind is not None and end.kind not in LOGIT_KINDS
-        never_leaves = bounded and (not several or sums_to_one) and end.kind not in LOGIT_KINDS
+        # Averages of probabilities (CalibratedClassifierCV) end in a linear operator too; logits never all add up to 1.
+        never_leaves = bounded and (sums_to_one if several else end.kind not in LOGIT_KINDS)
         if given or never_leaves:
             return Check(
                 "range", "fail",

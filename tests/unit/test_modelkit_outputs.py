@@ -224,3 +224,19 @@ def test_four_channels_are_refused_naming_them(tmp_path: Path) -> None:
     result = add(tmp_path, classifier(channels=4, outputs=3), "--labels", ",".join(THREE))
     assert result.exit_code == 3
     assert "takes 4 channels" in result.output
+
+
+def test_an_average_of_probabilities_is_not_served_as_logits(tmp_path: Path) -> None:
+    """As skl2onnx exports CalibratedClassifierCV: the sum of several classifiers, divided by their number."""
+    proto = ending(
+        helper.make_node("Softmax", ["numbers"], ["s"]),
+        helper.make_node("Add", ["s", "s"], ["sum"]),
+        helper.make_node("Div", ["sum", "two"], ["out"]),
+        outputs=3,
+    )
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([2], np.float32), "two"))
+    declare(proto, "out", ["batch", 3])
+    result = add(tmp_path, proto, "--labels", ",".join(THREE))
+    assert result.exit_code == 1
+    assert "Set output.kind to 'probabilities'" in result.output
+    assert add(tmp_path, proto, "--labels", ",".join(THREE), "--kind", "probabilities", "--replace").exit_code == 0
