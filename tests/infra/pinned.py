@@ -76,10 +76,14 @@ def _names(properties: Mapping[str, Any]) -> list[str]:
     return [f"{key}={named[key]}" for key in sorted(named) if key.endswith("Name") and isinstance(named[key], str)]
 
 
-def additions(found: Mapping[str, Pinned]) -> dict[str, Pinned]:
+def additions(synthesized: Mapping[str, Pinned]) -> dict[str, Pinned]:
     """Leave out of each variant what its environment has."""
     return {
-        name: {key: value for key, value in found[name].items() if name == base or found[base].get(key) != value}
+        name: {
+            key: value
+            for key, value in synthesized[name].items()
+            if name == base or synthesized[base].get(key) != value
+        }
         for name, (base, _) in variants().items()
     }
 
@@ -89,10 +93,10 @@ def read() -> dict[str, Pinned]:
     return dict(json.loads(FILE.read_text(encoding="utf-8")))
 
 
-def write(found: Mapping[str, Pinned]) -> None:
+def write(synthesized: Mapping[str, Pinned]) -> None:
     """Add what is not in the file yet."""
     pinned = read() if FILE.exists() else {}
-    merged = {name: dict(sorted({**items, **pinned.get(name, {})}.items())) for name, items in found.items()}
+    merged = {name: dict(sorted({**items, **pinned.get(name, {})}.items())) for name, items in synthesized.items()}
     FILE.write_text(json.dumps(merged, indent=1) + "\n", encoding="utf-8")
 
 
