@@ -211,7 +211,7 @@ def test_an_environment_that_loses_the_race_leaves_the_message_to_the_other(clas
     topic = FakeTopic()
     arrivals = Arrivals(classifier, topic=topic)
     arrivals.deliver(created())
-    sent = next(place for place in arrivals.results.objects if place[1].startswith("sent/"))
+    sent = next(place for place in arrivals.results.objects if place[1].startswith("uploads/.sent/"))
     mark = arrivals.results.objects.pop(sent)
     # The other has written the row and not sent yet: its message must not be sent twice.
     arrivals.results.fail["get_object"] = ["NoSuchKey"]

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 JOBS_PREFIX = "jobs/"
 UPLOADS_PREFIX = "uploads/"
-SENT_PREFIX = "sent/"
+# No bucket has a name that begins with a dot.
+SENT_PREFIX = f"{UPLOADS_PREFIX}.sent/"
 # Indexes are padded, so that a listing has the order of the manifest. A map has at most 100,000,000 items (AWS Step
 # Functions developer guide, 'Distributed Map state').
 _DIGITS = 9
