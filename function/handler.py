@@ -33,14 +33,28 @@ HERE = Path(__file__).resolve().parent
 SETTINGS = Settings.from_environment(
     os.environ, HERE / "models" if (HERE / "models").is_dir() else HERE.parent / "models"
 )
-CLASSIFIER = Classifier.load(SETTINGS.models_dir / SETTINGS.model, SETTINGS.limits, SETTINGS.threads)
-SERVICE: ClassificationService = Service(CLASSIFIER)
 if SETTINGS.cache_bytes:
     from loupe.cache import CachedService, PredictionCache
 
-    SERVICE = CachedService(SERVICE, PredictionCache(SETTINGS.cache_bytes))
+    CACHE = PredictionCache(SETTINGS.cache_bytes)
+
+
+def create(model: str) -> ClassificationService:
+    """Load a model; see `loupe.classifier.Classifier.load` for the exceptions."""
+    service = Service(Classifier.load(SETTINGS.models_dir / model, SETTINGS.limits, SETTINGS.threads))
+    return CachedService(service, CACHE) if SETTINGS.cache_bytes else service
+
+
+MODELS = None
+if SETTINGS.models:
+    from loupe.models import Models
+
+    MODELS = Models(SETTINGS.models_dir, SETTINGS.models, create)
+    for name in SETTINGS.models:
+        if name not in SETTINGS.models_at_first_use:
+            MODELS.service(name)
 APP = App(
-    SERVICE,
+    MODELS.service(SETTINGS.model) if MODELS else create(SETTINGS.model),
     Sources.of(SETTINGS.url, SETTINGS.s3, SETTINGS.limits),
     Telemetry(
         SETTINGS.environment,
@@ -52,6 +66,7 @@ APP = App(
     max_batch=SETTINGS.max_batch,
     cors_origins=SETTINGS.cors_origins,
     jobs=SETTINGS.jobs,
+    models=MODELS,
     # Twice the duration of INIT, at the CPU share that the function has afterwards.
     restart_seconds=2 * (time.monotonic() - BEGUN) / min(1.0, SETTINGS.vcpus),
 )

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from infra.paths import SHIPPED
-from infra.settings import ImageSettings, SettingsError
+from infra.settings import ImageSettings, Settings, SettingsError
 
 # Which of the card's files must be in the folder: all; those that are there, where a base image may hold the others; or
 # none, where a pipeline pushed an image.
 Files = Literal["all", "present", "none"]
+# Peak with one model and the largest allowed image (docs/benchmarks.md, 'Memory'): 355 MiB.
+RUNTIME_MIB = 360
+# Of a session, beside its files, and how often these are held at most while it is created. Measured: 18 MiB for files
+# of 0.7 MiB, 27 for 1.8, 163 for 77.
+SESSION_MIB, SESSION_FACTOR = 24, 3.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 # Standard library only (-S): the program needs nothing that is installed.
 _CHECK = (sys.executable, "-S", "-m", "loupe.model_files")
@@ -30,11 +37,12 @@ def needed_files(image: ImageSettings) -> Files:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """The parts of a card that the infrastructure uses."""
+    """The parts of a card that the infrastructure uses; ``bytes`` is the size of the model's files."""
 
     name: str
     version: str
     labels: tuple[str, ...]
+    bytes: int = 0
 
 
 def read_card(models: Path, name: str, *, files: Files, function: Path = SHIPPED / "function") -> ModelCard:
@@ -66,4 +74,28 @@ def read_card(models: Path, name: str, *, files: Files, function: Path = SHIPPED
     card = json.loads(path.read_bytes())
     if card["name"] != name:
         raise SettingsError(f"models/{name}/card.json names the model {card['name']!r}, not {name!r}.")
-    return ModelCard(name, card["version"], tuple(card["output"]["labels"]))
+    size = sum(file.get("bytes") or 0 for file in card["files"])
+    return ModelCard(name, card["version"], tuple(card["output"]["labels"]), size)
+
+
+def session_mib(card: ModelCard) -> int:
+    """Return about how much memory the session of a model takes at most, MiB."""
+    return SESSION_MIB + math.ceil(SESSION_FACTOR * card.bytes / 2**20)
+
+
+def check_memory(cards: Sequence[ModelCard], settings: Settings) -> None:
+    """Check that several models fit into the function's memory beside one request.
+
+    Raises
+    ------
+    SettingsError
+        If they do not, with the memory of each.
+    """
+    needed = RUNTIME_MIB + settings.cache.memory_mib + sum(map(session_mib, cards))
+    if len(cards) > 1 and needed > settings.function.memory_mib:
+        parts = ", ".join(f"{card.name} {session_mib(card)}" for card in cards)
+        raise SettingsError(
+            f"models need about {needed} MiB: {RUNTIME_MIB} for the runtime and a request, {parts}"
+            f"{f', {settings.cache.memory_mib} for the cache' if settings.cache.memory_mib else ''}. "
+            f"function.memory_mib is {settings.function.memory_mib}: raise it, or serve fewer models."
+        )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Contract:
     ----------
     job_routes
         Routes of bulk jobs (``x-loupe-feature: bulk``), which only a deployment with bulk jobs has.
+    model_routes
+        Routes with a model in their path (``x-loupe-feature: models``), of a deployment with several models.
     picture_paths
         Paths whose bodies contain images, binary or as base64.
     problem_codes
@@ -51,6 +53,12 @@ class Contract:
     problems: Mapping[str, Mapping[str, Any]]
     retry_after: Mapping[str, int]
     job_routes: tuple[Route, ...] = ()
+    model_routes: tuple[Route, ...] = ()
+
+    def with_models(self, names: Sequence[str]) -> Contract:
+        """Return the contract of a deployment with several models, with the routes that name one."""
+        paths = [route.path.replace("{name}", name) for name in names for route in self.model_routes]
+        return replace(self, routes=(*self.routes, *self.model_routes), picture_paths=(*self.picture_paths, *paths))
 
     def open_methods(self, *, preflights: bool) -> tuple[tuple[str, str], ...]:
         """Return path and method of all requests that invoke the function without credentials.
@@ -89,6 +97,7 @@ def read_contract(document: Path) -> Contract:
     return Contract(
         routes=_routes(api, None),
         job_routes=_routes(api, "bulk"),
+        model_routes=_routes(api, "models"),
         binary_media_types=tuple(gateway["binaryMediaTypes"]),
         picture_paths=tuple(gateway["picturePaths"]),
         problem_codes=tuple(api["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]),

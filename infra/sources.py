@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,26 +43,30 @@ class Sources:
         """Digests of the base image, if they are locked."""
         return self.function / "base-image.lock"
 
-    def build_context(self, model: Path, assembly: Path) -> tuple[Path, tuple[str, ...]]:
+    def build_context(self, chosen: Sequence[Path], assembly: Path) -> tuple[Path, tuple[str, ...]]:
         """Return the function's build context, and what to exclude from it.
 
-        A model of ``<root>/models`` is already in the context. Any other folder is copied into a new context with the
+        Models of ``<root>/models`` are already in the context. Other folders are copied into a new context with the
         function's source.
 
         Parameters
         ----------
+        chosen
+            Folders of the models, all in one folder.
         assembly
             Folder of the cloud assembly (``cdk.out``), which takes the new context.
         """
         models = self.root / "models"
-        if model.resolve().parent == models.resolve():
-            # .dockerignore lets in only function/ and models/; of the models, only this one counts for the hash.
-            others = (path.name for path in models.iterdir() if path.name != model.name)
+        names = [model.name for model in chosen]
+        if all(model.resolve().parent == models.resolve() for model in chosen):
+            # .dockerignore lets in only function/ and models/; of the models, only the chosen ones count for the hash.
+            others = (path.name for path in models.iterdir() if path.name not in names)
             return self.root, tuple(sorted(f"models/{name}" for name in others))
-        context = assembly / f"loupe-context.{model.name}"
+        context = assembly / f"loupe-context.{names[0]}"
         shutil.rmtree(context, ignore_errors=True)
         context.mkdir(parents=True)
         shutil.copy(self.root / ".dockerignore", context / ".dockerignore")
         shutil.copytree(self.function, context / "function", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copytree(model, context / "models" / model.name)
+        for model in chosen:
+            shutil.copytree(model, context / "models" / model.name)
         return context, ("**/__pycache__",)

@@ -68,7 +68,7 @@ def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> di
         deployer = Deployer(state, account)
         with steps("image staged"):
             # An image is named by its content: what has changed is deployed, and nothing else.
-            tags = {emulator.REPOSITORY: stage.stage(PROJECT, [wanted.model.name], state.images).tag}
+            tags = {emulator.REPOSITORY: stage.stage(PROJECT, wanted.served, state.images).tag}
             present: dict[str, Any] = {"image": {"tag": tags[emulator.REPOSITORY]}}
             if wanted.auth.mode == "jwt":
                 tag = tags[emulator.AUTHORIZER_REPOSITORY] = stage.stage_authorizer(PROJECT, state.images).tag

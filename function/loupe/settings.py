@@ -50,7 +50,9 @@ class MetricsRules(NamedTuple):
 class Settings(NamedTuple):
     """The function's settings; with ``jobs`` its API also has the routes of bulk jobs.
 
-    ``cache_bytes`` bounds the prediction cache (`loupe.cache`); 0 turns it off.
+    ``cache_bytes`` bounds the prediction cache (`loupe.cache`); 0 turns it off. ``models`` are all models of a
+    deployment with several (`loupe.models`), the default ``model`` first; those of ``models_at_first_use`` are loaded
+    by their first request.
     """
 
     environment: str
@@ -67,6 +69,8 @@ class Settings(NamedTuple):
     vcpus: float = 1.0
     jobs: bool = False
     cache_bytes: int = 0
+    models: tuple[str, ...] = ()
+    models_at_first_use: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str], default_models_dir: Path) -> Settings:
@@ -87,6 +91,7 @@ class Settings(NamedTuple):
         model = read.text("LOUPE_MODEL", "hair-type")
         if not NAME_PATTERN.fullmatch(model):
             raise SettingsError(f"LOUPE_MODEL is {model!r} but must be the name of a folder in models/.")
+        models, models_at_first_use = _models(read, model)
         memory = read.integer("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MIB_PER_VCPU, 1)
         limits = Limits()
         return cls(
@@ -110,8 +115,24 @@ class Settings(NamedTuple):
             threads=read.integer("LOUPE_THREADS", max(1, round(memory / MIB_PER_VCPU)), 1),
             vcpus=memory / MIB_PER_VCPU,
             jobs=read.choice("LOUPE_JOBS", ("true", "false"), "false") == "true",
+            models=models,
+            models_at_first_use=models_at_first_use,
             cache_bytes=read.integer("LOUPE_CACHE_MIB", 0, 0, MAX_CACHE_MIB) * 1024 * 1024,
         )
+
+
+def _models(read: Variables, default: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return all models and those that are loaded by their first request."""
+    models, later = read.items("LOUPE_MODELS", ""), read.items("LOUPE_MODELS_AT_FIRST_USE", "")
+    if models and (models[0] != default or len(set(models)) < len(models)):
+        raise SettingsError(f"LOUPE_MODELS is {','.join(models)!r} but must begin with {default}, each model once.")
+    if not all(NAME_PATTERN.fullmatch(name) for name in models):
+        raise SettingsError(f"LOUPE_MODELS is {','.join(models)!r} but must hold names of folders in models/.")
+    if not set(later) <= set(models[1:]):
+        raise SettingsError(
+            f"LOUPE_MODELS_AT_FIRST_USE is {','.join(later)!r} but must hold models of LOUPE_MODELS after the first."
+        )
+    return models, later
 
 
 def _url_rules(read: Variables, *, local: bool) -> UrlRules:

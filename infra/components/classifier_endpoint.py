@@ -8,7 +8,7 @@ from pathlib import Path
 from constructs import Construct
 
 from infra import base_image
-from infra.cards import needed_files, read_card
+from infra.cards import check_memory, needed_files, read_card
 from infra.components.api import ClassifierApi
 from infra.components.auth import ApiAuth
 from infra.components.bulk import Bulk
@@ -87,6 +87,12 @@ class ClassifierEndpoint(Construct):
         self.card = read_card(model.parent, model.name, files=needed_files(settings.image), function=sources.function)
         deployment = deployment or Deployment.create(self, settings)
         contract = read_contract(sources.contract)
+        files = needed_files(settings.image)
+        names = [entry.name for entry in settings.models if entry.name != model.name]
+        others = {name: read_card(model.parent, name, files=files, function=sources.function) for name in names}
+        check_memory([self.card, *others.values()], settings)
+        if others:
+            contract = contract.with_models([model.name, *others])
         self.monitoring = Monitoring(self, "Monitoring", deployment=deployment, settings=settings.alarms)
         classifier = ClassifierFunction(
             self,
@@ -98,6 +104,7 @@ class ClassifierEndpoint(Construct):
             inputs=settings.inputs,
             scaling=settings.scaling,
             cache=settings.cache,
+            others=[entry for entry in settings.models if entry.name in others],
             cors_origins=settings.api.cors_origins,
             domain=settings.network.domain.name if settings.network.domain else None,
             sources=sources,

@@ -31,6 +31,7 @@ from infra.settings import (
     ImageSettings,
     InputSettings,
     ScalingSettings,
+    ServedModel,
     SettingsError,
 )
 from infra.sources import Sources
@@ -50,6 +51,8 @@ class ClassifierFunction(Construct):
     ----------
     model
         Folder of the model that the image carries and serves.
+    others
+        Models that are served beside it: folders beside ``model``.
     domain
         Custom domain of the API; its page may upload from a browser.
 
@@ -73,6 +76,7 @@ class ClassifierFunction(Construct):
         inputs: InputSettings,
         scaling: ScalingSettings | None = None,
         cache: CacheSettings | None = None,
+        others: Sequence[ServedModel] = (),
         cors_origins: Sequence[str] = (),
         domain: str | None = None,
         sources: Sources | None = None,
@@ -80,11 +84,15 @@ class ClassifierFunction(Construct):
         super().__init__(scope, id)
         self._name, self._reserved_concurrency = deployment.name, function.reserved_concurrency
         self._cached = bool(cache and cache.memory_mib)
-        self._metrics = FunctionMetrics(environment=deployment.environment, model=model.name)
+        self._metrics = {
+            name: FunctionMetrics(environment=deployment.environment, model=name)
+            for name in (model.name, *(item.name for item in others))
+        }
         stage = cdk.Stage.of(self)
         assert stage is not None  # noqa: S101
+        folders = [model, *(model.parent / item.name for item in others)]
         self.image = classifier_image(
-            image, model, function.architecture, sources or Sources(), Path(stage.asset_outdir)
+            image, folders, function.architecture, sources or Sources(), Path(stage.asset_outdir)
         )
         self.variables = variables(
             environment=deployment.environment,
@@ -92,6 +100,7 @@ class ClassifierFunction(Construct):
             function=function,
             inputs=inputs,
             cache=cache,
+            others=others,
             cors_origins=cors_origins,
         )
         self.timeout = cdk.Duration.seconds(function.timeout_seconds)
@@ -145,24 +154,28 @@ class ClassifierFunction(Construct):
         )
         if alias:
             add_spillover_alarm(monitoring, alias)
-        add_fault_alarm(monitoring, self._metrics)
-        add_image_alarm(monitoring, self._metrics)
-        add_model_row(monitoring, self._metrics, cached=self._cached)
+        for index, (model, own) in enumerate(self._metrics.items()):
+            # The default model's alarms are named as those of a deployment with one model.
+            of_model = f"-{model}" if index else ""
+            add_fault_alarm(monitoring, own, of_model)
+            add_image_alarm(monitoring, own, of_model)
+            add_model_row(monitoring, own, cached=self._cached, title=model if len(self._metrics) > 1 else "")
         add_function_row(monitoring, function=self.function, name=self._name, provisioned=alias)
 
 
 def classifier_image(
-    settings: ImageSettings, model: Path, architecture: ArchitectureName, sources: Sources, assembly: Path
+    settings: ImageSettings, models: Sequence[Path], architecture: ArchitectureName, sources: Sources, assembly: Path
 ) -> ContainerImage:
-    """Return the image with one model: from ECR, or built from source."""
+    """Return the image with these models, the default first: from ECR, or built from source."""
     if settings.source == "ecr":
         return EcrImage(architecture, settings.repository or "", settings.reference)
-    context, exclude = sources.build_context(model, assembly)
+    context, exclude = sources.build_context(models, assembly)
+    several = {"MODELS": " ".join(model.name for model in models)} if len(models) > 1 else {}
     return BuiltImage(
         architecture,
         context,
         "function/Dockerfile",
-        {"MODEL": model.name, **build_args(settings.base, architecture, sources.base_lock)},
+        {"MODEL": models[0].name, **several, **build_args(settings.base, architecture, sources.base_lock)},
         exclude,
     )
 
@@ -174,6 +187,7 @@ def variables(
     function: FunctionSettings,
     inputs: InputSettings,
     cache: CacheSettings | None = None,
+    others: Sequence[ServedModel] = (),
     cors_origins: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return the function's environment variables; `loupe.settings` parses them."""
@@ -181,6 +195,8 @@ def variables(
     values = {
         "LOUPE_ENVIRONMENT": environment,
         "LOUPE_MODEL": model,
+        "LOUPE_MODELS": ",".join((model, *(item.name for item in others))) if others else "",
+        "LOUPE_MODELS_AT_FIRST_USE": ",".join(item.name for item in others if item.load == "first-use"),
         "LOUPE_LOG_LEVEL": function.log_level,
         "LOUPE_METRICS_MAX_LABELS": str(function.metrics.max_labels),
         "LOUPE_METRICS_BY_VERSION": "true" if function.metrics.by_version else "false",

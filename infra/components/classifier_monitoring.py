@@ -61,14 +61,14 @@ def add_spillover_alarm(monitoring: Monitoring, alias: lambda_.Alias) -> None:
     )
 
 
-def add_fault_alarm(monitoring: Monitoring, own: metrics.FunctionMetrics) -> None:
+def add_fault_alarm(monitoring: Monitoring, own: metrics.FunctionMetrics, of_model: str = "") -> None:
     """Add the alarm on faults that the function returns, over all routes, batch items and direct invocations.
 
     The API's 5XXError counts neither items nor direct invocations, and Lambda's Errors only failed invocations.
     Requests are counted for the classify routes only, so that faults of another route may outnumber them.
     """
     monitoring.add_alarm(
-        "ServerFaultRate",
+        f"ServerFaultRate{of_model}",
         cloudwatch.MathExpression(
             expression="IF(faults > 0, faults / MAX([faults, FILL(requests, 0)]), 0)",
             using_metrics={
@@ -83,11 +83,11 @@ def add_fault_alarm(monitoring: Monitoring, own: metrics.FunctionMetrics) -> Non
     )
 
 
-def add_image_alarm(monitoring: Monitoring, own: metrics.FunctionMetrics) -> None:
+def add_image_alarm(monitoring: Monitoring, own: metrics.FunctionMetrics, of_model: str = "") -> None:
     """Add the alarm on bodies that are not images, such as images that were decoded as text on the way."""
     period = monitoring.period
     monitoring.add_alarm(
-        "UndecodableImageRate",
+        f"UndecodableImageRate{of_model}",
         cloudwatch.MathExpression(
             expression="IF(requests > 0, (FILL(undecodable, 0) + FILL(unsupported, 0)) / requests, 0)",
             using_metrics={
@@ -103,21 +103,29 @@ def add_image_alarm(monitoring: Monitoring, own: metrics.FunctionMetrics) -> Non
     )
 
 
-def add_model_row(monitoring: Monitoring, own: metrics.FunctionMetrics, *, cached: bool) -> None:
-    """Add the row with the function's own metrics; ``cached``: with those of the prediction cache."""
-    period = monitoring.period
+def add_model_row(monitoring: Monitoring, own: metrics.FunctionMetrics, *, cached: bool, title: str = "") -> None:
+    """Add the row with the function's own metrics.
+
+    Parameters
+    ----------
+    cached
+        Whether there are metrics of the prediction cache.
+    title
+        The model, where there are several.
+    """
+    period, of_model = monitoring.period, f", {title}" if title else ""
     monitoring.add_row(
         graph(
-            "Where the time goes (p50)",
+            f"Where the time goes (p50){of_model}",
             [own.metric(name, "p50", period=period) for name in metrics.STAGE_LATENCIES],
             stacked=True,
         ),
         graph(
-            "Confidence",
+            f"Confidence{of_model}",
             [own.metric(metrics.CONFIDENCE, statistic, period=period) for statistic in ("p10", "p50")],
         ),
-        graph("Cold starts", [own.metric(metrics.COLD_STARTS, period=period)]),
-        *([_cache_graph(own, period)] if cached else []),
+        graph(f"Cold starts{of_model}", [own.metric(metrics.COLD_STARTS, period=period)]),
+        *([_cache_graph(own, period, of_model)] if cached else []),
     )
 
 
@@ -139,7 +147,7 @@ def add_function_row(
     )
 
 
-def _cache_graph(own: metrics.FunctionMetrics, period: cdk.Duration) -> cloudwatch.GraphWidget:
+def _cache_graph(own: metrics.FunctionMetrics, period: cdk.Duration, of_model: str) -> cloudwatch.GraphWidget:
     hits, misses = (own.metric(name, period=period) for name in (metrics.CACHE_HITS, metrics.CACHE_MISSES))
     rate = cloudwatch.MathExpression(
         expression="IF(hits + misses > 0, 100 * hits / (hits + misses))",
@@ -147,7 +155,7 @@ def _cache_graph(own: metrics.FunctionMetrics, period: cdk.Duration) -> cloudwat
         label="hit rate, %",
         period=period,
     )
-    return graph("Prediction cache", [hits, misses], right=[rate])
+    return graph(f"Prediction cache{of_model}", [hits, misses], right=[rate])
 
 
 def _concurrency(name: str, period: cdk.Duration) -> cloudwatch.Metric:

@@ -16,7 +16,7 @@ from infra.settings.function import FunctionSettings, MetricsSettings, TraceSamp
 from infra.settings.image import ImageSettings
 from infra.settings.inputs import InputSettings
 from infra.settings.loader import load_settings, merge_patch
-from infra.settings.model import ModelSettings
+from infra.settings.model import ModelSettings, ServedModel
 from infra.settings.network import NetworkSettings
 from infra.settings.protection import ProtectionSettings
 from infra.settings.scaling import ScalingSettings
@@ -37,6 +37,7 @@ __all__ = [
     "OnUploadSettings",
     "ProtectionSettings",
     "ScalingSettings",
+    "ServedModel",
     "Settings",
     "SettingsError",
     "TraceSamplingSettings",

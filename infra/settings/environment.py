@@ -16,7 +16,7 @@ from infra.settings.firewall import FirewallSettings
 from infra.settings.function import FunctionSettings
 from infra.settings.image import ImageSettings
 from infra.settings.inputs import InputSettings
-from infra.settings.model import ModelSettings
+from infra.settings.model import ModelSettings, ServedModel, models_conflict
 from infra.settings.network import NetworkSettings
 from infra.settings.protection import ProtectionSettings
 from infra.settings.scaling import ScalingSettings
@@ -31,6 +31,8 @@ class Settings(Section):
     account: Annotated[str, text(r"\d{12}", "the account's 12 digits, as text")] | None = None
     region: Annotated[str, text(r"[a-z]{2}(-[a-z]+)+-\d", "a region such as eu-central-1")] | None = None
     model: ModelSettings = ModelSettings()
+    # At most so many that their alarms and dashboard rows stay readable.
+    models: Annotated[tuple[ServedModel, ...], Field(max_length=10)] = ()
     image: ImageSettings = ImageSettings()
     function: FunctionSettings = FunctionSettings()
     inputs: InputSettings = InputSettings()
@@ -49,6 +51,11 @@ class Settings(Section):
     def clients(self) -> dict[str, ClientPlan]:
         """Clients with API keys and the limits that hold for them."""
         return self.auth.plans(self.api.rate_limit, self.api.burst_limit)
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """Names of all models, the default first."""
+        return (self.model.name, *(model.name for model in self.models if model.name != self.model.name))
 
     @property
     def local(self) -> bool:
@@ -90,7 +97,7 @@ class Settings(Section):
     def _function_conflict(self) -> str | None:
         if self.function.trace_sampling is not None and not self.function.tracing:
             return "function.trace_sampling needs function.tracing; without it nothing is recorded"
-        return self.cache.conflict(self.function.memory_mib)
+        return self.cache.conflict(self.function.memory_mib) or models_conflict(self.model.name, self.models)
 
     def _scaling_conflict(self) -> str | None:
         reserved = self.function.reserved_concurrency

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from typing import TYPE_CHECKING
 
 from deployment import QUIETLY, Deployed, until
 from typer.testing import CliRunner
@@ -10,6 +12,9 @@ from typer.testing import CliRunner
 from localcloud import cloud
 from localcloud.__main__ import app
 from localcloud.settings import compose
+
+if TYPE_CHECKING:
+    from localcloud.models import Golden
 
 run = CliRunner().invoke
 
@@ -23,6 +28,28 @@ def test_a_second_up_deploys_what_changed(deployed: Deployed) -> None:
     )
     assert configuration["Environment"]["Variables"]["LOUPE_LOG_LEVEL"] == "DEBUG"
     until(lambda: deployed.call("/v1/models").status == 200, 20)
+
+
+def test_a_second_model_is_deployed_by_a_setting(deployed: Deployed, pictures: list[Golden]) -> None:
+    both = [{"name": "hair-type"}, {"name": "hair-type-large", "load": "first-use"}]
+    cloud.up(deployed.state, 0, compose(deployed.settings, {"models": both}), QUIETLY)
+    until(lambda: len(deployed.call("/v1/models").json["models"]) == 2, 20)
+    for name in ("hair-type", "hair-type-large"):
+        for picture in pictures[:2]:
+            answer = deployed.post(f"/v1/models/{name}/classify", picture.path.read_bytes(), "image/jpeg")
+            assert (answer.status, answer.json["label"]) == (200, picture.label), answer.body
+            assert answer.json["model"]["name"] == name
+    assert deployed.classify(pictures[0].path.read_bytes()).json["model"]["name"] == "hair-type"
+    image = base64.b64encode(pictures[0].path.read_bytes()).decode()
+    batch = json.dumps({"items": [{"image": image}]}).encode()
+    answer = deployed.post("/v1/models/hair-type-large/classify/batch", batch)
+    assert (answer.json["model"]["name"], answer.json["results"][0]["result"]["label"]) == (
+        "hair-type-large", pictures[0].label,
+    )  # fmt: skip
+    assert deployed.invoke({"image": image, "model": "hair-type-large"})["model"]["name"] == "hair-type-large"
+    unknown = deployed.post("/v1/models/none/classify", b"", "image/jpeg")
+    assert (unknown.status, unknown.json["code"]) == (404, "not_found")
+    assert deployed.call("/v1/models/hair-type/classify", b"x", "image/jpeg", key=False).status == 403
 
 
 def test_status_lists_the_processes(deployed: Deployed) -> None:

@@ -21,6 +21,17 @@ REFUSED = [
         {"cache": {"memory_mib": 443}},
         "cache.memory_mib (443) may be at most a quarter of function.memory_mib (1769), which the model",
     ),
+    (
+        {"models": [{"name": "hair-type-large"}, {"name": "course"}]},
+        "models must have the default, model.name 'hair-type' (they are hair-type-large, course): add it",
+    ),
+    ({"models": [{"name": "hair-type"}, {"name": "hair-type"}]}, "models must name each model once"),
+    ({"models": [{"name": "hair-type"}]}, "models has one model: name it in model.name and leave models out"),
+    (
+        {"models": [{"name": "hair-type", "load": "first-use"}, {"name": "b"}]},
+        "the default, 'hair-type', is loaded at INIT",
+    ),
+    ({"models": [{"name": "../b"}]}, "models.0.name: must be the name of a folder in models/"),
     ({"cache": {"memory_mib": 1025}}, "environments.x.cache.memory_mib: should be less than or equal to 1024"),
     ({"function": {"timeout_seconds": 29}}, "should be less than or equal to 28"),
     ({"function": {"architecture": "riscv"}}, "should be 'x86_64' or 'arm64'"),

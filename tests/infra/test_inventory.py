@@ -35,6 +35,7 @@ PATCHES: dict[str, dict[str, Any]] = {
     "by signature": {"auth": {"mode": "iam"}},
     "clients": {"auth": {"clients": {"app": {}, "batch": {"secret": "team/key"}}}},
     "own key": {"protection": {"kms_key": KEY}},
+    "several models": {"models": [{"name": "hair-type"}, {"name": "hair-type-large"}]},
     "cache": {"cache": {"memory_mib": 64}},
     "methods": {"api": {"method_metrics": True, "cors_origins": ["https://example.com"]}},
 }
@@ -58,10 +59,12 @@ def _compare(template: Synthesized, counted: Inventory) -> None:
     assert counted.keys == len(template.resources("AWS::KMS::Key"))
     methods = len(template.resources("AWS::ApiGateway::Method"))
     detailed = any(item["MetricsEnabled"] for item in template.only("AWS::ApiGateway::Stage")["MethodSettings"])
-    cached = "LOUPE_CACHE_MIB" in template.only("AWS::Lambda::Function")["Environment"]["Variables"]
+    variables = template.only("AWS::Lambda::Function")["Environment"]["Variables"]
+    cached = "LOUPE_CACHE_MIB" in variables
     own = OWN_SERIES + cached * CACHE_SERIES
-    codes = len(contract().problem_codes)
-    assert counted.custom_metrics == own + codes + 2 + detailed * METRICS_OF_A_METHOD * methods
+    models = len(variables.get("LOUPE_MODELS", "one").split(","))
+    series = models * (own + len(contract().problem_codes) + 2)
+    assert counted.custom_metrics == series + detailed * METRICS_OF_A_METHOD * methods
     traced = template.only("AWS::ApiGateway::Stage")["TracingEnabled"]
     assert traced == (counted.traces is not None)
 

@@ -94,6 +94,16 @@ PARTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "inputs.formats": st.lists(st.sampled_from([*FORMATS, "JPEG", "jpg", "svg", ""]), max_size=4).map(
         lambda formats: {"inputs": {"formats": formats}}
     ),
+    # Lists that synth accepts; what it rejects is in test_infra_settings.py: variables cannot express all of it.
+    "models": st.lists(
+        st.fixed_dictionaries(
+            {"name": st.text("ab9._-", min_size=1, max_size=4).filter(lambda name: name[0] in "ab9")},
+            optional={"load": st.sampled_from(["init", "first-use"])},
+        ),
+        min_size=1,
+        max_size=4,
+        unique_by=lambda model: model["name"],
+    ).map(lambda models: {"models": [*models[1:], {"name": "hair-type"}, models[0]]}),
     "cache.memory_mib": _numbers(0, 1024).map(
         lambda n: {"cache": {"memory_mib": n}, "function": {"memory_mib": 10240}}
     ),
@@ -128,6 +138,7 @@ def _environment(parsed: infra_settings.Settings) -> dict[str, str]:
         function=parsed.function,
         inputs=parsed.inputs,
         cache=parsed.cache,
+        others=[item for item in parsed.models if item.name != parsed.model.name],
         cors_origins=parsed.api.cors_origins,
     ) | {"LOUPE_UPLOAD_SECONDS": str(parsed.inputs.uploads.valid_seconds)}
 
@@ -184,6 +195,8 @@ def _compare(values: dict[str, Any]) -> None:
         max_batch=inputs.max_batch,
         cors_origins=accepted.api.cors_origins,
         log_level=accepted.function.log_level,
+        models=accepted.served if accepted.models else (),
+        models_at_first_use=tuple(item.name for item in accepted.models if item.load == "first-use"),
         cache_bytes=accepted.cache.memory_mib * MIB,
         metrics=type(read.metrics)(accepted.function.metrics.max_labels, accepted.function.metrics.by_version),
     )
@@ -269,6 +282,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
         },
         "api": {"cors_origins": ["https://example.com"]},
         "cache": {"memory_mib": 64},
+        "models": [{"name": "hair-type"}, {"name": "hair-type-large", "load": "first-use"}],
     }
     return synthesize(tmp_path_factory.mktemp("everything"), "dev", patch)
 
@@ -290,4 +304,5 @@ _ALL: dict[str, Any] = {
     },
     "api": {"cors_origins": ["https://example.com"]},
     "cache": {"memory_mib": 64},
+    "models": [{"name": "hair-type"}, {"name": "hair-type-large", "load": "first-use"}],
 }

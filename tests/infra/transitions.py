@@ -50,6 +50,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "private": {"network": {"private_endpoint": {"vpc_endpoint_ids": ["vpce-0123456789abcdef0"]}}},
     "scaling": {"scaling": {"provisioned": PROVISIONED}},
     "schedules": {"scaling": {"provisioned": PROVISIONED, "schedules": [SCHEDULE]}},
+    "several models": {"models": [{"name": "hair-type"}, {"name": "hair-type-large", "load": "first-use"}]},
     "stage renamed": {"api": {"stage": "next", "method_metrics": True}},
 }
 # Their values are documents, which an update replaces as a whole; a key within one is no property.

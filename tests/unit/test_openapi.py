@@ -15,10 +15,12 @@ from loupe.card import load_card
 from loupe.errors import UrlNotAllowed, all_problems
 from loupe.http.envelope import unwrap
 from loupe.http.request import batch_from_http, from_http
-from loupe.http.routes import ROUTES
+from loupe.http.routes import MODEL_ROUTES, ROUTES
 from loupe.image import Limits
 from loupe.jobs.routes import JOB_ROUTES
+from loupe.models import Models
 from loupe.prediction import ModelInfo
+from loupe.service import Service
 from loupe.sources.s3 import S3Location, S3Rules
 from loupe.sources.url import MAX_URL_CHARACTERS, UrlRules
 from loupe.sources.url_fetcher import Fetcher
@@ -28,7 +30,7 @@ from pictures import RED, jpeg, solid
 from tools.contract import __main__ as generator
 from tools.contract import document
 from tools.contract.jobs import JOB_OPERATIONS
-from tools.contract.operations import OPERATIONS
+from tools.contract.operations import MODEL_OPERATIONS, OPERATIONS
 from tools.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
 from tools.contract.tables import TABLES
 
@@ -39,7 +41,7 @@ OPERATION_LIST = [
     (method, path, operation) for path, methods in DOCUMENT["paths"].items() for method, operation in methods.items()
 ]
 IDS = [operation["operationId"] for _, _, operation in OPERATION_LIST]
-FILES = (generator.DOCUMENT, generator.SERVED, generator.SERVED_WITH_JOBS, generator.TABLES_PAGE)
+FILES = (generator.DOCUMENT, *generator.SERVED.values(), generator.TABLES_PAGE)
 REGENERATE = "run 'make openapi'"
 
 
@@ -70,11 +72,12 @@ def test_the_page_of_the_api_has_every_table() -> None:
     assert [name for name in TABLES if f"<!-- table: {name} -->" not in page] == []
 
 
-@pytest.mark.parametrize("jobs", [True, False])
-def test_the_function_serves_the_document(classifier, jobs) -> None:
-    app = make_app(classifier, jobs=jobs)
+@pytest.mark.parametrize(("jobs", "models"), generator.SERVED)
+def test_the_function_serves_the_document(classifier, jobs, models) -> None:
+    several = Models(Path(), ["tiny", "other"], lambda _: Service(classifier)) if models else None
+    app = make_app(classifier, jobs=jobs, models=several)
     answer = app.http(rest("GET", "/openapi.json"), Context())
-    assert body_of(answer) == document(jobs=jobs)
+    assert body_of(answer) == document(jobs=jobs, models=models)
     again = app.http(rest("GET", "/openapi.json", headers={"If-None-Match": answer["headers"]["ETag"]}), Context())
     assert again["statusCode"] == 304
 
@@ -84,7 +87,7 @@ def test_the_command_writes_every_file(tmp_path) -> None:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / generator.TABLES_PAGE).write_text("a\n<!-- table: problems -->\nold\n<!-- end -->\nb\n")
     generator.main(tmp_path)
-    for path in (generator.DOCUMENT, generator.SERVED_WITH_JOBS):
+    for path in (generator.DOCUMENT, generator.SERVED[True, True]):
         assert json.loads((tmp_path / path).read_text()) == DOCUMENT
     page = (tmp_path / generator.TABLES_PAGE).read_text()
     assert "image_undecodable" in page
@@ -94,17 +97,18 @@ def test_the_command_writes_every_file(tmp_path) -> None:
 
 def test_every_route_and_no_other_is_described() -> None:
     described = {(method.upper(), path) for method, path, _ in OPERATION_LIST}
-    served = {(route.method, route.path) for route in ROUTES}
+    served = {(route.method, route.path) for route in (*ROUTES, *MODEL_ROUTES)}
     served |= {(route.method, route.path) for route in JOB_ROUTES}
     served |= {("HEAD", route.path) for route in (*ROUTES, *JOB_ROUTES) if route.method == "GET"}
     assert described == served
     assert set(OPERATIONS) == {route.name for route in ROUTES}
+    assert set(MODEL_OPERATIONS) == {route.name for route in MODEL_ROUTES}
     assert set(JOB_OPERATIONS) == {route.name for route in JOB_ROUTES}
     assert len(set(IDS)) == len(IDS)
 
 
-def test_only_a_deployment_with_bulk_jobs_describes_them() -> None:
-    without = document(jobs=False)
+def test_only_a_deployment_with_bulk_jobs_or_several_models_describes_them() -> None:
+    without = document(jobs=False, models=False)
     OpenAPIV31SpecValidator(without).validate()
     assert set(without["paths"]) == {route.path for route in ROUTES}
     assert not [name for name in without["components"]["schemas"] if name.startswith("Job")]
@@ -298,7 +302,8 @@ def test_paths_whose_bodies_hold_images_are_named() -> None:
         content = operation.get("requestBody", {}).get("content", {})
         if any(kind.startswith("image/") for kind in content) or '"image"' in json.dumps(expanded(content)):
             holding.add(path)
-    assert holding == set(DOCUMENT["x-loupe-gateway"]["picturePaths"])
+    # infra puts the names of the deployed models into the paths of the other routes.
+    assert holding == {*DOCUMENT["x-loupe-gateway"]["picturePaths"], *(route.path for route in MODEL_ROUTES)}
 
 
 def test_busy_and_failed_functions_return_the_same_response() -> None:

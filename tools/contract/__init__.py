@@ -8,20 +8,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from loupe.http.routes import ROUTES
+from loupe.http.routes import MODEL_ROUTES, ROUTES
 from loupe.jobs.routes import JOB_ROUTES
 
 from tools.contract.job_schemas import JOB_ANSWERS, JOB_REQUESTS
 from tools.contract.jobs import FEATURE, JOB_OPERATIONS
-from tools.contract.operations import BINARY_MEDIA_TYPES, OPERATIONS, PICTURE_OPERATIONS
+from tools.contract.operations import (
+    BINARY_MEDIA_TYPES,
+    MODEL_OPERATIONS,
+    MODELS_FEATURE,
+    OPERATIONS,
+    PICTURE_OPERATIONS,
+)
 from tools.contract.problems import GATEWAY_PROBLEMS, examples, gateway_example
 from tools.contract.schemas import ANSWERS, REQUESTS, problem
 
 VERSION = "1.0.0"
 
 
-def document(*, jobs: bool = True) -> dict[str, Any]:
-    """Return the OpenAPI document; with ``jobs`` it has the routes of bulk jobs, marked by ``x-loupe-feature``."""
+def document(*, jobs: bool = True, models: bool = True) -> dict[str, Any]:
+    """Return the OpenAPI document; routes of bulk jobs and of several models are marked by ``x-loupe-feature``."""
     paths: dict[str, dict[str, Any]] = {}
     operations = [
         (
@@ -35,6 +41,10 @@ def document(*, jobs: bool = True) -> dict[str, Any]:
         )
         for route in ROUTES
     ]
+    for model_route in MODEL_ROUTES if models else ():
+        about = {"operationId": model_route.name, "x-loupe-feature": MODELS_FEATURE}
+        operation = {**about, **MODEL_OPERATIONS[model_route.name](), "security": [{"apiKey": []}]}
+        operations.append((model_route.method, model_route.path, operation))
     for job_route in JOB_ROUTES if jobs else ():
         about = {"operationId": job_route.name, "x-loupe-feature": FEATURE}
         operation = {**about, **JOB_OPERATIONS[job_route.name](), "security": [{"apiKey": []}]}

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from loupe.http.documents import file_name
+
 from tools.contract import document
 from tools.contract.tables import fill
 
 PROJECT = Path(__file__).resolve().parents[2]
 DOCUMENT = Path("docs", "openapi.json")
-# What the function serves at ``GET /openapi.json``: with the routes of bulk jobs where the deployment has them.
-SERVED = Path("function", "loupe", "http", "openapi.json")
-SERVED_WITH_JOBS = Path("function", "loupe", "http", "openapi-jobs.json")
+# What the function serves at ``GET /openapi.json``, by the features of the deployment: bulk jobs, several models.
+SERVED = {
+    (jobs, models): Path("function", "loupe", "http", file_name(jobs=jobs, models=models))
+    for jobs in (False, True)
+    for models in (False, True)
+}
 TABLES_PAGE = Path("docs", "api.md")
 
 
@@ -21,8 +26,10 @@ def contents(root: Path) -> dict[Path, str]:
     openapi = document()
     return {
         DOCUMENT: json.dumps(openapi, indent=2) + "\n",
-        SERVED: json.dumps(document(jobs=False), separators=(",", ":")),
-        SERVED_WITH_JOBS: json.dumps(openapi, separators=(",", ":")),
+        **{
+            path: json.dumps(document(jobs=jobs, models=models), separators=(",", ":"))
+            for (jobs, models), path in SERVED.items()
+        },
         TABLES_PAGE: fill((root / TABLES_PAGE).read_text("utf-8")),
     }
 

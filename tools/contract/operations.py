@@ -7,6 +7,7 @@ from loupe.errors import (
     ImageTooLarge,
     ImageUndecodable,
     ModelFailed,
+    NotFound,
     RequestInvalid,
     S3NotAllowed,
     S3Unavailable,
@@ -26,6 +27,8 @@ from tools.contract.problems import EXAMPLES, REQUEST_ID, example
 BINARY_MEDIA_TYPES = ("*/*",)
 # Operations whose bodies hold images, themselves or as base64: a firewall must not judge them by their bytes.
 PICTURE_OPERATIONS = ("classify", "batch")
+# Mark of the routes that a deployment with several models has beside the others.
+MODELS_FEATURE = "models"
 _BYTES = {"type": "string", "format": "binary"}
 _SMALLEST = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
 _S3 = {"bucket": "loupe-uploads", "key": "uploads/0f1e2d3c4b5a69788796a5b4c3d2e1f0"}
@@ -184,4 +187,28 @@ OPERATIONS = {
     "health": _health,
     "openapi": _openapi,
     "page": _page,
+}
+
+
+def _of_model(summary: str, operation: Operation) -> Operation:
+    """Return an operation with the model in its path."""
+    name = {
+        "name": "name",
+        "in": "path",
+        "required": True,
+        "description": "A model of GET /v1/models.",
+        "schema": {"type": "string"},
+    }
+    not_found = responses({}, (NotFound,), keyed=False)[str(NotFound.status)]
+    return {
+        **operation,
+        "summary": summary,
+        "parameters": [name, *operation["parameters"]],
+        "responses": dict(sorted({**operation["responses"], str(NotFound.status): not_found}.items())),
+    }
+
+
+MODEL_OPERATIONS = {
+    "model_classify": lambda: _of_model("Classify one image with the model of this name", _classify()),
+    "model_batch": lambda: _of_model("Classify several images with the model of this name", _batch()),
 }

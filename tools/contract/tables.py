@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from loupe.errors import all_problems
-from loupe.http.routes import ROUTES, methods
+from loupe.http.routes import MODEL_ROUTES, ROUTES, methods
 from loupe.jobs.routes import JOB_ROUTES
 
 from tools.contract.jobs import JOB_OPERATIONS
-from tools.contract.operations import OPERATIONS
+from tools.contract.operations import MODEL_OPERATIONS, OPERATIONS
 from tools.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
 
 
@@ -34,6 +34,14 @@ def routes() -> str:
     return "\n".join(lines)
 
 
+def models() -> str:
+    """Return the table of the routes of a deployment with several models."""
+    rows = (
+        f"| `{route.method} {route.path}` | {MODEL_OPERATIONS[route.name]()['summary']} |" for route in MODEL_ROUTES
+    )
+    return "\n".join(["| call | what for |", "|---|---|", *rows])
+
+
 def jobs() -> str:
     """Return the table of the routes of bulk jobs."""
     lines = ["| call | what for |", "|---|---|"]
@@ -43,7 +51,7 @@ def jobs() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"problems": problems, "routes": routes, "jobs": jobs}
+TABLES = {"problems": problems, "routes": routes, "models": models, "jobs": jobs}
 
 
 def fill(text: str) -> str:

@@ -77,13 +77,14 @@ def _custom_metrics(settings: Settings, labels: int) -> int:
     series = own * (2 if metrics.by_version else 1) + len(contract().problem_codes)
     if labels <= metrics.max_labels:
         series += labels
+    series *= len(settings.served)
     if settings.api.method_metrics:
         series += METRICS_OF_A_METHOD * _methods(settings)
     return series
 
 
 def _methods(settings: Settings) -> int:
-    routes = contract().routes
+    routes = (contract().with_models(settings.served) if settings.models else contract()).routes
     heads = sum(route.method == "GET" for route in routes)
     preflights = len({route.path for route in routes}) if settings.api.cors_origins else 0
     return len(routes) + heads + preflights
@@ -92,7 +93,13 @@ def _methods(settings: Settings) -> int:
 def _alarm_metrics(settings: Settings) -> int:
     if not settings.alarms.enabled:
         return 0
-    rates = {"FunctionErrorRate": 2, "ApiErrorRate": 2, "ServerFaultRate": 2, "UndecodableImageRate": 3}
+    models = len(settings.served)
+    rates = {
+        "FunctionErrorRate": 2,
+        "ApiErrorRate": 2,
+        "ServerFaultRate": 2 * models,
+        "UndecodableImageRate": 3 * models,
+    }
     single = ["FunctionThrottles", "FunctionDurationP99", "ApiLatencyP99"]
     if settings.function.reserved_concurrency is not None:
         single.append("FunctionConcurrency")

@@ -6,7 +6,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from loupe.errors import InternalError, Problem
+from loupe.errors import InternalError, Problem, RequestInvalid
 from loupe.http import cors, response
 from loupe.http.envelope import HttpRequest, unwrap
 from loupe.http.request import (
@@ -17,7 +17,7 @@ from loupe.http.request import (
     from_http,
     from_payload,
 )
-from loupe.http.routes import find, methods
+from loupe.http.routes import find, methods, model_of
 from loupe.sources.inline import Inline
 from loupe.telemetry import Observation, Telemetry
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from loupe.http.request import BatchRequest
+    from loupe.models import Models
     from loupe.service import ClassificationService, Image
     from loupe.sources import Source, Sources
     from loupe.sources.s3 import S3Rules
@@ -44,7 +45,15 @@ class Context(Protocol):
 
 
 class App:
-    """Serves a `loupe.service.Service` over HTTP and by direct invocation."""
+    """Serves a `loupe.service.Service` over HTTP and by direct invocation.
+
+    Parameters
+    ----------
+    service
+        Answers requests that name no model.
+    models
+        Of a deployment with several models: answers requests that name one.
+    """
 
     def __init__(
         self,
@@ -57,11 +66,13 @@ class App:
         cors_origins: Sequence[str] = (),
         restart_seconds: float = 0.0,
         jobs: bool = False,
+        models: Models | None = None,
     ) -> None:
         self._service, self._sources, self._telemetry = service, sources, telemetry
         self._s3_rules, self._max_batch, self._cors_origins = s3_rules, max_batch, cors_origins
         # Other functions of the deployment serve the routes of bulk jobs; the document lists them.
         self._jobs = jobs
+        self._models = models
         # A batch that leaves a decoder running is followed by a restart, which is part of the invocation's time.
         self._restart_seconds = restart_seconds
 
@@ -71,13 +82,16 @@ class App:
         request = unwrap(event)
         headers = cors.headers(self._cors_origins, request)
         try:
-            route = find(request.method, request.path)
+            route = find(request.method, request.path, models=self._models is not None)
             if request.method == "OPTIONS":
                 headers = cors.headers(self._cors_origins, request, methods(route))
                 answer = response.Answer(204, headers={"Allow": ", ".join(methods(route))})
             else:
-                observation.route = route.name
-                answer = self._answer(request, context, observation)
+                observation.route = route.name.removeprefix("model_")
+                service = self._service
+                if self._models is not None and route.name != observation.route:
+                    service = self._of_model(model_of(request.path), observation)
+                answer = self._answer(request, context, observation, service)
         except Problem as problem:
             observation.problem = problem
         except Exception as error:
@@ -93,15 +107,18 @@ class App:
         batch = isinstance(payload, dict) and "items" in payload
         route = "batch" if batch else "classify"
         observation = Observation(context.aws_request_id, "direct", self._service.model, route)
-        limits = self._service.limits
+        limits, service = self._service.limits, self._service
         try:
+            if self._models is not None and isinstance(payload, dict) and "model" in payload:
+                service = self._of_model(payload["model"], observation)
+                payload = {key: value for key, value in payload.items() if key != "model"}
             if batch:
                 items = batch_from_payload(payload, limits, self._max_batch)
                 deadline = self._deadline(context.get_remaining_time_in_millis() / 1e3)
-                return self._classify_batch(items, deadline, observation)
+                return self._classify_batch(items, deadline, observation, service)
             with observation.stages("source"):
                 request = from_payload(payload, limits)
-            return self._classify(request, observation)
+            return self._classify(request, observation, service)
         except Problem as problem:
             observation.problem = problem
         except Exception as error:
@@ -110,17 +127,28 @@ class App:
             self._telemetry.report(observation)
         return {"error": observation.problem.to_dict(observation.request_id)}
 
-    def _answer(self, request: HttpRequest, context: Context, observation: Observation) -> response.Answer:
-        limits = self._service.limits
+    def _of_model(self, name: Any, observation: Observation) -> ClassificationService:
+        """Return the service of the model that a request names; its first request loads it, as stage ``load``."""
+        if self._models is None or not isinstance(name, str):
+            raise RequestInvalid("model must be the name of a model, as text.")
+        with observation.stages("load"):
+            service = self._models.service(name)
+        observation.service_model = service.model
+        return service
+
+    def _answer(
+        self, request: HttpRequest, context: Context, observation: Observation, service: ClassificationService
+    ) -> response.Answer:
+        limits = service.limits
         if observation.route == "classify":
             with observation.stages("source"):
                 classify_request = from_http(request, limits)
-            result = self._classify(classify_request, observation)
+            result = self._classify(classify_request, observation, service)
             return response.as_json(result, {"X-Cache": observation.cache})
         if observation.route == "batch":
             batch = batch_from_http(request, limits, self._max_batch)
             deadline = self._deadline(min(context.get_remaining_time_in_millis() / 1e3, _GATEWAY_SECONDS))
-            body = self._classify_batch(batch, deadline, observation)
+            body = self._classify_batch(batch, deadline, observation, service)
             return response.as_json(body, {"X-Cache": observation.cache})
         if observation.route == "uploads":
             from loupe.sources.uploads import presign
@@ -136,29 +164,34 @@ class App:
             return response.as_json({"status": "ok", "model": response.model(self._service.model)})
         if route == "models":
             # It may be behind an API key, so caches revalidate it with each request, at the price of a 304.
-            body = response.compact({"models": [response.describe(card)], "limits": self._limits()})
+            cards = [card] if self._models is None else self._models.cards()
+            body = response.compact({"models": [response.describe(item) for item in cards], "limits": self._limits()})
             return response.cacheable(body, {"Cache-Control": "private, no-cache"}, if_none_match)
         if route == "openapi":
             from loupe.http.documents import openapi
 
-            body = openapi(jobs=self._jobs)
+            body = openapi(jobs=self._jobs, models=self._models is not None)
             return response.cacheable(body, {"Cache-Control": "public, max-age=300"}, if_none_match)
         from loupe.http.webpage import Facts, load
 
         html, headers = load(Facts.of(card, self._limits()), self._s3_rules.upload_origins)
         return response.cacheable(html, headers, if_none_match)
 
-    def _classify(self, request: ClassifyRequest, observation: Observation) -> dict[str, Any]:
+    def _classify(
+        self, request: ClassifyRequest, observation: Observation, service: ClassificationService
+    ) -> dict[str, Any]:
         observation.source = request.source
         image = self._image(request.source, observation)
-        observation.prediction = self._service.classify(image, stages=observation.stages)
+        observation.prediction = service.classify(image, stages=observation.stages)
         return response.result(observation.prediction, request.top, observation.request_id)
 
-    def _classify_batch(self, request: BatchRequest, deadline: float, observation: Observation) -> dict[str, Any]:
+    def _classify_batch(
+        self, request: BatchRequest, deadline: float, observation: Observation, service: ClassificationService
+    ) -> dict[str, Any]:
         from loupe.http.batch_response import ScoreBudget, batch_body
 
         items = [item if isinstance(item, Problem) else self._image(item, observation) for item in request.items]
-        observation.items, observation.left_running = self._service.classify_many(
+        observation.items, observation.left_running = service.classify_many(
             items, deadline=deadline, stages=observation.stages, keep=ScoreBudget(request.top)
         )
         if observation.left_running:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-FILE = Path(__file__).parent / "openapi.json"
-FILE_WITH_JOBS = Path(__file__).parent / "openapi-jobs.json"
+FOLDER = Path(__file__).parent
 
 
-def openapi(*, jobs: bool) -> str:
-    """Return the document as JSON text; with ``jobs`` that of a deployment with bulk jobs."""
-    return (FILE_WITH_JOBS if jobs else FILE).read_text("utf-8")
+def file_name(*, jobs: bool, models: bool) -> str:
+    """Return the name of the document of a deployment with bulk jobs or with several models."""
+    return f"openapi{'-jobs' if jobs else ''}{'-models' if models else ''}.json"
+
+
+def openapi(*, jobs: bool, models: bool) -> str:
+    """Return the document of a deployment as JSON text."""
+    return (FOLDER / file_name(jobs=jobs, models=models)).read_text("utf-8")
