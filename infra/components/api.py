@@ -125,6 +125,7 @@ class ClassifierApi(Construct):
             settings.api_error_rate,
             "Callers get 5xx. If neither FunctionErrorRate nor ServerFaultRate is in alarm, the gateway, its "
             "permission or an exhausted concurrency is the cause.",
+            severity="page",
         )
         monitoring.add_alarm(
             "ApiLatencyP99",

@@ -25,12 +25,14 @@ def add_function_alarms(
         monitoring.rate(function.metric_errors(period=period), function.metric_invocations(period=period)),
         settings.function_error_rate,
         "The function crashes or times out. Look for ERROR and 'Task timed out' in its log; roll the alias back.",
+        severity="page",
     )
     monitoring.add_alarm(
         "FunctionThrottles",
         function.metric_throttles(period=period, statistic="Sum"),
         settings.throttles,
         "Requests are turned away: concurrency is used up. Raise function.reserved_concurrency, or the account's.",
+        severity="page",
     )
     monitoring.add_alarm(
         "FunctionDurationP99",
@@ -80,6 +82,7 @@ def add_fault_alarm(monitoring: Monitoring, own: metrics.FunctionMetrics, of_mod
         monitoring.settings.server_fault_rate,
         "The function answers with its own faults (5xx), in items of batches and direct invocations too. Look for "
         "level ERROR, code and item_codes in its log; roll the alias back.",
+        severity="page",
     )
 
 

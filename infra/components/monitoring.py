@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -17,6 +17,10 @@ from constructs import Construct
 from infra.components.data_key import allow_alarms_to_publish
 from infra.deployment import Deployment
 from infra.settings import AlarmSettings
+
+Severity: TypeAlias = Literal["page", "ticket"]
+# CloudWatch API reference, PutMetricAlarm and PutCompositeAlarm.
+MAX_DESCRIPTION = 1024
 
 
 class Monitored(Protocol):
@@ -50,8 +54,18 @@ class Monitoring(Construct):
         for component in components:
             component.monitor(self)
 
-    def add_alarm(self, name: str, metric: cloudwatch.IMetric, threshold: float, description: str) -> None:
+    def add_alarm(
+        self,
+        name: str,
+        metric: cloudwatch.IMetric,
+        threshold: float,
+        description: str,
+        *,
+        severity: Severity = "ticket",
+    ) -> None:
         """Add an alarm, unless ``alarms.enabled`` is off.
+
+        Its description begins with the severity and ends with the link to the heading of its name in the runbook.
 
         Parameters
         ----------
@@ -59,6 +73,8 @@ class Monitoring(Construct):
             The alarm goes off at this value or above.
         description
             Read by whoever is on call: what is wrong, where to look, what to do.
+        severity
+            ``page``: requests fail now, act at any hour. ``ticket``: act in working hours.
         """
         if not self.settings.enabled:
             return
@@ -67,7 +83,7 @@ class Monitoring(Construct):
             self,
             name,
             alarm_name=f"{self._deployment.name}-{name}",
-            alarm_description=description,
+            alarm_description=self._describe(name, description, severity),
             metric=metric,
             threshold=threshold,
             evaluation_periods=periods,
@@ -90,6 +106,15 @@ class Monitoring(Construct):
             using_metrics={"part": part, "whole": whole},
             period=self.period,
         )
+
+    def _describe(self, name: str, description: str, severity: Severity) -> str:
+        # The anchor that GitHub, GitLab and MkDocs make of a heading that is one word.
+        text = f"{severity}: {description} Runbook: {self.settings.runbook}#{name.lower()}"
+        if len(text) > MAX_DESCRIPTION:
+            raise ValueError(
+                f"the description of {name} has {len(text)} characters, CloudWatch takes {MAX_DESCRIPTION}"
+            )
+        return text
 
     def _topic_key(self) -> kms.Key:
         key = kms.Key(

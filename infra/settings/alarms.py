@@ -14,6 +14,10 @@ class AlarmSettings(Section):
 
     enabled: bool = True
     subscriptions: tuple[Annotated[str, text(r"[^@\s]+@[^@\s]+", "an e-mail address")], ...] = ()
+    # What the alarms link to, without a fragment. The default is the page in this repository.
+    runbook: Annotated[
+        str, text(r"docs/runbook\.md|https://[^\s#]{1,400}", "an https address of at most 408 characters, without '#'")
+    ] = "docs/runbook.md"
     period_seconds: Literal[10, 30, 60, 300] = 60
     evaluation_periods: Annotated[int, Field(ge=1, le=60)] = 5
     function_error_rate: Annotated[float, Field(gt=0, le=1)] = 0.02

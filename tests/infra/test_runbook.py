@@ -1,0 +1,78 @@
+"""Each alarm of any settings has a runbook entry, and its description links to it with the entry's severity."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pinned
+import pytest
+from runbook import PARTS, entries
+from synthesis import Synthesized, synthesize
+from transitions import JWT, PROVISIONED
+
+from infra.settings import SettingsError, load_settings
+
+# Settings that add alarms to those of prod.
+ALL: dict[str, Any] = {
+    "auth": JWT,
+    "scaling": {"provisioned": PROVISIONED},
+    "bulk": {"enabled": True, "on_upload": {"enabled": True}},
+}
+
+
+def _pinned_alarms() -> set[str]:
+    """Names of the alarms of every environment and of all settings that the pinned resources cover."""
+    values = {value for resources in pinned.read().values() for value in resources.values()}
+    names = (re.match(r"AWS::CloudWatch::\w*Alarm AlarmName=loupe-[a-z]+-(\w+)", value) for value in values)
+    return {name[1] for name in names if name}
+
+
+def _alarms(environment: Synthesized) -> dict[str, dict[str, Any]]:
+    return {
+        resource["Properties"]["AlarmName"].removeprefix(f"loupe-{environment.name}-"): resource["Properties"]
+        for resource in environment.resources("AWS::CloudWatch::Alarm").values()
+    }
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+    return synthesize(tmp_path_factory.mktemp("everything"), "prod", ALL)
+
+
+def test_every_alarm_has_an_entry_and_every_entry_an_alarm() -> None:
+    assert set(entries()) == _pinned_alarms()
+
+
+def test_one_environment_has_every_alarm(everything: Synthesized) -> None:
+    assert set(_alarms(everything)) == _pinned_alarms()
+
+
+def test_descriptions_state_the_severity_and_link_to_the_entry(everything: Synthesized) -> None:
+    for name, alarm in _alarms(everything).items():
+        severity, _, text = alarm["AlarmDescription"].partition(": ")
+        assert severity == entries()[name].severity
+        assert text.endswith(f" Runbook: docs/runbook.md#{name.lower()}")
+        assert len(alarm["AlarmDescription"]) <= 1024
+
+
+@pytest.mark.parametrize("name", entries())
+def test_an_entry_has_all_parts_and_a_query_to_paste(name: str) -> None:
+    entry = entries()[name]
+    assert entry.severity in ("page", "ticket")
+    assert tuple(entry.parts) == PARTS
+    assert all(len(text.strip()) > 20 for text in entry.parts.values())
+    assert entry.code
+
+
+def test_the_address_of_the_runbook_is_a_setting(tmp_path: Path) -> None:
+    address = "https://wiki.example.com/loupe"
+    for name, alarm in _alarms(synthesize(tmp_path, "dev", {"alarms": {"runbook": address}})).items():
+        assert f"{address}#{name.lower()}" in alarm["AlarmDescription"]
+
+
+@pytest.mark.parametrize("address", ["http://wiki.example.com", "https://a.example/x#y", "docs/other.md", ""])
+def test_other_addresses_are_rejected(address: str) -> None:
+    with pytest.raises(SettingsError, match=r"alarms\.runbook: must be an https address"):
+        load_settings({"environments": {"prod": {"alarms": {"runbook": address}}}}, "prod")
