@@ -40,7 +40,7 @@ FLOORS = $(PY) -m coverage report --include='function/*' --fail-under=$(FLOOR_FU
 LOCK := .venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header
 CDK := node_modules/.bin/cdk -c env=$(ENV)
 
-.PHONY: help setup demo test up down smoke acceptance synth bootstrap diff diff-comment doctor deploy destroy check coverage \
+.PHONY: help setup demo classify test up down smoke acceptance synth bootstrap diff diff-comment doctor deploy destroy check coverage \
 	mutation lint format lock lock-base openapi page-image bench bench-aws clean
 
 help: ## List these commands
@@ -54,6 +54,9 @@ setup: ## Set up everything in .venv, node_modules and .local (the other command
 
 demo: setup ## Deploy to a local cloud, classify images (IMAGE=path for your own), take it down
 	@$(PY) -m localcloud demo $(if $(IMAGE),--image "$(IMAGE)")
+
+classify: setup ## Classify the folder DIR=path by a bulk job on the local cloud that is up, into OUTPUT=results.jsonl
+	@$(PY) -m localcloud classify "$(DIR)" --output "$(or $(OUTPUT),results.jsonl)"
 
 test: setup ## Run every test that this machine can run; list the others with the reason
 	@$(PY) -m pytest $(PARALLEL) $(if $(COVERAGE),--cov --cov-report=)

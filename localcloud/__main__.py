@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from localcloud import cloud, demo, doors, models
+from localcloud import classify, cloud, demo, doors, models
 from localcloud.aws import Account
 from localcloud.cloud import Steps
 from localcloud.errors import CloudError
+from localcloud.jobs import Jobs
 from localcloud.pictures import media_type
 from localcloud.settings import effective, overrides
 from localcloud.state import PROJECT, State
@@ -126,6 +128,30 @@ def demonstrate(
         raise typer.Exit(0 if all(row.right for row in rows) else 1)
 
 
+@app.command(name="classify")
+def classify_folder(
+    folder: Annotated[Path, typer.Argument(help="Folder with images; its subfolders are read, too.")],
+    output: Annotated[Path, typer.Option(help="File of the results: a JSON line for each image.")] = Path(
+        "results.jsonl"
+    ),
+    state: StateOption = PROJECT / ".local",
+) -> None:
+    """Classify a folder by a bulk job on the cloud that is up; Ctrl-C stops the job."""
+    with _errors_reported():
+        cloud_state = State(state.resolve())
+        if not cloud.status(cloud_state)["up"]:
+            raise CloudError("No local cloud is up: make up.")
+        endpoint = cloud_state.read_endpoint()
+        s3 = Account(endpoint["aws_endpoint"], endpoint["region"], endpoint["account"]).client("s3")
+        with _bars() as progress:
+            outcome = classify.classify(folder, output, Jobs(endpoint, s3), s3, progress)
+        rest = f", {outcome.left_out} other files left out" if outcome.left_out else ""
+        out.print(
+            f"{outcome.images} images in {outcome.seconds:.1f} s ({outcome.images / outcome.seconds:.1f} images/s), "
+            f"{outcome.failed} failed{rest}: {output}"
+        )
+
+
 @app.command()
 def logs(
     source: Annotated[str, typer.Argument(help=f"One of: {', '.join(SOURCES)}.")] = "function",
@@ -182,6 +208,28 @@ def _example(model: str) -> Path | None:
         return next((case.path for case in models.golden(model)), None)
     except CloudError:
         return None
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Progress bars with rate and remaining time, one for each step, on stderr."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total, rate="")
+            speed = bars.tasks[tasks[step]].speed
+            bars.update(tasks[step], completed=done, rate="" if speed is None else f"{speed:.1f} images/s")
+
+        yield show
 
 
 def _curl(endpoint: dict[str, Any], picture: Path | None) -> str:
