@@ -28,21 +28,25 @@ class Role:
 
     def __init__(self, arn: str) -> None:
         self._arn = arn
-        self._decisions: dict[tuple[str, str], bool] = {}
+        self._decisions: dict[tuple[str, str, str | None], bool] = {}
 
-    def allows(self, action: str, resource: str) -> bool:
-        """Whether the policies of the role allow an action on a resource."""
-        request = (action, resource)
+    def allows(self, action: str, resource: str, prefix: str | None = None) -> bool:
+        """Whether the policies of the role allow an action on a resource; the prefix is ``s3:prefix`` of a listing."""
+        request = (action, resource, prefix)
         if request not in self._decisions:
-            self._decisions[request] = self._evaluate(action, resource)
+            self._decisions[request] = self._evaluate(*request)
         return self._decisions[request]
 
-    def _evaluate(self, action: str, resource: str) -> bool:
+    def _evaluate(self, action: str, resource: str, prefix: str | None) -> bool:
         iam = Module(IAM)
         account, name = self._arn.split(":")[4], self._arn.rsplit("/", 1)[-1]
         assumed = f"arn:aws:sts::{account}:assumed-role/{name}/states"
         region = resource.split(":", 4)[3]
-        context = iam.EvalContext(assumed, "AssumedRole", account, action, resource, region)
+        keys = {} if prefix is None else {"s3:prefix": prefix}
+        # The calls of Step Functions are by TLS.
+        context = iam.EvalContext(
+            assumed, "AssumedRole", account, action, resource, region, secure_transport=True, service_context=keys
+        )
         decision = iam.evaluate(context, iam._gather_role_policies(name, account)).decision
         return bool(decision == "Allow")
 
@@ -50,10 +54,10 @@ class Role:
 ROLE: ContextVar[Role | None] = ContextVar("role of the state machine that runs", default=None)
 
 
-def allowed(action: str, resource: str) -> bool:
+def allowed(action: str, resource: str, prefix: str | None = None) -> bool:
     """Whether the state machine that runs in this context may do something."""
     role = ROLE.get()
-    return role is not None and role.allows(action, resource)
+    return role is not None and role.allows(action, resource, prefix)
 
 
 class RoleStore:
@@ -74,7 +78,7 @@ class RoleStore:
         return bytes(body)
 
     def list(self, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
-        if not allowed("s3:ListBucket", f"arn:aws:s3:::{bucket}"):
+        if not allowed("s3:ListBucket", f"arn:aws:s3:::{bucket}", prefix):
             raise StatesError(ITEM_READER_FAILED, f"Access Denied (Bucket: {bucket}): the role needs s3:ListBucket.")
         found = self._s3._buckets.get(bucket)
         if found is None:
