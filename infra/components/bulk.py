@@ -22,7 +22,7 @@ from infra.components.monitoring import Monitoring
 from infra.components.upload_bucket import grant_read
 from infra.deployment import Deployment
 from infra.settings import SettingsError
-from infra.settings.bulk import INPUTS, BulkSettings
+from infra.settings.bulk import INPUTS, JOBS_CONCURRENCY, BulkSettings
 
 ALIAS = "live"
 # ARNs, a bucket's name twice, rates: what the jobs function has beside the classifier's variables.
@@ -30,8 +30,6 @@ LATER_VARIABLES_BYTES = 1_000
 JOBS_MEMORY_MIB = 512
 # API Gateway waits 29 s for a route; a summary may take longer, and is no request of anybody's.
 JOBS_TIMEOUT_SECONDS = 300
-# Starts a job, shows it, sums it up: seldom, and never with a model.
-JOBS_CONCURRENCY = 5
 
 
 class Bulk(Construct):

@@ -11,6 +11,8 @@ from infra.settings.base import Section, text
 # Prefix of the results bucket from which jobs may read.
 INPUTS = "inputs/"
 MAX_BATCH_ITEMS = 1000
+# Reserve of the jobs function, where the bulk function has one: it starts a job, shows it, sums it up.
+JOBS_CONCURRENCY = 5
 
 
 class OnUploadSettings(Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.settings import Settings
+from infra.settings.bulk import JOBS_CONCURRENCY
 from tools.doctor.aws import Aws, CallError
 from tools.doctor.findings import Finding, error, ok, warning
 
@@ -65,10 +66,12 @@ def concurrency(settings: Settings, aws: Aws) -> Iterator[Finding]:
     quota, unreserved = int(limits["ConcurrentExecutions"]), int(limits["UnreservedConcurrentExecutions"])
     name = f"loupe-{settings.environment}"
     functions = [name, f"{name}-authorizer"] if settings.auth.jwt is not None else [name]
+    # Bulk jobs have reserves of their own, which other functions of the account cannot have.
+    bulk = bulk_reserves(settings)
     # What a deployed stack has already is given back before it is taken again.
-    own = sum(_reserve(aws, function) for function in functions)
+    own = sum(_reserve(aws, function) for function in (*functions, *bulk))
     others = quota - unreserved - own
-    available = max(0, quota - others - LEFT_UNRESERVED)
+    available = max(0, quota - others - LEFT_UNRESERVED - sum(bulk.values()))
     reserve = settings.function.reserved_concurrency
     provisioned = settings.scaling.provisioned
     request = (
@@ -105,6 +108,14 @@ def concurrency(settings: Settings, aws: Aws) -> Iterator[Finding]:
         )
         return
     yield ok("concurrency", f"{wanted} of the {available} concurrent executions that can be reserved (quota {quota}).")
+
+
+def bulk_reserves(settings: Settings) -> dict[str, int]:
+    """Return the reserves of the functions of bulk jobs, by function."""
+    if not settings.bulk.enabled or settings.bulk.reserved_concurrency is None:
+        return {}
+    name = f"loupe-{settings.environment}"
+    return {f"{name}-bulk": settings.bulk.reserved_concurrency, f"{name}-jobs": JOBS_CONCURRENCY}
 
 
 def _reserve(aws: Aws, function: str) -> int:

@@ -1,9 +1,12 @@
-"""What a bulk job takes and costs, line by line: ``python -m tools.plan bulk``."""
+"""What a bulk job takes and costs, line by line: ``python -m tools.plan.bulk --images 1000000``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Annotated
+
+import typer
 
 from infra.bulk_rates import BUCKET_KEY_SHARE, TRANSITIONS_A_BATCH, BulkLoad
 from tools import prices
@@ -117,3 +120,21 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def main(
+    images: Annotated[int, typer.Option(min=1, help="Images of the job.")],
+    concurrency: Annotated[int, typer.Option(min=1, max=MAX_CHILDREN, help="bulk.max_concurrency.")] = 10,
+    batch_items: Annotated[int, typer.Option(min=1, max=1000, help="bulk.batch_items.")] = 50,
+    memory: Annotated[int, typer.Option(min=512, max=10_240, help="bulk.memory_mib.")] = 1769,
+    seconds_per_image: Annotated[float, typer.Option(min=1e-6, help="A summary's busy_seconds / images.")] = 0.05,
+    kms: Annotated[bool, typer.Option(help="protection.kms_key is not aws.")] = False,
+    kms_images: Annotated[bool, typer.Option(help="The images have a KMS key and no bucket key.")] = False,
+) -> None:
+    """Print the time, bill and quotas of a bulk job."""
+    load = BulkLoad(batch_items, concurrency, memory, seconds_per_image, kms=kms, kms_images=kms_images)
+    typer.echo(report(BulkJob(images, load)))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,67 @@
+"""The planner's figures for bulk jobs, and the rates that the jobs function gets, are one arithmetic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infra.bulk_rates import BulkLoad, rates
+from infra.settings import Settings
+from tools import prices
+from tools.doctor.account import bulk_reserves
+from tools.plan.bulk import START_SECONDS, TRANSITIONS_A_JOB, BulkJob, duration, report
+
+LOAD = BulkLoad(batch_items=50, concurrency=40, memory_mib=1769, seconds_per_image=0.05)
+
+
+@pytest.mark.parametrize(
+    ("images", "batches", "seconds"),
+    [(1, 1, 0.05), (50, 1, 2.5), (51, 2, 2.5), (2_000, 40, 2.5), (2_001, 41, 5.0), (1_000_000, 20_000, 1_250.0)],
+)
+def test_time_is_whole_rounds_of_batches(images: int, batches: int, seconds: float) -> None:
+    job = BulkJob(images, LOAD)
+    assert (job.batches, job.seconds) == (batches, pytest.approx(START_SECONDS + seconds))
+
+
+@pytest.mark.parametrize("load", [LOAD, BulkLoad(100, 7, 3008, 0.2, "arm64", kms=True, kms_images=True)])
+def test_the_rates_of_the_jobs_function_add_up_to_the_bill(load: BulkLoad) -> None:
+    job = BulkJob(100_000, load)
+    given = {name.removeprefix("LOUPE_BULK_"): float(value) for name, value in rates(load).items()}
+    estimated = (
+        job.images * given["USD_PER_IMAGE"]
+        + job.batches * given["USD_PER_BATCH"]
+        + job.images * given["SECONDS_PER_IMAGE"] * given["USD_PER_SECOND"]
+    )
+    parent = TRANSITIONS_A_JOB * prices.STATE_TRANSITIONS.first + prices.LAMBDA_REQUESTS.first
+    assert job.dollars - parent == pytest.approx(estimated, rel=1e-6)
+
+
+def test_a_million_images_cost_what_the_page_says() -> None:
+    text = report(BulkJob(1_000_000, LOAD))
+    assert "US$ 2.94 (2.94 per million images)" in text
+    assert "| Step Functions transitions, Standard | 40,006 | 1.00 |" in text
+    assert "21.1 min, 800 images/s" in text
+
+
+def test_the_tightest_quota_comes_first() -> None:
+    assert BulkJob(100_000_000, BulkLoad(50, 900, 1769, 0.05)).limits()[0][0].startswith("S3 GET")
+    assert BulkJob(1_000_000, BulkLoad(50, 900, 1769, 1.0)).limits()[0][0].startswith("Lambda concurrency")
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(90, "90 s"), (120, "2.0 min"), (9_000, "2.5 h"), (259_200, "3.0 days")])
+def test_durations_are_in_units_of_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("bulk", "reserves"),
+    [
+        ({"enabled": True, "reserved_concurrency": 50}, {"loupe-x-bulk": 50, "loupe-x-jobs": 5}),
+        ({"enabled": True}, {}),
+        ({"reserved_concurrency": 50}, {}),
+    ],
+)
+def test_the_doctor_adds_the_reserves_of_bulk_jobs(bulk: dict[str, Any], reserves: dict[str, int]) -> None:
+    settings = Settings.model_validate({"environment": "x", "bulk": bulk})
+    assert bulk_reserves(settings) == reserves
