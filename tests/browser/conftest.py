@@ -18,8 +18,8 @@ __all__ = ["browser", "open_page"]
 ROOT = Path(__file__).parents[2]
 
 
-def load_handler(models: Path, name: str) -> Handler:
-    """The function's handler as a cold start makes it, for one model."""
+def load_handler(models: Path, name: str, *others: str) -> Handler:
+    """The function's handler as a cold start makes it, for one model or several."""
     spec = importlib.util.spec_from_file_location(f"handler_{name.replace('-', '_')}", ROOT / "function" / "handler.py")
     assert spec is not None
     assert spec.loader is not None
@@ -27,6 +27,8 @@ def load_handler(models: Path, name: str) -> Handler:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOUPE_MODELS_DIR", str(models))
         patch.setenv("LOUPE_MODEL", name)
+        if others:
+            patch.setenv("LOUPE_MODELS", ",".join((name, *others)))
         spec.loader.exec_module(module)
     handler: Handler = module.handler
     return handler

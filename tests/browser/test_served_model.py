@@ -121,3 +121,31 @@ def test_bars_start_at_one_place_on_one_scale(
         assert fill is not None
         assert (track["x"], track["width"]) == pytest.approx((axis["x"], axis["width"]), abs=0.6)
         assert (fill["x"], fill["width"]) == pytest.approx((axis["x"], axis["width"] * share), abs=0.6)
+
+
+def test_a_person_chooses_among_several_models(open_page: Open, tmp_path: Path) -> None:
+    write_model(tmp_path / "tiny", description="Tells red images from blue ones.")
+    output = {"kind": "logit", "labels": ["cold", "warm"]}
+    write_model(tmp_path / "other", graph(weight=-4.0), description="Says the opposite.", output=output)
+    with Gateway(load_handler(tmp_path, "tiny", "other")).serve() as gateway:
+        page = open_page(gateway.url)
+        expect(page.get_by_label("Model", exact=True)).to_have_value("tiny")
+        expect(page.locator("#title")).to_have_text("Blue or red?")
+        choose(page, picture("first.jpg", RED))
+        expect(page.locator(".answer")).to_have_text("red by tiny")
+        page.get_by_label("Model", exact=True).select_option("other")
+        expect(page.locator("#serving")).to_have_text("other 1.0.0")
+        expect(page.locator("#title")).to_have_text("Cold or warm?")
+        expect(page.locator("#description")).to_have_text("Says the opposite.")
+        expect(page.locator("#curl")).to_contain_text("v1/models/other/classify")
+        choose(page, picture("second.jpg", RED))
+        expect(page.locator(".answer").filter(has_text="other")).to_have_text("cold by other")
+
+
+def test_one_model_leaves_no_choice(open_page: Open, gateway: Gateway) -> None:
+    page = open_page(gateway.url)
+    expect(page.locator("#title")).to_have_text("Blue or red?")
+    expect(page.locator("#choice-field")).to_be_hidden()
+    choose(page, picture("first.jpg", RED))
+    expect(page.locator(".answer")).to_have_text("red")
+    expect(page.locator("#curl")).to_contain_text("/v1/classify'")

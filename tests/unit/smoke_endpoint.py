@@ -31,6 +31,8 @@ class FakeEndpoint:
         self.images, self.probability, self.uploads = dict(images), probability, uploads
         self.version, self.throttle_after, self.requests = "1.0.0", 10_000, 0
         self.uploaded = b""
+        # Further models, by name: the model that answers under it.
+        self.others: dict[str, str] = {}
         self.faults: list[Callable[[httpx.Request, httpx.Response], httpx.Response]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -64,7 +66,8 @@ class FakeEndpoint:
             return problem(429, "too_many_requests", **{"Retry-After": "0"})
         if path == "/v1/models":
             described = {**model, "labels": ["curly", "straight"]}
-            return httpx.Response(200, json={"models": [described], "limits": {"uploads": self.uploads}})
+            others = [{**described, "name": name} for name in self.others]
+            return httpx.Response(200, json={"models": [described, *others], "limits": {"uploads": self.uploads}})
         if path == "/v1/uploads":
             if not self.uploads:
                 return problem(404, "uploads_off")
@@ -72,6 +75,10 @@ class FakeEndpoint:
             return httpx.Response(200, json={"upload": place, "s3": {"bucket": "b", "key": "k"}})
         if path == "/v1/classify":
             return self._classify(request)
+        if path.startswith("/v1/models/"):
+            answering = self.others[path.split("/")[3]]
+            result = self._result(request.content)
+            return httpx.Response(200, json={**(result or {}), "model": {**model, "name": answering}})
         if path == "/v1/classify/batch":
             items = [base64.b64decode(item["image"]) for item in json.loads(request.content)["items"]]
             answers = [self._result(item) for item in items]

@@ -78,7 +78,16 @@ def failed(outcomes: Mapping[str, Outcome]) -> dict[str, str]:
 def test_a_good_endpoint_passes_every_check(smoke: Smoke) -> None:
     outcomes = smoke(cors_origin=ORIGIN)
     assert failed(outcomes) == {}
-    assert [name for name, outcome in outcomes.items() if outcome.status == "skipped"] == ["throttling"]
+    skipped = [name for name, outcome in outcomes.items() if outcome.status == "skipped"]
+    assert skipped == ["other models", "throttling"]
+
+
+def test_every_further_model_answers_under_its_name(smoke: Smoke, fake: FakeEndpoint) -> None:
+    fake.others = {"a": "a", "b": "b"}
+    outcome = smoke()["other models"]
+    assert (outcome.status, outcome.detail) == ("passed", "a, b")
+    fake.others = {"a": "a", "b": "m"}
+    assert failed(smoke())["other models"] == "v1/models/b/classify was answered by m"
 
 
 def test_a_drift_of_the_probability_fails_naming_the_golden_case(smoke: Smoke, fake: FakeEndpoint) -> None:
@@ -142,7 +151,9 @@ def test_a_media_type_that_is_rejected_fails_its_check(name: str, smoke: Smoke, 
     assert f"media type: {name}" in failed(smoke())
 
 
-@pytest.mark.parametrize(("missing", "passes"), [("/v1/jobs", True), ("/v1/classify", False)])
+@pytest.mark.parametrize(
+    ("missing", "passes"), [("/v1/jobs", True), ("/v1/models/{name}", True), ("/v1/classify", False)]
+)
 def test_paths_of_a_feature_that_is_off_may_be_missing(
     missing: str, passes: bool, smoke: Smoke, fake: FakeEndpoint
 ) -> None:

@@ -16,6 +16,7 @@ def all_checks(card: Card) -> list[Check]:
     return [
         Check("health", service.health),
         Check("model", service.model),
+        Check("other models", service.other_models),
         Check("openapi", service.openapi),
         Check("page", service.page),
         *(Check(f"golden: {case.path.name}", answers.golden(case)) for case in card.golden),

@@ -47,6 +47,22 @@ def model(run: Run) -> str:
     return f"{served['name']} {served['version']} ({served['variant']})"
 
 
+def other_models(run: Run) -> str:
+    """Each further model of the endpoint answers under its own name, with its own labels."""
+    others = expect_result(run.endpoint.get("v1/models"))["models"][1:]
+    if not others:
+        raise NotApplicableError("the endpoint serves one model")
+    image = run.card.golden[0].path.read_bytes()
+    for described in others:
+        name = described["name"]
+        result = expect_result(run.endpoint.post(f"v1/models/{name}/classify", image, "application/octet-stream"))
+        if result["model"]["name"] != name:
+            raise CheckError(f"v1/models/{name}/classify was answered by {result['model']['name']}")
+        if result["label"] not in described["labels"]:
+            raise CheckError(f"{name} answered {result['label']!r}, which is none of its labels")
+    return ", ".join(described["name"] for described in others)
+
+
 def openapi(run: Run) -> str:
     """The contract is served, is that of this checkout, and can be cached."""
     reply = run.endpoint.get("openapi.json", credentials=Anonymous())
