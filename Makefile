@@ -3,13 +3,13 @@ ENV ?= dev
 # `make synth ENV=` is the same as without it.
 override ENV := $(or $(ENV),dev)
 IMAGE ?=
-# Of smoke: the endpoint and its credentials; more options in SMOKE, such as SMOKE="--junit smoke.xml".
+# For smoke: the endpoint and its credentials. SMOKE takes further options, such as SMOKE="--junit smoke.xml".
 URL ?=
 KEY ?= $(LOUPE_API_KEY)
 TOKEN ?= $(LOUPE_TOKEN)
 AUTH ?=
 REGION ?=
-OUTPUT ?= diff.md
+OUTPUT ?=
 MODEL ?=
 # What setup installs: all, or a group of requirements/ (deploy: enough for synth, diff, doctor, deploy and destroy).
 PACKAGES ?= all
@@ -19,21 +19,21 @@ MUTATION ?=
 BENCH ?=
 SHELL := /bin/sh
 PY := .venv/bin/python
-# Node and npm come with the virtual environment; jsii and the CDK CLI are to use that one.
+# jsii and the CDK CLI use the Node of the virtual environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export JSII_NODE := $(CURDIR)/.venv/bin/node
 export AWS_CDK_DISABLE_VERSION_CHECK := 1
-# Below the project: a service account may have no home folder that can be written.
+# Inside the project, because a service account may have no writable home folder.
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CURDIR)/.local/cache/jsii
-# Of another project: they would change what Python and Node import here.
+# Variables that another project may have set; they would change what Python and Node import here.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS PYTHONDONTWRITEBYTECODE \
 	PYTHONPYCACHEPREFIX NODE_OPTIONS NODE_PATH NODE_ENV VIRTUAL_ENV CDK_OUTDIR CDK_CONTEXT_JSON
-# A process for each core; tests/scheduling.py says what runs in one of them.
+# One process per core; tests/scheduling.py assigns tests that must share a process.
 PARALLEL := -n auto --maxprocesses 8
 # Floors in percent, of branches and statements; raise them when coverage rises.
 FLOOR_FUNCTION := 95
 FLOOR_INFRA := 94
-# COVERAGE=1 has `make test` measure what `make coverage` does.
+# COVERAGE=1 makes `make test` measure coverage and check the floors, as `make coverage` does.
 COVERAGE ?=
 FLOORS = $(PY) -m coverage report --include='function/*' --fail-under=$(FLOOR_FUNCTION) && \
 	$(PY) -m coverage report --include='infra/*' --fail-under=$(FLOOR_INFRA)
@@ -46,7 +46,7 @@ CDK := node_modules/.bin/cdk -c env=$(ENV)
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  ENV=dev|staging|prod|local chooses the environment of synth, diff, doctor, deploy and destroy; IMAGE=path is for demo."
+	@echo "  ENV=dev|staging|prod|local selects the environment of synth, diff, doctor, deploy, destroy, acceptance and bench-aws."
 	@echo "  PACKAGES=deploy installs only what synth, diff, doctor, deploy and destroy need (for CI)."
 
 setup: ## Set up everything in .venv, node_modules and .local (the other commands do it themselves)
@@ -55,7 +55,7 @@ setup: ## Set up everything in .venv, node_modules and .local (the other command
 demo: setup ## Deploy to a local cloud, classify images (IMAGE=path for your own), take it down
 	@$(PY) -m localcloud demo $(if $(IMAGE),--image "$(IMAGE)")
 
-classify: setup ## Classify the folder DIR=path by a bulk job on the local cloud that is up, into OUTPUT=results.jsonl
+classify: setup ## Classify the images of the folder DIR=path in a bulk job (after make up); writes OUTPUT=results.jsonl
 	@$(PY) -m localcloud classify "$(DIR)" --output "$(or $(OUTPUT),results.jsonl)"
 
 test: setup ## Run every test that this machine can run; list the others with the reason
@@ -93,8 +93,8 @@ deploy: doctor ## Check, then deploy ENV to AWS (AWS credentials, Docker); ALLOW
 destroy: setup ## Delete ENV from AWS (AWS credentials)
 	@$(CDK) destroy
 
-diff-comment: setup ## Write what would change in ENV to the Markdown file OUTPUT (AWS credentials)
-	@$(PY) -m tools.diff_comment --env $(ENV) --output "$(OUTPUT)"
+diff-comment: setup ## Write what would change in ENV to a Markdown file, OUTPUT=diff.md (AWS credentials)
+	@$(PY) -m tools.diff_comment --env $(ENV) --output "$(or $(OUTPUT),diff.md)"
 
 check: lint ## Lint, unit and infrastructure tests: the edit loop
 	@$(PY) -m pytest -q $(PARALLEL) tests/unit tests/infra

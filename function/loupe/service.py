@@ -1,7 +1,7 @@
 """Classify one image or many: the core that every entry point calls.
 
-HTTP requests, direct invocations, bulk batches, shadow traffic and the release hook are callers of the same `Service`.
-It knows no HTTP, no Lambda event and no network policy: it is given bytes or a reader of bytes, and a deadline.
+HTTP requests, direct invocations, batches of bulk jobs and uploads are classified by the same `Service`. It knows no
+HTTP, no Lambda event and no network policy: it takes bytes or a reader of bytes, and a deadline.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     Keep: TypeAlias = Callable[[int, Prediction], Outcome]
 
     class ClassificationService(Protocol):
-        """What callers need of a service: `Service`, or a wrapper around one or several (cache, variants, capture)."""
+        """What callers need of a service: `Service`, or a wrapper around one or several, such as the cache."""
 
         @property
         def card(self) -> Card: ...
@@ -80,13 +80,10 @@ class Service:
     """Classifies images with one model; safe to use from several threads.
 
     Every `Prediction` names the model that made it (``prediction.model``), so that results, logs and metrics of several
-    models can be compared. A wrapper has the same attributes and methods (`ClassificationService`); callers stay as is:
-
-    - The prediction cache (`loupe.cache`) calls `classify` with bytes only for what it does not hold. In
-      `classify_many` it replaces each image by a reader that returns the held `Prediction`, and stores new predictions
-      in ``keep``.
-    - Variants choose one of several services for each call.
-    - Shadow traffic calls a second service with the same bytes.
+    models can be compared. A wrapper has the same attributes and methods (`ClassificationService`), so callers do not
+    change. An example is the prediction cache (`loupe.cache`): it calls `classify` only for images that it does not hold.
+    In `classify_many` it replaces each image by a reader that returns the cached `Prediction`, and stores new
+    predictions in ``keep``.
 
     Examples
     --------
