@@ -10,7 +10,7 @@ from loupe.card import Card, load_card
 from loupe.model import Model
 
 from benchmarks.timing import PartResult, Row, Samples, alternate, median, ratio
-from modelkit.gating import golden_pictures
+from modelkit.gating import golden_images
 from modelkit.latency import sample_tensors, size_of
 
 # Targets of each model's size and duration.
@@ -25,7 +25,7 @@ def run(models: Path, rounds: int) -> PartResult:
     cards = [load_card(models / name) for name in MAX_MEGABYTES]
     subjects = {}
     for card in cards:
-        (batch,) = sample_tensors(card, golden_pictures(card), 1)
+        (batch,) = sample_tensors(card, golden_images(card), 1)
         subjects[card.name] = partial(Model.load(card).run, batch)
     return PartResult(rows(cards, alternate(subjects, rounds)))
 

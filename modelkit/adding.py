@@ -18,7 +18,7 @@ from modelkit.graph import load_graph, run_dependence
 from modelkit.input_fields import input_fields
 from modelkit.inspection import Inspection, inspect_file
 from modelkit.label_forms import check_labels
-from modelkit.pictures import UNLIMITED
+from modelkit.labelled_images import UNLIMITED
 from modelkit.rewriting import served_form
 from modelkit.tasks import not_scores, other_task, scores_output
 
@@ -73,25 +73,25 @@ def plan(file: Path, name: str, answers: Answers) -> tuple[Inspection, dict[str,
     modelkit.errors.ModelkitError
         If the model cannot be served, or an answer contradicts the graph.
     """
-    seen = inspect_file(file, answers.bind)
-    for external in seen.missing:
+    inspection = inspect_file(file, answers.bind)
+    for external in inspection.missing:
         raise MissingDataError(external.complaint(file.name))
-    if seen.obstacle:
-        raise ModelkitError(f"{file.name} {seen.obstacle}")
+    if inspection.obstacle:
+        raise ModelkitError(f"{file.name} {inspection.obstacle}")
     questions: dict[str, str] = {}
-    if len(seen.inputs) != 1:
+    if len(inspection.inputs) != 1:
+        names = [value.name for value in inspection.inputs]
         raise ModelkitError(
-            f"{file.name} has {len(seen.inputs)} inputs ({', '.join(each.name for each in seen.inputs)}); "
-            "an image classifier has one. Export the classifier alone, or bind the others to constants: "
-            "--bind NAME=VALUE."
+            f"{file.name} has {len(inspection.inputs)} inputs ({', '.join(names)}); an image classifier has one. "
+            "Export the classifier alone, or bind the others to constants: --bind NAME=VALUE."
         )
     card: dict[str, Any] = {
         "$schema": "../card.schema.json",
         "name": name,
         "version": answers.version,
-        "description": answers.description or _described(answers.labels or seen.labels),
-        "input": input_fields(seen, answers, questions),
-        "output": _output(seen, answers, questions),
+        "description": answers.description or _described(answers.labels or inspection.labels),
+        "input": input_fields(inspection, answers, questions),
+        "output": _output(inspection, answers, questions),
     }
     if answers.license:
         card["license"] = {"spdx": answers.license}
@@ -99,7 +99,7 @@ def plan(file: Path, name: str, answers: Answers) -> tuple[Inspection, dict[str,
         raise MissingAnswersError(questions)
     for golden in answers.golden:
         read_answer(golden.answer, card["output"]["labels"])
-    return seen, card
+    return inspection, card
 
 
 def _described(labels: tuple[str, ...] | None) -> str:
@@ -107,26 +107,26 @@ def _described(labels: tuple[str, ...] | None) -> str:
     return f"Tells apart: {shown}{', ...' if labels and len(labels) > 4 else ''}."
 
 
-def _output(seen: Inspection, answers: Answers, questions: dict[str, str]) -> dict[str, Any]:
-    name = answers.output or scores_output(seen)
-    names = [each.name for each in seen.outputs]
+def _output(inspection: Inspection, answers: Answers, questions: dict[str, str]) -> dict[str, Any]:
+    name = answers.output or scores_output(inspection)
+    names = [value.name for value in inspection.outputs]
     if name is not None and name not in names:
         raise ModelkitError(f"--output {name} is none of the graph's outputs ({', '.join(names)}).")
     if answers.kind and answers.kind not in KINDS:
         raise ModelkitError(f"--kind {answers.kind} is unknown; there are {', '.join(KINDS)}.")
-    task = other_task(seen, name)
+    task = other_task(inspection, name)
     if task and not answers.kind:
         raise ModelkitError(
-            f"{seen.path.name} looks like {task} Loupe serves classifiers of images. If it is one all the same, say "
-            "how its numbers are read with --kind."
+            f"{inspection.path.name} looks like {task} Loupe serves classifiers of images. If it is one all the same, "
+            "say how its numbers are read with --kind."
         )
     if name is None:
         questions["--output"] = f"which output holds the classes: {', '.join(names)}?"
         return {}
-    if reason := not_scores(next(value for value in seen.outputs if value.name == name)):
+    if reason := not_scores(next(value for value in inspection.outputs if value.name == name)):
         raise ModelkitError(reason)
-    end, size = seen.ends[name], seen.sizes[name]
-    labels = answers.labels or seen.labels
+    end, size = inspection.ends[name], inspection.sizes[name]
+    labels = answers.labels or inspection.labels
     if labels is None:
         count = "two, class 0 first" if size == 1 else f"{size}, in output order" if size else "in output order"
         questions["--labels"] = f"the labels ({count}), or --labels-file with one a line."
@@ -135,11 +135,13 @@ def _output(seen: Inspection, answers: Answers, questions: dict[str, str]) -> di
         questions["--kind"] = f"one of {', '.join(KINDS)}. {end.reason}"
         return {}
     if labels is not None:
-        wanted = 2 if kind in BINARY_KINDS else size
-        if wanted is not None and len(labels) != wanted:
-            background = " Some models have one class more, a 'background' first." if wanted == len(labels) + 1 else ""
+        expected = 2 if kind in BINARY_KINDS else size
+        if expected is not None and len(labels) != expected:
+            background = (
+                " Some models have one class more, a 'background' first." if expected == len(labels) + 1 else ""
+            )
             raise ModelkitError(
-                f"{len(labels)} labels were given, but output {name!r} ({kind}, {size} number(s)) needs {wanted}."
+                f"{len(labels)} labels were given, but output {name!r} ({kind}, {size} number(s)) needs {expected}."
                 f"{background}"
             )
         check_labels(labels)
@@ -151,12 +153,12 @@ def _output(seen: Inspection, answers: Answers, questions: dict[str, str]) -> di
     return fields | ({"temperature": answers.temperature} if answers.temperature != 1 else {})
 
 
-def overridden(seen: Inspection, answers: Answers) -> list[str]:
+def overridden(inspection: Inspection, answers: Answers) -> list[str]:
     """Return a warning with the evidence if ``--kind`` reads the output otherwise than the graph."""
-    name = answers.output or scores_output(seen)
+    name = answers.output or scores_output(inspection)
     if answers.kind is None or name is None:
         return []
-    end, task = seen.ends[name], other_task(seen, name)
+    end, task = inspection.ends[name], other_task(inspection, name)
     warnings = [f"--kind {answers.kind} although this looks like {task}"] if task else []
     # Linear ends are logits of labels that exclude each other or not: the graph cannot say which.
     same = {"logits", "multilabel-logits"} == {end.kind, answers.kind}
@@ -166,18 +168,18 @@ def overridden(seen: Inspection, answers: Answers) -> list[str]:
 
 
 def add(file: Path, models_dir: Path, name: str, answers: Answers, *, replace: bool = False) -> Path:
-    """Make ``models_dir/name`` with the graph, its data, golden pictures and a complete card. Returns the folder.
+    """Make ``models_dir/name`` with the graph, its data, golden images and a complete card. Returns the folder.
 
     Raises
     ------
     modelkit.errors.ModelkitError
-        As `plan`, or if the model does not load, or a golden picture is not classified as it was given.
+        As `plan`, or if the model does not load, or a golden image is not classified as it was given.
     """
-    seen, raw = plan(file, name, answers)
+    inspection, raw = plan(file, name, answers)
     with staged_folder(models_dir / name, replace=replace) as folder:
-        _put_graph(seen, folder / GRAPH_NAME, answers.bind)
+        _put_graph(inspection, folder / GRAPH_NAME, answers.bind)
         names = [GRAPH_NAME]
-        for external in seen.external:
+        for external in inspection.external:
             try:
                 source = locate(file.parent, external.location)
             except CardError as error:
@@ -188,8 +190,11 @@ def add(file: Path, models_dir: Path, name: str, answers: Answers, *, replace: b
         if run_dependence(load_graph(file)):
             raw["output"]["independent"] = False
         raw["graph"] = GRAPH_NAME
-        raw["files"] = [describe_file(folder, each) for each in names]
-        raw["provenance"] = {"source_file": file.name, **({"producer": seen.producer} if seen.producer else {})}
+        raw["files"] = [describe_file(folder, path) for path in names]
+        raw["provenance"] = {
+            "source_file": file.name,
+            **({"producer": inspection.producer} if inspection.producer else {}),
+        }
         write_card(folder, raw)
         try:
             classifier = Classifier.load(folder, UNLIMITED)
@@ -203,9 +208,11 @@ def add(file: Path, models_dir: Path, name: str, answers: Answers, *, replace: b
     return models_dir / name
 
 
-def _put_graph(seen: Inspection, target: Path, bindings: dict[str, str]) -> None:
+def _put_graph(inspection: Inspection, target: Path, bindings: dict[str, str]) -> None:
     """Copy the graph, byte for byte where it is served as it is."""
-    if seen.rewritten:
-        target.write_bytes(served_form(load_graph(seen.path), bindings).proto.SerializeToString(deterministic=True))
+    if inspection.rewritten:
+        target.write_bytes(
+            served_form(load_graph(inspection.path), bindings).proto.SerializeToString(deterministic=True)
+        )
     else:
-        shutil.copyfile(seen.path, target)
+        shutil.copyfile(inspection.path, target)

@@ -1,4 +1,4 @@
-"""Multiply-adds of a graph: what its convolutions and matrix products cost for one picture."""
+"""Multiply-adds of a graph: what its convolutions and matrix products cost for one image."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def shapes_for_one(proto: onnx.ModelProto) -> Shapes:
 
 
 def multiply_adds(graph: onnx.GraphProto, shapes: Shapes) -> int | None:
-    """Count the multiply-adds for one picture; None if a shape that is needed is unknown."""
+    """Count the multiply-adds for one image; None if a shape that is needed is unknown."""
     total = 0
     for node in graph.node:
         cost = _cost(node, shapes)

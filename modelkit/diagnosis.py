@@ -14,7 +14,7 @@ from loupe.errors import Problem
 
 from modelkit.alternatives import Change, input_changes, other_kinds
 from modelkit.label_order import LabelOrder, derive
-from modelkit.pictures import tensor_from
+from modelkit.labelled_images import tensor_from
 from modelkit.reading import probabilities_of
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _LISTED = 4
 # Labels alone fit many combinations by chance; a stated probability seldom does.
-_MOST_CHANGES = 3
-_MOST_CHANGES_BY_LABELS = 2
+_MAX_CHANGES = 3
+_MAX_CHANGES_BY_LABELS = 2
 
 
 class Evidence(NamedTuple):
@@ -74,7 +74,7 @@ def diagnose(card: Card, model: Model, evidence: Sequence[Evidence]) -> Finding:
     trials = _Trials(card, model, evidence)
     stated = any(case.probability is not None for case in evidence)
     nearest: list[Candidate] = []
-    for count in range(1, (_MOST_CHANGES if stated else _MOST_CHANGES_BY_LABELS) + 1):
+    for count in range(1, (_MAX_CHANGES if stated else _MAX_CHANGES_BY_LABELS) + 1):
         tried = list(trials.with_changes(count, orders=count == 1 or (count == 2 and stated)))
         whole = [candidate for candidate in tried if candidate.fits == len(evidence)]
         if whole:

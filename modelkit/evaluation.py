@@ -1,4 +1,4 @@
-"""How good a model is on labelled pictures, and how far it is from another one."""
+"""How good a model is on labelled images, and how far it is from another one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from loupe.card import Card
 
-    from modelkit.pictures import LabelledPicture
+    from modelkit.labelled_images import LabelledImage
 
 
 # Up to here a confusion matrix can be read; beyond, its largest entries are given.
@@ -39,7 +39,7 @@ _CONFUSIONS = 20
 
 @dataclass(frozen=True)
 class Quality:
-    """One model on the pictures. ``accuracy`` and all that needs labels are None without them."""
+    """One model on the images. ``accuracy`` and all that needs labels are None without them."""
 
     card: Card
     readings: Readings
@@ -124,7 +124,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A model beside the one it is to replace, on the same pictures, measured in the same run."""
+    """A model beside the one it is to replace, on the same images, measured in the same run."""
 
     model: Quality
     against: Quality
@@ -141,7 +141,7 @@ class Comparison:
 
     @property
     def shifts(self) -> Any:
-        """Largest |difference of probability| of each picture, ``(pictures,)``."""
+        """Largest |difference of probability| of each image, ``(images,)``."""
         return np.abs(self.model.readings.probabilities - self.against.readings.probabilities).max(axis=1)
 
     @property
@@ -149,7 +149,7 @@ class Comparison:
         return self.model.cost.run_ms / self.against.cost.run_ms
 
     def serious(self, margin: float) -> list[str]:
-        """Return the pictures on which the labels differ although the reference was not near a tie."""
+        """Return the images on which the labels differ although the reference was not near a tie."""
         if self.model.card.output.multilabel:
             reference = self.against.readings
             differ = self.model.readings.given != reference.given
@@ -177,36 +177,36 @@ class Comparison:
         return value
 
 
-def evaluate(card: Card, pictures: Sequence[LabelledPicture], progress: Progress = silent) -> Quality:
-    """Run a model over pictures.
+def evaluate(card: Card, images: Sequence[LabelledImage], progress: Progress = silent) -> Quality:
+    """Run a model over images.
 
     Raises
     ------
     loupe.card.CardError, modelkit.errors.ModelkitError
     """
-    readings = read_all([Model.load(card)], pictures, progress)[0]
+    readings = read_all([Model.load(card)], images, progress)[0]
     progress("measuring", 0, 1)
-    return Quality(card, readings, costs([card], [sample_tensors(card, pictures)])[0])
+    return Quality(card, readings, costs([card], [sample_tensors(card, images)])[0])
 
 
-def compare(card: Card, against: Card, pictures: Sequence[LabelledPicture], progress: Progress = silent) -> Comparison:
-    """Run two models over the same pictures; they are measured in turns.
+def compare(card: Card, against: Card, images: Sequence[LabelledImage], progress: Progress = silent) -> Comparison:
+    """Run two models over the same images; they are measured in turns.
 
     Raises
     ------
     loupe.card.CardError, modelkit.errors.ModelkitError
     """
     same_question(card, against)
-    first, second = read_all([Model.load(card), Model.load(against)], pictures, progress)
+    first, second = read_all([Model.load(card), Model.load(against)], images, progress)
     progress("measuring", 0, 1)
-    cost, other = costs([card, against], [sample_tensors(each, pictures) for each in (card, against)])
+    cost, other = costs([card, against], [sample_tensors(model, images) for model in (card, against)])
     return Comparison(Quality(card, first, cost), Quality(against, second, other))
 
 
 def _mean(values: Any) -> float | None:
     """Mean of what is known."""
-    known = values[~np.isnan(values)]
-    return round(float(known.mean()), 4) if len(known) else None
+    numbers = values[~np.isnan(values)]
+    return round(float(numbers.mean()), 4) if len(numbers) else None
 
 
 def _number(value: float) -> float | None:

@@ -104,8 +104,10 @@ def _fetch_file(card: Card, file: ModelFile, progress: Progress, schemes: tuple[
             failures.append(f"{url}: {error}; thrown away")
             continue
         except (_ConnectionError, http.client.HTTPException) as error:
-            kept = f"; {partial.stat().st_size:,} bytes are kept, run it again to go on" if partial.is_file() else ""
-            failures.append(f"{url}: {error or type(error).__name__}{kept}")
+            resumption = (
+                f"; {partial.stat().st_size:,} bytes are kept, run it again to go on" if partial.is_file() else ""
+            )
+            failures.append(f"{url}: {error or type(error).__name__}{resumption}")
             continue
         if difference:
             partial.unlink()
@@ -151,7 +153,7 @@ def _download(url: str, partial: Path, file: ModelFile, progress: Progress) -> N
     _ConnectionError
         If the server or the line gives up before the end.
     """
-    most = file.bytes or MAX_BYTES
+    limit = file.bytes or MAX_BYTES
     have = partial.stat().st_size if partial.is_file() else 0
     if file.bytes is not None and have >= file.bytes:
         if have == file.bytes:
@@ -177,12 +179,12 @@ def _download(url: str, partial: Path, file: ModelFile, progress: Progress) -> N
         length = response.headers.get("Content-Length", "")
         counts = length.isascii() and length.isdigit() and len(length) <= _MAX_DIGITS
         total = have + int(length) if counts else file.bytes
-        if total is not None and total > most:
+        if total is not None and total > limit:
             raise _TooLongError(f"the server would send {total:,} bytes, {_limit(file)}")
         with partial.open("ab" if resuming else "wb") as sink:
-            while block := _read(response, min(_BLOCK, most - have + 1)):
-                if have + len(block) > most:
-                    raise _TooLongError(f"the server sends more than {most:,} bytes, {_limit(file)}")
+            while block := _read(response, min(_BLOCK, limit - have + 1)):
+                if have + len(block) > limit:
+                    raise _TooLongError(f"the server sends more than {limit:,} bytes, {_limit(file)}")
                 sink.write(block)
                 have += len(block)
                 progress(f"fetching {file.path}", have, total or have)

@@ -38,8 +38,8 @@ def model_folder(models_dir: Path, name: str) -> Path:
     """
     folder = models_dir / name
     if not NAME_PATTERN.fullmatch(name) or not (folder / "card.json").is_file():
-        known = ", ".join(path.parent.name for path in sorted(models_dir.glob("*/card.json"))) or "none"
-        raise ModelkitError(f"There is no model {name!r} in {models_dir} (there: {known}).")
+        names = ", ".join(path.parent.name for path in sorted(models_dir.glob("*/card.json"))) or "none"
+        raise ModelkitError(f"There is no model {name!r} in {models_dir} (there: {names}).")
     return folder
 
 

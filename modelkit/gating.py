@@ -12,7 +12,7 @@ from loupe.processor import describe
 
 from modelkit.checks import Check
 from modelkit.errors import ModelkitError
-from modelkit.pictures import LabelledPicture
+from modelkit.labelled_images import LabelledImage
 
 if TYPE_CHECKING:
     from loupe.card import Card
@@ -40,23 +40,23 @@ class Limits:
         return cls(**{field.name: float(release[field.name]) for field in fields(cls) if field.name in release})
 
 
-def golden_pictures(card: Card) -> list[LabelledPicture]:
-    """Return the pictures of a card's golden cases, for want of a folder.
+def golden_images(card: Card) -> list[LabelledImage]:
+    """Return the images of a card's golden cases, for want of a folder.
 
     Raises
     ------
     ModelkitError
         If there are none.
     """
-    pictures = []
+    images = []
     for case in card.golden:
         with contextlib.suppress(MissingFileError):
             # Of a multilabel model a case names one of the labels, not all of them.
             label = None if card.output.multilabel else card.output.labels.index(case.label)
-            pictures.append(LabelledPicture(locate(card.directory, case.image), label))
-    if not pictures:
+            images.append(LabelledImage(locate(card.directory, case.image), label))
+    if not images:
         raise ModelkitError(f"{card.name} has no golden images to evaluate: use --images DIR (DIR/<label>/...).")
-    return pictures
+    return images
 
 
 def judge_successor(comparison: Comparison, limits: Limits) -> list[Check]:
@@ -121,7 +121,7 @@ def judge(comparison: Comparison, limits: Limits) -> list[Check]:
     ]
     accuracy, reference = comparison.model.accuracy, comparison.against.accuracy
     if accuracy is not None and reference is not None:
-        # One picture's worth of rounding error must not turn the verdict.
+        # One image's worth of rounding error must not turn the verdict.
         checks.append(
             _check(
                 "accuracy",

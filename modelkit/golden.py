@@ -105,7 +105,7 @@ def read_answer(answer: str, labels: Sequence[str]) -> tuple[str, float | None]:
     return label, probability
 
 
-def make_cases(folder: Path, classifier: Classifier, pictures: Sequence[Golden]) -> list[dict[str, Any]]:
+def make_cases(folder: Path, classifier: Classifier, images: Sequence[Golden]) -> list[dict[str, Any]]:
     """Copy the images into ``folder/golden``, classify them, and return the card's cases.
 
     Raises
@@ -118,7 +118,7 @@ def make_cases(folder: Path, classifier: Classifier, pictures: Sequence[Golden])
     evidence: list[Evidence] = []
     wrong: list[str] = []
     used: set[Path] = set()
-    for path, answer in pictures:
+    for path, answer in images:
         label, stated = read_answer(answer, classifier.card.output.labels)
         if not path.is_file():
             raise ModelkitError(f"Golden image {path} is missing.")
@@ -142,8 +142,8 @@ def make_cases(folder: Path, classifier: Classifier, pictures: Sequence[Golden])
             wrong.append(f"{name} comes out as {prediction.label} ({prediction.probability:.3f}), not {label}{below}")
         elif stated is not None and abs(probability - stated) > TOLERANCE:
             wrong.append(f"{name} comes out as {label} with {probability:.4f}, not the stated {stated:g}")
-        kept = round(probability, 4) if stated is None else stated
-        cases.append({"image": f"golden/{name}", "label": label, "probability": kept, "tolerance": TOLERANCE})
+        expected = round(probability, 4) if stated is None else stated
+        cases.append({"image": f"golden/{name}", "label": label, "probability": expected, "tolerance": TOLERANCE})
     if wrong:
         finding = diagnose(classifier.card, classifier.model, evidence)
         raise ModelkitError(
@@ -153,9 +153,9 @@ def make_cases(folder: Path, classifier: Classifier, pictures: Sequence[Golden])
     return cases
 
 
-def label_only(pictures: Sequence[Golden], labels: Sequence[str]) -> list[str]:
+def label_only(images: Sequence[Golden], labels: Sequence[str]) -> list[str]:
     """Return a sentence for golden cases without a probability, which prove less than people expect."""
-    names = [item.image.name for item in pictures if read_answer(item.answer, labels)[1] is None]
+    names = [item.image.name for item in images if read_answer(item.answer, labels)[1] is None]
     if not names:
         return []
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

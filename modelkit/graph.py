@@ -29,26 +29,26 @@ class ExternalFile:
     """A file in which a graph keeps weights.
 
     ``location`` is its name as the graph spells it, ``needed_bytes`` the least size that holds every tensor,
-    ``found_bytes`` its size or None, ``tensors`` how many stand in it, ``look_alike`` a file that may be it, renamed.
+    ``actual_bytes`` its size or None, ``tensors`` how many stand in it, ``look_alike`` a file that may be it, renamed.
     """
 
     location: str
     needed_bytes: int
-    found_bytes: int | None
+    actual_bytes: int | None
     tensors: int
     look_alike: str | None = None
 
     @property
     def state(self) -> Literal["whole", "missing", "truncated"]:
-        if self.found_bytes is None:
+        if self.actual_bytes is None:
             return "missing"
-        return "whole" if self.found_bytes >= self.needed_bytes else "truncated"
+        return "whole" if self.actual_bytes >= self.needed_bytes else "truncated"
 
     def complaint(self, graph: str) -> str:
         """Return the sentence for a file that is not whole."""
         if self.state == "truncated":
             return (
-                f"{self.location} is cut off: {self.found_bytes:,} bytes, but {graph} needs at least "
+                f"{self.location} is cut off: {self.actual_bytes:,} bytes, but {graph} needs at least "
                 f"{self.needed_bytes:,}. Download it again."
             )
         if self.look_alike:

@@ -46,7 +46,7 @@ def graph_end(graph: onnx.GraphProto, output: str, size: int | None) -> GraphEnd
     Parameters
     ----------
     size
-        Numbers that the output has for each picture, None if unknown.
+        Numbers that the output has for each image, None if unknown.
     """
     producers = {name: node for node in graph.node for name in node.output}
     constants = {tensor.name for tensor in graph.initializer}

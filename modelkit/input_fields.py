@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from loupe.input_spec import ALIGNS, COLORS, CROP_OFFSETS, DTYPES, EXIF, FILTERS, FITS, GREYS, INTEGER_DTYPES
 
 from modelkit.errors import ModelkitError
-from modelkit.inspection import NO_PICTURE, Inspection, Picture, Tensor
+from modelkit.inspection import NO_IMAGE_INPUT, ImageInput, Inspection, Tensor
 from modelkit.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -25,22 +25,22 @@ def input_fields(inspection: Inspection, answers: Answers, questions: dict[str, 
     Raises
     ------
     modelkit.errors.ModelkitError
-        If the graph takes no picture, or an answer contradicts it.
+        If the graph takes no image, or an answer contradicts it.
     """
-    value, picture = inspection.inputs[0], inspection.picture or NO_PICTURE
+    value, image = inspection.inputs[0], inspection.image or NO_IMAGE_INPUT
     if value.dtype not in DTYPES:
         raise ModelkitError(
             f"Input {value.name!r} is {value.dtype}; served are {', '.join(DTYPES)}. Export the model again with a "
             "float32 input (in PyTorch: model.float() and a float32 example)."
         )
     for key, allowed in _CHOICES.items():
-        given = getattr(answers, key)
-        if given is not None and given not in allowed:
-            raise ModelkitError(f"--{key.replace('_', '-')} {given} is unknown; there are {', '.join(allowed)}.")
-    layout = _layout(value, picture, answers, questions)
-    width, height = _picture_size(value, picture, answers, questions)
+        stated = getattr(answers, key)
+        if stated is not None and stated not in allowed:
+            raise ModelkitError(f"--{key.replace('_', '-')} {stated} is unknown; there are {', '.join(allowed)}.")
+    layout = _layout(value, image, answers, questions)
+    width, height = _image_size(value, image, answers, questions)
     flatten = len(value.shape) == 2
-    channels = _channels(value, picture, answers, questions, (width, height) if flatten else None)
+    channels = _channels(value, image, answers, questions, (width, height) if flatten else None)
     fields: dict[str, Any] = {
         "name": value.name,
         "width": width,
@@ -67,7 +67,7 @@ def assumptions(answers: Answers, fields: dict[str, Any]) -> list[str]:
     if answers.antialias is None and resize["filter"] == "bilinear":
         lines.append("the resize is antialiased, as Pillow's and torchvision's are (--no-antialias: OpenCV, tf.image)")
     if resize["fit"] == "crop" and answers.crop_first is None and answers.resize_to is None:
-        lines.append("the picture is resized and then cropped (--crop-first: fastai crops and then resizes)")
+        lines.append("the image is resized and then cropped (--crop-first: fastai crops and then resizes)")
     if resize["fit"] == "crop" and answers.crop_offset is None:
         lines.append(
             "an odd margin of the crop is rounded as by torchvision (--crop-offset floor: Albumentations, Keras)"
@@ -84,27 +84,25 @@ def assumptions(answers: Answers, fields: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _layout(value: Tensor, picture: Picture, answers: Answers, questions: dict[str, str]) -> str | None:
+def _layout(value: Tensor, image: ImageInput, answers: Answers, questions: dict[str, str]) -> str | None:
     axes = len(value.shape)
-    if axes not in (2, 3, 4) or (axes == 3 and picture.layout is None):
-        raise ModelkitError(
-            f"Input {value.name!r} has shape {list(value.shape)}: {picture.reason} This takes no image."
-        )
-    if answers.layout and picture.layout and answers.layout != picture.layout:
-        raise ModelkitError(f"--layout {answers.layout} contradicts the graph: {picture.reason}")
-    layout = picture.layout or answers.layout
+    if axes not in (2, 3, 4) or (axes == 3 and image.layout is None):
+        raise ModelkitError(f"Input {value.name!r} has shape {list(value.shape)}: {image.reason} This takes no image.")
+    if answers.layout and image.layout and answers.layout != image.layout:
+        raise ModelkitError(f"--layout {answers.layout} contradicts the graph: {image.reason}")
+    layout = image.layout or answers.layout
     if layout is None and axes == 2 and answers.color == "L":
         return "NHWC"  # One channel: its place makes no difference.
     if layout is None:
-        questions["--layout"] = f"NCHW (channels first) or NHWC (last)? {picture.reason}"
+        questions["--layout"] = f"NCHW (channels first) or NHWC (last)? {image.reason}"
     return layout
 
 
 def _channels(
-    value: Tensor, picture: Picture, answers: Answers, questions: dict[str, str], size: tuple[int | None, ...] | None
+    value: Tensor, image: ImageInput, answers: Answers, questions: dict[str, str], size: tuple[int | None, ...] | None
 ) -> int | None:
     """Channels by the graph or by the colour; ``size`` is given for flattened inputs, whose length must fit."""
-    channels = picture.channels or (1 if answers.color == "L" else 3 if answers.color else None)
+    channels = image.channels or (1 if answers.color == "L" else 3 if answers.color else None)
     length = value.shape[1] if size else None
     if size and None not in size and isinstance(length, int):
         pixels = prod(side for side in size if side)
@@ -115,21 +113,21 @@ def _channels(
             )
         channels = length // pixels
     if channels not in (1, 3):
-        if picture.channels is not None:
+        if image.channels is not None:
             raise ModelkitError(f"Input {value.name!r} takes {channels} channels; images have 1 (grey) or 3 (colour).")
         questions["--color"] = f"one of {', '.join(COLORS)}: the graph does not fix the number of channels."
     return channels
 
 
-def _picture_size(
-    value: Tensor, picture: Picture, answers: Answers, questions: dict[str, str]
+def _image_size(
+    value: Tensor, image: ImageInput, answers: Answers, questions: dict[str, str]
 ) -> tuple[int | None, int | None]:
-    width, height = picture.width, picture.height
+    width, height = image.width, image.height
     if answers.size:
-        wanted = answers.size
-        if (width or wanted[0], height or wanted[1]) != wanted:
-            raise ModelkitError(f"--size {wanted[0]}x{wanted[1]} contradicts the graph, which takes {width}x{height}.")
-        return wanted
+        size = answers.size
+        if (width or size[0], height or size[1]) != size:
+            raise ModelkitError(f"--size {size[0]}x{size[1]} contradicts the graph, which takes {width}x{height}.")
+        return size
     if width is None or height is None:
         questions["--size"] = f"WIDTHxHEIGHT of training: the graph leaves it open ({list(value.shape)})."
     return width, height
@@ -153,10 +151,10 @@ def _pixels(dtype: str, channels: int, answers: Answers, questions: dict[str, st
     if answers.scale is not None:
         fields["scale"] = answers.scale
     for key in ("mean", "std"):
-        given = getattr(answers, key)
-        if given is not None:
+        stated = getattr(answers, key)
+        if stated is not None:
             # One number counts for every channel, as in torchvision's Normalize and Keras.
-            fields[key] = list(given) * channels if len(given) == 1 else list(given)
+            fields[key] = list(stated) * channels if len(stated) == 1 else list(stated)
     if channels == 1:
         fields["color"] = "L"
     elif answers.color is not None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Side = int | str
-# Channels that a fixed axis may have: grey, colour, and those that no picture has (refused by number).
-_MOST_CHANNELS = 4
+# Channels that a fixed axis may have: grey, colour, and those that no image has (refused by number).
+_MAX_CHANNELS = 4
 # Names of the channel axis in exports of Hugging Face, Keras and others.
 _CHANNEL_NAME = re.compile(r"chann|^ch$|^c$")
 
@@ -42,8 +42,8 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """The input read as a picture. What the graph leaves open is None; ``reason`` says how the layout was told."""
+class ImageInput:
+    """The input read as an image. What the graph leaves open is None; ``reason`` says how the layout was told."""
 
     layout: Literal["NCHW", "NHWC", "NHW"] | None
     channels: int | None
@@ -52,12 +52,12 @@ class Picture:
     reason: str
 
 
-NO_PICTURE = Picture(None, None, None, None, "There is not one input but several.")
+NO_IMAGE_INPUT = ImageInput(None, None, None, None, "There is not one input but several.")
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """All of it; `to_json` for programs. Sizes are bytes, ``multiply_adds`` are for one picture."""
+    """All of it; `to_json` for programs. Sizes are bytes, ``multiply_adds`` are for one image."""
 
     path: Path
     graph_bytes: int
@@ -72,7 +72,7 @@ class Inspection:
     external: tuple[ExternalFile, ...]
     ends: dict[str, GraphEnd]
     sizes: dict[str, int | None]
-    picture: Picture | None
+    image: ImageInput | None
     multiply_adds: int | None
     obstacle: str | None = None
     labels: tuple[str, ...] | None = None
@@ -118,16 +118,16 @@ def inspect_file(path: Path, bindings: Mapping[str, str] | None = None) -> Inspe
         graph_bytes=path.stat().st_size,
         ir_version=proto.ir_version,
         opsets={item.domain or "ai.onnx": item.version for item in proto.opset_import},
-        producer=" ".join(part for part in (proto.producer_name, proto.producer_version) if part),
+        producer=" ".join(item for item in (proto.producer_name, proto.producer_version) if item),
         metadata={item.key: item.value for item in proto.metadata_props},
         inputs=inputs,
         outputs=outputs,
-        operators=dict(Counter(node.op_type for each in graphs(graph) for node in each.node).most_common()),
-        parameters=sum(_parameters(tensor) for each in graphs(graph) for tensor in each.initializer),
+        operators=dict(Counter(node.op_type for item in graphs(graph) for node in item.node).most_common()),
+        parameters=sum(_parameters(tensor) for item in graphs(graph) for tensor in item.initializer),
         external=external_files(proto, path.parent),
         ends={output.name: graph_end(graph, output.name, sizes[output.name]) for output in outputs},
         sizes=sizes,
-        picture=_picture(inputs[0], graph, shapes) if len(inputs) == 1 else None,
+        image=_image_input(inputs[0], graph, shapes) if len(inputs) == 1 else None,
         multiply_adds=multiply_adds(graph, shapes),
         obstacle=obstacle_to_loading(proto),
         labels=rewriting.labels,
@@ -155,7 +155,7 @@ def _dtype(number: int) -> str:
 
 
 def _size(output: Tensor, shapes: Shapes) -> int | None:
-    """Numbers for each picture: declared, or inferred where the file declares too little."""
+    """Numbers for each image: declared, or inferred where the file declares too little."""
     declared = [side for side in output.shape[1:] if isinstance(side, int)]
     if output.shape and len(declared) == len(output.shape) - 1:
         return prod(declared)
@@ -172,42 +172,44 @@ def _parameters(tensor: onnx.TensorProto) -> int:
     return prod(tensor.dims)
 
 
-def _without_channels(value: Tensor) -> Picture:
+def _without_channels(value: Tensor) -> ImageInput:
     first, second, last = (side if isinstance(side, int) else None for side in value.shape)
     if 3 in (first, last) or (last == 1 and first != 1):
         reason = "The input has three axes, one of them for colours, so none for the batch: export it with four."
-        return Picture(None, None, None, None, reason)
-    return Picture("NHW", 1, last, second, "The input has three axes: a batch of grey images without a channel axis.")
+        return ImageInput(None, None, None, None, reason)
+    return ImageInput(
+        "NHW", 1, last, second, "The input has three axes: a batch of grey images without a channel axis."
+    )
 
 
-def _picture(value: Tensor, graph: onnx.GraphProto, shapes: Shapes) -> Picture:
+def _image_input(value: Tensor, graph: onnx.GraphProto, shapes: Shapes) -> ImageInput:
     if len(value.shape) == 2:
-        return Picture(None, None, None, None, f"The input is flattened: {value.shape[1]} numbers for each image.")
+        return ImageInput(None, None, None, None, f"The input is flattened: {value.shape[1]} numbers for each image.")
     if len(value.shape) == 3:
         return _without_channels(value)
     if len(value.shape) != 4:
-        return Picture(None, None, None, None, f"The input has {len(value.shape)} axes; an image's batch has four.")
+        return ImageInput(None, None, None, None, f"The input has {len(value.shape)} axes; an image's batch has four.")
     _, second, third, last = (side if isinstance(side, int) else None for side in value.shape)
     first_is_channel, last_is_channel = (
-        isinstance(side, int) and 1 <= side <= _MOST_CHANNELS for side in (second, last)
+        isinstance(side, int) and 1 <= side <= _MAX_CHANNELS for side in (second, last)
     )
     if first_is_channel and not last_is_channel:
-        return Picture(
+        return ImageInput(
             "NCHW", second, last, third, f"Axis 1 has {second} channel(s): channels first, as PyTorch has them."
         )
     if last_is_channel and not first_is_channel:
-        return Picture(
+        return ImageInput(
             "NHWC", last, third, second, f"Axis 3 has {last} channel(s): channels last, as TensorFlow has them."
         )
     names = [str(side).lower() for side in value.shape]
     if _CHANNEL_NAME.search(names[1]) or (names[2:] == ["height", "width"]):
-        return Picture("NCHW", second, last, third, f"Axis 1 is named {value.shape[1]!r}: channels first.")
+        return ImageInput("NCHW", second, last, third, f"Axis 1 is named {value.shape[1]!r}: channels first.")
     if _CHANNEL_NAME.search(names[3]) or (names[1:3] == ["height", "width"]):
-        return Picture("NHWC", last, third, second, f"Axis 3 is named {value.shape[3]!r}: channels last.")
+        return ImageInput("NHWC", last, third, second, f"Axis 3 is named {value.shape[3]!r}: channels last.")
     for node in graph.node:
         if node.op_type == "Conv" and node.input[0] == value.name:
             channels = (shapes.get(node.input[1]) or (None, None))[1]
-            return Picture(
+            return ImageInput(
                 "NCHW", channels, last, third, f"The first convolution reads it as {channels} channel(s) first."
             )
-    return Picture(None, None, None, None, f"Neither axis 1 ({value.shape[1]}) nor axis 3 ({value.shape[3]}) tells.")
+    return ImageInput(None, None, None, None, f"Neither axis 1 ({value.shape[1]}) nor axis 3 ({value.shape[3]}) tells.")

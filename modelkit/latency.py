@@ -13,17 +13,17 @@ import onnxruntime as ort
 from loupe.model import Array, Model, session_options
 from loupe.processor import describe
 
-from modelkit.pictures import LabelledPicture, readable
+from modelkit.labelled_images import LabelledImage, readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from loupe.card import Card
 
-_PICTURES = 8
+_IMAGES = 8
 # Short times are drowned by whatever else runs, long ones are not: what is short is repeated more often.
 SECONDS = 2.0
-_LEAST, _MOST = 7, 101
+_MIN_ROUNDS, _MAX_ROUNDS = 7, 101
 
 
 _VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
@@ -36,7 +36,7 @@ def vnni() -> bool:
 
 @dataclass(frozen=True)
 class Cost:
-    """Medians: ``run_ms`` of one picture through the graph, ``load_ms`` of creating the session; one thread."""
+    """Medians: ``run_ms`` of one image through the graph, ``load_ms`` of creating the session; one thread."""
 
     run_ms: float
     load_ms: float
@@ -47,27 +47,27 @@ class Cost:
         return {key: round(value, 3) for key, value in asdict(self).items()}
 
 
-def sample_tensors(card: Card, pictures: Sequence[LabelledPicture], count: int = _PICTURES) -> list[Array]:
-    """Return inputs to measure with: the first pictures that can be read."""
-    found: list[Array] = []
-    for _, tensor in readable(pictures, card.input):
+def sample_tensors(card: Card, images: Sequence[LabelledImage], count: int = _IMAGES) -> list[Array]:
+    """Return inputs to measure with: the first images that can be read."""
+    batches: list[Array] = []
+    for _, tensor in readable(images, card.input):
         if tensor is not None:
-            found.append(tensor[None])
-        if len(found) == count:
+            batches.append(tensor[None])
+        if len(batches) == count:
             break
-    return found
+    return batches
 
 
 def costs(
     cards: Sequence[Card],
     inputs: Sequence[Sequence[Array]],
 ) -> list[Cost]:
-    """Measure models in turns: model A, model B, model A, ... for every picture and every load.
+    """Measure models in turns: model A, model B, model A, ... for every image and every load.
 
     Parameters
     ----------
     inputs
-        For each model, its input batches of one picture.
+        For each model, its input batches of one image.
     """
     loads = _in_turns([partial(_session, card) for card in cards])
     models = [Model.load(card) for card in cards]
@@ -96,7 +96,7 @@ def _in_turns(works: Sequence[Callable[[], object]]) -> list[float]:
     """Median milliseconds of each piece of work, done in turns."""
     times: list[list[float]] = [[] for _ in works]
     begun = time.perf_counter()
-    while len(times[0]) < _LEAST or (len(times[0]) < _MOST and time.perf_counter() - begun < SECONDS):
+    while len(times[0]) < _MIN_ROUNDS or (len(times[0]) < _MAX_ROUNDS and time.perf_counter() - begun < SECONDS):
         for work, taken in zip(works, times, strict=True):
             start = time.perf_counter()
             work()

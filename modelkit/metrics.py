@@ -35,7 +35,7 @@ def confusion_matrix(truth: Ints, predicted: Ints, labels: int) -> Ints:
 
 
 def top_confusions(confusion: Ints, count: int) -> list[tuple[int, int, int]]:
-    """Return the most frequent mistakes, ``(truth, predicted, pictures)``, most first."""
+    """Return the most frequent mistakes, ``(truth, predicted, images)``, most first."""
     truth, predicted = np.nonzero(confusion - np.diag(np.diag(confusion)))
     pairs = sorted(
         ((int(row), int(column), int(confusion[row, column])) for row, column in zip(truth, predicted, strict=True)),
@@ -52,7 +52,7 @@ def precision_recall(confusion: Ints) -> tuple[Floats, Floats]:
 
 
 def reliability(confidence: Floats, right: npt.NDArray[np.bool_], bins: int = 10) -> list[dict[str, float]]:
-    """Return, for each bin of confidence that holds pictures, its bounds, count, mean confidence and accuracy."""
+    """Return, for each bin of confidence that holds images, its bounds, count, mean confidence and accuracy."""
     index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
     return [
         {
@@ -74,24 +74,24 @@ def expected_calibration_error(rows: list[dict[str, float]]) -> float:
 
 
 def mcnemar(first_right: npt.NDArray[np.bool_], second_right: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """Exact McNemar test: is one of two models right more often on the same pictures?
+    """Exact McNemar test: is one of two models right more often on the same images?
 
     Returns
     -------
     dict
-        ``only_first``, ``only_second`` (pictures that only one gets right) and ``p_value``, two-sided, binomial.
+        ``only_first``, ``only_second`` (images that only one gets right) and ``p_value``, two-sided, binomial.
     """
     only_first = int((first_right & ~second_right).sum())
     only_second = int((~first_right & second_right).sum())
     total, least = only_first + only_second, min(only_first, only_second)
     tail = sum(math.comb(total, k) for k in range(least + 1))
-    # Whole numbers until the last step: 2**total is beyond a float from 1024 discordant pictures on.
+    # Whole numbers until the last step: 2**total is beyond a float from 1024 discordant images on.
     p_value = 1.0 if total == 0 else min(1.0, 2 * tail / 2**total)
     return {"only_first": only_first, "only_second": only_second, "p_value": p_value}
 
 
 def average_precision(targets: Flags, probabilities: Floats) -> float:
-    """Mean of the precision at each right picture, by descending probability; nan where no picture is right.
+    """Mean of the precision at each right image, by descending probability; nan where no image is right.
 
     Ties count as one step, as in scikit-learn's ``average_precision_score``, of which this is the formula.
     """

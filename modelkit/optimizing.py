@@ -21,7 +21,7 @@ from modelkit.reading import Progress, silent
 from modelkit.variant import Base, make_variant
 
 if TYPE_CHECKING:
-    from modelkit.pictures import LabelledPicture
+    from modelkit.labelled_images import LabelledImage
 
 # ONNX Runtime's basic and extended levels rewrite the graph without looking at the CPU; the layout level above them
 # bakes in the block size of this CPU's vector registers (nchwc), and quantized graphs are fused by what it can do.
@@ -58,20 +58,20 @@ def optimized(whole: onnx.ModelProto, level: str) -> onnx.ModelProto:
 
 @dataclass(frozen=True)
 class Optimization:
-    """``kept`` is the new model's folder, or None; ``reason`` says why in a sentence."""
+    """``folder`` is the new model's, or None; ``reason`` says why in a sentence."""
 
-    kept: Path | None
+    folder: Path | None
     reason: str
     comparison: Comparison
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as JSON's types."""
-        about = {"kept": str(self.kept) if self.kept else None, "reason": self.reason, "processor": describe()}
+        about = {"kept": str(self.folder) if self.folder else None, "reason": self.reason, "processor": describe()}
         return about | self.comparison.to_json()
 
 
 def optimize(
-    card: Card, pictures: list[LabelledPicture], *, replace: bool = False, progress: Progress = silent
+    card: Card, images: list[LabelledImage], *, replace: bool = False, progress: Progress = silent
 ) -> Optimization:
     """Make ``<name>-optimized`` if it loads measurably faster, runs no slower and answers the same.
 
@@ -85,7 +85,7 @@ def optimize(
     proto = optimized(load_whole(card.graph_path), level)
     details = {"scheme": "optimized", "level": level}
     with make_variant(Base.of(card), "optimized", proto, details, replace=replace) as variant:
-        comparison = compare(variant.card, card, pictures, progress)
+        comparison = compare(variant.card, card, images, progress)
         reason = _refusal(comparison, variant.card)
         if reason:
             variant.discard()

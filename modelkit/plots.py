@@ -55,10 +55,10 @@ def reliability(quality: Quality) -> str:
     figure, axes = _figure(4.2, 3.6)
     axes.plot([0, 1], [0, 1], color=_PALE, linewidth=1)
     rows = quality.reliability
-    most = max(row["count"] for row in rows)
+    largest = max(row["count"] for row in rows)
     axes.scatter(
         [row["confidence"] for row in rows], [row["accuracy"] for row in rows],
-        s=[20 + 180 * row["count"] / most for row in rows], color=_ACCENT, alpha=0.8,
+        s=[20 + 180 * row["count"] / largest for row in rows], color=_ACCENT, alpha=0.8,
     )  # fmt: skip
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy (area: images)")
     return _svg(figure)

@@ -1,4 +1,4 @@
-"""A model run over pictures: every probability, in label order, through the serving core."""
+"""A model run over images: every probability, in label order, through the serving core."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from loupe.prediction import read
 
 from modelkit.errors import ModelkitError
-from modelkit.pictures import LabelledPicture, readable, tensor_of
+from modelkit.labelled_images import LabelledImage, readable, tensor_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,9 +29,9 @@ def silent(_what: str, _done: int, _total: int) -> None:
 
 @dataclass(frozen=True)
 class Readings:
-    """``probabilities`` is ``(pictures, labels)`` float64; ``truth`` holds label indices, -1 where unknown.
+    """``probabilities`` is ``(images, labels)`` float64; ``truth`` holds label indices, -1 where unknown.
 
-    Of multilabel models ``targets``, ``(pictures, labels)``, says which labels are right (None: not known), and
+    Of multilabel models ``targets``, ``(images, labels)``, says which labels are right (None: not known), and
     ``thresholds`` from which probability on a label is given.
     """
 
@@ -44,13 +44,13 @@ class Readings:
 
     @property
     def given(self) -> Flags:
-        """Return which labels a multilabel model gives, ``(pictures, labels)``."""
+        """Return which labels a multilabel model gives, ``(images, labels)``."""
         thresholds = 1.0 if self.thresholds is None else self.thresholds
         return np.asarray(self.probabilities >= thresholds)
 
     @property
     def right(self) -> Flags:
-        """Return which pictures are right: their label, or of multilabel models all labels and no other."""
+        """Return which images are right: their label, or of multilabel models all labels and no other."""
         if self.targets is not None and self.thresholds is not None:
             return np.asarray((self.given == self.targets).all(axis=1))
         return np.asarray(self.predicted == self.truth)
@@ -64,17 +64,17 @@ class Readings:
         return bool((self.truth >= 0).all()) if self.thresholds is None else self.targets is not None
 
 
-def truth_of(pictures: Sequence[LabelledPicture], output: OutputSpec) -> tuple[Ints, Flags | None, Floats | None]:
-    """Return ``truth``, ``targets`` and ``thresholds`` of `Readings` for pictures and a model's output."""
-    truth = np.array([-1 if picture.label is None else picture.label for picture in pictures], np.int64)
+def truth_of(images: Sequence[LabelledImage], output: OutputSpec) -> tuple[Ints, Flags | None, Floats | None]:
+    """Return ``truth``, ``targets`` and ``thresholds`` of `Readings` for images and a model's output."""
+    truth = np.array([-1 if image.label is None else image.label for image in images], np.int64)
     if not output.multilabel:
         return truth, None, None
-    sets = [picture.all_labels for picture in pictures]
-    known = [labels for labels in sets if labels is not None]
-    targets = np.zeros((len(pictures), len(output.labels)), bool)
-    for row, labels in enumerate(known if len(known) == len(sets) else []):
+    sets = [image.all_labels for image in images]
+    labelled = [labels for labels in sets if labels is not None]
+    targets = np.zeros((len(images), len(output.labels)), bool)
+    for row, labels in enumerate(labelled if len(labelled) == len(sets) else []):
         targets[row, sorted(labels)] = True
-    return truth, targets if len(known) == len(sets) else None, np.array(output.thresholds)
+    return truth, targets if len(labelled) == len(sets) else None, np.array(output.thresholds)
 
 
 def probabilities_of(row: Array, output: OutputSpec) -> Floats:
@@ -83,35 +83,33 @@ def probabilities_of(row: Array, output: OutputSpec) -> Floats:
     return np.array([scores[label] for label in output.labels])
 
 
-def read_all(
-    models: Sequence[Model], pictures: Sequence[LabelledPicture], progress: Progress = silent
-) -> list[Readings]:
-    """Run models over pictures, one picture at a time as in serving. Models with one input spec share its tensors.
+def read_all(models: Sequence[Model], images: Sequence[LabelledImage], progress: Progress = silent) -> list[Readings]:
+    """Run models over images, one image at a time as in serving. Models with one input spec share its tensors.
 
     Raises
     ------
     ModelkitError
-        If no picture can be read.
+        If no image can be read.
     """
     rows: list[list[Floats]] = [[] for _ in models]
-    kept: list[LabelledPicture] = []
+    decoded: list[LabelledImage] = []
     unreadable: list[Path] = []
     first = models[0].card.input
-    for count, (picture, tensor) in enumerate(readable(pictures, first), start=1):
-        progress("reading images", count, len(pictures))
+    for count, (image, tensor) in enumerate(readable(images, first), start=1):
+        progress("reading images", count, len(images))
         if tensor is None:
-            unreadable.append(picture.path)
+            unreadable.append(image.path)
             continue
-        kept.append(picture)
+        decoded.append(image)
         for model, taken in zip(models, rows, strict=True):
-            own = tensor if model.card.input == first else tensor_of(picture.path, model.card.input)
+            own = tensor if model.card.input == first else tensor_of(image.path, model.card.input)
             taken.append(probabilities_of(model.run(own[None])[0], model.card.output))
-    if not kept:
-        raise ModelkitError(f"None of the {len(pictures)} images can be read.")
-    paths = tuple(picture.path for picture in kept)
+    if not decoded:
+        raise ModelkitError(f"None of the {len(images)} images can be read.")
+    paths = tuple(image.path for image in decoded)
     readings = []
     for model, taken in zip(models, rows, strict=True):
-        truth, targets, thresholds = truth_of(kept, model.card.output)
+        truth, targets, thresholds = truth_of(decoded, model.card.output)
         readings.append(Readings(paths, truth, np.stack(taken), tuple(unreadable), targets, thresholds))
     return readings
 

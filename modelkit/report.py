@@ -51,27 +51,27 @@ def _body(quality: Quality, comparison: Comparison | None) -> list[str]:
     parts = [_summary(models)]
     if comparison is not None:
         parts += ["<h2>Side by side</h2>", _pairs(comparison)]
-    points = [(each.card.name, each.cost.bytes / 1e6, each.cost.run_ms) for each in models]
+    points = [(model.card.name, model.cost.bytes / 1e6, model.cost.run_ms) for model in models]
     figures = [(plots.size_against_latency(points), "Size and time of one image, one thread")]
     if comparison is not None:
         figures.append((plots.shift(comparison), "Probability shift: every image under both models"))
-    for each in models:
-        if each.readings.labelled and not each.card.output.multilabel:
-            if len(each.card.output.labels) <= MATRIX_LABELS:
-                figures.append((plots.confusion(each), f"Confusion, {each.card.name}"))
-            figures.append((plots.reliability(each), f"Reliability, {each.card.name}"))
+    for model in models:
+        if model.readings.labelled and not model.card.output.multilabel:
+            if len(model.card.output.labels) <= MATRIX_LABELS:
+                figures.append((plots.confusion(model), f"Confusion, {model.card.name}"))
+            figures.append((plots.reliability(model), f"Reliability, {model.card.name}"))
     drawn = "".join(f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>" for svg, caption in figures)
     parts += ["<h2>Plots</h2>", f'<div class="plots">{drawn}</div>']
-    for each in models:
-        if each.readings.labelled:
-            parts += [f"<h2>Classes, {escape(each.card.name)}</h2>", *_classes(each)]
+    for model in models:
+        if model.readings.labelled:
+            parts += [f"<h2>Classes, {escape(model.card.name)}</h2>", *_classes(model)]
     return parts
 
 
 def _summary(models: list[Quality]) -> str:
     rows = []
-    for each in models:
-        value = each.to_json()
+    for model in models:
+        value = model.to_json()
         interval = value.get("accuracy_interval_95")
         judged = f"{value['accuracy']:.4f} ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "no labels"
         if "exact_match" in value:
@@ -121,7 +121,7 @@ def _classes(quality: Quality) -> list[str]:
     if len(rows) <= MATRIX_LABELS:
         return [_table(head, rows)]
     mistakes = [[item["truth"], item["predicted"], item["count"]] for item in value["top_confusions"]]
-    # Labels with pictures first, the weakest of them on top; None is a figure that cannot be had.
+    # Labels with images first, the weakest of them on top; None is a figure that cannot be had.
     rows.sort(key=lambda row: (not row[1], row[3] if row[3] is not None else 1.0, row[0]))
     return [
         "<h3>Most frequent mistakes</h3>",

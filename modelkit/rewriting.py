@@ -78,12 +78,12 @@ def _without_percent(graph: onnx.GraphProto) -> list[str]:
         if node is None or node.op_type not in {"Mul", "Div"}:
             continue
         factors = [_constant(graph, producers, name) for name in node.input]
-        wanted = _PERCENT if node.op_type == "Mul" else 1 / _PERCENT
+        needed = _PERCENT if node.op_type == "Mul" else 1 / _PERCENT
         for place, squashed in ((1, node.input[0]), (0, node.input[1])):
             factor, source = factors[place], producers.get(squashed)
             if node.op_type == "Div" and place == 0:
                 continue
-            if factor is None or abs(factor / wanted - 1) > 1e-6 or source is None or source.op_type not in _SQUASHED:
+            if factor is None or abs(factor / needed - 1) > 1e-6 or source is None or source.op_type not in _SQUASHED:
                 continue
             node.CopyFrom(helper.make_node("Identity", [squashed], list(node.output), name=node.name))
             notes.append(f"output {value.name!r}, percent ({source.op_type} x 100), is served as probabilities")

@@ -29,17 +29,17 @@ def obstacle_to_loading(proto: onnx.ModelProto) -> str | None:
     """
     here = f"ONNX Runtime {ort.__version__}"
     if not _reads(proto.ir_version, 17):
-        most = _highest(lambda version: _reads(version, 17), onnx.IR_VERSION + _ABOVE)
+        newest = _highest(lambda version: _reads(version, 17), onnx.IR_VERSION + _ABOVE)
         return (
-            f"has IR version {proto.ir_version}, and {here}, which serves, reads up to {most}. Export it with an older "
-            f"onnx package, or save it again with model.ir_version = {most}."
+            f"has IR version {proto.ir_version}, and {here}, which serves, reads up to {newest}. Export it with an "
+            f"older onnx package, or save it again with model.ir_version = {newest}."
         )
     opset = next((item.version for item in proto.opset_import if item.domain in ("", _STANDARD)), None)
     if opset is not None and not _reads(8, opset):
-        most = _highest(lambda version: _reads(8, version), onnx.defs.onnx_opset_version() + _ABOVE)
+        newest = _highest(lambda version: _reads(8, version), onnx.defs.onnx_opset_version() + _ABOVE)
         return (
-            f"is written for opset {opset}, and {here}, which serves, reads up to {most}. Export it again with "
-            f"opset_version={most} or lower (17 to 21 suit every model)."
+            f"is written for opset {opset}, and {here}, which serves, reads up to {newest}. Export it again with "
+            f"opset_version={newest} or lower (17 to 21 suit every model)."
         )
     unknown = sorted(
         {

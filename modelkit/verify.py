@@ -18,7 +18,7 @@ from modelkit.files import check_files
 from modelkit.golden import evidence_of
 from modelkit.graph import load_graph, run_dependence
 from modelkit.graph_end import graph_end
-from modelkit.pictures import UNLIMITED, tensor_from
+from modelkit.labelled_images import UNLIMITED, tensor_from
 from modelkit.reading import probabilities_of
 from modelkit.runtime_limits import obstacle_to_loading
 from modelkit.schema import complaints
@@ -26,13 +26,13 @@ from modelkit.schema import complaints
 if TYPE_CHECKING:
     from pathlib import Path
 
-# How far a probability may move when a picture is served in a batch instead of alone.
+# How far a probability may move when an image is served in a batch instead of alone.
 _BATCH_SHIFT = 1e-3
 _SQUASHED = {
     "logit": "probability", "logits": "probabilities", "multilabel-logits": "multilabel-probabilities",
 }  # fmt: skip
 _FEW = 8
-# Of the pictures made by `_tensor`, the first are of one colour.
+# Of the images made by `_tensor`, the first are of one colour.
 _SINGLE_COLOURS = 3
 
 
@@ -66,12 +66,12 @@ def verify(directory: Path, *, cheap: bool = False) -> list[Check]:
 def _check_card(directory: Path) -> tuple[list[Check], Card | None]:
     try:
         raw = card_json(directory)
-        found = complaints(raw)
+        sentences = complaints(raw)
         card = parse_card(raw, directory)
     except CardError as error:
         return [Check("card", "fail", str(error), "Change card.json.")], None
     checks = [Check("card", "fail", sentence, "Change card.json; card.schema.json says what each key holds.")
-              for sentence in found]  # fmt: skip
+              for sentence in sentences]  # fmt: skip
     if card.name != directory.name:
         checks.append(
             Check("name", "fail", f"The card says {card.name!r}, its folder is {directory.name!r}.", "Make them equal.")
@@ -80,7 +80,7 @@ def _check_card(directory: Path) -> tuple[list[Check], Card | None]:
 
 
 def check_numbers(card: Card, model: Model) -> list[Check]:
-    """Check what the model answers, whatever the pictures show: range, batches and repetition."""
+    """Check what the model answers, whatever the images show: range, batches and repetition."""
     tensors = [_tensor(card, index) for index in range(_FEW)]
     for case in card.golden[:_FEW]:
         try:
@@ -128,7 +128,7 @@ def _finite(model: Model, tensors: list[Array]) -> bool:
 
 
 def _tensor(card: Card, index: int) -> Array:
-    """Pictures that need no file: black, white, grey, and noise from a fixed seed."""
+    """Images that need no file: black, white, grey, and noise from a fixed seed."""
     spec = card.input
     shape = (spec.height, spec.width) if spec.channels == 1 else (spec.height, spec.width, spec.channels)
     values = {0: 0, 1: 255, 2: 128}
@@ -146,31 +146,31 @@ def check_range(card: Card, rows: Array) -> Check:
     end = graph_end(load_graph(card.graph_path).graph, card.output.name, card.output.size)
     several = card.output.size > 1
     squash = "sigmoid" if card.output.multilabel or not several else "softmax"
-    seen = f"the numbers go from {rows.min():.3g} to {rows.max():.3g}"
+    observed = f"the numbers go from {rows.min():.3g} to {rows.max():.3g}"
     sums_to_one = several and bool(np.allclose(rows.sum(axis=1), 1, atol=1e-2))
     if kind in LOGIT_KINDS:
-        given = end.kind is not None and end.kind not in LOGIT_KINDS
+        squashed = end.kind is not None and end.kind not in LOGIT_KINDS
         # Averages of probabilities (CalibratedClassifierCV) end in a linear operator too; logits never all add up to 1.
         never_leaves = bounded and (sums_to_one if several else end.kind not in LOGIT_KINDS)
-        if given or never_leaves:
+        if squashed or never_leaves:
             return Check(
                 "range", "fail",
-                f"The card says {kind!r}, but {seen}: {squash} would be applied twice. {end.reason}",
+                f"The card says {kind!r}, but {observed}: {squash} would be applied twice. {end.reason}",
                 f"Set output.kind to {_SQUASHED[kind]!r}.",
             )  # fmt: skip
-        return Check("range", "pass", f"{seen}, as {kind!r} may.")
+        return Check("range", "pass", f"{observed}, as {kind!r} may.")
     if not bounded:
         if several and rows.min() >= 0 and np.allclose(rows.sum(axis=1), 100, atol=1):
             return Check(
-                "range", "fail", f"{seen} and add up to 100: they are percent.", "Export without the factor 100."
+                "range", "fail", f"{observed} and add up to 100: they are percent.", "Export without the factor 100."
             )
         right = next(logits for logits, squashed in _SQUASHED.items() if squashed == kind)
         return Check(
-            "range", "fail", f"The card says {kind!r}, but {seen}: no {squash} was applied. {end.reason}",
+            "range", "fail", f"The card says {kind!r}, but {observed}: no {squash} was applied. {end.reason}",
             f"Set output.kind to {right!r}.",
         )  # fmt: skip
     if end.kind in LOGIT_KINDS:
-        return Check("range", "warn", f"{seen}, as {kind!r} may, but the graph says otherwise. {end.reason}",
+        return Check("range", "warn", f"{observed}, as {kind!r} may, but the graph says otherwise. {end.reason}",
                      "Hold golden probabilities of training against it.")  # fmt: skip
     if kind == "probabilities" and not sums_to_one:
         return Check(
@@ -183,7 +183,7 @@ def check_range(card: Card, rows: Array) -> Check:
             "range", "warn", f"The {labels} probabilities add up to 1, as of labels that exclude each other.",
             "If exactly one label is right, set output.kind to 'probabilities'.",
         )  # fmt: skip
-    return Check("range", "pass", f"{seen}, as {kind!r} may.")
+    return Check("range", "pass", f"{observed}, as {kind!r} may.")
 
 
 def _check_batch(card: Card, model: Model, batch: Array, singles: Array) -> Check:
@@ -247,9 +247,11 @@ def _check_golden(card: Card, model: Model) -> list[Check]:
             checks.append(Check(name, "fail", problem.detail, "Choose an image that can be served."))
             continue
         probability = dict(prediction.scores)[case.label]
-        seen = f"{case.label} {probability:.4f}, the card says {case.probability:.4f} +- {case.tolerance:g}"
+        observed = f"{case.label} {probability:.4f}, the card says {case.probability:.4f} +- {case.tolerance:g}"
         right = case.label in prediction.given and abs(probability - case.probability) <= case.tolerance
-        checks.append(Check(name, "pass", f"{seen}.") if right else Check(name, "fail", f"{seen}.", "See below."))
+        checks.append(
+            Check(name, "pass", f"{observed}.") if right else Check(name, "fail", f"{observed}.", "See below.")
+        )
     if not passed(checks) and readable:
         checks.append(_suggestion(card, model))
     return checks

@@ -32,36 +32,36 @@ def inspect(
     models_dir: ModelsDir = DEFAULT_MODELS_DIR,
 ) -> None:
     """Show what a model takes, gives and costs, and what of it is missing."""
-    seen = inspect_file(file)
-    beside = _beside(seen)
+    inspection = inspect_file(file)
+    beside = _beside(inspection)
     if as_json:
-        show.as_json(seen.to_json() | {"to_be_had": _to_be_had(seen, models_dir), "beside": beside})
+        show.as_json(inspection.to_json() | {"to_be_had": _download_hints(inspection, models_dir), "beside": beside})
         return
-    show.inspection(seen)
-    show.said([f"  {line}" for line in beside])
-    show.said([f"  {line}" for line in _to_be_had(seen, models_dir)])
+    show.inspection(inspection)
+    show.plain([f"  {line}" for line in beside])
+    show.plain([f"  {line}" for line in _download_hints(inspection, models_dir)])
 
 
-def _beside(seen: Inspection) -> list[str]:
+def _beside(inspection: Inspection) -> list[str]:
     """What `add --from` would take from the files beside the graph, and from its metadata."""
-    folder = seen.path.resolve().parent
+    folder = inspection.path.resolve().parent
     try:
-        sources = read_sources(folder if configurations(folder) else None, seen)
-        return fill(Answers(), sources, seen)
+        sources = read_sources(folder if configurations(folder) else None, inspection)
+        return fill(Answers(), sources, inspection)
     except ModelkitError as error:
         return [str(error)]
 
 
-def _to_be_had(seen: Inspection, models_dir: Path) -> list[str]:
+def _download_hints(inspection: Inspection, models_dir: Path) -> list[str]:
     """Which card names a URL for a file that is missing."""
-    missing = {file.location for file in seen.missing}
-    found = []
+    missing = {file.location for file in inspection.missing}
+    hints = []
     for path in sorted({*models_dir.glob("*/card.json"), *DEFAULT_MODELS_DIR.glob("*/card.json")}):
         for file in load_card(path.parent).files:
             if file.path in missing and file.urls:
                 command = f"python -m modelkit fetch {path.parent.name}"
-                found.append(f"{file.path} is not in the folder: '{command}' downloads it from {file.urls[0]}")
-    return found
+                hints.append(f"{file.path} is not in the folder: '{command}' downloads it from {file.urls[0]}")
+    return hints
 
 
 @app.command(
@@ -176,13 +176,13 @@ def add(
     inspection = inspect_file(file, answers.bind)
     taken = fill(answers, read_sources(from_, inspection, weights), inspection)
     if not as_json:
-        show.said([f"  {line}" for line in taken])
+        show.plain([f"  {line}" for line in taken])
     given: asking.Given = []
     with asking.keeping(given):
         try:
             asking.complete(file, name, answers, given)
         except MissingDataError as missing:
-            hints = _to_be_had(inspect_file(file), models_dir)
+            hints = _download_hints(inspect_file(file), models_dir)
             raise ModelkitError("\n".join([str(missing), *hints])) from None
         with show.progress() as report:
             report("copying and loading", 0, 1)
@@ -190,19 +190,19 @@ def add(
             checks = verify(folder)
     card = load_card(folder)
     assumed = assumptions(answers, dict(card.raw)["input"])
-    seen = inspect_file(file, answers.bind)
+    inspected = inspect_file(file, answers.bind)
     if answers.kind is None and card.output.kind == "logits":
         assumed.append("exactly one label is right, softmax over all (--kind multilabel-logits: any number is)")
-    warnings = adding.overridden(seen, answers)
-    notes = [*warnings, *seen.rewritten, *label_only(answers.golden, card.output.labels)]
+    warnings = adding.overridden(inspected, answers)
+    notes = [*warnings, *inspected.rewritten, *label_only(answers.golden, card.output.labels)]
     if as_json:
         shown = {"folder": str(folder), "card": dict(card.raw), "checks": [check.to_json() for check in checks]}
         show.as_json(shown | {"notes": notes, "assumed": assumed, "taken": taken})
     else:
-        show.said([f"{folder / 'card.json'} is written.", *_taken(folder)])
-        show.said([f"  assumed, as nothing says it: {line}" for line in assumed])
+        show.plain([f"{folder / 'card.json'} is written.", *_taken(folder)])
+        show.plain([f"  assumed, as nothing says it: {line}" for line in assumed])
         show.checks("It was verified:", checks)
-        show.said(notes)
+        show.plain(notes)
     if not passed(checks):
         raise typer.Exit(REFUSED)
 
@@ -236,4 +236,4 @@ def fetch(name: Name, as_json: AsJson = False, models_dir: ModelsDir = DEFAULT_M
     if as_json:
         show.as_json({"model": name, "fetched": brought})
     else:
-        show.said([f"{path}: fetched and verified." for path in brought] or [f"{name} is whole already."])
+        show.plain([f"{path}: fetched and verified." for path in brought] or [f"{name} is whole already."])

@@ -15,8 +15,8 @@ from modelkit.errors import ModelkitError
 from modelkit.evaluation import compare
 from modelkit.evaluation import evaluate as evaluate_model
 from modelkit.folders import model_folder
-from modelkit.gating import Limits, golden_pictures, judge, judge_successor
-from modelkit.pictures import pictures_for
+from modelkit.gating import Limits, golden_images, judge, judge_successor
+from modelkit.labelled_images import images_for
 from modelkit.report import write_report
 from modelkit.verify import verify as verify_folder
 
@@ -42,7 +42,8 @@ def verify(
             results[folder.name] = verify_folder(folder, cheap=cheap)
     fine = all(passed(checks) for checks in results.values())
     if as_json:
-        show.as_json({"passed": fine, "models": {name: [c.to_json() for c in each] for name, each in results.items()}})
+        models = {name: [check.to_json() for check in checks] for name, checks in results.items()}
+        show.as_json({"passed": fine, "models": models})
     else:
         for name, checks in results.items():
             show.checks(name, checks)
@@ -52,15 +53,15 @@ def verify(
 
 def _all(models_dir: Path) -> list[Path]:
     """Every model, but for those whose weights are fetched and have not been."""
-    found = []
+    folders = []
     for path in sorted(models_dir.glob("*/card.json")):
         files = load_card(path.parent).files
         if all(file.urls and not (path.parent / file.path).is_file() for file in files):
             continue
-        found.append(path.parent)
-    if not found:
+        folders.append(path.parent)
+    if not folders:
         raise ModelkitError(f"There is no model in {models_dir}.")
-    return found
+    return folders
 
 
 @app.command(
@@ -78,14 +79,14 @@ def evaluate(
     as_json: AsJson = False,
     models_dir: ModelsDir = DEFAULT_MODELS_DIR,
 ) -> None:
-    """Measure accuracy, calibration, latency and size on labelled pictures, and how far another model is."""
+    """Measure accuracy, calibration, latency and size on labelled images, and how far another model is."""
     card = load_card(model_folder(models_dir, name))
-    pictures = pictures_for(card, folder)
+    images = images_for(card, folder)
     with show.progress() as report:
         if against is None:
-            comparison, quality = None, evaluate_model(card, pictures, report)
+            comparison, quality = None, evaluate_model(card, images, report)
         else:
-            comparison = compare(card, load_card(model_folder(models_dir, against)), pictures, report)
+            comparison = compare(card, load_card(model_folder(models_dir, against)), images, report)
             quality = comparison.model
         if html is not None:
             report("drawing", 0, 1)
@@ -101,7 +102,7 @@ def evaluate(
         show.quality(comparison.against)
         show.comparison(comparison)
     if html is not None:
-        show.said([f"{html} is written."])
+        show.plain([f"{html} is written."])
 
 
 @app.command(epilog=examples("gate course-int4-weights --against course --images photos/validation"))
@@ -123,12 +124,12 @@ def gate(
         raise typer.BadParameter("--successor compares accuracy: give --images DIR with images in DIR/<label>/")
     folder = model_folder(models_dir, name)
     card, reference = load_card(folder), load_card(model_folder(models_dir, against))
-    pictures = golden_pictures(reference) if images is None else pictures_for(card, images, labels_needed=False)
+    labelled = golden_images(reference) if images is None else images_for(card, images, labels_needed=False)
     with show.progress() as report:
         checks = verify_folder(folder)
         comparison = None
         if passed(checks):
-            comparison = compare(card, reference, pictures, report)
+            comparison = compare(card, reference, labelled, report)
             checks = (judge_successor if successor else judge)(comparison, Limits.of(reference))
     fine = passed(checks)
     if as_json:
@@ -136,6 +137,6 @@ def gate(
         show.as_json(value | ({"comparison": comparison.to_json()} if comparison else {}))
     else:
         show.checks(f"{name} in place of {against}:", checks)
-        show.said(["It passes." if fine else "It does not pass."])
+        show.plain(["It passes." if fine else "It does not pass."])
     if not fine:
         raise typer.Exit(REFUSED)

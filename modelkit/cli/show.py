@@ -63,10 +63,10 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def checks(title: str, found: Iterable[Check]) -> None:
+def checks(title: str, results: Iterable[Check]) -> None:
     """Show a verdict, line by line."""
     console.print(title, style="bold")
-    for check in found:
+    for check in results:
         console.print(f"  {_MARKS[check.status]}  {check.name}: ", end="")
         console.print(check.detail, markup=False)
         if check.fix and check.status != "pass":
@@ -77,46 +77,52 @@ def _tensor(kind: str, value: Tensor) -> str:
     return f"{kind} {value.name!r}: {value.dtype} [{', '.join(map(str, value.shape))}]"
 
 
-def inspection(seen: Inspection) -> None:
+def inspection(inspected: Inspection) -> None:
     """Show what a graph says."""
-    lines = [_tensor("input", value) for value in seen.inputs]
-    for value in seen.outputs:
-        end = seen.ends[value.name]
+    lines = [_tensor("input", value) for value in inspected.inputs]
+    for value in inspected.outputs:
+        end = inspected.ends[value.name]
         lines += [_tensor("output", value), f"  read as: {end.kind or 'unknown'}. {end.reason}"]
-    picture = seen.picture
-    if picture is not None:
-        size = f"{picture.width or '?'}x{picture.height or '?'} pixels, {picture.channels or '?'} channel(s)"
-        lines.append(f"image: {size}, layout {picture.layout or 'unknown'}. {picture.reason}")
-    operators = ", ".join(f"{count} {name}" for name, count in seen.operators.items())
-    opsets = ", ".join(f"{domain} {number}" for domain, number in seen.opsets.items())
-    cost = f"{seen.multiply_adds / 1e6:,.1f} million" if seen.multiply_adds is not None else "unknown (open shapes)"
+    image = inspected.image
+    if image is not None:
+        size = f"{image.width or '?'}x{image.height or '?'} pixels, {image.channels or '?'} channel(s)"
+        lines.append(f"image: {size}, layout {image.layout or 'unknown'}. {image.reason}")
+    operators = ", ".join(f"{count} {name}" for name, count in inspected.operators.items())
+    opsets = ", ".join(f"{domain} {number}" for domain, number in inspected.opsets.items())
+    cost = (
+        f"{inspected.multiply_adds / 1e6:,.1f} million"
+        if inspected.multiply_adds is not None
+        else "unknown (open shapes)"
+    )
     lines += [
-        f"opset: {opsets} (IR {seen.ir_version}{', by ' + seen.producer if seen.producer else ''})",
+        f"opset: {opsets} (IR {inspected.ir_version}{', by ' + inspected.producer if inspected.producer else ''})",
         f"operators: {operators}",
-        f"parameters: {seen.parameters:,}",
+        f"parameters: {inspected.parameters:,}",
         f"multiply-adds for one image: {cost}",
-        f"bytes read at load: {seen.load_bytes:,}",
+        f"bytes read at load: {inspected.load_bytes:,}",
     ]
-    if task := other_task(seen, scores_output(seen)):
+    if task := other_task(inspected, scores_output(inspected)):
         lines.insert(0, f"this looks like {task}")
-    lines += [f"on add: {note}" for note in seen.rewritten]
-    if seen.labels:
-        lines.append(f"labels in the graph: {', '.join(seen.labels[:10])}{', ...' if len(seen.labels) > 10 else ''}")
-    console.print(str(seen.path), style="bold", markup=False)
+    lines += [f"on add: {note}" for note in inspected.rewritten]
+    if inspected.labels:
+        lines.append(
+            f"labels in the graph: {', '.join(inspected.labels[:10])}{', ...' if len(inspected.labels) > 10 else ''}"
+        )
+    console.print(str(inspected.path), style="bold", markup=False)
     for line in lines:
         console.print(f"  {line}", markup=False)
-    if seen.obstacle:
-        console.print(f"  {seen.path.name} {seen.obstacle}", markup=False, style="red")
-    for file in seen.external:
+    if inspected.obstacle:
+        console.print(f"  {inspected.path.name} {inspected.obstacle}", markup=False, style="red")
+    for file in inspected.external:
         if file.state == "whole":
-            console.print(f"  external data: {file.location}, {file.found_bytes:,} bytes, whole", markup=False)
+            console.print(f"  external data: {file.location}, {file.actual_bytes:,} bytes, whole", markup=False)
         else:
-            console.print(f"  external data: {file.complaint(seen.path.name)}", markup=False, style="red")
+            console.print(f"  external data: {file.complaint(inspected.path.name)}", markup=False, style="red")
 
 
-def quality(found: Quality) -> None:
+def quality(measured: Quality) -> None:
     """Show one model's figures."""
-    value = found.to_json()
+    value = measured.to_json()
     console.print(f"{value['model']} {value['version']} ({value['variant']})", style="bold", markup=False)
     cost = value["cost"]
     console.print(
@@ -191,10 +197,10 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def comparison(found: Comparison) -> None:
+def comparison(compared: Comparison) -> None:
     """Show two models side by side."""
-    value = found.to_json()
-    console.print(f"{found.model.card.name} against {value['against']}", style="bold", markup=False)
+    value = compared.to_json()
+    console.print(f"{compared.model.card.name} against {value['against']}", style="bold", markup=False)
     console.print(
         f"  agreement {value['agreement']:.4f} ({value['disagreements']} disagreement(s)); "
         f"|difference of probability| at most {value['max_probability_shift']:.4f}, "
@@ -207,19 +213,19 @@ def comparison(found: Comparison) -> None:
     if "mcnemar" in value:
         test = value["mcnemar"]
         console.print(
-            f"  McNemar: only {found.model.card.name} right {test['only_first']}, only {value['against']} right "
+            f"  McNemar: only {compared.model.card.name} right {test['only_first']}, only {value['against']} right "
             f"{test['only_second']}, p = {test['p_value']:.3f}"
         )
 
 
-def trials(found: Outcome) -> None:
+def trials(outcome: Outcome) -> None:
     """Show what was tried, best first."""
     table = _table(
-        f"Tried, judged on {found.judged_pictures} images",
+        f"Tried, judged on {outcome.judged_images} images",
         "scheme", "MB", "size", "speed", "load", "agree", "max |dp|",
         "score", "verdict",
     )  # fmt: skip
-    for trial in sorted(found.trials, key=lambda each: each.score):
+    for trial in sorted(outcome.trials, key=lambda trial: trial.score):
         if trial.comparison is None:
             continue
         value = trial.comparison.to_json()
@@ -235,22 +241,22 @@ def trials(found: Outcome) -> None:
             trial.reason or "passes",
         )
     console.print(table)
-    for trial in found.trials:
+    for trial in outcome.trials:
         if trial.comparison is None:
             what = "failed" if trial.tried else "not tried"
             console.print(f"{what}: {trial.recipe.title}: {trial.reason}", markup=False)
     console.print(f"Timed on {describe()}.", markup=False)
-    if bound := [trial.recipe.title for trial in found.trials if not trial.transferable]:
+    if bound := [trial.recipe.title for trial in outcome.trials if not trial.transferable]:
         console.print(
             f"Not transferable to Lambda: the faster runs of {', '.join(bound)}. They were timed with VNNI, and "
             "Lambda's x86 hosts have AVX2 without it. Sizes are. Measure there with 'make bench-aws'.",
             markup=False,
             style="yellow",
         )
-    console.print(found.reason, markup=False)
+    console.print(outcome.reason, markup=False)
 
 
-def said(lines: Sequence[str]) -> None:
+def plain(lines: Sequence[str]) -> None:
     """Print plain lines."""
     for line in lines:
         console.print(line, markup=False)

@@ -12,10 +12,10 @@ from loupe.processor import describe
 from modelkit.cli import show
 from modelkit.cli.app import DEFAULT_MODELS_DIR, REFUSED, AsJson, ModelsDir, Name, app, examples, guarded
 from modelkit.folders import model_folder
-from modelkit.gating import golden_pictures
+from modelkit.gating import golden_images
+from modelkit.labelled_images import images_for, spread
 from modelkit.optimizing import optimize as optimize_model
-from modelkit.pictures import pictures_for, spread
-from modelkit.quantize.trials import JUDGED_PICTURES, Plan
+from modelkit.quantize.trials import JUDGED_IMAGES, Plan
 from modelkit.quantize.trials import quantize as quantize_model
 
 Scheme = Literal["auto", "int8-dynamic", "int8-static", "int4-weights", "mixed", "float16"]
@@ -58,8 +58,8 @@ def quantize(
     with show.progress() as report:
         plan = Plan(
             scheme=scheme,
-            calibration=pictures_for(card, calibration, labels_needed=False) if calibration else (),
-            judged=pictures_for(card, images, labels_needed=False) if images else (),
+            calibration=images_for(card, calibration, labels_needed=False) if calibration else (),
+            judged=images_for(card, images, labels_needed=False) if images else (),
             block=block_size,
             method=method,
             replace=replace,
@@ -71,9 +71,9 @@ def quantize(
         show.as_json(outcome.to_json())
     else:
         show.trials(outcome)
-        if outcome.kept is not None:
-            show.said([f"{outcome.kept} is made."])
-    if outcome.kept is None:
+        if outcome.folder is not None:
+            show.plain([f"{outcome.folder} is made."])
+    if outcome.folder is None:
         raise typer.Exit(REFUSED)
 
 
@@ -88,13 +88,15 @@ def optimize(
 ) -> None:
     """Make models/NAME-optimized/ if it measurably loads faster and gives the same results."""
     card = load_card(model_folder(models_dir, name))
-    pictures = golden_pictures(card) if images is None else pictures_for(card, images, labels_needed=False)
+    labelled = golden_images(card) if images is None else images_for(card, images, labels_needed=False)
     with show.progress() as report:
-        outcome = optimize_model(card, spread(pictures, JUDGED_PICTURES), replace=replace, progress=report)
+        outcome = optimize_model(card, spread(labelled, JUDGED_IMAGES), replace=replace, progress=report)
     if as_json:
         show.as_json(outcome.to_json())
     else:
         show.comparison(outcome.comparison)
-        show.said([f"Timed on {describe()}.", outcome.reason] + ([f"{outcome.kept} is made."] if outcome.kept else []))
-    if outcome.kept is None:
+        show.plain(
+            [f"Timed on {describe()}.", outcome.reason] + ([f"{outcome.folder} is made."] if outcome.folder else [])
+        )
+    if outcome.folder is None:
         raise typer.Exit(REFUSED)

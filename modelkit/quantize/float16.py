@@ -37,7 +37,7 @@ def float16_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
         tensor.CopyFrom(numpy_helper.from_array(wide.astype(np.float16), f"{name}_float16"))
         casts.append(helper.make_node("Cast", [f"{name}_float16"], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
-    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
-    graph.node.extend(kept)
+    graph.node.extend(copies)
     return result

@@ -73,9 +73,9 @@ def int4_weights(proto: onnx.ModelProto, block: int) -> onnx.ModelProto:
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         nodes += _replaced(graph, node, block) if node.output[0] in chosen else [node]
-    kept = list(nodes)
+    copies = list(nodes)
     del graph.node[:]
-    graph.node.extend(kept)
+    graph.node.extend(copies)
     drop_unused(graph)
     if "com.microsoft" not in {item.domain for item in result.opset_import}:
         result.opset_import.append(helper.make_opsetid("com.microsoft", 1))

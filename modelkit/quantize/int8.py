@@ -59,12 +59,12 @@ def int8_static(
     method: str = "minmax",
     operators: Sequence[str] | None = None,
 ) -> onnx.ModelProto:
-    """Return the model with 8-bit weights, one scale for each channel, and activations by the calibration pictures.
+    """Return the model with 8-bit weights, one scale for each channel, and activations by the calibration images.
 
     Parameters
     ----------
     calibration
-        Input batches of one picture.
+        Input batches of one image.
     method
         ``minmax`` takes the whole range that was seen, ``percentile`` cuts the rarest values off.
     operators
@@ -74,7 +74,7 @@ def int8_static(
         quantize_static(
             source,
             target,
-            _Pictures(input_name, calibration),
+            _Images(input_name, calibration),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(operators) if operators else None,
             per_channel=True,
@@ -87,7 +87,7 @@ def int8_static(
         return onnx.load(target)
 
 
-class _Pictures(CalibrationDataReader):  # type: ignore[misc]
+class _Images(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, input_name: str, batches: Sequence[Array]) -> None:
         self._feeds: Iterator[dict[str, Any]] = iter([{input_name: batch} for batch in batches])
 

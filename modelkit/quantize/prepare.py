@@ -31,9 +31,9 @@ def prepared(card: Card) -> onnx.ModelProto:
     ModelkitError
         If it is quantized already, or too old or too large to be.
     """
-    found = sorted({node.op_type for node in load_graph(card.graph_path).graph.node} & _QUANTIZED)
-    if found:
-        raise ModelkitError(f"{card.name} is quantized already ({', '.join(found)}): start from its float model.")
+    quantized = sorted({node.op_type for node in load_graph(card.graph_path).graph.node} & _QUANTIZED)
+    if quantized:
+        raise ModelkitError(f"{card.name} is quantized already ({', '.join(quantized)}): start from its float model.")
     proto = load_whole(card.graph_path)
     opset = next(item.version for item in proto.opset_import if item.domain in ("", "ai.onnx"))
     if opset < _LEAST_OPSET:
@@ -60,22 +60,22 @@ def initializers(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
 def drop_unused(graph: onnx.GraphProto) -> None:
     """Remove the weights that no node and no output reads any more."""
     used = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
-    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    used_tensors = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
-    graph.initializer.extend(kept)
+    graph.initializer.extend(used_tensors)
 
 
 def layers(graph: onnx.GraphProto, least: int) -> list[onnx.NodeProto]:
     """Return the Gemm and MatMul nodes whose weight is a constant matrix of at least ``least`` numbers."""
     weights = initializers(graph)
-    found = []
+    matches = []
     for node in graph.node:
         weight = weights.get(node.input[1]) if node.op_type in {"Gemm", "MatMul"} else None
         if weight is None or len(weight.dims) != 2 or weight.data_type != onnx.TensorProto.FLOAT:
             continue
         if weight.dims[0] * weight.dims[1] >= least and _is_plain(node):
-            found.append(node)
-    return found
+            matches.append(node)
+    return matches
 
 
 def _is_plain(node: onnx.NodeProto) -> bool:

@@ -20,9 +20,9 @@ from modelkit.checks import Check, passed
 from modelkit.errors import ModelkitError
 from modelkit.evaluation import Comparison, Quality
 from modelkit.folders import staged_folder, write_card
-from modelkit.gating import Limits, golden_pictures, judge
+from modelkit.gating import Limits, golden_images, judge
+from modelkit.labelled_images import LabelledImage, readable, spread
 from modelkit.latency import costs, vnni
-from modelkit.pictures import LabelledPicture, readable, spread
 from modelkit.quantize.prepare import prepared
 from modelkit.quantize.schemes import Recipe, obstacle, recipes
 from modelkit.reading import Progress, Readings, probabilities_of, silent, truth_of
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 
     import onnx
 
-CALIBRATION_PICTURES = 128
-JUDGED_PICTURES = 256
+CALIBRATION_IMAGES = 128
+JUDGED_IMAGES = 256
 _MEASURED = 8
 # Images that a verdict needs at least, whatever the limits say, and at most.
-_LEAST_JUDGED, _MOST_JUDGED = 20, 200
+_LEAST_JUDGED, _MAX_JUDGED = 20, 200
 # A variant has to be worth its own folder: the score it may have at most (see `Trial.score`).
 _WORTH = 0.9
 # Time to run x time to load against the base's: a slower load has to be earned back by faster runs. Above 1 is noise.
-_MOST_TIME = 1.05
+_MAX_TIME = 1.05
 # Scores this close to the best one are the same within what time can be measured to; the most exact of them is kept.
 _CLOSE = 1.15
 
@@ -105,19 +105,19 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was tried and what was made of it: ``kept`` is the new folder, or None."""
+    """What was tried and what was made of it: ``folder`` is the new one, or None."""
 
     trials: tuple[Trial, ...]
-    kept: Path | None
+    folder: Path | None
     reason: str
-    judged_pictures: int = 0
+    judged_images: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as JSON's types."""
         return {
-            "kept": self.kept.name if self.kept else None,
+            "kept": self.folder.name if self.folder else None,
             "reason": self.reason,
-            "judged_pictures": self.judged_pictures,
+            "judged_images": self.judged_images,
             "processor": describe(),
             "trials": [trial.to_json() for trial in self.trials],
         }
@@ -125,11 +125,11 @@ class Outcome:
 
 @dataclass
 class Plan:
-    """What to try, on which pictures, and what to do with the winner."""
+    """What to try, on which images, and what to do with the winner."""
 
     scheme: str
-    calibration: Sequence[LabelledPicture] = ()
-    judged: Sequence[LabelledPicture] = ()
+    calibration: Sequence[LabelledImage] = ()
+    judged: Sequence[LabelledImage] = ()
     block: int | None = None
     method: str | None = None
     replace: bool = False
@@ -146,7 +146,7 @@ def quantize(card: Card, plan: Plan) -> Outcome:
         If the model cannot be quantized, or the one scheme asked for makes no sense for it.
     """
     calibration, judged = _split(card, plan)
-    least = judged_least(Limits.of(card))
+    least = minimum_images(Limits.of(card))
     if len(judged) < least and not (plan.even_if_worse and plan.scheme != "auto"):
         apart = f" beside the {len(calibration)} that calibrate" if calibration else ""
         raise ModelkitError(
@@ -174,49 +174,49 @@ def quantize(card: Card, plan: Plan) -> Outcome:
         return _choose(card, plan, trials, len(bench.tensors))
 
 
-def judged_least(limits: Limits) -> int:
+def minimum_images(limits: Limits) -> int:
     """Return how many images a verdict needs: with fewer, one changed label is more than the limits allow."""
     allowed = 1 - limits.min_agreement
-    return _MOST_JUDGED if allowed <= 0 else min(_MOST_JUDGED, max(_LEAST_JUDGED, math.ceil(1 / allowed - 1e-9)))
+    return _MAX_JUDGED if allowed <= 0 else min(_MAX_JUDGED, max(_LEAST_JUDGED, math.ceil(1 / allowed - 1e-9)))
 
 
-def _split(card: Card, plan: Plan) -> tuple[list[LabelledPicture], list[LabelledPicture]]:
+def _split(card: Card, plan: Plan) -> tuple[list[LabelledImage], list[LabelledImage]]:
     """Calibrate on some images and judge on others; an image's copies under other names count as the image."""
     if not plan.calibration:
-        return [], spread(plan.judged, JUDGED_PICTURES) if plan.judged else golden_pictures(card)
-    count = CALIBRATION_PICTURES if plan.judged else min(CALIBRATION_PICTURES, len(plan.calibration) // 2)
+        return [], spread(plan.judged, JUDGED_IMAGES) if plan.judged else golden_images(card)
+    count = CALIBRATION_IMAGES if plan.judged else min(CALIBRATION_IMAGES, len(plan.calibration) // 2)
     calibration = spread(plan.calibration, count)
-    taken = {sha256_of(picture.path) for picture in calibration}
-    candidates = spread(plan.judged or plan.calibration, JUDGED_PICTURES + len(calibration))
-    judged = [picture for picture in candidates if sha256_of(picture.path) not in taken]
-    return calibration, spread(judged, JUDGED_PICTURES)
+    taken = {sha256_of(image.path) for image in calibration}
+    candidates = spread(plan.judged or plan.calibration, JUDGED_IMAGES + len(calibration))
+    judged = [image for image in candidates if sha256_of(image.path) not in taken]
+    return calibration, spread(judged, JUDGED_IMAGES)
 
 
 @dataclass(frozen=True)
 class _Bench:
-    """The pictures to judge on, decoded once, and the base's answers."""
+    """The images to judge on, decoded once, and the base's answers."""
 
     tensors: tuple[Array, ...]
     readings: Readings
 
     @classmethod
-    def of(cls, card: Card, pictures: Sequence[LabelledPicture]) -> _Bench:
-        pairs = [(picture, tensor) for picture, tensor in readable(pictures, card.input) if tensor is not None]
+    def of(cls, card: Card, images: Sequence[LabelledImage]) -> _Bench:
+        pairs = [(image, tensor) for image, tensor in readable(images, card.input) if tensor is not None]
         if not pairs:
-            raise ModelkitError(f"None of the {len(pictures)} images can be read.")
-        truth, targets, thresholds = truth_of([picture for picture, _ in pairs], card.output)
+            raise ModelkitError(f"None of the {len(images)} images can be read.")
+        truth, targets, thresholds = truth_of([image for image, _ in pairs], card.output)
         tensors = tuple(tensor[None] for _, tensor in pairs)
-        blank = Readings(tuple(picture.path for picture, _ in pairs), truth, np.empty((0, 0)), (), targets, thresholds)
-        return cls(tensors, _answers(Model.load(card), tensors, blank))
+        blank = Readings(tuple(image.path for image, _ in pairs), truth, np.empty((0, 0)), (), targets, thresholds)
+        return cls(tensors, _readings(Model.load(card), tensors, blank))
 
     def compare(self, card: Card, base: Card) -> Comparison:
-        readings = _answers(Model.load(card), self.tensors, self.readings)
+        readings = _readings(Model.load(card), self.tensors, self.readings)
         measured = self.tensors[:_MEASURED]
         cost, against = costs([card, base], [measured, measured])
         return Comparison(Quality(card, readings, cost), Quality(base, self.readings, against))
 
 
-def _answers(model: Model, tensors: Sequence[Array], like: Readings) -> Readings:
+def _readings(model: Model, tensors: Sequence[Array], like: Readings) -> Readings:
     rows = np.stack([probabilities_of(model.run(tensor)[0], model.card.output) for tensor in tensors])
     return dataclasses.replace(like, probabilities=rows)
 
@@ -225,10 +225,10 @@ def _try(
     card: Card, recipe: Recipe, proto: onnx.ModelProto, feeds: Sequence[Array], bench: _Bench, parent: Path
 ) -> Trial:
     try:
-        made = recipe.apply(proto, card.input, feeds)
+        quantized = recipe.apply(proto, card.input, feeds)
     except ModelkitError as error:
         return Trial(recipe, reason=str(error))
-    with make_variant(Base.of(card), recipe.scheme, made, recipe.details, parent=parent) as variant:
+    with make_variant(Base.of(card), recipe.scheme, quantized, recipe.details, parent=parent) as variant:
         pass
     own = verify(variant.target)
     if not passed(own):
@@ -247,7 +247,7 @@ def _not_worth(trial: Trial, comparison: Comparison) -> str:
     """Say why a variant that is as good is still not better: what it saves in size, it may not cost in time."""
     run = comparison.latency_ratio
     load = comparison.model.cost.load_ms / comparison.against.cost.load_ms
-    if run * load > _MOST_TIME:
+    if run * load > _MAX_TIME:
         return f"not better: runs {run:.2f}x and loads {load:.2f}x as long as the base"
     if trial.score > _WORTH:
         return f"not worth a folder: score {trial.score:.2f}, where the base has 1"
@@ -263,7 +263,7 @@ def _choose(card: Card, plan: Plan, trials: list[Trial], judged: int) -> Outcome
         why = f" {trials[0].recipe.title}: {trials[0].reason}" if len(trials) == 1 else ""
         reason = f"Nothing is kept: no variant is both as good as {card.name} and better to serve.{why}"
         return Outcome(tuple(trials), None, reason, judged)
-    close = [trial for trial in good if trial.score <= _CLOSE * min(each.score for each in good)]
+    close = [trial for trial in good if trial.score <= _CLOSE * min(other.score for other in good)]
     best = min(close, key=lambda trial: trial.shift)
     name = f"{card.name}-{best.recipe.scheme}"
     target = card.directory.parent / name
@@ -278,13 +278,13 @@ def _choose(card: Card, plan: Plan, trials: list[Trial], judged: int) -> Outcome
     )
     if best.reason:
         reason = f"Kept although it is refused: {best.reason}"
-    elif judged < judged_least(Limits.of(card)):
+    elif judged < minimum_images(Limits.of(card)):
         reason = f"Kept without a verdict: {judged} image(s) are too few to judge by."
     return Outcome(tuple(trials), target, reason, judged)
 
 
-def _figures(trial: Trial, pictures: int) -> dict[str, Any]:
+def _figures(trial: Trial, images: int) -> dict[str, Any]:
     if trial.comparison is None:
         return {}
-    about = {"pictures": pictures, "processor": describe(), "latency_transferable": trial.transferable}
+    about = {"pictures": images, "processor": describe(), "latency_transferable": trial.transferable}
     return about | trial.comparison.to_json() | trial.comparison.model.cost.to_json()

@@ -48,8 +48,8 @@ def read_sources(folder: Path | None, inspection: Inspection, weights: str | Non
         sources += read_custom_vision(folder, inspection.metadata)
     config = read_object(folder / "config.json") if (folder / "config.json").is_file() else None
     if config is not None and is_timm(config):
-        picture = inspection.picture
-        size = (picture.width, picture.height) if picture else (None, None)
+        image = inspection.image
+        size = (image.width, image.height) if image else (None, None)
         sources.append(read_timm(folder / "config.json", config, size))
     else:
         processor = next((folder / name for name in FILES if (folder / name).is_file()), None)
@@ -75,14 +75,14 @@ def fill(answers: Answers, sources: list[Source], inspection: Inspection) -> lis
     Raises
     ------
     ModelkitError
-        If a source is for another size of picture than the graph.
+        If a source is for another size of image than the graph.
     """
-    said = {name for name, value in vars(answers).items() if value is not None}
+    stated = {name for name, value in vars(answers).items() if value is not None}
     lines = []
     for source in sources:
         lines.append(f"{source.file}: {source.kind}")
         for name, value in source.answers.items():
-            rule = _said_instead(name, said)
+            rule = _overriding_option(name, stated)
             if rule:
                 lines.append(f"  {_shown(name, value)}: not taken, {rule} is given")
                 continue
@@ -94,22 +94,22 @@ def fill(answers: Answers, sources: list[Source], inspection: Inspection) -> lis
     return lines
 
 
-def _said_instead(name: str, said: set[str]) -> str | None:
-    if name in said:
+def _overriding_option(name: str, stated: set[str]) -> str | None:
+    if name in stated:
         return _option(name)
-    if name in _PIXELS and "preprocess" in said:
+    if name in _PIXELS and "preprocess" in stated:
         return "--preprocess"
     if name in (*_FIT, "crop_offset"):
-        return next((_option(other) for other in _FIT if other in said), None)
+        return next((_option(other) for other in _FIT if other in stated), None)
     return None
 
 
 def _check_size(value: tuple[int, int], source: Source, inspection: Inspection) -> None:
-    picture = inspection.picture
-    if picture and (picture.width or value[0], picture.height or value[1]) != value:
+    image = inspection.image
+    if image and (image.width or value[0], image.height or value[1]) != value:
         raise ModelkitError(
             f"{source.file} makes images of {value[0]}x{value[1]}, but the graph takes "
-            f"{picture.width}x{picture.height}: they are not of one model. Use flags instead, --size among them."
+            f"{image.width}x{image.height}: they are not of one model. Use flags instead, --size among them."
         )
 
 

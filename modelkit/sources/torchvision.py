@@ -61,11 +61,11 @@ def read_weights(name: str) -> Source:
     ModelkitError
         If the name is not known here; the ones that are spelled alike are named.
     """
-    known = {key.lower(): key for key in TRANSFORMS}
-    key = known.get(name.strip().lower())
+    names = {key.lower(): key for key in TRANSFORMS}
+    key = names.get(name.strip().lower())
     if key is None:
-        alike = difflib.get_close_matches(name.strip().lower(), known, n=3)
-        hint = f"; perhaps {', '.join(known[item] for item in alike)}" if alike else ""
+        alike = difflib.get_close_matches(name.strip().lower(), names, n=3)
+        hint = f"; perhaps {', '.join(names[item] for item in alike)}" if alike else ""
         raise ModelkitError(
             f"--weights {name[:80]} is not known{hint}. torchvision's page of the model has its resize_size, crop_size "
             "and interpolation: --shortest, --size and --resize."

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from modelkit.evaluation import compare
 from modelkit.folders import describe_file, write_card
 from modelkit.inspection import inspect_file
-from modelkit.pictures import find_pictures
+from modelkit.labelled_images import find_images
 from modelkit.verify import verify
 
 LARGEST = 13_000_000
@@ -49,13 +49,13 @@ def test_it_verifies(course_models: Path) -> None:
 def test_the_variant_is_small_and_exact(course_models: Path, picked: str) -> None:
     """Photos that neither calibration nor the choice has seen. How much faster it is stands in docs/quantization.md."""
     base, variant = load_card(course_models / "course"), load_card(course_models / picked)
-    photos = find_pictures(shared("hair/validation"), base.output.labels)
-    found = compare(variant, base, photos)
-    assert found.model.cost.bytes <= LARGEST
+    photos = find_images(shared("hair/validation"), base.output.labels)
+    comparison = compare(variant, base, photos)
+    assert comparison.model.cost.bytes <= LARGEST
     assert len(variant.files) == 1
-    assert found.agreement >= 0.97
-    assert found.shifts.max() <= 0.03
-    assert found.serious(0.03) == []
+    assert comparison.agreement >= 0.97
+    assert comparison.shifts.max() <= 0.03
+    assert comparison.serious(0.03) == []
 
 
 def test_the_gate_takes_it_and_refuses_a_damaged_one(course_models: Path, picked: str) -> None:
@@ -66,7 +66,7 @@ def test_the_gate_takes_it_and_refuses_a_damaged_one(course_models: Path, picked
     folder = course_models / "damaged"
     folder.mkdir()
     proto = onnx.load(course_models / picked / "model.onnx")
-    scales = next(each for each in proto.graph.initializer if each.name.endswith("_scales"))
+    scales = next(tensor for tensor in proto.graph.initializer if tensor.name.endswith("_scales"))
     values = numpy_helper.to_array(scales).copy()
     values[::3] *= np.float32(-1)
     scales.CopyFrom(numpy_helper.from_array(values, scales.name))
@@ -97,9 +97,9 @@ def test_the_shipped_model_is_quantized_only_if_that_is_better(tmp_path: Path) -
     shutil.copytree(project, models / "hair-type")
     photos = ["--calibration", shared("hair/train"), "--images", shared("hair/validation")]
     result = run("quantize", "hair-type", *photos, "--models-dir", models, "--json")
-    told = json.loads(result.stdout)
-    assert result.exit_code == (0 if told["kept"] else 1)
-    if told["kept"]:
-        assert all(check.status != "fail" for check in verify(models / told["kept"]))
+    report = json.loads(result.stdout)
+    assert result.exit_code == (0 if report["kept"] else 1)
+    if report["kept"]:
+        assert all(check.status != "fail" for check in verify(models / report["kept"]))
     else:
-        assert all(trial["reason"] for trial in told["trials"])
+        assert all(trial["reason"] for trial in report["trials"])

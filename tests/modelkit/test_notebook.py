@@ -14,7 +14,7 @@ NOTEBOOK = PROJECT / "docs" / "walkthrough.ipynb"
 REAL = SHARED / "course"
 
 
-def said(notebook: nbformat.NotebookNode) -> str:
+def outputs_of(notebook: nbformat.NotebookNode) -> str:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert all(output.output_type == "stream" for output in outputs)
     return "".join(output.text for output in outputs)
@@ -31,7 +31,7 @@ def test_the_walkthrough_runs(data: str, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("LOUPE_COURSE_DATA", str(REAL if data == "course" else tmp_path))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
-    text = said(notebook)
+    text = outputs_of(notebook)
     stands_in = "The course's files are missing: using stand-ins"
     assert (stands_in in text) == (data == "fresh clone")
     assert text[text.index("output\n") :].startswith("output\nIt ends in Gemm with no sigmoid")
@@ -39,6 +39,6 @@ def test_the_walkthrough_runs(data: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert "training-int4-weights   10.4 MB" in text
     if data == "course":
         assert "nearest:  -1.0733" in text
-        kept = said(nbformat.read(NOTEBOOK, as_version=4))
+        stored = outputs_of(nbformat.read(NOTEBOOK, as_version=4))
         # Logits may differ in their last digit from one CPU to another; labels may not.
-        assert _without_digits(text) == _without_digits(kept), "run the notebook again and keep its outputs"
+        assert _without_digits(text) == _without_digits(stored), "run the notebook again and keep its outputs"

@@ -72,7 +72,7 @@ def test_external_data_keeps_its_name(tmp_path: Path) -> None:
     file = save(classifier(), tmp_path / "net.onnx", external="net.onnx.data")
     assert add(file, tmp_path / "models", *GIVEN, "--labels", "red,blue").exit_code == 0
     card = load_card(tmp_path / "models" / "mine")
-    assert [each.path for each in card.files] == ["model.onnx", "net.onnx.data"]
+    assert [file.path for file in card.files] == ["model.onnx", "net.onnx.data"]
     assert Classifier.load(card.directory)
 
 
@@ -151,8 +151,8 @@ def test_questions_name_options_in_the_order_of_a_card(tmp_path: Path) -> None:
 def test_contradictions_are_sentences(tmp_path: Path, graph: dict[str, Any], options: list[str], sentence: str) -> None:
     file = save(classifier(**graph), tmp_path / "net.onnx")
     defaults = {"--labels": "red,blue", "--preprocess": "unit", "--resize": "bilinear"}
-    given = defaults | dict(zip(options[::2], options[1::2], strict=True))
-    result = add(file, tmp_path / "models", *[part for pair in given.items() for part in pair])
+    merged = defaults | dict(zip(options[::2], options[1::2], strict=True))
+    result = add(file, tmp_path / "models", *[part for pair in merged.items() for part in pair])
     assert result.exit_code == 3, result.output
     assert sentence in result.output
     assert "Traceback" not in result.output
@@ -189,6 +189,6 @@ def test_an_interruption_leaves_nothing_half_made(tmp_path: Path, monkeypatch: p
 
 def test_json_holds_the_card_and_the_checks(tmp_path: Path) -> None:
     file = save(classifier(), tmp_path / "net.onnx")
-    told = json.loads(add(file, tmp_path / "models", *GIVEN, "--labels", "red,blue", "--json").stdout)
-    assert told["card"]["output"]["labels"] == ["red", "blue"]
-    assert {check["status"] for check in told["checks"]} == {"pass", "warn"}
+    report = json.loads(add(file, tmp_path / "models", *GIVEN, "--labels", "red,blue", "--json").stdout)
+    assert report["card"]["output"]["labels"] == ["red", "blue"]
+    assert {check["status"] for check in report["checks"]} == {"pass", "warn"}

@@ -52,9 +52,9 @@ def test_wrong_answers_are_said_and_asked_for_again(tmp_path: Path) -> None:
 
 def test_golden_cases_are_asked_for_and_checked(tmp_path: Path) -> None:
     blue = picture(tmp_path, "blue")
-    given = ("--preprocess", "unit", "--resize", "bilinear")
+    preprocessing = ("--preprocess", "unit", "--resize", "bilinear")
     answers = ("red,blue", "", "nothing", f"{tmp_path}/none.png=blue", f"{blue}=green", f"{blue}=blue", "")
-    result = add(tmp_path, *answers, options=given)
+    result = add(tmp_path, *answers, options=preprocessing)
     assert result.exit_code == 0, result.output
     for sentence in ("must be IMAGE=LABEL", "none.png is not a file", "'green' is not one of the labels"):
         assert sentence in result.output
@@ -63,8 +63,8 @@ def test_golden_cases_are_asked_for_and_checked(tmp_path: Path) -> None:
 
 def test_labels_may_be_answered_with_a_file(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text('{"1": "blue", "0": "red"}')
-    given = ("--preprocess", "unit", "--resize", "bilinear")
-    result = add(tmp_path, str(tmp_path / "labels.json"), "stretch", "", options=given)
+    preprocessing = ("--preprocess", "unit", "--resize", "bilinear")
+    result = add(tmp_path, str(tmp_path / "labels.json"), "stretch", "", options=preprocessing)
     assert result.exit_code == 0, result.output
     assert card(tmp_path)["output"]["labels"] == ["red", "blue"]
 

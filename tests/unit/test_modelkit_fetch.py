@@ -39,7 +39,7 @@ class Site(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.seen: list[tuple[str, str | None]] = []
+        self.requests: list[tuple[str, str | None]] = []
         self.sent = 0
 
     def url(self, path: str) -> str:
@@ -50,8 +50,8 @@ class Handler(BaseHTTPRequestHandler):
     server: Site
 
     def do_GET(self) -> None:
-        asked = self.headers.get("Range")
-        self.server.seen.append((self.path, asked))
+        range_header = self.headers.get("Range")
+        self.server.requests.append((self.path, range_header))
         content = CONTENT[::-1] if self.path == "/other" else CONTENT
         if self.path == "/gone":
             self.send_error(404)
@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/endless":
             self.endless()
             return
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.path != "/plain" else 0
+        start = int(range_header.removeprefix("bytes=").rstrip("-")) if range_header and self.path != "/plain" else 0
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
@@ -127,7 +127,7 @@ def test_a_file_is_brought_once(tmp_path: Path, site: Site) -> None:
     assert get(wanted) == ["model.onnx"]
     assert (tmp_path / "m" / "model.onnx").read_bytes() == CONTENT
     assert get(wanted) == []
-    assert len(site.seen) == 1
+    assert len(site.requests) == 1
 
 
 def test_a_git_hash_is_proof_too(tmp_path: Path, site: Site) -> None:
@@ -149,7 +149,7 @@ def test_a_download_that_broke_off_goes_on(tmp_path: Path, site: Site) -> None:
         get(card(tmp_path / "m", site.url("cut")))
     assert names(tmp_path / "m") == ["model.onnx.part"]
     assert get(card(tmp_path / "m", site.url("whole"))) == ["model.onnx"]
-    assert site.seen[-1] == ("/whole", "bytes=100000-")
+    assert site.requests[-1] == ("/whole", "bytes=100000-")
     assert (tmp_path / "m" / "model.onnx").read_bytes() == CONTENT
     assert names(tmp_path / "m") == ["model.onnx"]
 
@@ -161,10 +161,10 @@ def test_a_server_without_ranges_starts_over(tmp_path: Path, site: Site) -> None
     assert (tmp_path / "m" / "model.onnx").read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("left", [b"x" * 5000, CONTENT + b"more"])
-def test_a_leftover_of_another_file_is_thrown_away(tmp_path: Path, site: Site, left: bytes) -> None:
+@pytest.mark.parametrize("partial", [b"x" * 5000, CONTENT + b"more"])
+def test_a_leftover_of_another_file_is_thrown_away(tmp_path: Path, site: Site, partial: bytes) -> None:
     wanted = card(tmp_path / "m", site.url("whole"), size=len(CONTENT))
-    (tmp_path / "m" / "model.onnx.part").write_bytes(left)
+    (tmp_path / "m" / "model.onnx.part").write_bytes(partial)
     assert get(wanted) == ["model.onnx"]
     assert (tmp_path / "m" / "model.onnx").read_bytes() == CONTENT
 
@@ -173,7 +173,7 @@ def test_a_whole_leftover_is_used_as_it_is(tmp_path: Path, site: Site) -> None:
     wanted = card(tmp_path / "m", site.url("whole"), size=len(CONTENT))
     (tmp_path / "m" / "model.onnx.part").write_bytes(CONTENT)
     assert get(wanted) == ["model.onnx"]
-    assert site.seen == []
+    assert site.requests == []
 
 
 def test_a_wrong_file_is_never_put_in_place(tmp_path: Path, site: Site) -> None:
@@ -255,7 +255,7 @@ def test_a_damaged_file_is_replaced(tmp_path: Path, site: Site) -> None:
 def test_only_https_is_fetched_by_default(tmp_path: Path, site: Site) -> None:
     with pytest.raises(ModelkitError, match="only https is fetched"):
         fetch(card(tmp_path / "m", site.url("whole")))
-    assert site.seen == []
+    assert site.requests == []
 
 
 def test_no_server_is_a_sentence(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from modelkit.cli import app
 from modelkit.errors import ModelkitError
 from modelkit.golden import parse_golden, read_answer, read_golden_file
 from modelkit.label_order import derive
-from modelkit.pictures import UNLIMITED
+from modelkit.labelled_images import UNLIMITED
 
 PALETTE = {
     "red": (220, 60, 60), "green": (60, 220, 60), "blue": (60, 60, 220), "yellow": (220, 220, 60),
@@ -57,8 +57,8 @@ def photo(folder: Path, name: str, file: str = "") -> Path:
 
 
 def add(file: Path, models: Path, labels: str, *options: str) -> Result:
-    given = ["--labels", labels, "--preprocess", "unit", "--resize", "bilinear"]
-    return CliRunner().invoke(app, ["add", str(file), "--name", "mine", "--models-dir", str(models), *given, *options])
+    common = ["--labels", labels, "--preprocess", "unit", "--resize", "bilinear"]
+    return CliRunner().invoke(app, ["add", str(file), "--name", "mine", "--models-dir", str(models), *common, *options])
 
 
 def probability(folder: Path, image: Path, label: str) -> float:
@@ -91,7 +91,7 @@ def test_without_a_probability_add_says_that_only_the_label_is_proved(tmp_path: 
     assert "proves the label only" in value["notes"][0]
 
 
-def test_golden_images_of_one_name_in_several_folders_are_kept_apart(tmp_path: Path) -> None:
+def test_golden_images_with_equal_file_names_get_distinct_names(tmp_path: Path) -> None:
     names = ("red", "blue", "green")
     file = palette_graph(tmp_path / "net.onnx", names)
     options = [part for name in names for part in ("--golden", f"{photo(tmp_path / name, name, 'first.png')}={name}")]
@@ -160,8 +160,8 @@ def test_labels_without_a_golden_case_leave_the_order_open(tmp_path: Path) -> No
     names = ("red", "green", "blue", "yellow", "cyan", "white", "black")
     file = palette_graph(tmp_path / "net.onnx", names)
     options = [part for name in names[2:5] for part in ("--golden", f"{photo(tmp_path, name)}={name}")]
-    given = "red,green,cyan,blue,yellow,black,white"
-    result = add(file, tmp_path / "models", given, *options)
+    labels = "red,green,cyan,blue,yellow,black,white"
+    result = add(file, tmp_path / "models", labels, *options)
     assert result.exit_code == 3
     assert "output 2 is 'blue', output 3 is 'yellow', output 4 is 'cyan'" in result.output
     assert "the places of the other labels are not shown" in result.output
@@ -195,23 +195,23 @@ def test_two_explanations_are_listed_and_neither_is_recommended(tmp_path: Path) 
 def test_a_label_order_is_derived_from_predictions(
     labels: str, predicted: list[int], expected: list[int], order: str | None, complete: bool
 ) -> None:
-    found = derive(tuple(labels), predicted, expected)
+    derived = derive(tuple(labels), predicted, expected)
     if order is None:
-        assert found is None
+        assert derived is None
     else:
-        assert found is not None
-        assert "".join(found.labels) == order
-        assert found.complete is complete
+        assert derived is not None
+        assert "".join(derived.labels) == order
+        assert derived.complete is complete
 
 
 def test_a_permutation_of_a_thousand_labels_is_derived() -> None:
     labels = tuple(f"class {number}" for number in range(1000))
     order = np.random.default_rng(3).permutation(1000)
-    found = derive(labels, list(range(1000)), [int(label) for label in order])
-    assert found is not None
-    assert found.labels == tuple(labels[label] for label in order)
-    assert found.complete
-    assert len(found.change()) < 600
+    derived = derive(labels, list(range(1000)), [int(label) for label in order])
+    assert derived is not None
+    assert derived.labels == tuple(labels[label] for label in order)
+    assert derived.complete
+    assert len(derived.change()) < 600
 
 
 def updown(path: Path) -> Path:

@@ -122,8 +122,8 @@ def test_a_disk_that_cannot_be_written_is_a_sentence(
 
     monkeypatch.setattr("modelkit.adding.shutil.copyfile", fail)
     file = save(classifier(), tmp_path / "net.onnx")
-    given = ["--labels", "a,b", "--preprocess", "unit", "--resize", "bilinear"]
-    result = CliRunner().invoke(app, ["add", str(file), "--name", "m", "--models-dir", str(tmp_path / "x"), *given])
+    arguments = ["--labels", "a,b", "--preprocess", "unit", "--resize", "bilinear"]
+    result = CliRunner().invoke(app, ["add", str(file), "--name", "m", "--models-dir", str(tmp_path / "x"), *arguments])
     assert result.exit_code == 3
     assert f"models/m: {os.strerror(number)}." in result.output
     assert "Traceback" not in result.output
@@ -133,8 +133,8 @@ def test_no_message_names_the_temporary_folder(tmp_path: Path) -> None:
     proto = classifier()
     proto.graph.node[-1].op_type = "NobodysOperator"
     file = save(proto, tmp_path / "net.onnx")
-    given = ["--labels", "a,b", "--preprocess", "unit", "--resize", "bilinear", "--kind", "logit"]
-    command = ["add", str(file), "--name", "mine", "--models-dir", str(tmp_path / "models"), *given]
+    arguments = ["--labels", "a,b", "--preprocess", "unit", "--resize", "bilinear", "--kind", "logit"]
+    command = ["add", str(file), "--name", "mine", "--models-dir", str(tmp_path / "models"), *arguments]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 3, result.output
     assert "NobodysOperator" in result.output
@@ -144,9 +144,9 @@ def test_no_message_names_the_temporary_folder(tmp_path: Path) -> None:
 def test_a_file_where_the_folder_of_models_should_be_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file")
     file = save(classifier(), tmp_path / "net.onnx")
-    given = ["--labels", "a,b", "--preprocess", "unit", "--resize", "bilinear"]
+    arguments = ["--labels", "a,b", "--preprocess", "unit", "--resize", "bilinear"]
     result = CliRunner().invoke(
-        app, ["add", str(file), "--name", "m", "--models-dir", str(tmp_path / "models"), *given]
+        app, ["add", str(file), "--name", "m", "--models-dir", str(tmp_path / "models"), *arguments]
     )
     assert result.exit_code in (2, 3), result.output
     assert "Traceback" not in result.output

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from modelkit.checks import passed
 from modelkit.cli import app
 from modelkit.inspection import inspect_file
-from modelkit.pictures import UNLIMITED
+from modelkit.labelled_images import UNLIMITED
 from modelkit.single_image import lacks_batch_axis
 from modelkit.verify import verify
 

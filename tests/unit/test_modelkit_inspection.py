@@ -29,31 +29,31 @@ ENDS = [
 
 @pytest.mark.parametrize(("end", "outputs", "kind"), ENDS)
 def test_the_end_of_a_graph_tells_how_to_read_it(tmp_path: Path, end: str | None, outputs: int, kind: str) -> None:
-    seen = inspect_file(save(classifier(end, outputs=outputs), tmp_path / "model.onnx"))
-    assert seen.ends["scores"].kind == kind
-    assert seen.ends["scores"].reason.endswith(".")
+    inspection = inspect_file(save(classifier(end, outputs=outputs), tmp_path / "model.onnx"))
+    assert inspection.ends["scores"].kind == kind
+    assert inspection.ends["scores"].reason.endswith(".")
 
 
 def test_reshapes_do_not_hide_the_end(tmp_path: Path) -> None:
-    seen = inspect_file(save(classifier(outputs=3, spatial=True), tmp_path / "model.onnx"))
-    assert (seen.ends["scores"].kind, seen.ends["scores"].operator) == ("logits", "Gemm")
+    inspection = inspect_file(save(classifier(outputs=3, spatial=True), tmp_path / "model.onnx"))
+    assert (inspection.ends["scores"].kind, inspection.ends["scores"].operator) == ("logits", "Gemm")
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_layout_channels_and_size_are_read(tmp_path: Path, layout: str, channels: int) -> None:
-    seen = inspect_file(save(classifier(layout=layout, channels=channels), tmp_path / "model.onnx"))
-    assert seen.picture is not None
-    assert (seen.picture.layout, seen.picture.channels) == (layout, channels)
-    assert (seen.picture.width, seen.picture.height) == (SIDE, SIDE)
+    inspection = inspect_file(save(classifier(layout=layout, channels=channels), tmp_path / "model.onnx"))
+    assert inspection.image is not None
+    assert (inspection.image.layout, inspection.image.channels) == (layout, channels)
+    assert (inspection.image.width, inspection.image.height) == (SIDE, SIDE)
 
 
 def test_types_dynamic_axes_and_cost_are_read(tmp_path: Path) -> None:
-    seen = inspect_file(save(classifier(dtype=TensorProto.UINT8, side="side"), tmp_path / "model.onnx"))
-    assert seen.inputs[0].dtype == "uint8"
-    assert seen.inputs[0].shape == ("batch", 3, "side", "side")
-    assert seen.inputs[0].dynamic == (0, 2, 3)
-    assert seen.multiply_adds is None
+    inspection = inspect_file(save(classifier(dtype=TensorProto.UINT8, side="side"), tmp_path / "model.onnx"))
+    assert inspection.inputs[0].dtype == "uint8"
+    assert inspection.inputs[0].shape == ("batch", 3, "side", "side")
+    assert inspection.inputs[0].dynamic == (0, 2, 3)
+    assert inspection.multiply_adds is None
     fixed = inspect_file(save(classifier(), tmp_path / "fixed.onnx"))
     # Convolution, the wide layer, the last layer.
     assert fixed.multiply_adds == SIDE * SIDE * 3 * 3 * 9 + 3 * 64 + 64
@@ -153,9 +153,9 @@ def test_the_command_prints_text_and_json(tmp_path: Path) -> None:
     assert shown.exit_code == 0
     for part in ("output 'scores': float32 [batch, 3]", "read as: probabilities", "layout NCHW", "weights.data"):
         assert part in shown.output
-    told = json.loads(CliRunner().invoke(app, ["inspect", str(path), "--json"]).stdout)
-    assert told["ends"]["scores"]["kind"] == "probabilities"
-    assert told["external"][0]["state"] == "whole"
+    report = json.loads(CliRunner().invoke(app, ["inspect", str(path), "--json"]).stdout)
+    assert report["ends"]["scores"]["kind"] == "probabilities"
+    assert report["external"][0]["state"] == "whole"
 
 
 def test_missing_data_is_traced_to_the_card_that_has_its_address(tmp_path: Path) -> None:

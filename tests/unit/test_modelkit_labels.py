@@ -91,8 +91,17 @@ def test_a_form_that_cannot_be_read_names_the_entry(name: str, text: str, senten
 
 def add(tmp_path: Path, outputs: int, *options: str) -> Result:
     file = save(classifier(outputs=outputs), tmp_path / "net.onnx")
-    given = ["--name", "mine", "--models-dir", str(tmp_path / "models"), "--preprocess", "unit", "--resize", "bilinear"]
-    return CliRunner().invoke(app, ["add", str(file), *given, *options])
+    arguments = [
+        "--name",
+        "mine",
+        "--models-dir",
+        str(tmp_path / "models"),
+        "--preprocess",
+        "unit",
+        "--resize",
+        "bilinear",
+    ]
+    return CliRunner().invoke(app, ["add", str(file), *arguments, *options])
 
 
 def test_duplicate_labels_are_named_with_a_way_on(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from onnx_zoo import classifier, picture, save
 from typer.testing import CliRunner, Result
 
 from modelkit.cli import app
-from modelkit.pictures import UNLIMITED
+from modelkit.labelled_images import UNLIMITED
 from modelkit.rewriting import served_form
 
 THREE = ("red", "green", "blue")
@@ -92,8 +92,17 @@ def log_probabilities() -> onnx.ModelProto:
 
 def add(tmp_path: Path, proto: onnx.ModelProto, *options: str) -> Result:
     file = save(proto, tmp_path / "net.onnx")
-    given = ["--name", "mine", "--models-dir", str(tmp_path / "models"), "--preprocess", "unit", "--resize", "bilinear"]
-    return CliRunner().invoke(app, ["add", str(file), *given, *options])
+    arguments = [
+        "--name",
+        "mine",
+        "--models-dir",
+        str(tmp_path / "models"),
+        "--preprocess",
+        "unit",
+        "--resize",
+        "bilinear",
+    ]
+    return CliRunner().invoke(app, ["add", str(file), *arguments, *options])
 
 
 def plain(tmp_path: Path, data: bytes, outputs: int = 3) -> dict[str, float]:

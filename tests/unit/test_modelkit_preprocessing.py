@@ -75,8 +75,8 @@ def test_inputs_of_every_rank_and_type_are_added(
     tmp_path: Path, shape: Any, dtype: int, options: list[str], expected: dict[str, Any]
 ) -> None:
     file = save(flat(shape, dtype), tmp_path / "net.onnx")
-    given = ["--resize", "bilinear", *([] if dtype == TensorProto.INT32 else ["--preprocess", "unit"])]
-    result = add(file, tmp_path / "models", *LABELS, *given, *options)
+    arguments = ["--resize", "bilinear", *([] if dtype == TensorProto.INT32 else ["--preprocess", "unit"])]
+    result = add(file, tmp_path / "models", *LABELS, *arguments, *options)
     assert result.exit_code == 0, result.output
     raw = json.loads((tmp_path / "models" / "mine" / "card.json").read_bytes())
     assert {key: raw["input"][key] for key in expected} == expected
@@ -166,8 +166,17 @@ def test_verify_finds_stored_orientation_by_the_golden_probabilities(tmp_path: P
     image.paste(pictures.RED, (0, 0, 40, 20))
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(pictures.jpeg(image, exif=pictures.exif(3)))
-    given = ["--labels", "blue,red", "--preprocess", "unit", "--resize", "bilinear", "--golden", f"{photo}=red:0.95"]
-    wrong = add(file, tmp_path / "models", *given)
+    arguments = [
+        "--labels",
+        "blue,red",
+        "--preprocess",
+        "unit",
+        "--resize",
+        "bilinear",
+        "--golden",
+        f"{photo}=red:0.95",
+    ]
+    wrong = add(file, tmp_path / "models", *arguments)
     assert wrong.exit_code == 3, wrong.output
     assert "input.exif 'ignore'" in wrong.output
-    assert add(file, tmp_path / "models", *given, "--exif", "ignore").exit_code == 0
+    assert add(file, tmp_path / "models", *arguments, "--exif", "ignore").exit_code == 0

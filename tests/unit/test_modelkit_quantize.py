@@ -28,13 +28,13 @@ from modelkit.cli import app, show
 from modelkit.errors import ModelkitError
 from modelkit.evaluation import compare
 from modelkit.gating import Limits, judge
+from modelkit.labelled_images import find_images, spread
 from modelkit.latency import Cost
 from modelkit.optimizing import optimize, optimized
-from modelkit.pictures import find_pictures, spread
 from modelkit.quantize.int4 import quantize_blocks
 from modelkit.quantize.prepare import prepared
 from modelkit.quantize.schemes import SCHEMES, Recipe, obstacle, recipes
-from modelkit.quantize.trials import Plan, Trial, _split, judged_least, quantize
+from modelkit.quantize.trials import Plan, Trial, _split, minimum_images, quantize
 from modelkit.verify import verify
 
 LABELS = tuple(COLORS)
@@ -89,18 +89,18 @@ def test_a_scheme_gives_nearly_the_same_answers_and_always_the_same_bytes(
     tmp_path: Path, photos: Path, scheme: str
 ) -> None:
     card = make(tmp_path)
-    found = find_pictures(photos, LABELS)
-    plan = Plan(scheme, calibration=found, even_if_worse=True)
+    images = find_images(photos, LABELS)
+    plan = Plan(scheme, calibration=images, even_if_worse=True)
     outcome = quantize(card, plan)
-    assert outcome.kept is not None
-    assert outcome.kept.name == f"base-{scheme}"
-    variant = load_card(outcome.kept)
-    assert passed(verify(outcome.kept))
+    assert outcome.folder is not None
+    assert outcome.folder.name == f"base-{scheme}"
+    variant = load_card(outcome.folder)
+    assert passed(verify(outcome.folder))
     assert variant.raw["quantization"]["base"]["name"] == "base"
-    assert compare(variant, card, found).shifts.max() < 0.05
-    again = quantize(card, Plan(scheme, calibration=found, even_if_worse=True, replace=True))
-    assert again.kept is not None
-    assert load_card(again.kept).files == variant.files
+    assert compare(variant, card, images).shifts.max() < 0.05
+    again = quantize(card, Plan(scheme, calibration=images, even_if_worse=True, replace=True))
+    assert again.folder is not None
+    assert load_card(again.folder).files == variant.files
 
 
 def test_auto_takes_the_best_that_passes(tmp_path: Path) -> None:
@@ -108,17 +108,17 @@ def test_auto_takes_the_best_that_passes(tmp_path: Path) -> None:
     photos = pictures(tmp_path / "photos", LABELS, 24)
     command = ["quantize", "base", "--calibration", str(photos), "--models-dir", str(card.directory.parent), "--json"]
     result = CliRunner().invoke(app, command)
-    told = json.loads(result.stdout)
-    passing = [trial for trial in told["trials"] if trial["passes"] and not trial["reason"]]
+    report = json.loads(result.stdout)
+    passing = [trial for trial in report["trials"] if trial["passes"] and not trial["reason"]]
     if passing:
         assert result.exit_code == 0
-        close = [trial for trial in passing if trial["score"] <= 1.15 * min(each["score"] for each in passing)]
+        close = [trial for trial in passing if trial["score"] <= 1.15 * min(trial["score"] for trial in passing)]
         best = min(close, key=lambda trial: trial["comparison"]["max_probability_shift"])
-        assert told["kept"] == f"base-{best['recipe']['scheme']}"
-        assert passed(verify(card.directory.parent / told["kept"]))
+        assert report["kept"] == f"base-{best['recipe']['scheme']}"
+        assert passed(verify(card.directory.parent / report["kept"]))
     else:
         assert result.exit_code == 1
-    assert {path.name for path in card.directory.parent.iterdir()} <= {"base", str(told["kept"])}
+    assert {path.name for path in card.directory.parent.iterdir()} <= {"base", str(report["kept"])}
 
 
 def test_the_wide_layers_are_an_eighth_in_four_bits(tmp_path: Path) -> None:
@@ -146,38 +146,38 @@ def test_what_makes_no_sense_is_said(tmp_path: Path, photos: Path) -> None:
     assert "no Gemm or MatMul" in str(obstacle("int4-weights", proto, calibrated=True))
     assert "--calibration" in str(obstacle("int8-static", proto, calibrated=False))
     with pytest.raises(ModelkitError, match="int8-dynamic does nothing for base"):
-        quantize(card, Plan("int8-dynamic", calibration=find_pictures(photos, LABELS), even_if_worse=True))
+        quantize(card, Plan("int8-dynamic", calibration=find_images(photos, LABELS), even_if_worse=True))
 
 
 def test_a_quantized_model_is_not_quantized_again(tmp_path: Path, photos: Path) -> None:
     card = make(tmp_path)
-    found = find_pictures(photos, LABELS)
-    kept = quantize(card, Plan("int4-weights", calibration=found, even_if_worse=True)).kept
-    assert kept is not None
+    images = find_images(photos, LABELS)
+    variant = quantize(card, Plan("int4-weights", calibration=images, even_if_worse=True)).folder
+    assert variant is not None
     with pytest.raises(ModelkitError, match="is quantized already"):
-        quantize(load_card(kept), Plan("float16", calibration=found, even_if_worse=True))
+        quantize(load_card(variant), Plan("float16", calibration=images, even_if_worse=True))
 
 
 def test_too_few_pictures_give_no_verdict(tmp_path: Path, photos: Path) -> None:
     card = make(tmp_path)
-    found = find_pictures(photos, LABELS)
+    images = find_images(photos, LABELS)
     with pytest.raises(ModelkitError, match=r"15 image.s. are too few .* at least 34 beside the 15 that calibrate"):
-        quantize(card, Plan("auto", calibration=found))
+        quantize(card, Plan("auto", calibration=images))
     with pytest.raises(ModelkitError, match=r"30 image.s. are too few .* at least 34, as the limits"):
-        quantize(card, Plan("float16", judged=found))
-    kept = quantize(card, Plan("float16", judged=found, even_if_worse=True))
-    assert "without a verdict" in kept.reason or "although it is refused" in kept.reason
-    assert [judged_least(Limits(min_agreement=share)) for share in (0.5, 0.97, 0.99, 1)] == [20, 34, 100, 200]
+        quantize(card, Plan("float16", judged=images))
+    outcome = quantize(card, Plan("float16", judged=images, even_if_worse=True))
+    assert "without a verdict" in outcome.reason or "although it is refused" in outcome.reason
+    assert [minimum_images(Limits(min_agreement=share)) for share in (0.5, 0.97, 0.99, 1)] == [20, 34, 100, 200]
 
 
 def test_pictures_that_calibrate_do_not_judge(tmp_path: Path, photos: Path) -> None:
     card = make(tmp_path)
     shutil.copytree(photos, tmp_path / "copies")
-    calibration, judged = _split(card, Plan("auto", calibration=find_pictures(photos, LABELS)))
+    calibration, judged = _split(card, Plan("auto", calibration=find_images(photos, LABELS)))
     assert not {item.path for item in calibration} & {item.path for item in judged}
     assert len(calibration) == len(judged) == 15
-    copies = find_pictures(tmp_path / "copies", LABELS)
-    _, judged = _split(card, Plan("auto", calibration=find_pictures(photos, LABELS), judged=copies))
+    copies = find_images(tmp_path / "copies", LABELS)
+    _, judged = _split(card, Plan("auto", calibration=find_images(photos, LABELS), judged=copies))
     assert judged == [], "copies of the calibration images under other names"
 
 
@@ -186,7 +186,7 @@ def test_a_scheme_that_failed_is_not_called_untried(
 ) -> None:
     card = make(tmp_path)
     monkeypatch.setattr("modelkit.quantize.trials.verify", lambda _: [Check("range", "fail", "odd numbers.")])
-    plan = Plan("auto", judged=find_pictures(pictures(tmp_path / "more", LABELS, 12), LABELS))
+    plan = Plan("auto", judged=find_images(pictures(tmp_path / "more", LABELS, 12), LABELS))
     outcome = quantize(card, plan)
     tried = {trial.recipe.scheme: trial.tried for trial in outcome.trials}
     assert tried == {
@@ -206,7 +206,7 @@ def test_a_win_that_was_timed_with_vnni_is_marked(
 ) -> None:
     monkeypatch.setattr("modelkit.latency.describe", lambda: f"A processor ({flags})")
     card = make(tmp_path)
-    same = compare(card, card, find_pictures(photos, LABELS))
+    same = compare(card, card, find_images(photos, LABELS))
     faster = dataclasses.replace(same, model=dataclasses.replace(same.model, cost=Cost(1.0, 1.0, 1)))
     faster = dataclasses.replace(faster, against=dataclasses.replace(same.against, cost=Cost(2.0, 1.0, 1)))
     assert Trial(Recipe("int8-dynamic"), faster).transferable is not marked
@@ -217,7 +217,7 @@ def test_a_win_that_was_timed_with_vnni_is_marked(
 
 def test_old_graphs_are_brought_to_a_recent_opset(tmp_path: Path) -> None:
     proto = prepared(make(tmp_path, opset=11))
-    assert next(each.version for each in proto.opset_import if not each.domain) >= 17
+    assert next(opset.version for opset in proto.opset_import if not opset.domain) >= 17
 
 
 def test_an_interrupted_trial_leaves_nothing(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +235,7 @@ def test_an_interrupted_trial_leaves_nothing(tmp_path: Path, photos: Path, monke
 def damaged(card: Card, folder: Path) -> Card:
     """The model with a tenth of its last layer's weights turned around."""
     proto = onnx.load(card.graph_path)
-    weight = next(each for each in proto.graph.initializer if each.name == "down")
+    weight = next(tensor for tensor in proto.graph.initializer if tensor.name == "down")
     values = numpy_helper.to_array(weight).copy()
     values[[0, 2]] = values[[2, 0]]
     weight.CopyFrom(numpy_helper.from_array(values, "down"))
@@ -250,8 +250,8 @@ def test_the_gate_stops_a_damaged_model_and_lets_the_same_one_pass(tmp_path: Pat
     refused = CliRunner().invoke(app, ["gate", "damaged", *common])
     assert refused.exit_code == 1
     assert "It does not pass." in refused.output
-    told = json.loads(CliRunner().invoke(app, ["gate", "damaged", *common, "--json"]).stdout)
-    failed = {check["name"] for check in told["checks"] if check["status"] == "fail"}
+    report = json.loads(CliRunner().invoke(app, ["gate", "damaged", *common, "--json"]).stdout)
+    failed = {check["name"] for check in report["checks"] if check["status"] == "fail"}
     assert failed >= {"agreement", "near ties", "probability shift", "accuracy"}
 
 
@@ -268,7 +268,7 @@ def test_limits_are_those_of_the_reference_card(tmp_path: Path, photos: Path) ->
     (card.directory / "card.json").write_text(json.dumps(raw | {"release": release}))
     assert Limits.of(load_card(card.directory)) == Limits(0, 1, 0.5, 1, 50)
     assert Limits.of(card) == Limits()
-    comparison = compare(card, card, find_pictures(photos, LABELS))
+    comparison = compare(card, card, find_images(photos, LABELS))
     fair = judge(comparison, Limits(max_latency_ratio=50))
     assert passed(fair)
     assert [check.name for check in fair] == ["agreement", "near ties", "probability shift", "accuracy", "latency"]
@@ -279,19 +279,19 @@ def test_models_of_other_labels_are_not_compared(tmp_path: Path, photos: Path) -
     answers = Answers(labels=LABELS[::-1], preprocess="unit", resize="bilinear")
     other = load_card(add(tmp_path / "net.onnx", card.directory.parent, "other", answers))
     with pytest.raises(ModelkitError, match="their labels differ"):
-        compare(card, other, find_pictures(photos, LABELS))
+        compare(card, other, find_images(photos, LABELS))
 
 
 def test_optimization_keeps_a_graph_that_every_host_can_run(tmp_path: Path, photos: Path) -> None:
     card = make(tmp_path)
     proto = optimized(onnx.load(card.graph_path), "extended")
     assert {node.domain for node in proto.graph.node} <= {"", "com.microsoft"}
-    outcome = optimize(card, find_pictures(photos, LABELS))
+    outcome = optimize(card, find_images(photos, LABELS))
     folders = {path.name for path in card.directory.parent.iterdir()}
-    assert folders == ({"base", "base-optimized"} if outcome.kept else {"base"})
+    assert folders == ({"base", "base-optimized"} if outcome.folder else {"base"})
     assert outcome.reason
-    if outcome.kept:
-        assert Model.load(load_card(outcome.kept))
+    if outcome.folder:
+        assert Model.load(load_card(outcome.folder))
 
 
 def test_evaluation_is_told_as_text_json_and_a_page(tmp_path: Path, photos: Path) -> None:
@@ -309,30 +309,30 @@ def test_evaluation_is_told_as_text_json_and_a_page(tmp_path: Path, photos: Path
     # What is left of addresses are names of namespaces; nothing is loaded.
     assert not re.findall(r"(?:src|href)=.https?:", re.sub(r"xmlns:?\w*=\S+|rdf:resource=\S+", "", text))
     assert "<script" not in text
-    told = json.loads(CliRunner().invoke(app, ["evaluate", "base", str(photos), *common, "--json"]).stdout)
-    assert told["accuracy"] == 1
-    assert told["confusion"] == [[10, 0, 0], [0, 10, 0], [0, 0, 10]]
-    assert told["comparison"]["agreement"] == 1
-    assert told["comparison"]["mcnemar"]["p_value"] == 1
+    report = json.loads(CliRunner().invoke(app, ["evaluate", "base", str(photos), *common, "--json"]).stdout)
+    assert report["accuracy"] == 1
+    assert report["confusion"] == [[10, 0, 0], [0, 10, 0], [0, 0, 10]]
+    assert report["comparison"]["agreement"] == 1
+    assert report["comparison"]["mcnemar"]["p_value"] == 1
 
 
 def test_folders_that_are_no_labels_are_told(tmp_path: Path, photos: Path) -> None:
     (photos / "purple").mkdir()
     with pytest.raises(ModelkitError, match="no label of the model: purple"):
-        find_pictures(photos, LABELS)
+        find_images(photos, LABELS)
     with pytest.raises(ModelkitError, match="has no folder named after a label"):
-        find_pictures(photos / "red", LABELS)
-    assert len(find_pictures(photos / "red", LABELS, labels_needed=False)) == 10
+        find_images(photos / "red", LABELS)
+    assert len(find_images(photos / "red", LABELS, labels_needed=False)) == 10
     with pytest.raises(ModelkitError, match="is not a folder"):
-        find_pictures(tmp_path / "none", LABELS)
+        find_images(tmp_path / "none", LABELS)
 
 
 def test_a_sample_is_spread_over_all_labels_and_repeatable(photos: Path) -> None:
-    found = find_pictures(photos, LABELS)
-    taken = spread(found, 6)
-    assert taken == spread(found, 6)
-    assert [picture.label for picture in taken] == [2, 2, 1, 1, 0, 0]
-    assert spread(found, 100) == found
+    images = find_images(photos, LABELS)
+    taken = spread(images, 6)
+    assert taken == spread(images, 6)
+    assert [image.label for image in taken] == [2, 2, 1, 1, 0, 0]
+    assert spread(images, 100) == images
 
 
 def test_auto_tries_each_scheme() -> None:

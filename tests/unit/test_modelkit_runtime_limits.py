@@ -87,13 +87,13 @@ def test_axis_names_of_exporters_tell_the_layout(tmp_path: Path) -> None:
     del proto.graph.node[0]
     proto.graph.node[0].input[0] = "image"
     file = save(proto, tmp_path / "hf.onnx")
-    picture = inspect_file(file).picture
-    assert picture is not None
-    assert (picture.layout, picture.width) == ("NCHW", None)
+    image_input = inspect_file(file).image
+    assert image_input is not None
+    assert (image_input.layout, image_input.width) == ("NCHW", None)
     options = ["--models-dir", str(tmp_path / "models"), *GIVEN]
-    asked = CliRunner().invoke(app, ["add", str(file), *options])
-    assert asked.exit_code == 3
-    assert "--size" in asked.output
+    result = CliRunner().invoke(app, ["add", str(file), *options])
+    assert result.exit_code == 3
+    assert "--size" in result.output
     result = CliRunner().invoke(app, ["add", str(file), *options, "--size", "16x16", "--color", "RGB"])
     assert result.exit_code == 0, result.output
 

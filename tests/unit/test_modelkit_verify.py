@@ -41,7 +41,7 @@ def failures(folder: Path) -> list[Check]:
     return [check for check in verify(folder) if check.status == "fail"]
 
 
-def told(folder: Path) -> str:
+def findings(folder: Path) -> str:
     return " ".join(f"{check.detail} {check.fix}" for check in failures(folder))
 
 
@@ -81,7 +81,7 @@ def test_a_model_without_golden_cases_passes_with_a_warning(tmp_path: Path) -> N
 def test_a_wrong_card_is_told_in_a_sentence(tmp_path: Path, change: Callable[[Any], None], sentence: str) -> None:
     folder = make(tmp_path)
     edit(folder, change)
-    assert sentence in told(folder)
+    assert sentence in findings(folder)
     result = CliRunner().invoke(app, ["verify", "mine", "--models-dir", str(folder.parent)])
     assert result.exit_code == 1
     assert "Traceback" not in result.output
@@ -104,7 +104,7 @@ def test_preprocessing_that_moves_golden_answers_is_traced(
 ) -> None:
     folder = make(tmp_path)
     edit(folder, change)
-    assert suggestion in told(folder)
+    assert suggestion in findings(folder)
 
 
 def test_a_filter_that_moves_golden_answers_is_traced(tmp_path: Path) -> None:
@@ -119,20 +119,20 @@ def test_a_filter_that_moves_golden_answers_is_traced(tmp_path: Path) -> None:
     raw = json.loads((folder / "card.json").read_bytes())
     raw["golden"] = [{"image": "golden/stripes.png", "label": "blue", "probability": 0.5, "tolerance": 0.01}]
     write_card(folder, raw)
-    seen = next(check.detail for check in verify(folder) if check.name.startswith("golden"))
-    raw["golden"][0]["probability"] = float(seen.split()[1].rstrip(","))
+    detail = next(check.detail for check in verify(folder) if check.name.startswith("golden"))
+    raw["golden"][0]["probability"] = float(detail.split()[1].rstrip(","))
     write_card(folder, raw)
     if passed(verify(folder)):
         raw["input"]["resize"]["filter"] = "nearest"
         write_card(folder, raw)
-    assert "input.resize.filter 'bilinear'" in told(folder)
+    assert "input.resize.filter 'bilinear'" in findings(folder)
 
 
 def test_a_sigmoid_that_would_come_twice_is_found(tmp_path: Path) -> None:
     folder = make(tmp_path, end="Sigmoid")
     edit(folder, lambda raw: raw["output"].update(kind="logit"))
-    assert "sigmoid would be applied twice" in told(folder)
-    assert "Set output.kind to 'probability'" in told(folder)
+    assert "sigmoid would be applied twice" in findings(folder)
+    assert "Set output.kind to 'probability'" in findings(folder)
 
 
 def test_data_that_is_missing_cut_off_renamed_or_unlisted_is_told(tmp_path: Path) -> None:
@@ -140,15 +140,15 @@ def test_data_that_is_missing_cut_off_renamed_or_unlisted_is_told(tmp_path: Path
     data = folder / "net.onnx.data"
     whole = data.read_bytes()
     data.write_bytes(whole[:-8])
-    assert "net.onnx.data is cut off" in told(folder)
+    assert "net.onnx.data is cut off" in findings(folder)
     data.write_bytes(whole)
     data.rename(folder / "model.onnx.data")
-    assert "rename model.onnx.data to net.onnx.data" in told(folder)
+    assert "rename model.onnx.data to net.onnx.data" in findings(folder)
     (folder / "model.onnx.data").unlink()
-    assert "net.onnx.data is missing in mine/" in told(folder)
+    assert "net.onnx.data is missing in mine/" in findings(folder)
     data.write_bytes(whole)
     edit(folder, lambda raw: raw["files"].pop())
-    assert "which the card does not list" in told(folder)
+    assert "which the card does not list" in findings(folder)
 
 
 def replace_graph(folder: Path, proto: Any) -> None:
@@ -160,7 +160,7 @@ def test_weights_that_are_not_numbers_are_found(tmp_path: Path) -> None:
     folder = make(tmp_path, golden=False)
     proto = classifier()
     broken = numpy_helper.from_array(np.array([np.nan], np.float32), "down_bias")
-    next(each for each in proto.graph.initializer if each.name == "down_bias").CopyFrom(broken)
+    next(tensor for tensor in proto.graph.initializer if tensor.name == "down_bias").CopyFrom(broken)
     replace_graph(folder, proto)
     assert [check.name for check in failures(folder)] == ["finite"]
 
@@ -206,7 +206,7 @@ def test_a_card_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     folder = make(tmp_path)
     (folder / "card.json").write_text("{")
     assert len(verify(folder)) == 1
-    assert "is not valid JSON" in told(folder)
+    assert "is not valid JSON" in findings(folder)
 
 
 def test_all_models_are_verified_where_none_is_named(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from typer.testing import CliRunner, Result
 
 from modelkit.cli import app
 from modelkit.evaluation import compare
+from modelkit.labelled_images import find_multilabel
 from modelkit.metrics import average_precision, f1_scores
-from modelkit.pictures import find_multilabel
 from tools.contract.schemas import ANSWERS
 
 LABELS = ("red", "green", "blue")
@@ -73,8 +73,8 @@ def run(*arguments: str, models: Path) -> Result:
 
 def add(tmp_path: Path, *options: str, name: str = "several", **changes: Any) -> Result:
     file = save(graph(**changes), tmp_path / f"{name}.onnx")
-    given = ["--name", name, "--labels", ",".join(LABELS), "--preprocess", "unit", "--resize", "bilinear"]
-    return run("add", str(file), *given, *options, models=tmp_path / "models")
+    arguments = ["--name", name, "--labels", ",".join(LABELS), "--preprocess", "unit", "--resize", "bilinear"]
+    return run("add", str(file), *arguments, *options, models=tmp_path / "models")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Folders of pictures: DIR/<label>/<picture>, or pictures without labels."""
+"""Folders of images: DIR/<label>/<image>, or images without labels."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 _LISTED = 10
 LABELS_FILE = "labels.csv"
-# Offline there is nobody to defend against: the pictures are the user's own.
+# Offline there is nobody to defend against: the images are the user's own.
 UNLIMITED = Limits(max_bytes=2**31, max_pixels=2**31)
 
 
 @dataclass(frozen=True)
-class LabelledPicture:
-    """``label`` is the index of the picture's label in the card's output, None if it has none.
+class LabelledImage:
+    """``label`` is the index of the image's label in the card's output, None if it has none.
 
     ``labels`` are the indices of all of them, where a file says which (see `find_multilabel`).
     """
@@ -45,8 +45,8 @@ class LabelledPicture:
         return None if self.label is None else frozenset([self.label])
 
 
-def find_pictures(folder: Path, labels: Sequence[str], *, labels_needed: bool = True) -> list[LabelledPicture]:
-    """List a folder's pictures, sorted, so that every run takes the same ones.
+def find_images(folder: Path, labels: Sequence[str], *, labels_needed: bool = True) -> list[LabelledImage]:
+    """List a folder's images, sorted, so that every run takes the same ones.
 
     Raises
     ------
@@ -56,44 +56,44 @@ def find_pictures(folder: Path, labels: Sequence[str], *, labels_needed: bool = 
     if not folder.is_dir():
         raise ModelkitError(f"{folder} is not a folder of images.")
     subfolders = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
-    known = [path for path in subfolders if path.name in labels]
-    if known:
-        strangers = [path.name for path in subfolders if path not in known]
-        if strangers:
+    labelled = [path for path in subfolders if path.name in labels]
+    if labelled:
+        unknown = [path.name for path in subfolders if path not in labelled]
+        if unknown:
             raise ModelkitError(
-                f"{folder} has folder(s) that are no label of the model: {_few(strangers)} (labels: {_few(labels)})."
+                f"{folder} has folder(s) that are no label of the model: {_few(unknown)} (labels: {_few(labels)})."
             )
-        found = [LabelledPicture(path, labels.index(sub.name)) for sub in known for path in _files(sub)]
+        images = [LabelledImage(path, labels.index(sub.name)) for sub in labelled for path in _files(sub)]
     elif labels_needed:
         raise ModelkitError(
             f"{folder} has no folder named after a label: put the images into {folder}/<label>/ "
             f"(labels: {_few(labels)})."
         )
     else:
-        found = [LabelledPicture(path, None) for path in _files(folder)]
-    if not found:
+        images = [LabelledImage(path, None) for path in _files(folder)]
+    if not images:
         raise ModelkitError(f"{folder} holds no images.")
-    return found
+    return images
 
 
-def find_multilabel(folder: Path, labels: Sequence[str], *, labels_needed: bool = True) -> list[LabelledPicture]:
-    """List pictures that may have several labels: those of ``labels.csv`` in the folder, or as `find_pictures`.
+def find_multilabel(folder: Path, labels: Sequence[str], *, labels_needed: bool = True) -> list[LabelledImage]:
+    """List images that may have several labels: those of ``labels.csv`` in the folder, or as `find_images`.
 
     The file has the header ``image,labels``; labels stand with ``|`` between, or nothing where there is none.
 
     Raises
     ------
     ModelkitError
-        If a row names no picture or an unknown label.
+        If a row names no image or an unknown label.
     """
     table = folder / LABELS_FILE
     if not table.is_file():
-        return find_pictures(folder, labels, labels_needed=labels_needed)
+        return find_images(folder, labels, labels_needed=labels_needed)
     rows = list(csv.DictReader(io.StringIO(read_text(table)), skipinitialspace=True))
     if not rows or not {"image", "labels"} <= set(rows[0]):
         raise ModelkitError(f"{table} needs the header image,labels and a row for each image.")
     index = {label: number for number, label in enumerate(labels)}
-    pictures = []
+    images = []
     for row in rows:
         names = [name.strip() for name in (row["labels"] or "").split("|") if name.strip()]
         unknown = [name for name in names if name not in index]
@@ -102,13 +102,13 @@ def find_multilabel(folder: Path, labels: Sequence[str], *, labels_needed: bool 
         path = folder / (row["image"] or "")
         if not path.is_file():
             raise ModelkitError(f"{table}: {row['image']!r} is not there.")
-        pictures.append(LabelledPicture(path, None, frozenset(index[name] for name in names)))
-    return sorted(pictures, key=lambda picture: picture.path)
+        images.append(LabelledImage(path, None, frozenset(index[name] for name in names)))
+    return sorted(images, key=lambda image: image.path)
 
 
-def pictures_for(card: Card, folder: Path, *, labels_needed: bool = True) -> list[LabelledPicture]:
-    """List a folder's pictures for a model; see `find_pictures` and `find_multilabel`."""
-    find = find_multilabel if card.output.multilabel else find_pictures
+def images_for(card: Card, folder: Path, *, labels_needed: bool = True) -> list[LabelledImage]:
+    """List a folder's images for a model; see `find_images` and `find_multilabel`."""
+    find = find_multilabel if card.output.multilabel else find_images
     return find(folder, card.output.labels, labels_needed=labels_needed)
 
 
@@ -121,15 +121,15 @@ def _files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("."))
 
 
-def spread(pictures: Sequence[LabelledPicture], count: int) -> list[LabelledPicture]:
-    """Take ``count`` pictures, evenly from the sorted list and so from every label, the same ones each time."""
-    if count >= len(pictures):
-        return list(pictures)
-    return [pictures[index * len(pictures) // count] for index in range(count)]
+def spread(images: Sequence[LabelledImage], count: int) -> list[LabelledImage]:
+    """Take ``count`` images, evenly from the sorted list and so from every label, the same ones each time."""
+    if count >= len(images):
+        return list(images)
+    return [images[index * len(images) // count] for index in range(count)]
 
 
 def tensor_of(path: Path, spec: InputSpec) -> Tensor:
-    """Read a picture exactly as serving does.
+    """Read an image exactly as serving does.
 
     Raises
     ------
@@ -144,10 +144,10 @@ def tensor_from(data: bytes, spec: InputSpec) -> Tensor:
     return to_tensor(decode(data, UNLIMITED, spec), spec)
 
 
-def readable(pictures: Sequence[LabelledPicture], spec: InputSpec) -> Iterator[tuple[LabelledPicture, Tensor | None]]:
-    """Yield each picture with its tensor, or None where the picture cannot be read."""
-    for picture in pictures:
+def readable(images: Sequence[LabelledImage], spec: InputSpec) -> Iterator[tuple[LabelledImage, Tensor | None]]:
+    """Yield each image with its tensor, or None where the image cannot be read."""
+    for image in images:
         try:
-            yield picture, tensor_of(picture.path, spec)
+            yield image, tensor_of(image.path, spec)
         except Problem:
-            yield picture, None
+            yield image, None
