@@ -75,7 +75,7 @@ def up(
     """Start the cloud, or deploy what has changed if it is up; leave it running."""
     with _errors_reported():
         changes = overrides(settings, set_ or [], os.environ)
-        endpoint = cloud.up(State(state.resolve()), port, changes, Steps(_teller(as_json)))
+        endpoint = cloud.up(State(state.resolve()), port, changes, Steps(_step_reporter(as_json)))
         if as_json:
             print(json.dumps(endpoint, indent=2))
             return
@@ -119,7 +119,7 @@ def demonstrate(
     with _errors_reported():
         begun = time.monotonic()
         changes = overrides(settings, set_ or [], os.environ)
-        rows = demo.run(State(state.resolve()), image, changes, Steps(_teller(as_json)))
+        rows = demo.run(State(state.resolve()), image, changes, Steps(_step_reporter(as_json)))
         if as_json:
             print(json.dumps([row.to_dict() for row in rows], indent=2))
         else:
@@ -203,7 +203,7 @@ def _table(rows: list[demo.Row]) -> None:
 
 
 def _example(model: str) -> Path | None:
-    """A golden picture of the model; None if it has none, or none that can be read: the endpoint is up all the same."""
+    """A golden picture of the model; None if it has none that can be read: the endpoint is up nevertheless."""
     try:
         return next((case.path for case in models.golden(model)), None)
     except CloudError:
@@ -233,7 +233,7 @@ def _bars() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _curl(endpoint: dict[str, Any], picture: Path | None) -> str:
-    """A command to paste into a shell in the present folder; without a golden picture, with one of the person's own."""
+    """A curl command for the current folder; without a golden picture, with a placeholder for the user's own."""
     path = picture or Path("photo.jpg")
     kind = "image/jpeg" if picture is None else media_type(picture)
     path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
@@ -244,15 +244,15 @@ def _curl(endpoint: dict[str, Any], picture: Path | None) -> str:
     )
 
 
-def _teller(as_json: bool) -> Callable[[str, float], None]:
-    """Reports every step on standard error, apart from a result that a program reads."""
+def _step_reporter(as_json: bool) -> Callable[[str, float], None]:
+    """Report each step on standard output, or on standard error if standard output is JSON."""
     console = errors if as_json else out
     return lambda what, seconds: console.print(f"[green]✓[/] {what:<44} {seconds:6.1f} s")
 
 
 @contextmanager
 def _errors_reported() -> Iterator[None]:
-    """Tell an error in a sentence, and let SIGTERM clean up as Ctrl-C does."""
+    """Print errors as one sentence, and handle SIGTERM like Ctrl-C."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The emulated AWS account: its endpoint and root credentials, and an environment in which programs see no other."""
+"""The emulated AWS account: its endpoint, its root credentials, and environment variables without other accounts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A local cloud from nothing to a healthy endpoint, and back to nothing."""
+"""Start a local cloud until its endpoint is healthy, and stop it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEALTH_SECONDS = 15.0
 
 @dataclass
 class Steps:
-    """Reports every step and its duration."""
+    """Reports each step and its duration."""
 
     say: Callable[[str, float], None]
 
@@ -41,9 +41,9 @@ class Steps:
 
 
 def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> dict[str, Any]:
-    """Start what is not running, deploy, and answer with what endpoint.json then holds.
+    """Start what is not running, deploy, and return the content of endpoint.json.
 
-    A cloud that this call started is gone again if anything goes wrong or Ctrl-C is pressed; one that ran before stays.
+    A cloud that this call started is removed after a failure or Ctrl-C; one that was running before stays.
 
     Parameters
     ----------
@@ -105,14 +105,14 @@ def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> di
 
 
 def down(state: State) -> list[str]:
-    """End what `up` started; the names of the processes that were still alive."""
+    """Stop the processes that `up` started; return the names of those that were alive."""
     state.prepare()
     with _only_one(state):
         return _end(state)
 
 
 def status(state: State) -> dict[str, Any]:
-    """What runs, where, and how the fleet is doing."""
+    """Return the running processes, their ports and the state of the fleet."""
     running = state.running()
     if running is None:
         return {"up": False, "state": str(state.root), "processes": []}
@@ -127,7 +127,7 @@ def status(state: State) -> dict[str, Any]:
 
 
 def _still_running(state: State) -> Running | None:
-    """The cloud of a former `up` if all of it lives; the rest of one that lost a part is cleared away."""
+    """Return the cloud of an earlier `up` if all its processes are alive; an incomplete one is removed."""
     running = state.running()
     if running is not None and not running.alive():
         _end(state)
@@ -144,7 +144,7 @@ def _end(state: State) -> list[str]:
 
 
 def _describe(account: Account, outputs: Mapping[str, str]) -> dict[str, Any]:
-    """What a client needs: on this machine an API's host becomes a path of MiniStack's."""
+    """Return what a client needs. Locally, the host of an API is a path of MiniStack."""
     url = urlsplit(outputs["Url"])
     api, stage_name = (url.hostname or "").partition(".")[0], url.path.strip("/")
     key = None
@@ -182,7 +182,7 @@ def _await_health(state: State, running: Running, url: str) -> None:
 
 @contextmanager
 def _only_one(state: State) -> Iterator[None]:
-    """Only one command at a time may change a local cloud."""
+    """Let only one command at a time change a local cloud."""
     with (state.root / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

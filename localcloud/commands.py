@@ -1,4 +1,4 @@
-"""Programs that are run to their end, with their output in a file."""
+"""Programs that run to completion, with their output in a file."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class Command:
             raise CloudError(f"{self._failure} {_cause(self._log)}".rstrip(), self._log)
 
     def kill(self) -> None:
-        """Safe to call at any time."""
+        """May be called at any time."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
 
 def _cause(log: Path) -> str:
-    """The line of the output that says most: the first that the CDK marks as the failure, else the first error."""
+    """The most informative line of the output: the first that the CDK marks as the failure, else the first error."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
     for mark in ("CREATE_FAILED", "UPDATE_FAILED", "❌", "SettingsError", "ValidationError", "Error"):
         for line in lines:

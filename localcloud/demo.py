@@ -1,4 +1,4 @@
-"""The demonstration: a cloud from nothing, a few pictures classified over HTTP, and the cloud gone again."""
+"""The demonstration: start a cloud, classify a few pictures over HTTP, and stop it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Row:
 
 
 def run(state: State, image: Path | None, settings: Mapping[str, Any], steps: Steps) -> list[Row]:
-    """Bring a cloud up on a free port, classify two golden pictures and perhaps another, take it down.
+    """Start a cloud on a free port, classify two golden pictures and optionally another one, and stop it.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Variables of a person's shell that must not reach the local cloud: ways to another AWS account, proxies, CDK options.
+"""Environment variables that must not reach the local cloud: credentials of other AWS accounts, proxies, CDK options.
 
-A local run talks to this machine alone, with an identity of its own, and synthesizes what ``cdk.json`` says. So nothing
-of these is honoured; certificates (``SSL_CERT_FILE``) and package registries are.
+A local run connects to this machine only, with its own identity, and synthesizes the settings of ``cdk.json``. It
+ignores all of these variables; certificates (``SSL_CERT_FILE``) and package registries stay in force.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "FTP_PROXY", "NO_PROXY", "W
 PYTHON = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX",
           "PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONUSERBASE", "PYTHONSAFEPATH", "PYTHONOPTIMIZE", "PYTHONDEVMODE",
           "PYTHONPLATLIBDIR", "VIRTUAL_ENV")  # fmt: skip
-# Where a test or a person looks at MiniStack's own messages.
+# Configuration of MiniStack itself.
 _CONFIGURATION = ("GATEWAY_PORT", "BIND_HOST", "AUTH", "PERSIST_STATE", "SERVICES", "LOG_LEVEL")
 # Extra certificates that Node trusts open no connection.
-_KEPT = ("NODE_EXTRA_CA_CERTS",)
+_ALLOWED = ("NODE_EXTRA_CA_CERTS",)
 
 # Nothing on this machine is reached by a proxy.
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def closed(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables without those that change where a local run goes or what it deploys."""
-    return {name: value for name, value in variables.items() if name in _KEPT or not _leaks(name)}
+    """Return the variables without those that change the account, the network or the settings of a local run."""
+    return {name: value for name, value in variables.items() if name in _ALLOWED or not _leaks(name)}
 
 
 def close() -> None:
-    """Remove them from this process: boto3 and urllib read the environment at many places."""
+    """Remove these variables from this process: boto3 and urllib read the environment in many places."""
     for name in [name for name in os.environ if name not in closed({name: ""})]:
         del os.environ[name]
 

@@ -1,4 +1,4 @@
-"""MiniStack and the fleet as processes: started together, waited for, and the repository that holds the image."""
+"""MiniStack and the fleet as processes: start, readiness, end; and the repository of the images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REPOSITORY, AUTHORIZER_REPOSITORY = "loupe", "loupe-authorizer"
 
 
 def launch(state: State, account: Account, port: int, emulator: Path) -> Running:
-    """Start MiniStack on the port and the fleet beside it; remembered in the state as soon as they run."""
+    """Start MiniStack on the port, and the fleet; both are recorded in the state as soon as they run."""
     fleet_port = free_port()
     options = Options(
         port=fleet_port,
@@ -80,7 +80,7 @@ def await_ready(state: State, running: Running) -> None:
 
 
 def end(running: Running) -> list[str]:
-    """End the fleet, which still has something to publish, then MiniStack; the names of those that lived."""
+    """End the fleet, which publishes its remaining metrics, then MiniStack; return the names of live ones."""
     return [record.name for record in reversed(running.processes) if stop(record)]
 
 

@@ -38,7 +38,7 @@ _TIMED_OUT = re.compile(rb"Task timed out after [\d.]+ seconds")
 
 @dataclass(frozen=True)
 class Launch:
-    """What an execution environment is started with.
+    """Configuration of an execution environment.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one invocation went.
+    """The result of one invocation.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Outcome:
 
 
 class ExecutionEnvironment:
-    """A started emulator. Not for two threads at once: two requests at once end it.
+    """A started emulator. Not thread-safe: two concurrent requests end it.
 
     Raises
     ------
@@ -287,7 +287,7 @@ class ExecutionEnvironment:
 
 
 def machine_variables() -> dict[str, str]:
-    """What a function's process needs of this machine: its certificates, if they are not at the usual place."""
+    """Variables of this machine that a function needs: the path of its certificates, unless it is the default one."""
     return {name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ}
 
 

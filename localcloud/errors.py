@@ -1,4 +1,4 @@
-"""What goes wrong while a local cloud is brought up, in sentences for the person who typed the command."""
+"""Errors of the local cloud, as sentences for the user of the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The function fleet: execution environments made on demand, kept while they are wanted, ended when they are not."""
+"""The function fleet: execution environments, started on demand and ended when they are idle, expired or broken."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ThrottlingError(Exception):
     Attributes
     ----------
     reason
-        Lambda's word for the limit that was met.
+        Lambda's name of the limit that was reached.
     """
 
     def __init__(self, reason: str) -> None:
@@ -51,7 +51,7 @@ class ThrottlingError(Exception):
 
 @dataclass
 class Member:
-    """An execution environment in the fleet, and whose it is."""
+    """An execution environment of the fleet, with its function version, log stream and folder."""
 
     environment: ExecutionEnvironment
     function: FunctionVersion
@@ -112,7 +112,7 @@ class Fleet:
         self._functions: dict[tuple[str, str, str], FunctionVersion] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._housekeeper = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
+        self._housekeeper = threading.Thread(target=self._housekeep, name="housekeeping", daemon=True)
         self._housekeeper.start()
 
     def invoke(self, call: Call) -> Outcome:
@@ -154,7 +154,7 @@ class Fleet:
             }
 
     def stop(self) -> None:
-        """End every environment and publish what is left to say."""
+        """End every environment and publish the remaining log lines and metrics."""
         self._stopped.set()
         self._housekeeper.join(5.0)
         self._end(lambda _: True)
@@ -231,7 +231,7 @@ class Fleet:
         if member is not None and not keep:
             _discard(member)
 
-    def _keep_house(self) -> None:
+    def _housekeep(self) -> None:
         while not self._stopped.wait(HOUSEKEEPING_SECONDS):
             self._end(self._overdue)
             for name, pool in list(self._pools.items()):

@@ -1,4 +1,4 @@
-"""What the deployed template says of a function, and the process environment that Lambda makes of it."""
+"""A deployed function's configuration, and the environment variables that Lambda derives from it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class FunctionVersion:
 
 @dataclass(frozen=True)
 class Site:
-    """Where the fleet stands: the emulated AWS and this machine's folders."""
+    """The fleet's surroundings: the emulated AWS and folders of this machine."""
 
     endpoint: str
     region: str
@@ -66,7 +66,7 @@ def process_variables(
     stream: str,
     credentials: Mapping[str, str],
 ) -> dict[str, str]:
-    """All variables of an execution environment: Lambda's own, the template's, and where AWS is on this machine.
+    """All variables of an execution environment: Lambda's own, the template's, and the local endpoint of AWS.
 
     Source: AWS Lambda developer guide, 'Defined runtime environment variables'.
     """

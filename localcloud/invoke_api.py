@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Options:
-    """What `up` tells the fleet, as JSON on the command line."""
+    """Options that `up` passes to the fleet, as JSON on the command line."""
 
     port: int
     endpoint: str
@@ -80,7 +80,7 @@ class FleetServer(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as Lambda answers."""
+    """Responds as Lambda does."""
 
     protocol_version = "HTTP/1.1"
     server: FleetServer

@@ -1,4 +1,4 @@
-"""The golden pictures of a model: what a person, or a test, sees it be right about."""
+"""The golden pictures of a model and their expected results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Golden:
-    """A picture whose answer is known."""
+    """A picture with its expected result."""
 
     path: Path
     label: str

@@ -1,4 +1,4 @@
-"""What MiniStack's CloudFormation leaves out of a template, done after it: so far, reserved concurrency."""
+"""Template properties that MiniStack's CloudFormation ignores, applied after a deployment: reserved concurrency."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def complete(account: Account, assembly: Path) -> None:
-    """Set on the deployed resources what the templates of a cloud assembly ask for and MiniStack ignored."""
+    """Set the properties of a cloud assembly that MiniStack ignored on the deployed resources."""
     functions = account.client("lambda")
     for name, properties in _functions(account, assembly):
         reserved = properties.get("ReservedConcurrentExecutions")

@@ -1,4 +1,4 @@
-"""Pictures of a person's own, looked at before anything is deployed."""
+"""The user's own pictures, checked before anything is deployed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Picture:
     Attributes
     ----------
     expected
-        The golden label; None for a person's own picture.
+        The golden label; None for the user's own picture.
     """
 
     path: Path
@@ -39,7 +39,7 @@ class Picture:
 
 
 def check(path: Path, inputs: InputSettings) -> Picture:
-    """Look at a file as far as that is certain without the endpoint: which formats it takes is its own to say.
+    """Check a file as far as possible without the endpoint, which decides by itself about formats.
 
     Raises
     ------

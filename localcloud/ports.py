@@ -1,4 +1,4 @@
-"""Ports of this machine that are free."""
+"""Free ports of this machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 
 
 class Ports:
-    """Free ports, none given twice: between the choice of a port and the emulator's use of it nobody holds it."""
+    """Free ports, each returned once: nothing holds a port between its choice and the emulator's use of it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -26,7 +26,7 @@ class Ports:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on at this moment."""
+    """A port of this machine on which nothing listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

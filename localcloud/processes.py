@@ -1,4 +1,4 @@
-"""Processes that outlive the command which started them, ended later without ever hitting a stranger."""
+"""Processes that outlive the command that started them, and are later ended without hitting an unrelated process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STATE, _SESSION, _START_TICK = 0, 3, 19
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """A started process. A pid alone is not an identity, for pids come round again: its start time makes it one.
+    """A started process, identified by pid and start time, because pids are reused.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ def start_time(pid: int) -> str | None:
 def start(
     name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path, children: str = ""
 ) -> ProcessRecord:
-    """Start a process in a session of its own, so that Ctrl-C at the terminal leaves it to whoever owns it."""
+    """Start a process in its own session, so that Ctrl-C at the terminal does not reach it."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         child = subprocess.Popen(
@@ -76,7 +76,7 @@ def start(
 
 
 def stop(record: ProcessRecord, grace_seconds: float = 5.0) -> bool:
-    """End a process and all that stands in its session; True if there was one to end."""
+    """End a process and its session; True if it was running."""
     lived = record.alive()
     if lived:
         _signal(record.pid, signal.SIGTERM)
@@ -89,7 +89,7 @@ def stop(record: ProcessRecord, grace_seconds: float = 5.0) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, interval: float = 0.03) -> bool:
-    """Ask again and again until the condition holds; False if the time ran out first."""
+    """Poll until the condition holds; False on timeout."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -111,7 +111,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _orphans(record: ProcessRecord) -> list[int]:
-    """Children that a dead process left in its session. Its pid is not given anew while the session has members."""
+    """Children of a dead process in its session. Its pid is not reused while the session has members."""
     leader = _stat(record.pid)
     if not record.children or (leader and leader[_START_TICK] != record.started.rpartition(":")[2]):
         return []

@@ -1,4 +1,4 @@
-"""What Lambda tells CloudWatch about an invocation: START, END and REPORT lines, and the AWS/Lambda metrics.
+"""START, END and REPORT lines and AWS/Lambda metrics of an invocation, as Lambda sends them to CloudWatch.
 
 Sources: AWS Lambda developer guide, 'Using CloudWatch Logs with Lambda' and 'Types of metrics for Lambda functions'.
 """
@@ -23,7 +23,7 @@ NAMESPACE = "AWS/Lambda"
 
 @dataclass(frozen=True)
 class Subject:
-    """Whose invocation it is.
+    """The function version and resource that were invoked.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""An image without a container engine: the files that its Dockerfile copies into LAMBDA_TASK_ROOT, in a folder."""
+"""A container image as a folder: the files that its Dockerfile copies to LAMBDA_TASK_ROOT. Needs no container engine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Image:
 
 
 def stage(project: Path, models: Iterable[str], images: Path) -> Image:
-    """Copy the function and the chosen models into a folder named by their digest, unless it is there.
+    """Copy the function and the chosen models into a folder named by their digest, unless it exists.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def staged_image(images: Path, tag: str) -> Image:
 
 
 def remove_others(images: Path, tags: Collection[str]) -> None:
-    """Keep these staged images, once no deployed function can name another."""
+    """Remove all other staged images, once no deployed function refers to them."""
     for path in images.iterdir():
         if path.name.partition(".")[0] not in tags:
             if path.is_dir():

@@ -1,4 +1,4 @@
-"""Where one local cloud keeps its files, and what it remembers between commands."""
+"""The folder of one local cloud, and its state between commands."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class State:
         _write_json(self._running, asdict(running))
 
     def running(self) -> Running | None:
-        """What a former command started and has not ended, whether or not it still lives."""
+        """The processes that an earlier command started and did not end, alive or not."""
         try:
             data = json.loads(self._running.read_text(encoding="utf-8"))
             return Running(

@@ -1,4 +1,4 @@
-"""`python -m tools.diff_comment`: what a pull request would change in a deployed environment, as a comment."""
+"""`python -m tools.diff_comment`: the changes that a pull request makes to a deployed environment, as a comment."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def _plain(name: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """An intrinsic function as something to read: ``<Name.Arn>``."""
+    """An intrinsic function as readable text: ``<Name.Arn>``."""
     if isinstance(value, dict):
         ((function, argument),) = value.items()
         if function == "Ref":

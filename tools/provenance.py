@@ -1,4 +1,4 @@
-"""With what a transcript or a benchmark was made: commit, programs, libraries."""
+"""Provenance of a transcript or a benchmark: commit, programs, libraries."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from loupe.service import Image, Item, Keep, Outcome
     from loupe.tensor import Tensor
 
-    # What reading and decoding give: a tensor, or the prediction that a reader had.
+    # The result of reading and decoding: a tensor, or a prediction that the reader returned.
     _Prepared: TypeAlias = tuple[Tensor | Prediction, Stages]
 
 WORKERS = 8

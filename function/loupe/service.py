@@ -81,8 +81,8 @@ class Service:
 
     Every `Prediction` names the model that made it (``prediction.model``), so that results, logs and metrics of several
     models can be compared. A wrapper has the same attributes and methods (`ClassificationService`), so callers do not
-    change. An example is the prediction cache (`loupe.cache`): it calls `classify` only for images that it does not hold.
-    In `classify_many` it replaces each image by a reader that returns the cached `Prediction`, and stores new
+    change. An example is the prediction cache (`loupe.cache`): it calls `classify` only for images that it does not
+    hold. In `classify_many` it replaces each image by a reader that returns the cached `Prediction`, and stores new
     predictions in ``keep``.
 
     Examples

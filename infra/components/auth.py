@@ -45,7 +45,7 @@ _REASONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ("COG4",),
     ),
     "none": (
-        "Everybody may call (auth.mode 'none'), which the settings refuse unless they say that it is wanted.",
+        "All clients may call (auth.mode 'none'), which the settings reject unless it is confirmed.",
         _RULES,
     ),
 }

@@ -1,4 +1,4 @@
-"""ItemBatcher: items in, inputs of child executions out.
+"""ItemBatcher: group items into inputs of child executions.
 
 Source: Step Functions developer guide, 'ItemBatcher (Map)'; Amazon States Language, 'ItemBatcher'.
 """

@@ -45,7 +45,7 @@ _COUNTERS = (*_COUNTER.values(), "total", "resultsWritten", "failuresNotRedrivab
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Failures that a run survives; without either, one failed child fails it."""
+    """Tolerated failures of a run; without a tolerance, one failed child fails it."""
 
     count: int | None = None
     percentage: float | None = None
@@ -61,7 +61,7 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Environment:
-    """What a run needs from outside.
+    """Dependencies of a run.
 
     Attributes
     ----------

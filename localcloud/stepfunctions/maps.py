@@ -1,4 +1,4 @@
-"""The DISTRIBUTED Map state: what its fields say, resolved, and the Map Run that follows from them."""
+"""The DISTRIBUTED Map state: its resolved fields, and the Map Run that it starts."""
 
 from __future__ import annotations
 

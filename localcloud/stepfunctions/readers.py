@@ -26,7 +26,7 @@ DELIMITERS = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": 
 
 
 class Store(Protocol):
-    """What a Map Run needs of S3, under the role of its state machine. All methods raise StatesError."""
+    """S3 operations of a Map Run, under the role of its state machine. All methods raise StatesError."""
 
     def read(self, bucket: str, key: str, version: str | None) -> bytes: ...
 

@@ -1,4 +1,4 @@
-"""S3 and IAM of MiniStack for a state machine: what it reads, writes and calls is allowed by its role."""
+"""S3 and IAM of MiniStack for a state machine: its role authorizes all reads, writes and invocations."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ ROLE: ContextVar[Role | None] = ContextVar("role of the state machine that runs"
 
 
 def allowed(action: str, resource: str, prefix: str | None = None) -> bool:
-    """Whether the state machine that runs in this context may do something."""
+    """Whether the role of the state machine that runs in this context allows an action."""
     role = ROLE.get()
     return role is not None and role.allows(action, resource, prefix)
 

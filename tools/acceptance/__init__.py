@@ -1,1 +1,1 @@
-"""Accept a deployment: deploy, smoke test, change settings, destroy, and look for what stayed; on AWS or locally."""
+"""Accept a deployment: deploy, smoke test, change settings, destroy, and look for leftovers; on AWS or locally."""

@@ -1,4 +1,4 @@
-"""Broken images until the deployed alarm rings and its message arrives in a queue: log, metric, alarm, topic, queue."""
+"""Test the path from log to metric, alarm, topic and queue with broken images, until the alarm's message arrives."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _queue_arn(topic: str, name: str) -> str:
 
 
 def _reset(alarms: Any, alarm: str) -> None:
-    """Let an alarm that rings already, by the smoke test's broken image, ring again: only a change sends a message."""
+    """Reset an alarm that the smoke test's broken image has already raised: only a state change sends a message."""
     state = alarms.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
     if state and state[0]["StateValue"] == "ALARM":
         alarms.set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="The acceptance suite begins.")

@@ -119,7 +119,7 @@ class AwsTarget:
         self._cdk(["destroy", "--force"], {})
 
     def close(self) -> None:
-        """The account is not this program's to close."""
+        """Do nothing: the account is not managed by this program."""
 
     @cached_property
     def _has_log_role(self) -> bool:
@@ -133,7 +133,7 @@ class AwsTarget:
         return compose(merged, {"api": {"account_log_role": False}}) if self._has_log_role else merged
 
     def _wait_until_stable(self) -> None:
-        """Wait while CloudFormation works on the stack, which it then does not delete."""
+        """Wait until CloudFormation has finished with the stack: it does not delete one that is being changed."""
         deadline = time.monotonic() + _STABLE_SECONDS
         while (status := self._status()).endswith("_IN_PROGRESS"):
             if time.monotonic() >= deadline:

@@ -1,4 +1,4 @@
-"""What an acceptance costs at most, before anything is deployed: requests, and what is charged by the hour."""
+"""Upper bound of an acceptance's costs, before anything is deployed: requests and hourly charges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The local cloud as a target: the same CDK app on an emulator. It lists what it cannot show."""
+"""The local cloud as a target: the same CDK app on an emulator. It lists the steps that it cannot show."""
 
 from __future__ import annotations
 

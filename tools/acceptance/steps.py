@@ -1,4 +1,4 @@
-"""The steps of an acceptance, in order. Each is one claim about a deployment, shown on a real one."""
+"""The steps of an acceptance, in order. Each proves one claim on a real deployment."""
 
 from __future__ import annotations
 

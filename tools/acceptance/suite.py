@@ -20,7 +20,7 @@ Status = Literal["passed", "failed", "skipped", "not reached"]
 
 @dataclass
 class Context:
-    """What the steps share.
+    """State that the steps share.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a step."""
+    """The outcome of a step."""
 
     name: str
     status: Status

@@ -1,4 +1,4 @@
-"""What a destroyed environment left in the account: listed, and judged by whether it stays on purpose."""
+"""List the resources that a destroyed environment left in the account, and whether they are retained on purpose."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PENDING = "pending deletion: KMS deletes keys after a waiting period"
 
 @dataclass(frozen=True)
 class Leftover:
-    """A resource that is still there.
+    """A resource that still exists.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Leftover:
 
 
 def sweep(target: Target) -> list[Leftover]:
-    """List what carries the environment's name, service by service."""
+    """List resources with the environment's name, service by service."""
     name = target.environment
     return [
         *_stacks(target, f"Loupe-{name}"),

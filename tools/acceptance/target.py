@@ -17,7 +17,7 @@ class AcceptanceError(RuntimeError):
 
 @dataclass(frozen=True)
 class Deployed:
-    """What a deployment gave.
+    """Outputs of a deployment.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Target(Protocol):
     limits: Mapping[str, str]
 
     def versions(self) -> Mapping[str, str]:
-        """What the transcript says of the programs and the place."""
+        """Versions of programs and description of the target, for the transcript."""
 
     def doctor(self, settings: Mapping[str, Any]) -> str:
         """Check the account before anything is deployed; `AcceptanceError` with what is wrong."""
@@ -68,4 +68,4 @@ class Target(Protocol):
         """Delete what was deployed."""
 
     def close(self) -> None:
-        """End what the target itself started."""
+        """Stop what the target started."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class BenchStack(cdk.Stack):
-    """The functions that are measured; nothing calls them but the benchmark."""
+    """The measured functions; only the benchmark calls them."""
 
     def __init__(self, scope: Construct, id: str, subjects: Sequence[Subject], **options: Any) -> None:
         super().__init__(scope, id, **options)

@@ -32,7 +32,7 @@ _MEANING = """\
 
 
 def markdown(measurements: Sequence[Measurement], made_with: Mapping[str, str], note: str, plot: str) -> str:
-    """Return the page: what was measured, with what, and what the columns mean."""
+    """Return the page: measurements, versions, and the meaning of the columns."""
     lines = [
         "# Benchmarks on AWS",
         "",

@@ -1,4 +1,4 @@
-"""What is measured: every combination of memory, architecture, model and SnapStart."""
+"""Subjects of the benchmark: every combination of memory, architecture, model and SnapStart."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STORED_USD = 0.02
 
 @dataclass(frozen=True)
 class Subject:
-    """One combination, and the function that stands for it.
+    """One combination, and its function.
 
     Attributes
     ----------

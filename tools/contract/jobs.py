@@ -1,4 +1,4 @@
-"""What the routes of bulk jobs take and answer, as OpenAPI operations with examples."""
+"""Requests and responses of the routes of bulk jobs, as OpenAPI operations with examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each route takes and answers, as OpenAPI operations with examples."""
+"""Requests and responses of each route, as OpenAPI operations with examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every problem that the API answers with: the function's own by example, and those that the gateway makes."""
+"""Every problem that the API returns: examples of the function's own, and those of the gateway."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ EXAMPLES: dict[type[Problem], str] = {
 
 @dataclass(frozen=True)
 class GatewayProblem:
-    """A problem that API Gateway answers itself.
+    """A problem that API Gateway returns itself.
 
     Attributes
     ----------
@@ -163,7 +163,7 @@ GATEWAY_PROBLEMS = (
 
 
 def example(kind: type[Problem]) -> dict[str, Any]:
-    """Return a problem object as it is answered."""
+    """Return a problem object as in a response."""
     return kind(EXAMPLES[kind]).to_dict(REQUEST_ID)
 
 

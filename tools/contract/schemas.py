@@ -1,4 +1,4 @@
-"""JSON Schemas of requests and answers.
+"""JSON Schemas of requests and responses.
 
 Alternatives are named schemas, each an object of its own: code generators make a type of each, and a union of them.
 """

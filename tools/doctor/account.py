@@ -18,7 +18,7 @@ CONCURRENCY_QUOTA = "L-B99A9384"
 
 
 def identity(settings: Settings, aws: Aws) -> tuple[str, list[Finding]]:
-    """Return the account of the credentials and what is to be said about it.
+    """Return the account of the credentials, and findings about it.
 
     Raises
     ------

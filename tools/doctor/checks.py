@@ -15,7 +15,7 @@ CHECKS = ("environment", "docker", "account", "bootstrap", "concurrency", "log-r
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the checks ask: AWS, the container engine, and ECR's storage.
+    """Interfaces that the checks use: AWS, the container engine, and ECR's storage.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a check reports."""
+"""Findings of checks."""
 
 from __future__ import annotations
 

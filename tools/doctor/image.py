@@ -1,4 +1,4 @@
-"""The container image in ECR: there by its digest, of a kind and an architecture that Lambda runs."""
+"""The container image in ECR: present by its digest, with a media type and an architecture that Lambda runs."""
 
 from __future__ import annotations
 

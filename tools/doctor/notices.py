@@ -1,4 +1,4 @@
-"""Who hears about a failure, and whose resources these are: alarms, their topic's subscriptions, tags."""
+"""Checks of notifications and ownership: alarms, subscriptions of their topic, tags."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PENDING = "PendingConfirmation"
 
 
 def is_production(settings: Settings) -> bool:
-    """Whether an environment serves users: named prod, or protected as what must not be lost."""
+    """Whether an environment serves users: named prod, or protected against deletion."""
     name, protection = settings.environment, settings.protection
     return name == "prod" or name.startswith("prod-") or protection.keep_data or protection.termination_protection
 
@@ -34,7 +34,7 @@ def tags(settings: Settings) -> Iterator[Finding]:
 
 
 def alarms(settings: Settings, aws: Aws | None) -> Iterator[Finding]:
-    """Check that somebody hears an alarm. Without ``aws`` only the settings are known."""
+    """Check that alarms have recipients. Without ``aws`` only the settings are known."""
     level = Level.error if is_production(settings) else Level.warning
     prefix = f"environments.{settings.environment}.alarms"
     if not settings.alarms.enabled:

@@ -123,7 +123,8 @@ def main(
     target_utilization: Annotated[float, typer.Option(min=0.1, max=0.9)] = 0.7,
     peak_factor: Annotated[float, typer.Option(min=1, help="The peak's rate over the average one.")] = 2.0,
     environments: Annotated[
-        int | None, typer.Option(min=1, help="A given reserve or provisioned number: what would it refuse or spill?")
+        int | None,
+        typer.Option(min=1, help="Fixed reserve or provisioned concurrency, to plan its rejections and spillover."),
     ] = None,
     picture_kb: Annotated[float, typer.Option(min=0.1, help="Size of a large picture.")] = 500.0,
     hours_per_day: Annotated[float, typer.Option(min=0.1, max=24, help="Hours that have load.")] = 24.0,

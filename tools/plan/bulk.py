@@ -1,4 +1,4 @@
-"""What a bulk job takes and costs, line by line: ``python -m tools.plan.bulk --images 1000000``."""
+"""Time and costs of a bulk job, line by line: ``python -m tools.plan.bulk --images 1000000``."""
 
 from __future__ import annotations
 

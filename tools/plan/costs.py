@@ -1,4 +1,4 @@
-"""What a load costs a month, by the lines of AWS's bill."""
+"""Monthly costs of a load, by the lines of the AWS bill."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _monthly_fees(monitored: Inventory, requests: float, traces: float) -> Itera
 
 
 def _traced(monitored: Inventory, rate: float, seconds: float) -> float:
-    """Return the traces of a month: so many a second, and a share of the rest."""
+    """Return the traces of a month: so many a second, and a share of the others."""
     sampling = monitored.traces
     if sampling is None:
         return 0.0

@@ -1,4 +1,4 @@
-"""What an environment costs whatever its load: counted from its settings, as a test compares with its template."""
+"""Fixed costs of an environment, counted from its settings; a test compares them with its template."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WAF_MANAGED_GROUPS, WAF_OWN_RULES = 3, 2
 
 @dataclass(frozen=True)
 class Inventory:
-    """What is paid by the month, and how requests are traced.
+    """Resources billed by the month, and the tracing of requests.
 
     Attributes
     ----------

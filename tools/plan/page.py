@@ -1,4 +1,4 @@
-"""Plans on a page: between markers that hold the command's options, so that a page says what the tool says now."""
+"""Plans in documentation pages, regenerated between markers that hold the options of the command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BLOCK = re.compile(
 
 
 def rewrite(page: str) -> str:
-    """Return the page with what each plan on it prints now."""
+    """Return the page with the current output of each plan on it."""
 
     def block(match: re.Match[str]) -> str:
         return f"{match[1]}{_run(shlex.split(match['options']))}{match[4]}"

@@ -37,7 +37,7 @@ def erlang_b(servers: int, load: float) -> float:
 
 
 def servers_for(load: float, share: float) -> int:
-    """Return the fewest servers, at least 1, that refuse no more than this share of the requests."""
+    """Return the fewest servers, at least 1, that reject no more than this share of the requests."""
     _check_share(share)
     rejected, n = 1.0, 0
     while rejected > share or n == 0:

@@ -15,7 +15,7 @@ from tools.plan.sizing import Load, Sizing, million, rejected, settings
 
 @dataclass(frozen=True)
 class Plan:
-    """A load with all that was made of it.
+    """A load with its sizing and costs.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""From a load to numbers: environments, reserve, provisioned concurrency, throttles, and what stands in the way."""
+"""Size a deployment for a load: environments, reserve, provisioned concurrency, throttles, and obstacles."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LEAST_RESERVE = 8
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked of the endpoint, and what one request takes.
+    """The load on the endpoint, and the cost of one request.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Load:
     spill
         Share of requests that may spill over to environments on demand. 0.01 keeps the 99th percentile warm.
     environments
-        A number of them that is given, to see what it would refuse.
+        A fixed number of environments, to compute the requests that it rejects.
     """
 
     rate: float
@@ -67,7 +67,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Provisioned:
-    """Environments kept ready. Without a target they are a fixed number: ``least`` is ``most``."""
+    """Provisioned environments. Without a target their number is fixed: ``least`` is ``most``."""
 
     least: int
     most: int
@@ -78,7 +78,7 @@ class Provisioned:
 
 @dataclass(frozen=True)
 class Sizing:
-    """What a load needs.
+    """Resources that a load needs.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class Sizing:
 
 
 def size(load: Load) -> Sizing:
-    """Return what the load needs."""
+    """Return the resources that the load needs."""
     mean, peak = (offered_load(rate, load.duration_ms) for rate in (load.rate, load.peak_rate))
     warm = servers_for(peak, load.overflow)
     for_rate = _for_rate(load.peak_rate, load.overflow)
@@ -143,7 +143,7 @@ def size(load: Load) -> Sizing:
 
 
 def rejected(load: Load, environments: int) -> tuple[float, float]:
-    """Return the shares that so many environments refuse, on average and at the peak.
+    """Return the shares of requests that this number of environments rejects, on average and at the peak.
 
     Either all are busy, or what they may serve a second is used up: the larger share of the two.
     """
@@ -202,7 +202,7 @@ def _warnings(load: Load, sizing: Sizing) -> Iterator[str]:
 
 
 def settings(load: Load, sizing: Sizing, *, provisioned: bool, clients: Sequence[str] = ()) -> dict[str, Any]:
-    """Return what to paste into an environment of ``cdk.json``.
+    """Return the settings for an environment of ``cdk.json``.
 
     Parameters
     ----------

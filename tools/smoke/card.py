@@ -1,4 +1,4 @@
-"""What the endpoint must answer: the golden cases of the model's card."""
+"""Expected responses of the endpoint: the golden cases of the model's card."""
 
 from __future__ import annotations
 

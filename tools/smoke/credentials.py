@@ -1,4 +1,4 @@
-"""How a request proves who sends it: API key, bearer token, or AWS signature."""
+"""Credentials of requests: API key, bearer token, or AWS signature."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Credentials(Protocol):
     name: str
 
     def headers(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
-        """Return the headers to add to a request that is otherwise complete."""
+        """Return the authentication headers of a complete request."""
 
     def invalid(self) -> Credentials:
         """Return credentials of the same kind that no endpoint accepts."""

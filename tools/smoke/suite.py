@@ -1,4 +1,4 @@
-"""Run checks one after the other and record what became of each."""
+"""Run checks in turn and record the outcome of each."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one check."""
+    """The outcome of one check."""
 
     name: str
     status: Status
@@ -71,7 +71,7 @@ class Outcome:
 
 
 def execute(run: Run, checks: Iterable[Check], observe: Callable[[Outcome], None] = lambda _: None) -> list[Outcome]:
-    """Run every check, whatever the others gave."""
+    """Run every check, whatever the outcome of the others."""
     outcomes = []
     for check in checks:
         begin = time.monotonic()

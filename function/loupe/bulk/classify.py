@@ -28,7 +28,7 @@ _FIRST_PAUSE_SECONDS = 0.5
 
 
 class Rows(NamedTuple):
-    """What became of the items.
+    """Outcomes of the items.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from loupe.bulk.uploads import UploadOutcome, UploadProcessor
 
     class Context(Protocol):
-        """What Lambda tells about an invocation."""
+        """The part of Lambda's context object that is used."""
 
         aws_request_id: str
 

@@ -42,7 +42,7 @@ def read_rows(content: bytes) -> dict[int, bytes]:
 
 
 class BatchCounts:
-    """What a batch's rows add up to."""
+    """Counts of a batch's rows."""
 
     def __init__(self) -> None:
         self.succeeded, self.failed = 0, 0

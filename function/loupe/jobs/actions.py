@@ -1,4 +1,4 @@
-"""What the routes of bulk jobs do, for one owner; knows no HTTP."""
+"""Actions of the routes of bulk jobs for one owner, independent of HTTP."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from loupe.jobs.storage import ResultsBucket
 
     class Context(Protocol):
-        """What Lambda tells about an invocation."""
+        """The part of Lambda's context object that is used."""
 
         aws_request_id: str
 

@@ -1,4 +1,4 @@
-"""What a job will take and cost, before it starts; and what one that has ended has cost."""
+"""Estimated time and costs of a job before it starts, and costs of one that has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who owns a job: the identity that API Gateway established, never anything that the request says of itself."""
+"""The owner of a job: the identity that API Gateway established, never a value of the request itself."""
 
 from __future__ import annotations
 

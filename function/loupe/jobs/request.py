@@ -48,7 +48,7 @@ class JobSource(NamedTuple):
 
 
 class JobRequest(NamedTuple):
-    """A job that is asked for; ``top`` is a number or "all", ``max_concurrency`` None for the deployment's."""
+    """A requested job; ``top`` is a number or "all", ``max_concurrency`` None for the deployment's."""
 
     source: JobSource
     top: int | str
@@ -65,7 +65,7 @@ class JobRequest(NamedTuple):
 
 
 class JobRules(NamedTuple):
-    """What a job of an owner may read and ask for.
+    """Locations and limits of an owner's jobs.
 
     Attributes
     ----------

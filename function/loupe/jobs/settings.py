@@ -18,7 +18,7 @@ BATCH_ITEMS_RANGE = (1, 1000)
 
 
 class Rates(NamedTuple):
-    """What bulk processing takes and costs, as the deployment's planner computes it.
+    """Rates and prices of bulk processing, as the planner computes them at deployment.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Rates(NamedTuple):
 
 
 class JobsSettings(NamedTuple):
-    """All that the jobs function is told from outside."""
+    """The jobs function's settings."""
 
     environment: str
     auth_mode: str

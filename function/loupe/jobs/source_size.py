@@ -1,4 +1,4 @@
-"""How many images a job's source has, from a few reads: exact for small sources, estimated for large ones."""
+"""Number of images of a job's source, from a few reads: exact for small sources, estimated for large ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SourceSize(NamedTuple):
 
 
 def measure(source: JobSource, s3: Storage) -> SourceSize:
-    """Read as much of a source as its size can be told by.
+    """Read enough of a source to count or estimate its images.
 
     Raises
     ------

@@ -70,7 +70,7 @@ class ResultsBucket:
         return files, bool(page.get("IsTruncated"))
 
     def link(self, key: str) -> str:
-        """Return an address at which anybody may read an object for a while; nothing is sent to S3."""
+        """Return a presigned URL, with which any holder may read an object until it expires; nothing is sent to S3."""
         return self._s3.generate_presigned_url(
             "get_object", Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=self._link_seconds
         )
@@ -106,5 +106,5 @@ def storage_problems(absent: Problem, empty: Problem) -> Iterator[None]:
 
 
 def error_code(error: ClientError) -> str:
-    """Return AWS's word for an error."""
+    """Return the AWS error code."""
     return str(error.response.get("Error", {}).get("Code", ""))

@@ -1,4 +1,4 @@
-"""Is the endpoint right? Golden cases within their tolerance, batch, scores, and how long an answer takes."""
+"""Checks of predictions: golden cases within their tolerance, batch, scores, latency."""
 
 from __future__ import annotations
 

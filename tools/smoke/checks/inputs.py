@@ -1,4 +1,4 @@
-"""Every way in that an ordinary client uses, with the headers that it sends by default."""
+"""Checks of every input that ordinary clients use, with the headers that they send by default."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def form_without_file_name(run: Run) -> str:
 
 
 def large_body(run: Run) -> str:
-    """An image of 4.2 MB passes every limit of the way in."""
+    """An image of 4.2 MB passes the request size limits."""
     body = padded_jpeg(_jpeg(run).path.read_bytes(), _LARGE_BYTES)
     _same_label(_jpeg(run), classify(run, body, "image/jpeg"))
     return f"{len(body):,} bytes"

@@ -1,4 +1,4 @@
-"""What a problem response must look like (RFC 9457, docs/api.md)."""
+"""The required form of a problem response (RFC 9457, docs/api.md)."""
 
 from __future__ import annotations
 

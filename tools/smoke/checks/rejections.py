@@ -1,4 +1,4 @@
-"""What the endpoint must reject, and in which shape."""
+"""Checks of requests that the endpoint must reject, and of the problems that it returns."""
 
 from __future__ import annotations
 

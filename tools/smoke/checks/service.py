@@ -1,4 +1,4 @@
-"""Is the endpoint up, which model does it serve, and do CORS and throttling work?"""
+"""Checks of health, model, contract, web page, CORS and throttling."""
 
 from __future__ import annotations
 
