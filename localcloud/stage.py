@@ -1,4 +1,4 @@
-"""A container image as a folder: the files that its Dockerfile copies to LAMBDA_TASK_ROOT. Needs no container engine."""
+"""A container image as a folder: the files that its Dockerfile copies to LAMBDA_TASK_ROOT, without an engine."""
 
 from __future__ import annotations
 
