@@ -96,11 +96,6 @@ class NetworkSettings(Section):
         return self
 
     @property
-    def restricted(self) -> bool:
-        """Whether the API's resource policy restricts addresses or VPC endpoints."""
-        return bool(self.allowed_cidrs or self.private_endpoint)
-
-    @property
     def ipv6(self) -> bool:
         """Whether clients may use IPv6 in addition to IPv4."""
         return self.domain is not None or any(":" in cidr for cidr in self.allowed_cidrs)

@@ -16,7 +16,6 @@ from onnx import helper, numpy_helper
 
 from modelkit.quantize.prepare import drop_unused, initializers, layers
 
-BLOCK_SIZES = (16, 32, 64, 128, 256)
 # 4: the operator may compute with 8-bit activations, for which CPUs are fast.
 ACCURACY_LEVEL = 4
 # Smaller layers save next to nothing and are often the sensitive last one.

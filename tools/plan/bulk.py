@@ -16,11 +16,9 @@ from tools.plan.costs import Line
 START_SECONDS = 15.0
 # Of the parent: source, map, summary, tolerance, end, and its start.
 TRANSITIONS_A_JOB = 6
-# Step Functions developer guide, 'Service quotas': items of a Map Run, its children at once, starts of children a
-# second are not published; Lambda adds 1,000 environments every 10 seconds ('Lambda quotas', scaling rate).
+# Step Functions developer guide, 'Service quotas': items and concurrent children of a Map Run.
 MAX_ITEMS = 100_000_000
 MAX_CHILDREN = 10_000
-LAMBDA_ENVIRONMENTS_A_SECOND = 100
 ACCOUNT_CONCURRENCY = 1_000
 # Requests a second to one prefix of a bucket (S3 user guide, 'Best practices design patterns').
 S3_GETS_A_SECOND, S3_PUTS_A_SECOND = 5_500, 3_500

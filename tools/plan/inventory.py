@@ -85,6 +85,8 @@ def _custom_metrics(settings: Settings, labels: int) -> int:
 
 def _methods(settings: Settings) -> int:
     routes = (contract().with_models(settings.served) if settings.models else contract()).routes
+    if settings.bulk.enabled:
+        routes += contract().job_routes
     heads = sum(route.method == "GET" for route in routes)
     preflights = len({route.path for route in routes}) if settings.api.cors_origins else 0
     return len(routes) + heads + preflights
@@ -105,6 +107,11 @@ def _alarm_metrics(settings: Settings) -> int:
         single.append("FunctionConcurrency")
     if settings.scaling.provisioned is not None:
         single.append("ProvisionedSpillover")
+    if settings.bulk.enabled:
+        rates["BulkFunctionErrorRate"] = 2
+        single += ["BulkJobsFailed", "JobsFunctionErrors"]
+    if settings.bulk.on_upload.enabled:
+        single += ["ArrivalsAge", "ArrivalsDeadLetters"]
     return sum(rates.values()) + len(single)
 
 

@@ -55,9 +55,7 @@ class BulkLog:
         if result is None:
             fields |= {"unfinished": len(rows.unfinished)}
         else:
-            fields |= {
-                name: result[name] for name in ("first", "last", "rows", "failed", "skipped", "codes", "duration_ms")
-            }
+            fields |= {name: result[name] for name in _LOGGED}
         if rows.fault is not None:
             fields["exception"] = trace(rows.fault)
         level = "ERROR" if rows.fault is not None else "INFO"
