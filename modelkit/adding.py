@@ -121,7 +121,15 @@ def _output(inspection: Inspection, answers: Answers, questions: dict[str, str])
             "say how its numbers are read with --kind."
         )
     if name is None:
-        questions["--output"] = f"which output holds the classes: {', '.join(names)}?"
+        possible = [value.name for value in inspection.outputs if not not_scores(value)]
+        if not possible:
+            raise ModelkitError(" ".join(filter(None, map(not_scores, inspection.outputs))))
+        if all(inspection.sizes[one] == 1 for one in possible) and len(possible) > 1 and len(possible) < len(names):
+            raise ModelkitError(
+                f"Outputs {', '.join(possible)} look like one class each (zipmap='columns' in skl2onnx): export with "
+                "zipmap=False. If one of them alone is the answer, name it with --output."
+            )
+        questions["--output"] = f"which output holds the classes: {', '.join(possible)}?"
         return {}
     if reason := not_scores(next(value for value in inspection.outputs if value.name == name)):
         raise ModelkitError(reason)

@@ -125,7 +125,9 @@ def inspect_file(path: Path, bindings: Mapping[str, str] | None = None) -> Inspe
         operators=dict(Counter(node.op_type for item in graphs(graph) for node in item.node).most_common()),
         parameters=sum(_parameters(tensor) for item in graphs(graph) for tensor in item.initializer),
         external=external_files(proto, path.parent),
-        ends={output.name: graph_end(graph, output.name, sizes[output.name]) for output in outputs},
+        ends={
+            output.name: graph_end(graph, output.name, sizes[output.name], proto.producer_name) for output in outputs
+        },
         sizes=sizes,
         image=_image_input(inputs[0], graph, shapes) if len(inputs) == 1 else None,
         multiply_adds=multiply_adds(graph, shapes),

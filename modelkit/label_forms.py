@@ -57,6 +57,12 @@ def split_labels(text: str) -> tuple[str, ...]:
     return tuple(cell.strip() for cell in (rows[0] if rows else []))
 
 
+def join_labels(labels: Sequence[str]) -> str:
+    """Write labels as `split_labels` reads them."""
+    quoted = ('"' + label.replace('"', '""') + '"' if set(',"') & set(label) else label for label in labels)
+    return ", ".join(quoted)
+
+
 def check_labels(labels: Sequence[str]) -> None:
     """Hold labels against what a card can have.
 

@@ -49,7 +49,11 @@ def _without_maps(graph: onnx.GraphProto) -> tuple[tuple[str, ...] | None, list[
     for node in graph.node:
         if node.op_type != "ZipMap" or node.output[0] not in outputs:
             continue
-        labels = _labels(node)
+        names = _labels(node)
+        if not names:
+            # Multi-output classifiers: there is no map to one set of labels.
+            continue
+        labels = names
         sides = graph.input[0].type.tensor_type.shape.dim
         batch = (sides[0].dim_value or sides[0].dim_param or "batch") if sides else "batch"
         value = helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, [batch, len(labels)])

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 _SUPPRESSION = ("NonMaxSuppression", "EfficientNMS_TRT", "BatchedNMS_TRT", "RoiAlign", "MaxRoiPool")
 _EMBEDDING = re.compile(r"embed|feature|hidden|pooler|representation", re.IGNORECASE)
 _QUANTITY = re.compile(r"(^|_)(age|price|weight|height|regress\w*|distance|angle|count|rating|mos)(_|$)", re.IGNORECASE)
+# skl2onnx names the outputs of classifiers label and probabilities, of everything else variable.
+_VARIABLE = re.compile(r"variable\d*")
 _POSITIVE = frozenset({"Relu", "Softplus", "Elu", "LeakyRelu"})
 _NORMALISED = frozenset({"LayerNormalization", "LpNormalization", "SkipLayerNormalization"})
 # A logit that an export multiplies is divided by a temperature, of about this much; quantities are scaled by more.
@@ -32,7 +34,10 @@ def not_scores(value: Tensor) -> str | None:
         return f"Output {value.name!r} is text (the chosen label), not scores."
     if value.dtype.endswith("_type"):
         what = value.dtype.removesuffix("_type")
-        return f"Output {value.name!r} is a {what}, not a tensor: export without ZipMap (zipmap=False in skl2onnx)."
+        return (
+            f"Output {value.name!r} is a {what}, not a tensor: export without ZipMap (zipmap=False in skl2onnx), and a "
+            "classifier with one set of labels (no MultiOutputClassifier)."
+        )
     if value.dtype in {"int64", "int32", "bool"}:
         return f"Output {value.name!r} is {value.dtype} (the chosen class), not scores."
     return None
@@ -52,9 +57,19 @@ def other_task(inspection: Inspection, output: str | None) -> str | None:
     for value in inspection.outputs:
         if output in (None, value.name) and (task := _by_shape(value)):
             return task
+    label = next((name for name, end in inspection.ends.items() if end.operator == "ArgMin"), None)
+    if label is not None:
+        return f"a clustering: output {label!r} is the index of the smallest distance (ArgMin)."
     if output is None:
         return None
     end, size = inspection.ends[output], inspection.sizes[output]
+    if end.regressor:
+        return f"a regression: output {output!r} holds the numbers of {end.regressor}."
+    if inspection.producer.startswith("skl2onnx") and len(inspection.outputs) == 1 and _VARIABLE.fullmatch(output):
+        return (
+            f"a regression (or a transformer): its only output is named {output!r}, as scikit-learn's exports of them. "
+            "Classifiers have a label and probabilities."
+        )
     if end.operator in _NORMALISED or _EMBEDDING.search(output):
         return f"an encoder: output {output!r} holds an embedding ({size or 'some'} numbers, ends in {end.operator})."
     if size == 1 and end.kind != "probability":

@@ -143,7 +143,8 @@ def check_range(card: Card, rows: Array) -> Check:
     """Hold the numbers, and the graph's end, against the kind: squashed twice, or not at all."""
     kind, labels = card.output.kind, len(card.output.labels)
     bounded = bool((rows >= -1e-3).all() and (rows <= 1 + 1e-3).all())
-    end = graph_end(load_graph(card.graph_path).graph, card.output.name, card.output.size)
+    proto = load_graph(card.graph_path)
+    end = graph_end(proto.graph, card.output.name, card.output.size, proto.producer_name)
     several = card.output.size > 1
     squash = "sigmoid" if card.output.multilabel or not several else "softmax"
     observed = f"the numbers go from {rows.min():.3g} to {rows.max():.3g}"

@@ -20,6 +20,7 @@ from modelkit.folders import model_folder
 from modelkit.golden import label_only
 from modelkit.input_fields import assumptions
 from modelkit.inspection import Inspection, inspect_file
+from modelkit.label_forms import join_labels
 from modelkit.sources import configurations, fill, read_sources
 from modelkit.verify import verify
 
@@ -220,7 +221,7 @@ def _taken(folder: Path) -> list[str]:
     return [
         f"  input {spec.name!r}: {spec.width}x{spec.height} {spec.color}, {axes}, {spec.dtype}{cast}",
         f"  resized: {resize}; (pixel x {spec.scale:.6g} - {spec.mean}) / {spec.std}",
-        f"  output {output.name!r}: {output.kind} of {', '.join(output.labels[:10])}{more}",
+        f"  output {output.name!r}: {output.kind} of {join_labels(output.labels[:10])}{more}",
     ]
 
 

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from modelkit.tasks import other_task, scores_output
+from modelkit.label_forms import join_labels
+from modelkit.tasks import not_scores, other_task, scores_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -81,8 +82,9 @@ def inspection(inspected: Inspection) -> None:
     """Show what a graph says."""
     lines = [_tensor("input", value) for value in inspected.inputs]
     for value in inspected.outputs:
-        end = inspected.ends[value.name]
-        lines += [_tensor("output", value), f"  read as: {end.kind or 'unknown'}. {end.reason}"]
+        end, reason = inspected.ends[value.name], not_scores(value)
+        lines += [_tensor("output", value)]
+        lines += [f"  not read: {reason}" if reason else f"  read as: {end.kind or 'unknown'}. {end.reason}"]
     image = inspected.image
     if image is not None:
         size = f"{image.width or '?'}x{image.height or '?'} pixels, {image.channels or '?'} channel(s)"
@@ -106,7 +108,7 @@ def inspection(inspected: Inspection) -> None:
     lines += [f"on add: {note}" for note in inspected.rewritten]
     if inspected.labels:
         lines.append(
-            f"labels in the graph: {', '.join(inspected.labels[:10])}{', ...' if len(inspected.labels) > 10 else ''}"
+            f"labels in the graph: {join_labels(inspected.labels[:10])}{', ...' if len(inspected.labels) > 10 else ''}"
         )
     console.print(str(inspected.path), style="bold", markup=False)
     for line in lines:

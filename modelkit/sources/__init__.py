@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from modelkit.errors import ModelkitError
+from modelkit.label_forms import join_labels
 from modelkit.sources.exports import MANIFEST, read_custom_vision, read_ultralytics
 from modelkit.sources.source import NotExpressibleError, Source, read_object
 from modelkit.sources.timm import is_timm, read_timm
@@ -120,7 +121,7 @@ def _option(name: str) -> str:
 def _shown(name: str, value: Any) -> str:
     if name == "labels":
         more = ", ..." if len(value) > 5 else ""
-        return f"--labels ({len(value)}) {', '.join(value[:5])}{more}"
+        return f"--labels ({len(value)}) {join_labels(value[:5])}{more}"
     if name == "antialias":
         return "--antialias" if value else "--no-antialias"
     if name in ("size", "resize_to"):

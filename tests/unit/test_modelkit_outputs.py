@@ -245,7 +245,8 @@ def test_an_average_of_probabilities_is_not_served_as_logits(tmp_path: Path) -> 
     )
     proto.graph.initializer.append(numpy_helper.from_array(np.array([2], np.float32), "two"))
     declare(proto, "out", ["batch", 3])
-    result = add(tmp_path, proto, "--labels", ",".join(THREE))
+    result = add(tmp_path, proto, "--labels", ",".join(THREE), "--kind", "logits")
     assert result.exit_code == 1
     assert "Set output.kind to 'probabilities'" in result.output
-    assert add(tmp_path, proto, "--labels", ",".join(THREE), "--kind", "probabilities", "--replace").exit_code == 0
+    assert add(tmp_path, proto, "--labels", ",".join(THREE), "--replace").exit_code == 0
+    assert load_card(tmp_path / "models" / "mine").output.kind == "probabilities"
