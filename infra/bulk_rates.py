@@ -1,6 +1,6 @@
 """What bulk jobs cost per image, batch and second: the jobs function estimates with these rates, and holds no price.
 
-`tools.prices` takes these figures over, and `tools.plan.bulk` prints the whole bill of a job. US East (N. Virginia), US
+`tools.prices` imports these prices, and `tools.plan.bulk` prints the whole bill of a job. US East (N. Virginia), US
 dollars, list prices without free tiers. It imports nothing of the CDK.
 """
 

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from localcloud.publisher import Publisher
 
-# Of a function without reserved concurrency: this machine is not an AWS region.
+# Concurrency limit of a function without reserved concurrency: one machine is not an AWS region.
 UNRESERVED_CONCURRENCY = 10
 HOUSEKEEPING_SECONDS = 1.0
-# The credentials of a role hold for an hour; an environment goes before they do.
+# A role's credentials expire after an hour; an environment ends before that.
 CREDENTIAL_SECONDS = 3600
 LIFETIME_SECONDS = 3000.0
 
@@ -71,7 +71,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Call:
-    """One invocation as it comes in. `arn` carries the alias, if the caller named one."""
+    """One invocation request. `arn` contains the alias, if the caller named one."""
 
     function: str
     qualifier: str

@@ -84,10 +84,10 @@ class ClassifierEndpoint(Construct):
         super().__init__(scope, id)
         sources = sources or Sources()
         base_image.require(settings, sources.base_lock)
-        self.card = read_card(model.parent, model.name, files=needed_files(settings.image), function=sources.function)
+        files = needed_files(settings.image)
+        self.card = read_card(model.parent, model.name, files=files, function=sources.function)
         deployment = deployment or Deployment.create(self, settings)
         contract = read_contract(sources.contract)
-        files = needed_files(settings.image)
         names = [entry.name for entry in settings.models if entry.name != model.name]
         others = {name: read_card(model.parent, name, files=files, function=sources.function) for name in names}
         check_memory([self.card, *others.values()], settings)

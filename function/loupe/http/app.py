@@ -90,7 +90,7 @@ class App:
                 observation.route = route.name.removeprefix("model_")
                 service = self._service
                 if self._models is not None and route.name != observation.route:
-                    service = self._of_model(model_of(request.path), observation)
+                    service = self._service_of(model_of(request.path), observation)
                 answer = self._answer(request, context, observation, service)
         except Problem as problem:
             observation.problem = problem
@@ -110,7 +110,7 @@ class App:
         limits, service = self._service.limits, self._service
         try:
             if self._models is not None and isinstance(payload, dict) and "model" in payload:
-                service = self._of_model(payload["model"], observation)
+                service = self._service_of(payload["model"], observation)
                 payload = {key: value for key, value in payload.items() if key != "model"}
             if batch:
                 items = batch_from_payload(payload, limits, self._max_batch)
@@ -127,7 +127,7 @@ class App:
             self._telemetry.report(observation)
         return {"error": observation.problem.to_dict(observation.request_id)}
 
-    def _of_model(self, name: Any, observation: Observation) -> ClassificationService:
+    def _service_of(self, name: Any, observation: Observation) -> ClassificationService:
         """Return the service of the model that a request names; its first request loads it, as stage ``load``."""
         if self._models is None or not isinstance(name, str):
             raise RequestInvalid("model must be the name of a model, as text.")
