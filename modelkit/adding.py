@@ -1,4 +1,4 @@
-"""A new model's folder from an ONNX file: what the graph says is read, what it does not say is asked, never guessed."""
+"""Create a model's folder from an ONNX file: facts come from the graph or from the user and are never guessed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GRAPH_NAME = "model.onnx"
 
 @dataclass
 class Answers:
-    """What a person says about a model. None: not said."""
+    """Facts about a model that the user states; None if not stated."""
 
     labels: tuple[str, ...] | None = None
     preprocess: str | None = None
@@ -64,7 +64,7 @@ class Answers:
 
 
 def plan(file: Path, name: str, answers: Answers) -> tuple[Inspection, dict[str, Any]]:
-    """Return what the file says, and the card that follows from it and from the answers, without files and golden.
+    """Return the inspection and the card that follows from it and the answers, without files and golden cases.
 
     Raises
     ------
@@ -217,7 +217,7 @@ def add(file: Path, models_dir: Path, name: str, answers: Answers, *, replace: b
 
 
 def _put_graph(inspection: Inspection, target: Path, bindings: dict[str, str]) -> None:
-    """Copy the graph, byte for byte where it is served as it is."""
+    """Copy the graph: byte for byte, unless it is rewritten for serving."""
     if inspection.rewritten:
         target.write_bytes(
             served_form(load_graph(inspection.path), bindings).proto.SerializeToString(deterministic=True)

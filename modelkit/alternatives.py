@@ -1,4 +1,4 @@
-"""The usual differences between training and a card, one by one: each is a change to a part of the card."""
+"""Common differences between training and a card, each as a change to one part of the card."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Change:
 
 
 def input_changes(spec: InputSpec) -> list[Change]:
-    """Return every change to the input that is tried, each of which differs from the card."""
+    """Return the changes to the input to try; each differs from the card."""
     return [
         *(Change("filter", f"input.resize.filter {name!r}", {}, {"filter": name, "antialias": True})
           for name in _FILTERS if name != spec.resize.filter),
@@ -62,7 +62,7 @@ def input_changes(spec: InputSpec) -> list[Change]:
 
 
 def other_kinds(output: OutputSpec) -> list[tuple[str, OutputSpec]]:
-    """Return the other reading of the same count of numbers: squashed already, or not yet."""
+    """Return the alternative kinds for the same number of outputs: before or after softmax or sigmoid."""
     kind: Any = _SWAPPED[output.kind]
     return [(f"output.kind {kind!r}", output._replace(kind=kind, temperature=1.0))]
 

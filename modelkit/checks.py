@@ -1,4 +1,4 @@
-"""One line of a verdict: what was looked at, how it came out, and what to change."""
+"""One check of a model: its subject, its status, and the fix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Status = Literal["pass", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Check:
-    """``detail`` is what was seen; ``fix``, for a failure or a warning, what to do about it."""
+    """``detail`` is the observation; ``fix`` the remedy of a failure or a warning."""
 
     name: str
     status: Status
@@ -26,5 +26,5 @@ class Check:
 
 
 def passed(checks: Iterable[Check]) -> bool:
-    """Whether none failed; warnings pass."""
+    """Whether no check failed; warnings pass."""
     return all(check.status != "fail" for check in checks)

@@ -1,4 +1,4 @@
-"""Multiply-adds of a graph: what its convolutions and matrix products cost for one image."""
+"""Multiply-adds of a graph's convolutions and matrix products for one image."""
 
 from __future__ import annotations
 

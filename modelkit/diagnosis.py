@@ -1,4 +1,4 @@
-"""When golden cases fail: which other reading of the card explains them, and is it the only one?
+"""Diagnose failed golden cases: find changes to the card that explain them, and whether they are unique.
 
 Nothing is recommended that the evidence does not single out. What fits is listed with its fit, label orders first.
 """
@@ -30,7 +30,7 @@ _MAX_CHANGES_BY_LABELS = 2
 
 
 class Evidence(NamedTuple):
-    """A golden image's bytes and its right answer; ``probability`` is None where only the label is known."""
+    """A golden image's bytes and its correct label; ``probability`` is None where only the label is known."""
 
     image: bytes
     label: str
@@ -40,7 +40,7 @@ class Evidence(NamedTuple):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A reading that was tried: its changes in the card's words, and how many golden cases come out right with it."""
+    """A candidate interpretation: its changes to the card, and how many golden cases it classifies correctly."""
 
     changes: tuple[str, ...]
     fits: int
@@ -62,7 +62,7 @@ class Finding:
 
     @property
     def singled_out(self) -> Candidate | None:
-        """Return the one candidate that the evidence leaves, if it leaves one."""
+        """Return the only candidate that fits the evidence, if there is exactly one."""
         if len(self.candidates) != 1:
             return None
         (only,) = self.candidates
@@ -113,7 +113,7 @@ def _finding(candidates: tuple[Candidate, ...], evidence: Sequence[Evidence]) ->
 
 
 class _Trials:
-    """The model's numbers for every preprocessing that was tried, computed once."""
+    """The model's outputs for each preprocessing, computed once."""
 
     def __init__(self, card: Card, model: Model, evidence: Sequence[Evidence]) -> None:
         self._card, self._model, self._evidence = card, model, evidence
@@ -132,7 +132,7 @@ class _Trials:
                 yield self._candidate((*texts, kind_text), spec, output)
 
     def fit(self, spec: InputSpec, output: OutputSpec) -> tuple[int, float]:
-        """Return how many cases come out right, and the mean probability of the right labels."""
+        """Return the number of correct cases, and the mean probability of the correct labels."""
         right, total = 0, 0.0
         for case, row in zip(self._evidence, self._rows_of(spec), strict=True):
             probabilities = None if row is None else _probabilities(row, output)

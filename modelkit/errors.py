@@ -1,18 +1,18 @@
-"""What modelkit says when it cannot go on."""
+"""Errors of modelkit."""
 
 from __future__ import annotations
 
 
 class ModelkitError(Exception):
-    """A file, a folder or an option that cannot be used. The message is a sentence that says what to do."""
+    """A file, folder or option that cannot be used. The message says what to do."""
 
 
 class MissingDataError(ModelkitError):
-    """Weights that a graph keeps in another file are not there, or not whole."""
+    """External weights of a graph are missing or truncated."""
 
 
 class MissingAnswersError(ModelkitError):
-    """What cannot be read from the graph and was not given.
+    """Facts that the graph does not contain and the user did not state.
 
     Attributes
     ----------

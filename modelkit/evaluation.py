@@ -1,4 +1,4 @@
-"""How good a model is on labelled images, and how far it is from another one."""
+"""Evaluate a model on labelled images, and compare it with another one."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A model beside the one it is to replace, on the same images, measured in the same run."""
+    """A model and the one that it is to replace, on the same images, measured in the same run."""
 
     model: Quality
     against: Quality
@@ -204,7 +204,7 @@ def compare(card: Card, against: Card, images: Sequence[LabelledImage], progress
 
 
 def _mean(values: Any) -> float | None:
-    """Mean of what is known."""
+    """Mean of the defined values."""
     numbers = values[~np.isnan(values)]
     return round(float(numbers.mean()), 4) if len(numbers) else None
 

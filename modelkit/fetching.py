@@ -42,7 +42,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def fetch(card: Card, progress: Progress = silent, *, schemes: tuple[str, ...] = ("https",)) -> list[str]:
-    """Bring every file of the card that is not there or not whole.
+    """Download the files of the card that are missing or incomplete.
 
     An interrupted download stays as ``<file>.part`` and goes on from there next time. A file takes its name only when
     size and checksum are those of the card.
@@ -121,15 +121,15 @@ def _fetch_file(card: Card, file: ModelFile, progress: Progress, schemes: tuple[
 
 
 class _TooLongError(Exception):
-    """A server sends more than the card says."""
+    """A server sends more bytes than the card states."""
 
 
 class _ConnectionError(Exception):
-    """The server or the line gives up before the end."""
+    """The connection ends before the download does."""
 
 
 def _resumable(partial: Path) -> bool:
-    """Whether a part of an earlier download is there. What is no regular file is removed, never written through."""
+    """Whether a partial download exists. Anything but a regular file is removed, never written through."""
     if partial.is_symlink() or (partial.exists() and not partial.is_file()):
         partial.unlink()
     return partial.is_file()
@@ -144,7 +144,7 @@ def _difference(card: Card, file: ModelFile, partial: Path) -> str | None:
 
 
 def _download(url: str, partial: Path, file: ModelFile, progress: Progress) -> None:
-    """Add to ``partial`` what is missing, and no more than the card's size.
+    """Append the missing bytes to ``partial``, up to the card's size.
 
     Raises
     ------

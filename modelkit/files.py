@@ -1,4 +1,4 @@
-"""A model's files against its card: there, whole, and the ones that the graph needs."""
+"""Check a model's files against its card: present, complete, and all that the graph needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_files(card: Card) -> list[Check]:
-    """Hold every file of the card, and every file that the graph needs, against the folder."""
+    """Check every file of the card, and every file that the graph needs."""
     checks = [_check_file(card, file) for file in card.files]
     graph = next(check for check in checks if check.name == f"file {card.graph}")
     if graph.status == "pass":

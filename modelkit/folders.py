@@ -1,4 +1,4 @@
-"""Model folders: found, made whole or not at all, and their cards written for people to read."""
+"""Model folders: lookup, atomic creation, and readable cards."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LINE = 110
 
 
 def model_folder(models_dir: Path, name: str) -> Path:
-    """Return the folder of a model that is there.
+    """Return the folder of an existing model.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def model_folder(models_dir: Path, name: str) -> Path:
 
 @contextmanager
 def staged_folder(target: Path, *, replace: bool) -> Iterator[Path]:
-    """Give a temporary folder beside ``target`` that becomes it when the block ends well, and vanishes otherwise.
+    """Give a temporary folder beside ``target`` that replaces it when the block succeeds, and is removed otherwise.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def describe_file(folder: Path, name: str) -> dict[str, Any]:
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:
-    """Write ``card.json``: keys in the order in which one reads, short lists and objects on one line."""
+    """Write ``card.json``: keys in reading order, short lists and objects on one line."""
     ordered = {key: card[key] for key in _KEY_ORDER if key in card}
     ordered |= {key: value for key, value in card.items() if key not in ordered}
     (folder / "card.json").write_text(_render(ordered, "") + "\n", encoding="utf-8")

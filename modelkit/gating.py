@@ -1,4 +1,4 @@
-"""The gate: no model passes that is worse than the one it replaces."""
+"""The gate: reject a model that is worse than the one that it replaces."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ONE_SIDED_95 = 1.645
 
 @dataclass(frozen=True)
 class Limits:
-    """What a successor is held to: the ``release`` object of the reference's card, or these defaults."""
+    """Release limits of a successor: the ``release`` object of the reference's card, or these defaults."""
 
     min_agreement: float = 0.97
     max_probability_shift: float = 0.05
@@ -35,13 +35,13 @@ class Limits:
 
     @classmethod
     def of(cls, card: Card) -> Limits:
-        """Read the limits of a card; unknown keys are for the schema to refuse."""
+        """Read the limits of a card; the schema rejects unknown keys."""
         release = card.raw.get("release", {})
         return cls(**{field.name: float(release[field.name]) for field in fields(cls) if field.name in release})
 
 
 def golden_images(card: Card) -> list[LabelledImage]:
-    """Return the images of a card's golden cases, for want of a folder.
+    """Return the images of a card's golden cases, where no folder of images is given.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def judge_successor(comparison: Comparison, limits: Limits) -> list[Check]:
 
 
 def judge(comparison: Comparison, limits: Limits) -> list[Check]:
-    """Hold a comparison against limits: one check for each."""
+    """Check a comparison against limits: one check for each."""
     shift, against = float(comparison.shifts.max()), comparison.against.card.name
     serious = comparison.serious(limits.near_tie)
     count = len(comparison.model.readings.paths)

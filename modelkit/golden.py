@@ -1,4 +1,4 @@
-"""Golden cases as a person gives them: an image, its label, and the probability that training saw for it."""
+"""Golden cases as the user states them: an image, its label, and its probability in training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LABEL_ONLY = (
 
 
 class Golden(NamedTuple):
-    """``answer`` is ``LABEL`` or ``LABEL:PROBABILITY``; which one, the model's labels decide (see `read_answer`)."""
+    """``answer`` is ``LABEL`` or ``LABEL:PROBABILITY``; the model's labels decide which (see `read_answer`)."""
 
     image: Path
     answer: str
@@ -154,7 +154,7 @@ def make_cases(folder: Path, classifier: Classifier, images: Sequence[Golden]) -
 
 
 def label_only(images: Sequence[Golden], labels: Sequence[str]) -> list[str]:
-    """Return a sentence for golden cases without a probability, which prove less than people expect."""
+    """Return a warning for golden cases without a probability, which prove the label only."""
     names = [item.image.name for item in images if read_answer(item.answer, labels)[1] is None]
     if not names:
         return []
@@ -168,7 +168,7 @@ def evidence_of(folder: Path, cases: Sequence[GoldenCase]) -> list[Evidence]:
 
 
 def _free_name(folder: Path, path: Path) -> str:
-    """Return a name that no other golden image has: its own, else with its folder's name before it, else a number."""
+    """Return a unique name for a golden image: its own, else prefixed by its folder's name, else by a number."""
     candidates = [path.name, f"{path.parent.name}-{path.name}"]
     candidates += [f"{path.stem}-{number}{path.suffix}" for number in range(2, 1002)]
     return next(name for name in candidates if not (folder / name).exists())

@@ -1,4 +1,4 @@
-"""ONNX files: read without their weights, with a sentence for every way in which such a file can be broken."""
+"""Read ONNX files without their weights; every defect of a file has its own error message."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MAX_LOCATION = 255
 
 @dataclass(frozen=True)
 class ExternalFile:
-    """A file in which a graph keeps weights.
+    """A file with external weights of a graph.
 
     ``location`` is its name as the graph spells it, ``needed_bytes`` the least size that holds every tensor,
     ``actual_bytes`` its size or None, ``tensors`` how many stand in it, ``look_alike`` a file that may be it, renamed.
@@ -45,7 +45,7 @@ class ExternalFile:
         return "whole" if self.actual_bytes >= self.needed_bytes else "truncated"
 
     def complaint(self, graph: str) -> str:
-        """Return the sentence for a file that is not whole."""
+        """Return the error message of an incomplete file."""
         if self.state == "truncated":
             return (
                 f"{self.location} is cut off: {self.actual_bytes:,} bytes, but {graph} needs at least "
@@ -86,7 +86,7 @@ def load_graph(path: Path) -> onnx.ModelProto:
 
 
 def _read(path: Path) -> bytes:
-    """Read a file that may be an ONNX model; what is something else is named, and not read to its end."""
+    """Read a file that may be an ONNX model; other formats are named, and not read to their end."""
     try:
         if path.exists() and not path.is_file():
             raise ModelkitError(f"{path} is not a regular file.")
@@ -173,7 +173,7 @@ def tensor_bytes(tensor: onnx.TensorProto) -> int:
 
 
 def external_files(proto: onnx.ModelProto, folder: Path) -> tuple[ExternalFile, ...]:
-    """List the files that hold a graph's weights, and whether they are there and long enough."""
+    """List the files that hold a graph's weights, and whether they exist and are long enough."""
     needed: dict[str, int] = {}
     counts: dict[str, int] = {}
     for tensor in tensors(proto):

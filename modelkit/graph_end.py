@@ -1,4 +1,4 @@
-"""What a graph ends in, and so how its numbers are to be read."""
+"""The last operators of a graph, which determine the kind of its output."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _CHOOSING = frozenset({"ArgMax", "ArgMin", "TopK", "Hardmax", "ZipMap", "NonMaxS
 
 @dataclass(frozen=True)
 class GraphEnd:
-    """``kind`` is None where the graph does not tell; ``reason`` says why in a sentence.
+    """``kind`` is None where the graph does not determine it; ``reason`` explains.
 
     ``factor`` is the constant by which the number is multiplied last, where there is one.
     """
@@ -55,7 +55,7 @@ class GraphEnd:
 
 
 def graph_end(graph: onnx.GraphProto, output: str, size: int | None, producer: str = "") -> GraphEnd:
-    """Say what an output holds.
+    """Determine the kind of an output.
 
     Parameters
     ----------

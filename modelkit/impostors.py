@@ -1,4 +1,4 @@
-"""Files that people give instead of an ONNX model, by their first bytes, and what to do with each."""
+"""Files of other formats given as ONNX models, detected by their first bytes, with advice for each."""
 
 from __future__ import annotations
 

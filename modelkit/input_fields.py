@@ -1,4 +1,4 @@
-"""The card's ``input`` from the graph and from what a person says; what neither says becomes a question."""
+"""The card's ``input`` from the graph and the user's answers; missing facts become questions."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def input_fields(inspection: Inspection, answers: Answers, questions: dict[str, 
 
 
 def assumptions(answers: Answers, fields: dict[str, Any]) -> list[str]:
-    """Return a line for each property of the preprocessing that nobody stated, with the option that states it."""
+    """Return a line for each property of the preprocessing that is assumed, with the option that states it."""
     resize = fields["resize"]
     lines = []
     if answers.fit is None and resize["fit"] == "stretch":

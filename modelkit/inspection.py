@@ -1,4 +1,4 @@
-"""What an ONNX file says about itself: inputs, outputs, size, cost, and how its numbers are to be read."""
+"""Inspect an ONNX file: inputs, outputs, size, cost, and the kind of each output."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class ImageInput:
-    """The input read as an image. What the graph leaves open is None; ``reason`` says how the layout was told."""
+    """The input as an image. Properties that the graph leaves open are None; ``reason`` explains the layout."""
 
     layout: Literal["NCHW", "NHWC", "NHW"] | None
     channels: int | None
@@ -57,7 +57,7 @@ NO_IMAGE_INPUT = ImageInput(None, None, None, None, "There is not one input but 
 
 @dataclass(frozen=True)
 class Inspection:
-    """All of it; `to_json` for programs. Sizes are bytes, ``multiply_adds`` are for one image."""
+    """The result of an inspection; `to_json` for programs. Sizes are bytes, ``multiply_adds`` are for one image."""
 
     path: Path
     graph_bytes: int
@@ -98,7 +98,7 @@ class Inspection:
 
 
 def inspect_file(path: Path, bindings: Mapping[str, str] | None = None) -> Inspection:
-    """Read a graph, whether its weights are there or not.
+    """Read a graph, with or without its weights.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Label files: text in the encodings that people have, or a sentence that says what is wrong with it."""
+"""Read label files in common text encodings, with a specific error message for each defect."""
 
 from __future__ import annotations
 

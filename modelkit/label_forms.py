@@ -64,7 +64,7 @@ def join_labels(labels: Sequence[str]) -> str:
 
 
 def check_labels(labels: Sequence[str]) -> None:
-    """Hold labels against what a card can have.
+    """Check labels against the rules of a card.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def check_labels(labels: Sequence[str]) -> None:
 
 
 def number_duplicates(labels: Sequence[str]) -> tuple[str, ...]:
-    """Put the output's number behind every label that is there more than once."""
+    """Append the output's number to every duplicate label."""
     counts = Counter(labels)
     return tuple(f"{label} ({index})" if counts[label] > 1 else label for index, label in enumerate(labels))
 
@@ -131,7 +131,7 @@ def _literal(text: str, name: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]], name: str) -> dict[str, Any]:
-    """Refuse a key that is there twice, of which JSON would keep the last alone."""
+    """Reject a duplicate key, of which JSON would keep only the last value."""
     repeated = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
     if repeated:
         raise ModelkitError(f"{name} has {repeated[0]!r} more than once. {_HINT}")

@@ -1,4 +1,4 @@
-"""Which order of the labels do golden cases show? Any permutation, of any number of labels, as far as they show it."""
+"""Derive the order of labels from golden cases: any permutation, as far as the cases determine it."""
 
 from __future__ import annotations
 

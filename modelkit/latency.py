@@ -1,4 +1,4 @@
-"""Time and size of models, side by side: alternating, so that whatever else the machine does meets all of them."""
+"""Latency and size of models, measured alternately, so that noise of the machine affects all alike."""
 
 from __future__ import annotations
 

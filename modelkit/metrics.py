@@ -115,7 +115,7 @@ def f1_scores(targets: Flags, given: Flags) -> Floats:
 
 
 def near_tie(probabilities: Floats, margin: float) -> npt.NDArray[np.bool_]:
-    """Tell the rows that lie close to a tie.
+    """Return which rows lie close to a tie.
 
     Two labels: the probability is within ``margin`` of 0.5. More: the two highest are within ``margin`` of each other.
     """

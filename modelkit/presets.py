@@ -1,4 +1,4 @@
-"""The usual ways to turn pixels into numbers, by name."""
+"""Common pixel normalisations, by name."""
 
 from __future__ import annotations
 

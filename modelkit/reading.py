@@ -1,4 +1,4 @@
-"""A model run over images: every probability, in label order, through the serving core."""
+"""Run a model over images through the serving core: all probabilities, in label order."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class Readings:
 
     @property
     def given(self) -> Flags:
-        """Return which labels a multilabel model gives, ``(images, labels)``."""
+        """Return the labels that a multilabel model predicts, ``(images, labels)``."""
         thresholds = 1.0 if self.thresholds is None else self.thresholds
         return np.asarray(self.probabilities >= thresholds)
 
     @property
     def right(self) -> Flags:
-        """Return which images are right: their label, or of multilabel models all labels and no other."""
+        """Return which images are classified correctly; for multilabel models, with all labels and no other."""
         if self.targets is not None and self.thresholds is not None:
             return np.asarray((self.given == self.targets).all(axis=1))
         return np.asarray(self.predicted == self.truth)
@@ -115,7 +115,7 @@ def read_all(models: Sequence[Model], images: Sequence[LabelledImage], progress:
 
 
 def same_question(first: Card, second: Card) -> None:
-    """Hold that two models tell the same labels apart, in the same order.
+    """Check that two models have the same labels in the same order.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Graphs as they are served: maps to tensors, percent to probabilities, bound inputs, and a batch axis."""
+"""Rewrite graphs for serving: maps to tensors, percent to probabilities, bound inputs, and a batch axis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ONNX Runtime that serves can read: versions and operators, asked from the runtime itself."""
+"""Versions and operators that the installed ONNX Runtime supports, determined from the runtime itself."""
 
 from __future__ import annotations
 

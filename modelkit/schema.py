@@ -1,4 +1,4 @@
-"""The card's JSON Schema, with complaints as sentences."""
+"""The card's JSON Schema, with violations as sentences."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def validator(path: Path = SCHEMA_PATH) -> Draft202012Validator:
 
 
 def complaints(raw: Any) -> list[str]:
-    """Return a sentence for each way in which a card's JSON does not fit the schema."""
+    """Return a sentence for each violation of the schema."""
     errors = sorted(validator().iter_errors(raw), key=lambda error: list(map(str, error.absolute_path)))
     return [_sentence(error) for error in errors]
 

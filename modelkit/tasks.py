@@ -1,4 +1,4 @@
-"""Models that are no classifiers: what they are by their outputs, and the evidence."""
+"""Detect models that are not classifiers by their outputs, with the evidence."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def not_scores(value: Tensor) -> str | None:
 
 
 def other_task(inspection: Inspection, output: str | None) -> str | None:
-    """Return what a model is that is no classifier of images, with the evidence; None if nothing says so.
+    """Return the task of a model that is not an image classifier, with the evidence; None without evidence.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def other_task(inspection: Inspection, output: str | None) -> str | None:
 
 
 def _by_shape(value: Tensor) -> str | None:
-    """What the axes after the batch say: a classifier has one that is longer than 1."""
+    """Task by the axes after the batch: a classifier has one that is longer than 1."""
     sides = [side for side in value.shape[1:] if side != 1]
     if value.dtype not in _NUMBERS or len(sides) < 2 or not any(isinstance(side, int) for side in sides):
         return None

@@ -1,4 +1,4 @@
-"""A variant of a model: the same question, other weights, a folder and a card of its own."""
+"""A variant of a model: the same labels, other weights, its own folder and card."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Base:
 
 
 class RejectedError(Exception):
-    """Raised inside `make_variant` to leave without the folder."""
+    """Raised inside `make_variant` to discard the folder."""
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Variant:
         write_card(self.folder, self.raw)
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Discard the folder."""
         raise RejectedError
 
 

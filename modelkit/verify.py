@@ -1,4 +1,4 @@
-"""Does a model's folder serve what its card promises? Every promise is one check, through the serving core."""
+"""Verify that a model's folder serves what its card states, one check for each property, through the serving core."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _check_card(directory: Path) -> tuple[list[Check], Card | None]:
 
 
 def check_numbers(card: Card, model: Model) -> list[Check]:
-    """Check what the model answers, whatever the images show: range, batches and repetition."""
+    """Check the model's output on any images: range, batches and repetition."""
     tensors = [_tensor(card, index) for index in range(_FEW)]
     for case in card.golden[:_FEW]:
         try:
@@ -128,7 +128,7 @@ def _finite(model: Model, tensors: list[Array]) -> bool:
 
 
 def _tensor(card: Card, index: int) -> Array:
-    """Images that need no file: black, white, grey, and noise from a fixed seed."""
+    """Synthetic images: black, white, grey, and noise from a fixed seed."""
     spec = card.input
     shape = (spec.height, spec.width) if spec.channels == 1 else (spec.height, spec.width, spec.channels)
     values = {0: 0, 1: 255, 2: 128}
@@ -140,7 +140,7 @@ def _tensor(card: Card, index: int) -> Array:
 
 
 def check_range(card: Card, rows: Array) -> Check:
-    """Hold the numbers, and the graph's end, against the kind: squashed twice, or not at all."""
+    """Check the numbers and the graph's end against the kind: softmax or sigmoid applied twice, or not at all."""
     kind, labels = card.output.kind, len(card.output.labels)
     bounded = bool((rows >= -1e-3).all() and (rows <= 1 + 1e-3).all())
     proto = load_graph(card.graph_path)

@@ -1,4 +1,4 @@
-"""The command line: ``python -m modelkit``. Commands parse, call the package, and show; the work is elsewhere."""
+"""The command line: ``python -m modelkit``. Commands parse arguments, call the package and show results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The program, the options that all commands share, and how an error becomes a sentence and an exit code."""
+"""The application, options that all commands share, and the mapping of errors to messages and exit codes."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ R = TypeVar("R")
 
 
 def examples(*lines: str) -> str:
-    """Return an epilog that shows a command in use."""
+    """Return an epilog with example commands."""
     return (
         "[bold]Examples[/bold]\n\n" + "\n\n".join(f"python -m modelkit {line}" for line in lines) + f"\n\n{EXIT_CODES}"
     )
 
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn what a command raises into a sentence and an exit code."""
+    """Turn exceptions of a command into a message and an exit code."""
 
     @functools.wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:

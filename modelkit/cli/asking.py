@@ -1,4 +1,4 @@
-"""Questions on a terminal: every answer is checked at once, asked for again if it is wrong, and never lost."""
+"""Interactive prompts: each answer is validated at once, prompted for again if invalid, and never lost."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ _READ: dict[str, Callable[[str], Any]] = {"--labels": _labels, "--size": options
 
 
 def interactive() -> bool:
-    """Whether somebody is there to answer."""
+    """Whether standard input is a terminal."""
     return sys.stdin.isatty()
 
 
 @contextmanager
 def keeping(given: Given) -> Iterator[None]:
-    """Print the answers as options if the block fails, so that nobody has to give them again."""
+    """Print the answers as options if the block fails, so that they can be reused."""
     try:
         yield
     except BaseException:
@@ -61,12 +61,12 @@ def keeping(given: Given) -> Iterator[None]:
 
 
 def complete(file: Path, name: str, answers: Answers, given: Given) -> None:
-    """Ask for what the graph does not say, then for the fit and golden cases; ``answers`` and ``given`` grow.
+    """Prompt for facts that the graph does not state, then for fit and golden cases; adds to ``answers`` and ``given``.
 
     Raises
     ------
     MissingAnswersError
-        If nobody is there to answer.
+        If standard input is no terminal.
     ModelkitError
         If the file, or an option of the command line, cannot be used.
     """

@@ -1,4 +1,4 @@
-"""Commands that bring a model in: inspect, add, fetch."""
+"""Commands that add a model: inspect, add, fetch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def inspect(
     as_json: AsJson = False,
     models_dir: ModelsDir = DEFAULT_MODELS_DIR,
 ) -> None:
-    """Show what a model takes, gives and costs, and what of it is missing."""
+    """Show a model's inputs, outputs, costs and missing files."""
     inspection = inspect_file(file)
     beside = _beside(inspection)
     if as_json:
@@ -44,7 +44,7 @@ def inspect(
 
 
 def _beside(inspection: Inspection) -> list[str]:
-    """What `add --from` would take from the files beside the graph, and from its metadata."""
+    """Values that `add --from` would take from the files beside the graph, and from its metadata."""
     folder = inspection.path.resolve().parent
     try:
         sources = read_sources(folder if configurations(folder) else None, inspection)
@@ -54,7 +54,7 @@ def _beside(inspection: Inspection) -> list[str]:
 
 
 def _download_hints(inspection: Inspection, models_dir: Path) -> list[str]:
-    """Which card names a URL for a file that is missing."""
+    """Return commands that download missing files, by the cards that name their URLs."""
     missing = {file.location for file in inspection.missing}
     hints = []
     for path in sorted({*models_dir.glob("*/card.json"), *DEFAULT_MODELS_DIR.glob("*/card.json")}):
@@ -161,7 +161,7 @@ def add(
     as_json: AsJson = False,
     models_dir: ModelsDir = DEFAULT_MODELS_DIR,
 ) -> None:
-    """Make models/NAME with the graph, its data and a complete card; what the graph does not say is asked."""
+    """Make models/NAME with the graph, its data and a complete card; prompts for what the graph lacks."""
     answers = Answers(
         labels=options.labels(labels, labels_file, numbered=number_labels), preprocess=preprocess,
         scale=options.scale(scale), mean=options.numbers(mean), std=options.numbers(std), color=color, resize=resize,
@@ -209,7 +209,7 @@ def add(
 
 
 def _taken(folder: Path) -> list[str]:
-    """What came from the graph or a preset, so that it can be seen to be wrong."""
+    """Values from the graph or a preset, for review."""
     card = load_card(folder)
     spec, output = card.input, card.output
     more = ", ..." if len(output.labels) > 10 else ""

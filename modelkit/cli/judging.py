@@ -33,7 +33,7 @@ def verify(
     as_json: AsJson = False,
     models_dir: ModelsDir = DEFAULT_MODELS_DIR,
 ) -> None:
-    """Check card, files, graph, golden cases, batches, repetition and refusals; a failing line says what to change."""
+    """Check card, files, graph, golden cases, batches, repetition and rejections; a failed check names the fix."""
     folders = [model_folder(models_dir, name) for name in names or []] or _all(models_dir)
     results = {}
     with show.progress() as report:
@@ -52,7 +52,7 @@ def verify(
 
 
 def _all(models_dir: Path) -> list[Path]:
-    """Every model, but for those whose weights are fetched and have not been."""
+    """Every model, except those whose weights have not been fetched."""
     folders = []
     for path in sorted(models_dir.glob("*/card.json")):
         files = load_card(path.parent).files
@@ -79,7 +79,7 @@ def evaluate(
     as_json: AsJson = False,
     models_dir: ModelsDir = DEFAULT_MODELS_DIR,
 ) -> None:
-    """Measure accuracy, calibration, latency and size on labelled images, and how far another model is."""
+    """Measure accuracy, calibration, latency and size on labelled images, optionally against another model."""
     card = load_card(model_folder(models_dir, name))
     images = images_for(card, folder)
     with show.progress() as report:

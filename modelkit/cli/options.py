@@ -1,4 +1,4 @@
-"""Texts of options and answers to values; what does not parse is a usage error that says how it is written."""
+"""Parse texts of options and answers; invalid ones are usage errors that show the format."""
 
 from __future__ import annotations
 

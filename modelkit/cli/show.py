@@ -40,7 +40,7 @@ def as_json(value: Any) -> None:
 
 @contextmanager
 def progress() -> Iterator[Report]:
-    """Give a function that shows how far something is, on standard error, while it runs."""
+    """Yield a function that shows progress on standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, TaskID] = {}
@@ -65,7 +65,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def checks(title: str, results: Iterable[Check]) -> None:
-    """Show a verdict, line by line."""
+    """Show checks, one per line."""
     console.print(title, style="bold")
     for check in results:
         console.print(f"  {_MARKS[check.status]}  {check.name}: ", end="")
@@ -79,7 +79,7 @@ def _tensor(kind: str, value: Tensor) -> str:
 
 
 def inspection(inspected: Inspection) -> None:
-    """Show what a graph says."""
+    """Show an inspection."""
     lines = [_tensor("input", value) for value in inspected.inputs]
     for value in inspected.outputs:
         end, reason = inspected.ends[value.name], not_scores(value)
@@ -221,7 +221,7 @@ def comparison(compared: Comparison) -> None:
 
 
 def trials(outcome: Outcome) -> None:
-    """Show what was tried, best first."""
+    """Show trials, best first."""
     table = _table(
         f"Tried, judged on {outcome.judged_images} images",
         "scheme", "MB", "size", "speed", "load", "agree", "max |dp|",

@@ -51,7 +51,7 @@ def quantize(
     as_json: AsJson = False,
     models_dir: ModelsDir = DEFAULT_MODELS_DIR,
 ) -> None:
-    """Make models/NAME-<scheme>/ with smaller weights, if it passes the gate and is smaller or faster for it."""
+    """Make models/NAME-<scheme>/ with smaller weights, if it passes the gate and is smaller or faster."""
     if block_size is not None and block_size not in (16, 32, 64, 128, 256):
         raise typer.BadParameter("--block-size must be 16, 32, 64, 128 or 256")
     card = load_card(model_folder(models_dir, name))

@@ -1,1 +1,1 @@
-"""Smaller weights, and the proof that they are still as good: schemes, trials, and the choice among them."""
+"""Quantization: schemes, trials that compare accuracy and latency, and the choice among them."""

@@ -1,4 +1,4 @@
-"""Weights kept in 16 bits and widened when the session is made: half the file, the arithmetic of float32.
+"""Weights stored as float16 and widened when the session is created: half the file, float32 arithmetic.
 
 CPUs have no fast float16 arithmetic; a graph converted throughout would only gain casts between its layers. ONNX
 Runtime folds these casts away at load, so that running costs what float32 costs.

@@ -97,7 +97,7 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]
 
 @contextmanager
 def _files(proto: onnx.ModelProto) -> Iterator[tuple[Path, Path]]:
-    """Paths for the library, which works on files; its advice (followed already) and its chatter stay unsaid."""
+    """Temporary paths for the library, which works on files; its log output is suppressed."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)

@@ -81,7 +81,7 @@ def obstacle(scheme: str, proto: onnx.ModelProto, *, calibrated: bool) -> str | 
 
 
 def recipes(scheme: str, *, block: int | None = None, method: str | None = None) -> list[Recipe]:
-    """Return what is tried for a scheme; ``auto`` tries every scheme, and 4 bits in small and large blocks."""
+    """Return the recipes of a scheme; ``auto`` tries every scheme, and 4 bits in small and large blocks."""
     if scheme == "auto":
         return [recipe for scheme in SCHEMES for recipe in _for_auto(scheme, block, method)]
     blocked, calibrated = scheme in {"int4-weights", "mixed"}, scheme in _CALIBRATED

@@ -63,7 +63,7 @@ class Trial:
 
     @property
     def transferable(self) -> bool:
-        """Whether its time can be expected of Lambda: 8-bit products gain from VNNI, which its x86 hosts lack."""
+        """Whether the latency applies to Lambda: 8-bit products gain from VNNI, which its x86 hosts lack."""
         gains = self.comparison is not None and self.comparison.latency_ratio < 1
         return not (gains and self.recipe.scheme != "float16" and vnni())
 
@@ -105,7 +105,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was tried and what was made of it: ``folder`` is the new one, or None."""
+    """Trials and the resulting variant: ``folder`` is the new one, or None."""
 
     trials: tuple[Trial, ...]
     folder: Path | None
@@ -125,7 +125,7 @@ class Outcome:
 
 @dataclass
 class Plan:
-    """What to try, on which images, and what to do with the winner."""
+    """The scheme to try, calibration and evaluation images, and the handling of the result."""
 
     scheme: str
     calibration: Sequence[LabelledImage] = ()
@@ -138,7 +138,7 @@ class Plan:
 
 
 def quantize(card: Card, plan: Plan) -> Outcome:
-    """Try the plan's scheme, or all of them, and keep the best variant that passes the gate.
+    """Try the plan's scheme, or all schemes, and keep the best variant that passes the gate.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def quantize(card: Card, plan: Plan) -> Outcome:
 
 
 def minimum_images(limits: Limits) -> int:
-    """Return how many images a verdict needs: with fewer, one changed label is more than the limits allow."""
+    """Return the minimum number of images for a verdict: with fewer, one changed label exceeds the limits."""
     allowed = 1 - limits.min_agreement
     return _MAX_JUDGED if allowed <= 0 else min(_MAX_JUDGED, max(_LEAST_JUDGED, math.ceil(1 / allowed - 1e-9)))
 
@@ -244,7 +244,7 @@ def _try(
 
 
 def _not_worth(trial: Trial, comparison: Comparison) -> str:
-    """Say why a variant that is as good is still not better: what it saves in size, it may not cost in time."""
+    """Return why a variant of equal accuracy is not kept: savings in size must not cost time."""
     run = comparison.latency_ratio
     load = comparison.model.cost.load_ms / comparison.against.cost.load_ms
     if run * load > _MAX_TIME:

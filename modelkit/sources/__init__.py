@@ -1,4 +1,4 @@
-"""Read what lies beside a model instead of asking; what a person says wins over it."""
+"""Read configuration files beside a model; explicit options take precedence."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def configurations(folder: Path) -> list[str]:
 
 
 def fill(answers: Answers, sources: list[Source], inspection: Inspection) -> list[str]:
-    """Put what the sources say where a person said nothing; return a line for each value and where it came from.
+    """Fill unset answers from the sources; return a line for each value and its source.
 
     Raises
     ------

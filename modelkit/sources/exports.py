@@ -1,4 +1,4 @@
-"""What exporters leave: Ultralytics in the graph's metadata, Azure Custom Vision in cvexport.manifest and metadata."""
+"""Metadata of exporters: Ultralytics in the graph's metadata, Azure Custom Vision in cvexport.manifest and metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Image processors of Hugging Face transformers: what each does, with the defaults of keys that a config leaves out.
+"""Image processors of Hugging Face transformers: their steps, with the defaults of omitted keys.
 
 From the classes' documented signatures (transformers 4.46 and 5.24, 'Image Processor' in each model's page). Up to
 version 4 a plain name is the slow processor (NumPy and PIL) and ...Fast is on torchvision; from 5 on a plain name is on

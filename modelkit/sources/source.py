@@ -1,4 +1,4 @@
-"""A file beside a model, or metadata inside it, that says how training preprocessed and what the labels are."""
+"""A source of facts about a model: a file beside it, or its metadata, with preprocessing and labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """``answers`` are values for fields of `modelkit.adding.Answers`; ``notes`` what it says that no field holds.
+    """``answers`` are values for fields of `modelkit.adding.Answers`; ``notes`` are facts that no field holds.
 
     ``kind`` names the library and its processor, as that is what the tensor is equal to.
     """
@@ -27,7 +27,7 @@ class Source:
 
 
 class NotExpressibleError(ModelkitError):
-    """A configuration that no card can carry out; the sentence says which part and why."""
+    """A configuration that no card can express; the message says which part and why."""
 
 
 def read_object(path: Path) -> dict[str, Any]:

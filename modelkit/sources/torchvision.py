@@ -1,4 +1,4 @@
-"""The documented transforms of torchvision's weights, by their name: an exported graph keeps nothing of them."""
+"""The documented transforms of torchvision's weights, by their name: an exported graph does not contain them."""
 
 from __future__ import annotations
 

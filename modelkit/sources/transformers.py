@@ -74,7 +74,7 @@ def _version(model: dict[str, Any] | None) -> tuple[int, int] | None:
 
 
 def read_config(path: Path, raw: dict[str, Any]) -> Source:
-    """Read the labels, and what the network is, from config.json.
+    """Read the labels and the task from config.json.
 
     Raises
     ------

@@ -91,7 +91,7 @@ def test_an_address_pasted_or_dropped_anywhere_is_fetched(
     assert json.loads(gateway.classified()[0].body) == {"url": "https://pictures.example/cat.jpg"}
 
 
-def test_other_pasted_text_is_left_to_its_field(page: Page, gateway: Gateway) -> None:
+def test_pasted_text_without_an_image_stays_in_its_field(page: Page, gateway: Gateway) -> None:
     transfer(page, "paste", text="no address")
     transfer(page, "paste", text="javascript:alert(1)")
     transfer(page, "paste", text="https://pictures.example/cat.jpg", target="#url")

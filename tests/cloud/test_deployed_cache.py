@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from localcloud.models import Golden
 
 
-def test_an_image_that_comes_again_is_answered_from_the_cache(deployed: Deployed, pictures: list[Golden]) -> None:
+def test_a_repeated_image_is_answered_from_the_cache(deployed: Deployed, pictures: list[Golden]) -> None:
     image, other = (picture.path.read_bytes() for picture in pictures[:2])
     assert deployed.classify(image).headers["x-cache"] == "off"
     with deployed.released(LOUPE_CACHE_MIB="16"):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 run = CliRunner().invoke
 
 
-def test_a_second_up_deploys_what_changed(deployed: Deployed) -> None:
+def test_a_second_up_deploys_the_changes(deployed: Deployed) -> None:
     changed = compose(deployed.settings, {"function": {"log_level": "DEBUG"}})
     endpoint = cloud.up(deployed.state, 0, changed, QUIETLY)
     assert (endpoint["url"], endpoint["api_key"]) == (deployed.endpoint["url"], deployed.endpoint["api_key"])

@@ -53,7 +53,7 @@ def test_there_are_recipes_to_test() -> None:
 
 
 @pytest.mark.parametrize("missing", ["find", "xargs", "tar", "unzip", "which", "gcc", "git", "ps", "hostname"])
-def test_what_the_base_lacks_is_not_on_the_list(missing: str) -> None:
+def test_commands_absent_from_the_base_are_not_listed(missing: str) -> None:
     assert missing not in COMMANDS | BUILTINS
 
 
@@ -96,6 +96,6 @@ def test_all_forms_of_an_instruction_are_read(instruction: str) -> None:
 
 
 @pytest.mark.parametrize("script", ['"$TOOL" x', "cat <<E\nx\nE\n", "if true; then"])
-def test_what_cannot_be_read_for_certain_is_an_error(script: str) -> None:
+def test_ambiguous_shell_code_is_an_error(script: str) -> None:
     with pytest.raises(UnreadableError):
         shell_commands(script)

@@ -120,7 +120,7 @@ def test_alarms_watch_only_codes_that_the_function_returns(prod: Synthesized) ->
         (0, 0, "OK"),
     ],
 )
-def test_the_server_fault_alarm_goes_off_at_its_share_of_requests(
+def test_the_server_fault_alarm_fires_at_its_share_of_requests(
     prod: Synthesized, faults: float | None, requests: float | None, state: str
 ) -> None:
     assert _state(prod, "ServerFaultRate", {"ServerFaults": faults, "Requests": requests}) == state
@@ -130,7 +130,7 @@ def test_the_server_fault_alarm_goes_off_at_its_share_of_requests(
     ("undecodable", "unsupported", "state"),
     [(None, None, "OK"), (24, None, "OK"), (25, None, "ALARM"), (None, 25, "ALARM"), (13, 12, "ALARM"), (12, 12, "OK")],
 )
-def test_the_image_alarm_goes_off_for_damaged_images_and_non_images(
+def test_the_image_alarm_fires_for_damaged_images_and_non_images(
     prod: Synthesized, undecodable: float | None, unsupported: float | None, state: str
 ) -> None:
     values = {"image_undecodable": undecodable, "unsupported_media_type": unsupported, "Requests": 100.0}

@@ -82,7 +82,7 @@ def test_health_and_preflights_are_open_and_other_routes_require_authorization(m
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_nag_finds_just_what_is_acknowledged(mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def test_nag_findings_equal_the_acknowledged_ones(mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     from test_checks import findings
 
     acknowledged = set()
@@ -283,7 +283,7 @@ def test_an_authorizer_that_a_pipeline_pushed_is_used_by_its_digest(tmp_path) ->
         ("jwt", "caller", "$context.authorizer.principalId"),
     ],
 )
-def test_the_access_log_says_who_called(modes, mode: str, field: str, value: str) -> None:
+def test_the_access_log_identifies_the_client(modes, mode: str, field: str, value: str) -> None:
     log = json.loads(modes(mode).only("AWS::ApiGateway::Stage")["AccessLogSetting"]["Format"])
     assert log[field] == value
     assert "$context.identity.apiKey" not in log.values()

@@ -9,7 +9,7 @@ from synthesis import Synthesized
 from tools.doctor.account import BOOTSTRAP_VERSION, DEFAULT_QUALIFIER
 
 
-def test_the_doctor_asks_for_the_bootstrap_version_of_the_templates(prod: Synthesized) -> None:
+def test_the_doctor_requires_the_bootstrap_version_of_the_templates(prod: Synthesized) -> None:
     (parameter,) = [item for item in prod.template["Parameters"].values() if "bootstrap" in json.dumps(item)]
     assert parameter["Default"] == f"/cdk-bootstrap/{DEFAULT_QUALIFIER}/version"
     rejected = [str(version) for version in range(1, BOOTSTRAP_VERSION)]

@@ -114,7 +114,7 @@ def web_acl(prod: Synthesized) -> dict[str, Any]:
 
 @pytest.mark.parametrize("stage", ["/live", ""])
 @pytest.mark.parametrize("path", PICTURE_PATHS)
-def test_an_image_of_3_mb_passes_whatever_its_bytes(web_acl: dict[str, Any], stage: str, path: str) -> None:
+def test_an_image_of_3_mb_passes_with_any_content(web_acl: dict[str, Any], stage: str, path: str) -> None:
     for start in (b"\xff\xd8", b"<script>", b"${jndi:ldap", b'{"url": "http://169.254.169.254"}'):
         picture = Request(path=stage + path, body=start.ljust(3 * MB, b"\0"))
         assert verdict(web_acl, picture) == "Allow"

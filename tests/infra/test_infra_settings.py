@@ -119,7 +119,7 @@ def test_a_default_that_depends_on_an_invalid_key_is_not_reported() -> None:
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_tells_every_wrong_key_at_once() -> None:
+def test_all_invalid_keys_are_reported_together() -> None:
     with pytest.raises(SettingsError) as error:
         load_settings({"environments": {"x": {"a": 1, "function": {"memory_mib": 1}}}}, "x")
     assert len(str(error.value).splitlines()) == 2
@@ -130,17 +130,17 @@ def test_an_unknown_environment_is_rejected_with_the_known_ones() -> None:
         load_settings({"environments": {"prod": {}, "dev": {}}}, "live")
 
 
-def test_a_patch_changes_what_it_names_only() -> None:
+def test_a_patch_changes_only_its_own_keys() -> None:
     context = {"environments": {"x": {"function": {"memory_mib": 512}, "model": {"name": "a"}}}}
     settings = load_settings(context, "x", json.dumps({"model": {"name": "b"}}))
     assert (settings.model.name, settings.function.memory_mib) == ("b", 512)
 
 
-def test_a_patch_may_come_parsed() -> None:
+def test_a_parsed_patch_is_accepted() -> None:
     assert load_settings({"environments": {"x": {}}}, "x", {"model": {"name": "b"}}).model.name == "b"
 
 
-def test_private_networks_that_hold_pictures_are_allowed() -> None:
+def test_private_networks_with_image_hosts_are_allowed() -> None:
     url = {"policy": "public", "private_networks": ["10.0.0.0/8", "fd00::/8"]}
     assert load_settings({"environments": {"x": {"inputs": {"url": url}}}}, "x").inputs.url.private_networks
 
@@ -150,7 +150,7 @@ def test_an_invalid_environment_name_is_rejected_with_the_rule() -> None:
         load_settings({"environments": {"Prod_1": {}}}, "Prod_1")
 
 
-def test_a_patch_that_is_no_json_is_told() -> None:
+def test_an_invalid_json_patch_is_rejected() -> None:
     with pytest.raises(SettingsError, match="not valid JSON"):
         load_settings({"environments": {"x": {}}}, "x", "{")
 

@@ -35,7 +35,7 @@ def test_by_default_the_api_is_public_without_a_custom_domain(prod: Synthesized)
     assert prod.resources("AWS::ApiGateway::DomainName") == {}
 
 
-def test_other_addresses_are_denied_and_the_rest_is_authorized(tmp_path: Path) -> None:
+def test_other_addresses_are_denied_and_allowed_ones_are_authorized(tmp_path: Path) -> None:
     stack = built(tmp_path, {"allowed_cidrs": CIDRS})
     # One of them is of IPv6, which an endpoint does not have unless asked for.
     assert stack.only("AWS::ApiGateway::RestApi")["EndpointConfiguration"]["IpAddressType"] == "dualstack"

@@ -108,7 +108,7 @@ def test_every_bucket_is_private_and_takes_tls_only(synthesized: Synthesized) ->
     assert len(synthesized.resources("AWS::S3::BucketPolicy")) == len(buckets)
 
 
-def test_every_log_group_ends_some_day(synthesized: Synthesized) -> None:
+def test_log_groups_expire(synthesized: Synthesized) -> None:
     for group in synthesized.resources("AWS::Logs::LogGroup").values():
         assert 1 <= group["Properties"]["RetentionInDays"] <= 731
 

@@ -70,7 +70,7 @@ def test_schedules_change_the_bounds_in_their_own_time_zone(scaled: Synthesized)
     ]
 
 
-def test_the_spillover_alarm_goes_off_after_several_periods(scaled: Synthesized) -> None:
+def test_the_spillover_alarm_fires_after_several_periods(scaled: Synthesized) -> None:
     (alarm,) = [
         each["Properties"]
         for each in scaled.resources("AWS::CloudWatch::Alarm").values()
@@ -154,7 +154,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("scaling", "sentence"), REFUSED)
-def test_refuses_what_cannot_be(scaling: dict[str, Any], sentence: str) -> None:
+def test_impossible_expressions_are_rejected(scaling: dict[str, Any], sentence: str) -> None:
     values = {"function": {"reserved_concurrency": 50}, "scaling": scaling}
     with pytest.raises(SettingsError) as error:
         load_settings({"environments": {"x": values}}, "x")
@@ -180,7 +180,7 @@ def test_the_local_cloud_rejects_unsupported_settings() -> None:
         "cron(0 9 15W 3 ? *)", "cron(*/5 * ? * SUN,SAT *)", "cron(0 22 ? 12 6L *)",
     ],
 )  # fmt: skip
-def test_takes_what_aws_takes(cron: str) -> None:
+def test_expressions_that_aws_accepts_are_accepted(cron: str) -> None:
     assert check_cron(cron) == cron
 
 
@@ -196,7 +196,7 @@ def test_takes_what_aws_takes(cron: str) -> None:
         "cron(0 7 1-2-3 * ? *)", "cron(? 7 ? * * *)", "cron(0 ٣ ? * * *)", "cron(0 7 ? * MON *) ",
     ],
 )  # fmt: skip
-def test_refuses_what_aws_refuses(cron: str) -> None:
+def test_expressions_that_aws_rejects_are_rejected(cron: str) -> None:
     with pytest.raises(ValueError, match="must"):
         check_cron(cron)
 

@@ -120,7 +120,7 @@ def test_the_api_calls_the_alias(prod: Synthesized) -> None:
         assert method["Properties"]["Integration"]["TimeoutInMillis"] == 29_000
 
 
-def test_routes_and_who_may_call_them(synthesized: Synthesized) -> None:
+def test_routes_and_their_authorization(synthesized: Synthesized) -> None:
     parents = {name: each["Properties"] for name, each in synthesized.resources("AWS::ApiGateway::Resource").items()}
 
     def path(resource_id: Any) -> str:
@@ -213,7 +213,7 @@ def test_method_metrics_are_off_by_default(tmp_path: Path) -> None:
     assert {settings["MetricsEnabled"] for settings in stage["MethodSettings"]} == {True}
 
 
-def test_every_body_is_binary_whatever_its_media_type(prod: Synthesized) -> None:
+def test_bodies_of_all_media_types_are_binary(prod: Synthesized) -> None:
     assert prod.only("AWS::ApiGateway::RestApi")["BinaryMediaTypes"] == ["*/*"]
     assert prod.only("AWS::ApiGateway::RestApi")["EndpointConfiguration"]["Types"] == ["REGIONAL"]
 

@@ -76,7 +76,7 @@ def test_no_removed_setting_stays_in_force(pairs: Any) -> None:
 
 
 @pytest.mark.parametrize("path", RESET)
-def test_cloudformation_resets_what_disappears(path: str) -> None:
+def test_cloudformation_resets_omitted_properties(path: str) -> None:
     permission, source = RESET[path]
     allowed = update_permissions(path.partition(".")[0])
     assert permission in allowed
@@ -196,7 +196,7 @@ class TestTheComparison:
         assert [name for name, *_ in replaced(before, after)] == ["Key"]
         assert [*conflicts(before, after)] == [f"{kind} Key: Value of Key"]
 
-    def test_a_replacement_spreads_to_what_refers_to_it(self) -> None:
+    def test_a_replacement_propagates_to_referring_resources(self) -> None:
         key, plan_key = "AWS::ApiGateway::ApiKey", "AWS::ApiGateway::UsagePlanKey"
         before, after = (
             self.template(Key=(key, {"Value": value}), Of=(plan_key, {"KeyId": {"Ref": "Key"}, "UsagePlanId": "p"}))

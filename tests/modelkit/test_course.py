@@ -79,7 +79,7 @@ def test_the_gate_takes_it_and_refuses_a_damaged_one(course_models: Path, picked
     assert {"agreement", "probability shift"} <= failed
 
 
-def test_quantizing_again_gives_the_same_bytes(course_models: Path, picked: str) -> None:
+def test_quantization_is_deterministic(course_models: Path, picked: str) -> None:
     before = load_card(course_models / picked)
     block = before.raw["quantization"]["block_size"]
     options = ["--scheme", "int4-weights", "--block-size", block, "--images", shared("hair/validation"), "--replace"]

@@ -50,7 +50,7 @@ def test_direct_invocation_returns_the_plain_result(warm: ExecutionEnvironment, 
         assert result["request_id"] == "direct-1"
 
 
-def test_an_http_request_gives_a_response(warm: ExecutionEnvironment, pictures: list[Golden]) -> None:
+def test_an_http_request_returns_a_response(warm: ExecutionEnvironment, pictures: list[Golden]) -> None:
     response = invoke(warm, http_event(pictures[0].path.read_bytes(), "image/jpeg"))
     headers = {name.lower(): value for name, value in response["headers"].items()}
     assert response["statusCode"] == 200

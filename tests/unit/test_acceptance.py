@@ -155,7 +155,9 @@ def test_skipped_steps_are_listed_and_not_reported_as_passed() -> None:
             "KeyId": "k", "Description": "loupe-acc-1: logs", "KeyState": "PendingDeletion"}}}, []),
     ],
 )  # fmt: skip
-def test_the_sweep_tells_leftovers_from_what_stays_on_purpose(lists: dict[str, Any], unexpected: list[str]) -> None:
+def test_the_sweep_distinguishes_leftovers_from_retained_resources(
+    lists: dict[str, Any], unexpected: list[str]
+) -> None:
     leftovers = sweep(FakeTarget(lists))
     assert [str(leftover) for leftover in leftovers if not leftover.reason] == unexpected
 

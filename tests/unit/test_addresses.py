@@ -132,7 +132,7 @@ def test_hanging_look_ups_are_bounded_and_release_their_slots(monkeypatch: pytes
     assert all(places.acquire(timeout=20) for _ in range(3))
 
 
-def test_the_systems_resolver_gives_up_within_seconds() -> None:
+def test_the_system_resolver_times_out_within_seconds() -> None:
     """Return glibc's RES_OPTIONS: seconds for each attempt, and attempts (the first fields of its state)."""
     code = (
         "import ctypes, loupe.sources.addresses\n"

@@ -71,7 +71,7 @@ def bench(functions: FakeLambda, logs: FakeLogs | None = None, cold_starts: int 
 
 
 @pytest.mark.parametrize("tail", [True, False], ids=["log tail", "log group"])
-def test_cold_and_warm_are_told_apart_by_lambdas_own_lines(tail: bool) -> None:
+def test_cold_and_warm_starts_are_distinguished_by_report_lines(tail: bool) -> None:
     measurement = bench(FakeLambda(cold=12, tail=tail))
     assert len(measurement.cold) == 11
     assert {start.init for start in measurement.cold} == {250.0}

@@ -14,7 +14,7 @@ from benchmarks import caching
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_break_even_is_where_reads_and_writes_cost_what_hits_save() -> None:
+def test_break_even_equates_cost_of_reads_and_writes_with_savings_of_hits() -> None:
     # 1024 MiB: $16.6667 per million seconds; 5 ms of it are $0.0833 per million calls.
     read, write, saved = 0.0625 + 0.0833335, 0.625 + 0.0833335, 1.66667
     rate = caching.break_even(100, memory_mib=1024)
@@ -33,7 +33,7 @@ def test_the_documentation_has_the_table_of_the_arithmetic() -> None:
     assert "\n".join(caching.shared_lines({})) in page
 
 
-def test_a_model_that_never_pays_says_so() -> None:
+def test_a_model_that_never_breaks_even_is_reported() -> None:
     assert caching.shared_lines({"tiny": 0.5})[2] == "| tiny: 0.5 ms | never |"
 
 

@@ -64,14 +64,14 @@ def test_the_size_that_balances_duration_and_price() -> None:
     assert balanced(sizes).memory_mib == 1769
 
 
-def test_stages_add_up_to_what_is_billed() -> None:
+def test_stages_add_up_to_the_billed_duration() -> None:
     stages = _stages("source;dur=0.1, decode;dur=2.0, tensor;dur=1.0, model;dur=1.5, total;dur=5.0", 6.5)
     assert stages == pytest.approx(
         {"source": 0.1, "decode": 2.0, "tensor": 1.0, "model": 1.5, "rest": 0.4, "runtime": 1.5}
     )
 
 
-def test_the_report_names_what_is_not_met(tmp_path: Path) -> None:
+def test_the_report_names_missed_targets(tmp_path: Path) -> None:
     rows = [
         Row("Warm", "against the peer", 3.0, 1.9, "least", "30 ms / 10 ms", (2.8, 3.2)),
         Row("Opened", "against the peer", 0.6, 0.5, "most", "131 MB / 213 MB"),
@@ -83,7 +83,7 @@ def test_the_report_names_what_is_not_met(tmp_path: Path) -> None:
     assert (tmp_path / "images" / "benchmarks.svg").read_text().startswith("<?xml")
 
 
-def test_the_input_for_power_tuning_is_what_the_function_takes() -> None:
+def test_the_power_tuning_input_is_accepted_by_the_function() -> None:
     tuning = json.loads((ROOT / "docs" / "power-tuning.json").read_text())
     assert FunctionSettings().memory_mib in tuning["powerValues"]
     answer = make_app(Classifier.load(ROOT / "models" / "hair-type")).direct(tuning["payload"], Context())

@@ -203,7 +203,7 @@ class Slow:
         return BatchResult([*done.outcomes, *late], 0)
 
 
-def test_an_invocation_out_of_time_writes_what_it_has_and_the_retry_goes_on(classifier) -> None:
+def test_an_invocation_at_its_deadline_writes_finished_rows_and_the_retry_resumes(classifier) -> None:
     slow = Slow(Service(classifier), 3)
     bulk = Bulk(classifier, slow)
     items = [{"key": "red.jpg"}, {"key": "missing.jpg"}, {}, *[{"key": "blue.jpg"}] * 4]
@@ -280,7 +280,7 @@ def test_objects_that_s3_throttles_are_read_again(bulk) -> None:
     assert (result["succeeded"], result["failed"]) == (6, 0)
 
 
-def test_an_object_that_s3_never_gives_is_a_row(bulk) -> None:
+def test_a_permanently_unreadable_object_is_a_row(bulk) -> None:
     bulk.images.fail["get_object"] = ["SlowDown"] * 100
     result = bulk.run([{"key": "red.jpg"}] * 2)
     assert result["codes"] == {"s3_unavailable": 2}
@@ -380,6 +380,6 @@ def test_any_row_is_an_item_a_problem_or_skipped(row, kind) -> None:
         assert (item.source is None) != (item.problem is None)
 
 
-def test_rows_read_back_what_was_written() -> None:
+def test_rows_round_trip() -> None:
     lines = {1: b'{"index":1}\n', 7: b'{"index":7,"x":"\\n"}\n'}
     assert read_rows(b"".join(lines.values())) == lines

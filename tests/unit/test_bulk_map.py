@@ -66,7 +66,7 @@ class Lambda:
 
 
 @pytest.mark.parametrize("writer", [WRITER, {**WRITER, "WriterConfig": None}], ids=["COMPACT", "NONE"])
-def test_every_manifest_row_has_one_row_whatever_ends_the_batches(classifier, monkeypatch, writer) -> None:
+def test_every_manifest_row_has_one_row_despite_interrupted_batches(classifier, monkeypatch, writer) -> None:
     slow = Slow(Service(classifier), 1000)
     bulk = Bulk(classifier, slow)
     function = Lambda(bulk, slow)

@@ -143,21 +143,21 @@ def test_two_environments_at_once_write_one_row(arrivals) -> None:
 @pytest.mark.parametrize(
     "failure", ["SlowDown", "ConditionalRequestConflict", ReadTimeoutError(endpoint_url="https://s3")]
 )
-def test_messages_whose_rows_cannot_be_written_come_again(arrivals, failure) -> None:
+def test_messages_whose_rows_cannot_be_written_are_redelivered(arrivals, failure) -> None:
     arrivals.results.fail["put_object"] = [failure]
     assert arrivals.deliver(created("arrivals/red.jpg"), created("arrivals/blue.jpg")) == ["m0"]
     assert arrivals.deliver(created("arrivals/red.jpg")) == []
     assert len(arrivals.rows()) == 2
 
 
-def test_objects_that_s3_does_not_give_come_again(arrivals) -> None:
+def test_messages_of_unreadable_objects_are_redelivered(arrivals) -> None:
     arrivals.images.fail["get_object"] = ["SlowDown"] * 3
     assert arrivals.deliver(created()) == ["m0"]
     assert arrivals.rows() == []
     assert arrivals.deliver(created()) == []
 
 
-def test_messages_without_time_come_again(arrivals) -> None:
+def test_messages_past_the_deadline_are_redelivered(arrivals) -> None:
     record = {"messageId": "m0", "body": json.dumps(created())}
     assert arrivals.invocations.run({"Records": [record]}, Context(remaining_ms=500)) == {
         "batchItemFailures": [{"itemIdentifier": "m0"}]

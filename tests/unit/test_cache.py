@@ -82,7 +82,7 @@ def labels(outcomes):
 
 
 @pytest.mark.parametrize("again", [RED_IMAGE, reader(RED_IMAGE)], ids=["bytes", "reader"])
-def test_an_image_that_comes_again_is_a_hit(service, model, again) -> None:
+def test_a_repeated_image_is_a_hit(service, model, again) -> None:
     stages = Stages()
     first, second = service.classify(RED_IMAGE), service.classify(again, stages=stages)
     assert (first.cache, second.cache, model.runs) == ("miss", "hit", 1)
@@ -150,7 +150,7 @@ def prediction(count, given=None):
     return Prediction(scores[0][0], scores[0][1], scores, given, ModelInfo("m", "1", "v", count))
 
 
-def test_the_least_recently_used_entry_goes_first() -> None:
+def test_the_least_recently_used_entry_is_evicted_first() -> None:
     cache = PredictionCache(3 * entry_bytes(prediction(2)))
     for key in (b"a", b"b", b"c"):
         cache.put(key, prediction(2))
@@ -256,7 +256,7 @@ def test_one_cache_serves_every_caller(app, model) -> None:
     assert [list(item["result"]["scores"]) for item in batch["results"]] == [["red"], ["blue"]]
 
 
-def test_x_cache_says_whether_all_came_from_the_cache(app, classifier) -> None:
+def test_x_cache_is_hit_if_all_predictions_are_cached(app, classifier) -> None:
     def header(application, body, path="/v1/classify"):
         content_type = "application/json" if path.endswith("batch") else "image/jpeg"
         return application.http(rest(path=path, body=body, headers={"Content-Type": content_type}), Context())[

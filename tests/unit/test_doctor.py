@@ -64,7 +64,7 @@ CREDENTIALS = [
 
 
 @pytest.mark.parametrize(("answer", "sentence"), CREDENTIALS)
-def test_credentials_that_do_not_work_are_one_error_and_nothing_else_is_asked(answer: Any, sentence: str) -> None:
+def test_invalid_credentials_are_one_error_and_end_the_checks(answer: Any, sentence: str) -> None:
     aws = StubbedAws({**HEALTHY, "sts.get_caller_identity": answer})
     found = examine(environment(), Surroundings(aws, runner=engine()))
     finding = one(found, "account")
@@ -99,7 +99,7 @@ CALLS = [name for name in HEALTHY if not name.startswith("sts")]
 
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException"])
-def test_what_may_not_be_looked_at_is_a_warning_that_names_the_permission(operation: str, code: str) -> None:
+def test_a_missing_permission_is_a_warning_that_names_it(operation: str, code: str) -> None:
     found = findings(**{operation.replace(".", "__"): (code, "User is not authorized to perform", 403)})
     (finding,) = [item for item in found if item.level is not Level.ok]
     assert finding.level is Level.warning
@@ -109,13 +109,13 @@ def test_what_may_not_be_looked_at_is_a_warning_that_names_the_permission(operat
 
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("code", ["Throttling", "ThrottlingException", "TooManyRequestsException"])
-def test_throttling_is_a_warning_that_says_to_run_it_again(operation: str, code: str) -> None:
+def test_throttling_is_a_warning_that_suggests_a_retry(operation: str, code: str) -> None:
     found = findings(**{operation.replace(".", "__"): (code, "Rate exceeded", 429)})
     (finding,) = [item for item in found if item.level is not Level.ok]
     assert (finding.level, finding.action) == (Level.warning, "Run it again in a minute.")
 
 
-def test_an_error_that_nobody_foresaw_is_repeated_with_its_code() -> None:
+def test_an_unexpected_error_is_reported_with_its_code() -> None:
     found = findings(apigateway__get_account=("InternalFailure", "Something broke.", 500))
     assert one(found, "log-role").summary == "apigateway:GetAccount failed: Something broke (InternalFailure)."
 
@@ -329,7 +329,7 @@ NOBODY: dict[str, Any] = {"alarms": {"subscriptions": []}}
         (NOBODY, _deployed(("gone@example.com", "Deleted")), Level.error, "no subscription"),
     ],
 )
-def test_production_is_not_deployed_where_nobody_would_hear_an_alarm(
+def test_production_requires_alarm_recipients(
     patch: dict[str, Any], answers: dict[str, Any], level: Level, sentence: str
 ) -> None:
     finding = one(findings(environment("prod", **patch), **answers), "alarms")
@@ -348,7 +348,7 @@ def test_environments_that_keep_data_are_production() -> None:
     assert not is_production(environment("product-demo"))
 
 
-def test_the_tags_that_cdk_json_comes_with_are_a_warning() -> None:
+def test_the_default_tags_of_cdk_json_are_a_warning() -> None:
     shipped = json.loads((ROOT / "cdk.json").read_text())["context"]["environments"]["prod"]["tags"]
     assert shipped == PLACEHOLDER_TAGS
     finding = one(findings(environment(tags=shipped)), "tags")
@@ -405,7 +405,9 @@ def test_a_profile_that_does_not_exist_is_a_finding(offline: None, monkeypatch: 
     assert (code, "The config profile (nobody) could not be found" in text) == (1, True)
 
 
-def test_wrong_settings_and_names_are_told_without_a_traceback(offline: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_and_names_are_reported_without_a_traceback(
+    offline: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "no environment 'nowhere'" in _run("--env", "nowhere")[1]
     assert "there is no such key" in _run("--settings", '{"functon": {}}')[1]
     code, text = _run("--allow", "everything")

@@ -20,7 +20,7 @@ KINDS = ["jpeg", "png", "webp", "gif"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_format_is_told_by_content(kind: str) -> None:
+def test_the_format_is_detected_by_content(kind: str) -> None:
     data = getattr(pictures, kind)()
     assert media_type_of(data) == f"image/{kind}"
     assert kind in FORMATS

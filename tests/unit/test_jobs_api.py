@@ -366,7 +366,7 @@ def test_a_job_that_has_ended_has_its_summary_and_links(jobs) -> None:
         (None, "job_failed"),
     ],
 )
-def test_a_failed_job_says_why_and_what_to_do(jobs, error, code) -> None:
+def test_a_failed_job_has_its_cause_and_remedy(jobs, error, code) -> None:
     job_id = jobs.start()["id"]
     jobs.states.end(job_id, "FAILED", error)
     jobs.states.executions[job_id]["cause"] = "arn:aws:lambda:eu-west-1:111122223333:function:loupe-bulk:7"
@@ -559,7 +559,7 @@ def test_head_options_and_unknown_routes(jobs) -> None:
     assert jobs.api.http(jobs.event("GET", "/v1/jobs/a/b/c"), Context())["statusCode"] == 404
 
 
-def test_a_page_elsewhere_may_start_and_stop_jobs() -> None:
+def test_a_page_of_an_allowed_origin_may_start_and_stop_jobs() -> None:
     jobs = Jobs(LOUPE_CORS_ORIGINS="https://app.example")
     event = jobs.event("OPTIONS", "/v1/jobs/x")
     event["headers"] = {"Origin": "https://app.example"}

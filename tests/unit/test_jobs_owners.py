@@ -67,7 +67,7 @@ def test_a_request_without_identity_has_no_owner(mode, value) -> None:
         owner_of(value, mode)
 
 
-def test_without_authentication_everybody_is_one_owner() -> None:
+def test_without_authentication_all_clients_are_one_owner() -> None:
     assert owner_of({}, "none") == owner_of(event(identity={"apiKeyId": "a"}), "none")
 
 

@@ -64,7 +64,7 @@ def test_m_of_n_breaching_points_make_an_alarm(values: list[float], needed: int 
     ("treatment", "expected"),
     [("missing", "INSUFFICIENT_DATA"), ("ignore", "OK"), ("breaching", "ALARM"), ("notBreaching", "OK")],
 )
-def test_silence_is_treated_as_the_alarm_says(treatment: str, expected: str) -> None:
+def test_missing_data_is_treated_as_the_alarm_specifies(treatment: str, expected: str) -> None:
     assert state([None, None, None], TreatMissingData=treatment) == expected
 
 

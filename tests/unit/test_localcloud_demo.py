@@ -38,7 +38,7 @@ def test_pictures_of_all_formats_are_taken(tmp_path: Path, inputs: InputSettings
     assert media_type(tmp_path / "picture") == expected
 
 
-def test_what_is_no_picture_is_an_error_before_anything_is_deployed(tmp_path: Path, inputs: InputSettings) -> None:
+def test_a_file_that_is_not_a_picture_is_rejected_before_deployment(tmp_path: Path, inputs: InputSettings) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     result = run(app, ["demo", "--image", str(tmp_path / "notes.txt"), "--state", str(tmp_path / "state")])
     assert result.exit_code == 1
@@ -78,7 +78,7 @@ def test_a_model_without_golden_pictures_needs_one_named(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["none", "unreadable"])
-def test_up_prints_the_url_whatever_the_golden_pictures_are(
+def test_up_prints_the_url_without_readable_golden_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
 ) -> None:
     def golden(_: str) -> list[object]:
@@ -95,13 +95,13 @@ def test_up_prints_the_url_whatever_the_golden_pictures_are(
     assert "@photo.jpg" in result.output
 
 
-def test_a_setting_that_does_not_exist_is_told_at_once(tmp_path: Path) -> None:
+def test_an_unknown_setting_is_rejected_before_deployment(tmp_path: Path) -> None:
     result = run(app, ["up", "--set", "function.memory=1", "--state", str(tmp_path)])
     assert result.exit_code == 1
     assert "function.memory" in result.output
 
 
-def test_a_log_that_does_not_exist_is_told(tmp_path: Path) -> None:
+def test_a_missing_log_is_reported(tmp_path: Path) -> None:
     result = run(app, ["logs", "nothing", "--state", str(tmp_path)])
     assert result.exit_code == 1
     assert "ministack" in result.output
@@ -112,7 +112,7 @@ def test_status_and_down_of_nothing(tmp_path: Path) -> None:
     assert "nothing was running" in run(app, ["down", "--state", str(tmp_path)]).output
 
 
-def test_golden_pictures_come_one_of_each_label_first() -> None:
+def test_golden_pictures_start_with_one_per_label() -> None:
     first, second, *_ = golden("hair-type")
     assert {first.label, second.label} == {"curly", "straight"}
     with pytest.raises(CloudError, match="no-such-model"):

@@ -41,7 +41,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("hostile")
 @pytest.mark.parametrize("service", SERVICES)
-def test_clients_are_of_the_local_account_whatever_the_shell_says(service: str) -> None:
+def test_clients_use_the_local_account_despite_environment_variables(service: str) -> None:
     client = Account("http://127.0.0.1:9", "us-east-1").client(service)
     assert client.meta.endpoint_url == "http://127.0.0.1:9"
     assert client.meta.region_name == "us-east-1"
@@ -49,14 +49,14 @@ def test_clients_are_of_the_local_account_whatever_the_shell_says(service: str) 
 
 
 @pytest.mark.usefixtures("hostile")
-def test_programs_get_no_way_to_another_account() -> None:
+def test_programs_get_no_credentials_of_other_accounts() -> None:
     variables = Account("http://127.0.0.1:9", "us-east-1").environment()
     assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:9"
     left = {name for name, value in HOSTILE.items() if variables.get(name) == value}
     assert not left
 
 
-def test_what_a_run_needs_is_kept() -> None:
+def test_variables_that_a_run_needs_remain() -> None:
     kept = {"PATH": "/bin", "HOME": "/root", "SSL_CERT_FILE": "/ca.pem", "LOUPE_MODEL": "mine", "TMPDIR": "/tmp",
             "NODE_EXTRA_CA_CERTS": "/ca.pem", "LANG": "C", "PIP_INDEX_URL": "https://pypi.example"}  # fmt: skip
     assert doors.closed(kept) == kept

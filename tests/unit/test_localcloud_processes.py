@@ -36,14 +36,14 @@ def test_a_process_is_ended_once(sleeper: ProcessRecord) -> None:
     assert not stop(sleeper)
 
 
-def test_a_stranger_with_the_same_pid_is_left_alone(sleeper: ProcessRecord) -> None:
+def test_an_unrelated_process_with_the_same_pid_is_not_ended(sleeper: ProcessRecord) -> None:
     earlier = dataclasses.replace(sleeper, started="another boot:1", children="time.sleep")
     assert not earlier.alive()
     assert not stop(earlier)
     assert sleeper.alive()
 
 
-def test_one_that_does_not_hear_is_killed(tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     code = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
     )
@@ -65,7 +65,7 @@ def test_children_that_outlived_their_parent_are_ended(tmp_path: Path) -> None:
     assert wait_until(lambda: start_time(child) is None, 5)
 
 
-def test_a_state_remembers_what_runs(tmp_path: Path, sleeper: ProcessRecord) -> None:
+def test_a_state_records_running_processes(tmp_path: Path, sleeper: ProcessRecord) -> None:
     state = State(tmp_path)
     assert state.running() is None
     running = Running(4577, 4578, (sleeper,))
@@ -76,13 +76,13 @@ def test_a_state_remembers_what_runs(tmp_path: Path, sleeper: ProcessRecord) -> 
     assert state.running() is None
 
 
-def test_a_state_that_was_tampered_with_is_told(tmp_path: Path) -> None:
+def test_a_corrupt_state_is_reported(tmp_path: Path) -> None:
     (tmp_path / "running.json").write_text('{"port": 1}')
     with pytest.raises(CloudError, match="by hand"):
         State(tmp_path).running()
 
 
-def test_nothing_deployed_is_told(tmp_path: Path) -> None:
+def test_a_missing_deployment_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CloudError, match="make up"):
         State(tmp_path).read_endpoint()
 
@@ -94,7 +94,7 @@ def test_a_reaped_process_has_no_start_time() -> None:
 
 
 @pytest.mark.parametrize(("system", "machine"), [("darwin", "arm64"), ("linux", "riscv64")])
-def test_a_machine_without_the_emulator_is_told(monkeypatch: pytest.MonkeyPatch, system: str, machine: str) -> None:
+def test_a_machine_without_the_emulator_is_reported(monkeypatch: pytest.MonkeyPatch, system: str, machine: str) -> None:
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(platform, "machine", lambda: machine)
     with pytest.raises(CloudError, match="Linux on x86_64 or arm64"):

@@ -72,7 +72,7 @@ def test_its_name_changes_with_its_content_only(project: Path, tmp_path: Path) -
     assert {path.name for path in (tmp_path / "image").iterdir()} == {second.tag, f"{second.tag}.json"}
 
 
-def test_what_is_missing_is_named(project: Path, tmp_path: Path) -> None:
+def test_missing_programs_are_named(project: Path, tmp_path: Path) -> None:
     with pytest.raises(CloudError, match="no model 'none'"):
         stage.stage(project, ["none"], tmp_path)
     with pytest.raises(CloudError, match="No image with the tag"):
@@ -88,7 +88,7 @@ def test_what_is_missing_is_named(project: Path, tmp_path: Path) -> None:
         stage.stage(project, ["m"], tmp_path)
 
 
-def test_the_dockerfile_copies_what_is_staged() -> None:
+def test_the_dockerfile_copies_the_staged_files() -> None:
     """The code that the Dockerfile copies from this repository: a new COPY is staged, too, or of the build alone."""
     lines = (PROJECT / "function" / "Dockerfile").read_text().splitlines()
     copied = {match.group(1) for line in lines if (match := re.match(r"COPY (?!--from)(\S+)", line))}

@@ -74,7 +74,7 @@ def publish(result: Outcome) -> Recorder:
     return recorder
 
 
-def test_a_warm_invocation_is_told_as_lambda_tells_it() -> None:
+def test_a_warm_invocation_is_reported_as_lambda_does() -> None:
     told = publish(outcome())
     assert told.lines == [
         "START RequestId: id-1 Version: 7",

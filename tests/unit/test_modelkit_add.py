@@ -77,7 +77,7 @@ def test_external_data_keeps_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["../outside.data", "/dev/zero"])
-def test_data_that_a_link_takes_from_elsewhere_is_not_added(tmp_path: Path, target: str) -> None:
+def test_external_data_behind_a_link_out_of_the_folder_is_not_added(tmp_path: Path, target: str) -> None:
     source = tmp_path / "download"
     source.mkdir()
     file = save(classifier(), source / "net.onnx", external="net.onnx.data")
@@ -89,7 +89,7 @@ def test_data_that_a_link_takes_from_elsewhere_is_not_added(tmp_path: Path, targ
     assert not (tmp_path / "models" / "mine").exists()
 
 
-def test_golden_pictures_are_copied_and_their_answers_kept(tmp_path: Path) -> None:
+def test_golden_images_are_copied_with_their_expected_results(tmp_path: Path) -> None:
     file = save(classifier(), tmp_path / "net.onnx")
     blue, red = picture(tmp_path, "blue"), picture(tmp_path, "red")
     result = add(
@@ -101,7 +101,7 @@ def test_golden_pictures_are_copied_and_their_answers_kept(tmp_path: Path) -> No
     assert all((card.directory / case.image).is_file() and case.probability > 0.6 for case in card.golden)
 
 
-def test_a_golden_picture_that_comes_out_wrong_stops_it_with_a_hint(tmp_path: Path) -> None:
+def test_a_misclassified_golden_image_stops_add_with_a_hint(tmp_path: Path) -> None:
     file = save(classifier(), tmp_path / "net.onnx")
     blue = picture(tmp_path, "blue")
     options = [*GIVEN, "--labels", "red,blue", "--golden", f"{blue}=blue", "--color", "BGR"]
@@ -112,7 +112,7 @@ def test_a_golden_picture_that_comes_out_wrong_stops_it_with_a_hint(tmp_path: Pa
     assert not list((tmp_path / "models").iterdir())
 
 
-def test_what_is_missing_is_listed_all_at_once(tmp_path: Path) -> None:
+def test_missing_answers_are_listed_together(tmp_path: Path) -> None:
     file = save(classifier("Tanh", side="side"), tmp_path / "net.onnx")
     result = add(file, tmp_path / "models")
     assert result.exit_code == 3
@@ -165,7 +165,7 @@ def test_an_option_that_does_not_parse_is_a_usage_error(tmp_path: Path, option: 
     assert add(file, tmp_path / "models", *option).exit_code == 2
 
 
-def test_a_name_is_not_taken_twice_unless_told(tmp_path: Path) -> None:
+def test_an_existing_model_is_not_replaced_without_the_option(tmp_path: Path) -> None:
     file = save(classifier(), tmp_path / "net.onnx")
     options = [*GIVEN, "--labels", "red,blue"]
     assert add(file, tmp_path / "models", *options).exit_code == 0
@@ -176,7 +176,7 @@ def test_a_name_is_not_taken_twice_unless_told(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["mine"]
 
 
-def test_an_interruption_leaves_nothing_half_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_leaves_no_partial_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 

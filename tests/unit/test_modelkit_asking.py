@@ -28,7 +28,7 @@ def card(tmp_path: Path) -> dict[str, dict[str, object]]:
     return value
 
 
-def test_wrong_answers_are_said_and_asked_for_again(tmp_path: Path) -> None:
+def test_invalid_answers_are_reported_and_prompted_for_again(tmp_path: Path) -> None:
     result = add(
         tmp_path,
         "huge", "20x18",            # --size
@@ -50,7 +50,7 @@ def test_wrong_answers_are_said_and_asked_for_again(tmp_path: Path) -> None:
     assert card(tmp_path)["input"]["resize"] == {"filter": "bilinear", "fit": "crop", "shortest": 24}
 
 
-def test_golden_cases_are_asked_for_and_checked(tmp_path: Path) -> None:
+def test_golden_cases_are_prompted_for_and_checked(tmp_path: Path) -> None:
     blue = picture(tmp_path, "blue")
     preprocessing = ("--preprocess", "unit", "--resize", "bilinear")
     answers = ("red,blue", "", "nothing", f"{tmp_path}/none.png=blue", f"{blue}=green", f"{blue}=blue", "")
@@ -81,7 +81,7 @@ def test_answers_are_printed_as_options_when_it_fails(tmp_path: Path, end: str) 
     assert not list((tmp_path / "models").glob("*"))
 
 
-def test_nothing_is_asked_where_the_options_say_all(tmp_path: Path) -> None:
+def test_complete_options_need_no_prompt(tmp_path: Path) -> None:
     result = add(tmp_path, options=("--preprocess", "unit", "--resize", "bilinear", "--labels", "red,blue"))
     assert result.exit_code == 0, result.output
     assert "--golden: " not in result.output

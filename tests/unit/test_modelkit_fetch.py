@@ -144,7 +144,7 @@ def test_the_git_hash_is_that_of_git(tmp_path: Path) -> None:
     assert git_blob_sha1_of(tmp_path / "hello") == "ce013625030ba8dba906f756967f9e9ca394464a"
 
 
-def test_a_download_that_broke_off_goes_on(tmp_path: Path, site: Site) -> None:
+def test_an_interrupted_download_resumes(tmp_path: Path, site: Site) -> None:
     with pytest.raises(ModelkitError, match=r"100,000 bytes are kept, run it again to go on"):
         get(card(tmp_path / "m", site.url("cut")))
     assert names(tmp_path / "m") == ["model.onnx.part"]
@@ -234,7 +234,7 @@ def test_a_length_of_thousands_of_digits_is_no_length(tmp_path: Path, site: Site
         get(card(tmp_path / "m", site.url("digits")))
 
 
-def test_what_a_server_says_does_not_reach_the_terminal_as_it_is(tmp_path: Path, site: Site) -> None:
+def test_server_messages_are_escaped_on_the_terminal(tmp_path: Path, site: Site) -> None:
     with pytest.raises(ModelkitError, match="answered 404") as caught:
         get(card(tmp_path / "m", site.url("escapes")))
     assert "\x1b" not in str(caught.value)
@@ -265,7 +265,7 @@ def test_no_server_is_a_sentence(tmp_path: Path) -> None:
         get(card(tmp_path / "m", url))
 
 
-def test_the_command_tells_what_it_cannot_do(tmp_path: Path) -> None:
+def test_the_command_reports_failures(tmp_path: Path) -> None:
     folder = tmp_path / "models" / "mine"
     folder.mkdir(parents=True)
     raw = {

@@ -83,7 +83,7 @@ def test_a_probability_of_training_detects_drift_within_a_label(tmp_path: Path) 
     assert "preprocessing 'unit'" in wrong.output
 
 
-def test_without_a_probability_add_says_that_only_the_label_is_proved(tmp_path: Path) -> None:
+def test_golden_cases_without_a_probability_prove_the_label_only(tmp_path: Path) -> None:
     file = save(classifier(), tmp_path / "net.onnx")
     options = ["--golden", f"{picture(tmp_path, 'blue')}=blue"]
     assert "proves the label only" in add(file, tmp_path / "models", "red,blue", *options).output
@@ -247,7 +247,7 @@ def halves(path: Path, orientation: int) -> Path:
     return path
 
 
-def test_training_on_stored_pixels_is_found_and_swapped_labels_are_not_recommended(tmp_path: Path) -> None:
+def test_training_on_stored_pixels_is_detected_and_swapped_labels_are_not_recommended(tmp_path: Path) -> None:
     file = updown(tmp_path / "net.onnx")
     turned, upright = halves(tmp_path / "turned.jpg", 3), halves(tmp_path / "upright.jpg", 1)
     result = add(file, tmp_path / "models", "up,down", "--golden", f"{turned}=up", "--golden", f"{upright}=up")

@@ -67,7 +67,7 @@ IMPOSTORS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", IMPOSTORS)
-def test_a_file_that_is_no_model_is_named_for_what_it_is(tmp_path: Path, name: str) -> None:
+def test_a_file_of_another_format_is_named(tmp_path: Path, name: str) -> None:
     content, sentence = IMPOSTORS[name]
     (tmp_path / "model.onnx").write_bytes(content)
     with pytest.raises(ModelkitError, match=sentence):

@@ -28,7 +28,7 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("end", "outputs", "kind"), ENDS)
-def test_the_end_of_a_graph_tells_how_to_read_it(tmp_path: Path, end: str | None, outputs: int, kind: str) -> None:
+def test_the_end_of_a_graph_determines_its_kind(tmp_path: Path, end: str | None, outputs: int, kind: str) -> None:
     inspection = inspect_file(save(classifier(end, outputs=outputs), tmp_path / "model.onnx"))
     assert inspection.ends["scores"].kind == kind
     assert inspection.ends["scores"].reason.endswith(".")
@@ -133,14 +133,14 @@ def test_a_place_in_external_data_that_is_no_number_is_a_sentence(tmp_path: Path
         (classifier().SerializeToString()[:-40], "not an ONNX model, or it is cut off"),
     ],
 )
-def test_what_is_no_model_is_told_in_a_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
+def test_a_file_that_is_not_a_model_is_reported(tmp_path: Path, content: bytes, sentence: str) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
     with pytest.raises(ModelkitError, match=sentence):
         inspect_file(path)
 
 
-def test_a_folder_or_nothing_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_folder_or_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ModelkitError, match="is a folder"):
         inspect_file(tmp_path)
     with pytest.raises(ModelkitError, match="cannot be read"):

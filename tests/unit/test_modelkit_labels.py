@@ -46,7 +46,7 @@ ABC = ("tench", "goldfish", "great white shark, man-eater")
         ("header.txt", 'class_id,class_name\n0,tench\n1,goldfish\n2,"great white shark, man-eater"\n'),
     ],
 )  # fmt: skip
-def test_every_form_gives_the_same_labels(name: str, text: str) -> None:
+def test_all_forms_yield_the_same_labels(name: str, text: str) -> None:
     assert parse_labels(text, name) == ABC
 
 
@@ -104,7 +104,7 @@ def add(tmp_path: Path, outputs: int, *options: str) -> Result:
     return CliRunner().invoke(app, ["add", str(file), *arguments, *options])
 
 
-def test_duplicate_labels_are_named_with_a_way_on(tmp_path: Path) -> None:
+def test_duplicate_labels_are_named_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("crane\nmaillot\ncrane\nmaillot\n")
     options = ["--labels-file", str(tmp_path / "labels.txt")]
     rejected = add(tmp_path, 4, *options)

@@ -125,7 +125,7 @@ def plain(tmp_path: Path, data: bytes, outputs: int = 3) -> dict[str, float]:
         (log_probabilities, ("--labels", ",".join(THREE)), 3),
     ],
 )
-def test_an_odd_ending_gives_the_same_probabilities(
+def test_unusual_graph_ends_return_the_same_probabilities(
     tmp_path: Path, make: Callable[[], onnx.ModelProto], options: tuple[str, ...], outputs: int
 ) -> None:
     result = add(tmp_path, make(), *options)
@@ -135,7 +135,7 @@ def test_an_odd_ending_gives_the_same_probabilities(
     assert served == pytest.approx(plain(tmp_path, data, outputs), abs=1e-6)
 
 
-def test_labels_in_the_graph_are_taken_and_the_change_is_said(tmp_path: Path) -> None:
+def test_labels_in_the_graph_are_used_and_reported(tmp_path: Path) -> None:
     result = add(tmp_path, sequence_of_maps(), "--json")
     assert result.exit_code == 0, result.output
     value = json.loads(result.stdout)

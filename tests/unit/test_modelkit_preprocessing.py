@@ -101,7 +101,7 @@ def test_shapes_and_words_that_do_not_fit_are_sentences(
     assert sentence in result.output
 
 
-def test_what_nobody_stated_is_listed_with_the_option_that_states_it(tmp_path: Path) -> None:
+def test_assumptions_are_listed_with_their_options(tmp_path: Path) -> None:
     file = save(classifier(), tmp_path / "net.onnx")
     options = [*LABELS, "--preprocess", "unit", "--resize", "bilinear"]
     silent = json.loads(add(file, tmp_path / "a", *options, "--json").stdout)["assumed"]

@@ -64,7 +64,7 @@ def unpacked(codes: np.ndarray, count: int) -> np.ndarray:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 5), st.integers(1, 100), st.sampled_from([16, 32, 128]), st.integers(0, 10**6))
-def test_every_weight_comes_back_within_half_a_step(outputs: int, inputs: int, block: int, seed: int) -> None:
+def test_dequantized_weights_are_within_half_a_step(outputs: int, inputs: int, block: int, seed: int) -> None:
     weight = np.random.default_rng(seed).normal(0, 1, (outputs, inputs)).astype(np.float32)
     codes, scales, zeros = quantize_blocks(weight, block)
     count = -(-inputs // block)
@@ -85,9 +85,7 @@ def test_dead_weights_stay_zero() -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_scheme_gives_nearly_the_same_answers_and_always_the_same_bytes(
-    tmp_path: Path, photos: Path, scheme: str
-) -> None:
+def test_a_scheme_is_deterministic_and_nearly_exact(tmp_path: Path, photos: Path, scheme: str) -> None:
     card = make(tmp_path)
     images = find_images(photos, LABELS)
     plan = Plan(scheme, calibration=images, even_if_worse=True)
@@ -140,7 +138,7 @@ def test_float16_halves_the_file_and_keeps_float32_arithmetic(tmp_path: Path) ->
         Recipe("float16").apply(huge, card.input, ())
 
 
-def test_what_makes_no_sense_is_said(tmp_path: Path, photos: Path) -> None:
+def test_unsuitable_schemes_are_reported(tmp_path: Path, photos: Path) -> None:
     card = make(tmp_path, hidden=16)
     proto = prepared(card)
     assert "no Gemm or MatMul" in str(obstacle("int4-weights", proto, calibrated=True))
@@ -158,7 +156,7 @@ def test_a_quantized_model_is_not_quantized_again(tmp_path: Path, photos: Path) 
         quantize(load_card(variant), Plan("float16", calibration=images, even_if_worse=True))
 
 
-def test_too_few_pictures_give_no_verdict(tmp_path: Path, photos: Path) -> None:
+def test_too_few_images_yield_no_verdict(tmp_path: Path, photos: Path) -> None:
     card = make(tmp_path)
     images = find_images(photos, LABELS)
     with pytest.raises(ModelkitError, match=r"15 image.s. are too few .* at least 34 beside the 15 that calibrate"):
@@ -170,7 +168,7 @@ def test_too_few_pictures_give_no_verdict(tmp_path: Path, photos: Path) -> None:
     assert [minimum_images(Limits(min_agreement=share)) for share in (0.5, 0.97, 0.99, 1)] == [20, 34, 100, 200]
 
 
-def test_pictures_that_calibrate_do_not_judge(tmp_path: Path, photos: Path) -> None:
+def test_calibration_images_are_excluded_from_evaluation(tmp_path: Path, photos: Path) -> None:
     card = make(tmp_path)
     shutil.copytree(photos, tmp_path / "copies")
     calibration, judged = _split(card, Plan("auto", calibration=find_images(photos, LABELS)))
@@ -294,7 +292,7 @@ def test_optimization_keeps_a_graph_that_every_host_can_run(tmp_path: Path, phot
         assert Model.load(load_card(outcome.folder))
 
 
-def test_evaluation_is_told_as_text_json_and_a_page(tmp_path: Path, photos: Path) -> None:
+def test_evaluation_is_reported_as_text_json_and_html(tmp_path: Path, photos: Path) -> None:
     card = make(tmp_path)
     (photos / "red" / "broken.jpg").write_bytes(b"no image")
     page = tmp_path / "report.html"
@@ -316,7 +314,7 @@ def test_evaluation_is_told_as_text_json_and_a_page(tmp_path: Path, photos: Path
     assert report["comparison"]["mcnemar"]["p_value"] == 1
 
 
-def test_folders_that_are_no_labels_are_told(tmp_path: Path, photos: Path) -> None:
+def test_folders_that_are_not_labels_are_reported(tmp_path: Path, photos: Path) -> None:
     (photos / "purple").mkdir()
     with pytest.raises(ModelkitError, match="no label of the model: purple"):
         find_images(photos, LABELS)

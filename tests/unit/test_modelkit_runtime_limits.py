@@ -50,7 +50,9 @@ def custom_operator(domain: str = "my.ops") -> onnx.ModelProto:
         (custom_operator("com.microsoft"), "does not know: Sharpen of 'com.microsoft'"),
     ],
 )
-def test_what_the_runtime_cannot_load_is_a_sentence(tmp_path: Path, proto: onnx.ModelProto, sentence: str) -> None:
+def test_graphs_that_the_runtime_cannot_load_are_reported(
+    tmp_path: Path, proto: onnx.ModelProto, sentence: str
+) -> None:
     file = save(proto, tmp_path / "net.onnx")
     result = CliRunner().invoke(app, ["add", str(file), "--models-dir", str(tmp_path / "models"), *GIVEN])
     assert result.exit_code == 3
@@ -79,7 +81,7 @@ def test_the_version_that_is_named_is_read(tmp_path: Path) -> None:
             assert ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def test_axis_names_of_exporters_tell_the_layout(tmp_path: Path) -> None:
+def test_axis_names_of_exporters_determine_the_layout(tmp_path: Path) -> None:
     proto = classifier(side="height")
     axes = proto.graph.input[0].type.tensor_type.shape.dim
     for axis, name in zip(axes, ("batch_size", "num_channels", "height", "width"), strict=True):
@@ -98,7 +100,7 @@ def test_axis_names_of_exporters_tell_the_layout(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
 
 
-def test_an_input_without_a_shape_is_asked_for_layout_and_size(tmp_path: Path) -> None:
+def test_an_input_without_a_shape_requires_layout_and_size(tmp_path: Path) -> None:
     proto = classifier()
     proto.graph.input[0].type.tensor_type.ClearField("shape")
     file = save(proto, tmp_path / "net.onnx")

@@ -302,7 +302,7 @@ def test_ultralytics_models_of_other_tasks_are_refused_by_name(tmp_path: Path, t
 @pytest.mark.parametrize(
     ("version", "note"), [("8.0.20", "before Ultralytics 8.1"), (None, "no version of Ultralytics")]
 )
-def test_ultralytics_of_an_old_or_unknown_version_give_labels_and_size_and_no_resize(
+def test_old_or_unknown_ultralytics_versions_yield_labels_and_size_without_resize(
     tmp_path: Path, version: str | None, note: str
 ) -> None:
     metadata = {key: value for key, value in ULTRALYTICS.items() if key in ("names", "imgsz", "task", "stride")}
@@ -388,7 +388,7 @@ def add(file: Path, tmp_path: Path, *options: str) -> Result:
     return CliRunner().invoke(app, [*command, *options])
 
 
-def test_add_needs_no_flag_with_a_complete_folder_and_prints_what_came_from_where(tmp_path: Path) -> None:
+def test_add_needs_no_flag_with_a_complete_folder_and_prints_the_sources(tmp_path: Path) -> None:
     result = add(folder_of(tmp_path, HF, graph("side")), tmp_path)
     assert result.exit_code == 0, result.output
     output = " ".join(result.output.split())
@@ -424,7 +424,7 @@ def test_a_config_of_another_size_than_the_graph_is_refused(tmp_path: Path) -> N
     ({"preprocessor_config.json": "{"}, "is not valid JSON"),
     ({"preprocessor_config.json": "[" * 100_000}, "is not valid JSON"),
 ])  # fmt: skip
-def test_a_folder_that_says_nothing_is_a_sentence(tmp_path: Path, files: dict[str, str], sentence: str) -> None:
+def test_a_folder_without_configuration_is_reported(tmp_path: Path, files: dict[str, str], sentence: str) -> None:
     result = add(folder_of(tmp_path, files, graph("side")), tmp_path)
     assert result.exit_code == 3
     assert sentence in " ".join(result.output.split())
@@ -460,7 +460,7 @@ def test_every_known_name_of_weights_is_a_card_that_fits() -> None:
         assert answers["shortest"] >= answers["size"][0], name
 
 
-def test_weights_that_are_not_known_are_told_with_those_spelled_alike(tmp_path: Path) -> None:
+def test_unknown_weights_are_reported_with_similar_names(tmp_path: Path) -> None:
     inspection = inspect_file(folder_of(tmp_path, {}, graph("side")))
     with pytest.raises(ModelkitError, match=r"perhaps ResNet50_Weights\.IMAGENET1K_V2"):
         read_sources(None, inspection, "ResNet50_Weights.IMAGENET1K_V3")
@@ -468,7 +468,7 @@ def test_weights_that_are_not_known_are_told_with_those_spelled_alike(tmp_path: 
         read_sources(tmp_path, inspection, "ResNet50_Weights.IMAGENET1K_V2")
 
 
-def test_inspect_shows_what_lies_beside_the_graph(tmp_path: Path) -> None:
+def test_inspect_shows_files_beside_the_graph(tmp_path: Path) -> None:
     file = folder_of(tmp_path, HF, graph("side"))
     result = CliRunner().invoke(app, ["inspect", str(file)])
     assert result.exit_code == 0, result.output

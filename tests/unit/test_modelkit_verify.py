@@ -78,7 +78,7 @@ def test_a_model_without_golden_cases_passes_with_a_warning(tmp_path: Path) -> N
         (lambda raw: raw["golden"][0].update(image="golden/none.jpg"), "golden/none.jpg is missing"),
     ],
 )  # fmt: skip
-def test_a_wrong_card_is_told_in_a_sentence(tmp_path: Path, change: Callable[[Any], None], sentence: str) -> None:
+def test_an_invalid_card_is_reported(tmp_path: Path, change: Callable[[Any], None], sentence: str) -> None:
     folder = make(tmp_path)
     edit(folder, change)
     assert sentence in findings(folder)
@@ -99,7 +99,7 @@ def test_a_wrong_card_is_told_in_a_sentence(tmp_path: Path, change: Callable[[An
         (lambda raw: raw["output"].update(labels=["blue", "red"]), "output.labels ['red', 'blue']"),
     ],
 )
-def test_preprocessing_that_moves_golden_answers_is_traced(
+def test_wrong_preprocessing_is_diagnosed_by_golden_cases(
     tmp_path: Path, change: Callable[[Any], None], suggestion: str
 ) -> None:
     folder = make(tmp_path)
@@ -107,7 +107,7 @@ def test_preprocessing_that_moves_golden_answers_is_traced(
     assert suggestion in findings(folder)
 
 
-def test_a_filter_that_moves_golden_answers_is_traced(tmp_path: Path) -> None:
+def test_a_wrong_filter_is_diagnosed_by_golden_cases(tmp_path: Path) -> None:
     """Stripes of one pixel: nearest sees one colour of them, bilinear their mean."""
     folder = make(tmp_path)
     pixels = np.zeros((128, 128, 3), np.uint8)
@@ -128,14 +128,14 @@ def test_a_filter_that_moves_golden_answers_is_traced(tmp_path: Path) -> None:
     assert "input.resize.filter 'bilinear'" in findings(folder)
 
 
-def test_a_sigmoid_that_would_come_twice_is_found(tmp_path: Path) -> None:
+def test_a_double_sigmoid_is_detected(tmp_path: Path) -> None:
     folder = make(tmp_path, end="Sigmoid")
     edit(folder, lambda raw: raw["output"].update(kind="logit"))
     assert "sigmoid would be applied twice" in findings(folder)
     assert "Set output.kind to 'probability'" in findings(folder)
 
 
-def test_data_that_is_missing_cut_off_renamed_or_unlisted_is_told(tmp_path: Path) -> None:
+def test_external_data_that_is_missing_truncated_renamed_or_unlisted_is_reported(tmp_path: Path) -> None:
     folder = make(tmp_path, external="net.onnx.data")
     data = folder / "net.onnx.data"
     whole = data.read_bytes()
@@ -156,7 +156,7 @@ def replace_graph(folder: Path, proto: Any) -> None:
     edit(folder, lambda raw: raw.update(files=[describe_file(folder, "model.onnx")]))
 
 
-def test_weights_that_are_not_numbers_are_found(tmp_path: Path) -> None:
+def test_weights_that_are_not_finite_are_detected(tmp_path: Path) -> None:
     folder = make(tmp_path, golden=False)
     proto = classifier()
     broken = numpy_helper.from_array(np.array([np.nan], np.float32), "down_bias")
@@ -165,7 +165,7 @@ def test_weights_that_are_not_numbers_are_found(tmp_path: Path) -> None:
     assert [check.name for check in failures(folder)] == ["finite"]
 
 
-def test_a_random_operator_left_in_the_graph_is_found(tmp_path: Path) -> None:
+def test_a_random_operator_in_the_graph_is_detected(tmp_path: Path) -> None:
     folder = make(tmp_path, golden=False)
     proto = classifier()
     proto.graph.node[-1].output[0] = "clean"
@@ -179,7 +179,7 @@ def test_a_random_operator_left_in_the_graph_is_found(tmp_path: Path) -> None:
     assert {check.name for check in failures(folder)} >= {"repetition"}
 
 
-def test_pictures_that_move_each_other_in_a_batch_are_found(tmp_path: Path) -> None:
+def test_images_that_affect_each_other_in_a_batch_are_detected(tmp_path: Path) -> None:
     folder = make(tmp_path, golden=False)
     proto = classifier()
     proto.graph.node[-1].output[0] = "clean"
@@ -227,7 +227,7 @@ def test_all_models_are_verified_where_none_is_named(tmp_path: Path) -> None:
     assert set(value["models"]) == {"mine", "second"}
 
 
-def test_an_unknown_model_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+def test_an_unknown_model_is_rejected_with_the_existing_ones(tmp_path: Path) -> None:
     folder = make(tmp_path)
     result = CliRunner().invoke(app, ["verify", "other", "--models-dir", str(folder.parent)])
     assert result.exit_code == 3
@@ -251,7 +251,7 @@ def dynamic(tmp_path: Path, *, batch: int | None = None) -> Path:
 
 
 @pytest.mark.parametrize("batch", [None, 4])
-def test_a_dynamically_quantized_graph_is_served_one_picture_at_a_time(tmp_path: Path, batch: int | None) -> None:
+def test_a_dynamically_quantized_graph_is_served_one_image_at_a_time(tmp_path: Path, batch: int | None) -> None:
     answers = Answers(labels=("red", "blue"), preprocess="unit", resize="bilinear")
     folder = add(dynamic(tmp_path, batch=batch), tmp_path / "models", "mine", answers)
     assert json.loads((folder / "card.json").read_bytes())["output"]["independent"] is False
@@ -273,7 +273,7 @@ def test_a_fixed_batch_of_one_shares_no_run(tmp_path: Path) -> None:
     assert failures(folder) == []
 
 
-def test_a_card_may_say_by_itself_that_pictures_depend_on_each_other(tmp_path: Path) -> None:
+def test_a_card_may_declare_that_images_depend_on_each_other(tmp_path: Path) -> None:
     folder = make(tmp_path)
     edit(folder, lambda raw: raw["output"].update(independent=False))
     assert failures(folder) == []

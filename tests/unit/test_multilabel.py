@@ -140,7 +140,7 @@ def test_exclusive_labels_are_listed_as_an_assumption(tmp_path: Path) -> None:
     assert "exactly one label" not in add(tmp_path, "--kind", "logits", name="said").output
 
 
-def test_answers_list_the_labels_above_their_thresholds(tmp_path: Path, folder: Path) -> None:
+def test_responses_list_labels_above_their_thresholds(tmp_path: Path, folder: Path) -> None:
     served = make_app(Classifier.load(folder))
     yellow, none = (photo(tmp_path, name).read_bytes() for name in ("yellow", "none"))
     result = body_of(served.http(rest(body=yellow), Context()))
@@ -160,7 +160,7 @@ def test_the_contract_has_labels_and_does_not_require_them() -> None:
         assert "labels" not in ANSWERS[name]["required"]
 
 
-def test_every_given_label_is_counted(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_predicted_labels_are_counted(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     served = make_app(Classifier.load(folder), metrics=MetricsRules(max_labels=3))
     capsys.readouterr()
     served.http(rest(body=photo(tmp_path, "white").read_bytes()), Context())
@@ -170,7 +170,7 @@ def test_every_given_label_is_counted(tmp_path: Path, folder: Path, capsys: pyte
     assert sorted(log["labels"]) == sorted(LABELS)
 
 
-def test_evaluation_gives_map_and_f1(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluation_reports_map_and_f1(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("modelkit.latency.SECONDS", 0.02)
     page = tmp_path / "report.html"
     source = photos(tmp_path / "photos")

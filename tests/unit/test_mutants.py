@@ -45,7 +45,7 @@ def test_code_that_no_test_could_distinguish_has_no_mutants(tmp_path: Path, sour
     assert changes(tmp_path, source) == []
 
 
-def test_the_most_specific_tests_come_first(tmp_path: Path) -> None:
+def test_the_most_specific_tests_run_first(tmp_path: Path) -> None:
     path = tmp_path / "module.py"
     coverage = Coverage()
     coverage.lines[str(path), 3] |= {"broad", "narrow"}
@@ -59,7 +59,7 @@ def test_excluded_modules_exist() -> None:
     assert {path.name for path in coverage_data.UNIT.glob("test_*.py")} >= coverage_data.EXCLUDED
 
 
-def test_exit_codes_that_say_nothing_about_the_mutant_end_the_run() -> None:
+def test_exit_codes_unrelated_to_the_mutant_end_the_run() -> None:
     assert run.outcome(0) == run.SURVIVED
     assert run.outcome(1 << 8) == run.KILLED
     with pytest.raises(SystemExit, match="failed to run the tests"):

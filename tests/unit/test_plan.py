@@ -67,7 +67,7 @@ def test_fifty_requests_a_second() -> None:
 
 
 @given(LOADS)
-def test_what_is_recommended_holds(load: Load) -> None:
+def test_the_recommended_sizing_meets_the_targets(load: Load) -> None:
     found = size(load)
     assert erlang_b(found.reserved, found.peak) <= load.overflow
     assert erlang_b(found.reserved_provisioned, found.peak) <= load.overflow
@@ -177,7 +177,7 @@ def test_short_requests_get_a_fixed_number_because_tracking_cannot_see_their_rat
         ({}, "After a deployment all requests meet cold starts"),
     ],
 )
-def test_warns_of_what_stands_in_the_way(changes: dict[str, Any], sentence: str) -> None:
+def test_obstacles_are_warnings(changes: dict[str, Any], sentence: str) -> None:
     load = replace(Load(rate=50, duration_ms=12, memory_mib=1769), **changes)
     assert any(sentence in warning for warning in size(load).warnings)
 
@@ -187,7 +187,7 @@ def test_warns_of_nothing_where_nothing_is() -> None:
     assert size(load).warnings == ()
 
 
-def test_what_a_given_number_refuses() -> None:
+def test_rejections_of_a_fixed_number_of_environments() -> None:
     load = Load(rate=50, duration_ms=100, memory_mib=1769)
     average, peak = rejected(load, 10)
     assert average == pytest.approx(0.018385, abs=1e-6)
@@ -223,7 +223,7 @@ def test_the_command_prints_all_three_formats() -> None:
     assert second["costs"]["region"] == prices.REGION
 
 
-def test_what_is_printed_to_paste_is_taken_by_the_app() -> None:
+def test_printed_settings_are_accepted_by_the_app() -> None:
     options = ("--rps", "50", "--duration-ms", "120", "--provisioned")
     pasted = plan(*options).partition("into an environment of cdk.json:\n")[2]
     values = json.loads("{" + pasted + "}")

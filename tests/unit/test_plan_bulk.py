@@ -37,14 +37,14 @@ def test_the_rates_of_the_jobs_function_add_up_to_the_bill(load: BulkLoad) -> No
     assert job.dollars - parent == pytest.approx(estimated, rel=1e-6)
 
 
-def test_a_million_images_cost_what_the_page_says() -> None:
+def test_costs_of_a_million_images_equal_those_on_the_page() -> None:
     text = report(BulkJob(1_000_000, LOAD))
     assert "US$ 2.94 (2.94 per million images)" in text
     assert "| Step Functions transitions, Standard | 40,006 | 1.00 |" in text
     assert "21.1 min, 800 images/s" in text
 
 
-def test_the_tightest_quota_comes_first() -> None:
+def test_the_tightest_quota_is_listed_first() -> None:
     assert BulkJob(100_000_000, BulkLoad(50, 900, 1769, 0.05)).limits()[0][0].startswith("S3 GET")
     assert BulkJob(1_000_000, BulkLoad(50, 900, 1769, 1.0)).limits()[0][0].startswith("Lambda concurrency")
 

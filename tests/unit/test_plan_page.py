@@ -23,7 +23,7 @@ def page() -> str:
     return PAGE.read_text(encoding="utf-8")
 
 
-def test_the_tables_are_what_the_planner_prints_now(page: str) -> None:
+def test_the_tables_equal_the_planners_output(page: str) -> None:
     assert rewrite(page) == page, "run: python -m tools.plan --update docs/scaling.md"
     blocks = re.findall(r"<!-- python -m tools\.plan (.*?) -->", page)
     assert blocks

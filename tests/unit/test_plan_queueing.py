@@ -120,7 +120,7 @@ def _mixture(rng: random.Random) -> float:
 
 
 @pytest.mark.parametrize("duration", [_constant, _exponential, _mixture])
-def test_a_simulation_refuses_what_the_formula_says_whatever_the_durations(
+def test_simulated_rejections_equal_the_formula_for_all_durations(
     duration: Callable[[random.Random], float],
 ) -> None:
     servers, load, requests = 8, 5.0, 60_000

@@ -26,7 +26,7 @@ DELETED = (
 )  # fmt: skip
 
 
-def test_what_no_request_reads_is_deleted_and_the_rest_is_kept(tmp_path: Path) -> None:
+def test_files_that_no_request_reads_are_deleted_and_others_remain(tmp_path: Path) -> None:
     for name in (*KEPT, *DELETED):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -35,7 +35,7 @@ def test_what_no_request_reads_is_deleted_and_the_rest_is_kept(tmp_path: Path) -
     assert left == set(KEPT)
 
 
-def test_a_link_is_deleted_and_what_it_names_is_kept(tmp_path: Path) -> None:
+def test_a_link_is_deleted_and_its_target_remains(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "a").touch()
     (tmp_path / "packages" / "p").mkdir(parents=True)

@@ -110,7 +110,7 @@ def whole_then_crop(image: Image.Image, spec: InputSpec) -> np.ndarray[Any, np.d
 
 
 @pytest.mark.parametrize("size", [(4, 5000), (3000, 2), (1, 8000), (8000, 1), (3, 8001), (7001, 5)])
-def test_the_centre_of_a_thin_picture_is_that_of_the_whole_resized(size: tuple[int, int]) -> None:
+def test_the_centre_of_a_thin_image_equals_that_of_the_whole_resized(size: tuple[int, int]) -> None:
     spec = InputSpec("input", 224, 200, resize=Resize(fit="crop", shortest=256))
     width, height = spec.resized(*size)
     assert width * height > 4 << 20
@@ -120,7 +120,7 @@ def test_the_centre_of_a_thin_picture_is_that_of_the_whole_resized(size: tuple[i
 
 @pytest.mark.parametrize("kind", FILTERS)
 @pytest.mark.parametrize("size", [(640, 480), (480, 640), (1000, 300), (301, 999), (224, 224), (256, 256), (100, 90)])
-def test_an_ordinary_picture_is_cropped_from_the_whole_to_the_last_bit(kind: Any, size: tuple[int, int]) -> None:
+def test_an_ordinary_image_is_cropped_exactly_as_from_the_whole(kind: Any, size: tuple[int, int]) -> None:
     spec = InputSpec("input", 224, 224, resize=Resize(fit="crop", shortest=256, filter=kind))
     image = pictures.scene(size)
     resized = spec.resized(*size)
@@ -129,7 +129,7 @@ def test_an_ordinary_picture_is_cropped_from_the_whole_to_the_last_bit(kind: Any
     assert np.array_equal(np.asarray(fit(image, spec)), np.asarray(whole.crop((left, top, left + 224, top + 224))))
 
 
-def test_what_fails_while_resizing_is_the_callers_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_while_resizing_is_a_client_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(error: Exception) -> Any:
         def resize(*_: object, **__: object) -> Image.Image:
             raise error

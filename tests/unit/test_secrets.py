@@ -161,7 +161,7 @@ def test_no_emitted_byte_holds_a_secret(form: str, tiny_directory: Path, tmp_pat
             assert at < 0, emitted[max(0, at - 200) : at + 100]
 
 
-def test_answers_do_not_repeat_keys(tiny_directory: Path) -> None:
+def test_responses_do_not_contain_keys(tiny_directory: Path) -> None:
     """The caller has them already; but answers are pasted into tickets, and some clients log them."""
     from fakes import make_app
     from loupe.classifier import Classifier

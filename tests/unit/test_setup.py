@@ -73,7 +73,7 @@ def test_an_environment_whose_interpreter_is_gone_is_made_anew(tmp_path: Path) -
     ["PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "NODE_ENV", "NODE_OPTIONS", "PIP_USER",
      "PIP_TARGET", "UV_REQUIRE_HASHES", "UV_PYTHON", "npm_config_omit", "npm_config_prefix", "NPM_CONFIG_PRODUCTION"],
 )  # fmt: skip
-def test_variables_that_change_what_is_installed_are_not_heeded(name: str) -> None:
+def test_variables_that_change_the_installation_are_ignored(name: str) -> None:
     assert name not in bootstrap.tool_variables({name: "x", "HOME": "/tmp"})
 
 

@@ -175,7 +175,7 @@ def test_uploads_that_are_off_are_skipped_with_the_reason(smoke: Smoke, fake: Fa
     assert (outcome.status, "inputs.uploads.enabled" in outcome.detail) == ("skipped", True)
 
 
-def test_an_origin_that_nobody_allowed_fails_cors(smoke: Smoke, fake: FakeEndpoint) -> None:
+def test_an_origin_outside_the_allow_list_fails_cors(smoke: Smoke, fake: FakeEndpoint) -> None:
     def fault(request: httpx.Request, response: httpx.Response) -> httpx.Response:
         if origin := request.headers.get("origin"):
             response.headers["Access-Control-Allow-Origin"] = origin
@@ -186,7 +186,7 @@ def test_an_origin_that_nobody_allowed_fails_cors(smoke: Smoke, fake: FakeEndpoi
     assert "CORS" in failed(smoke(cors_origin=ORIGIN))
 
 
-def test_throttling_is_seen_and_a_rate_that_is_not_in_force_fails(smoke: Smoke, fake: FakeEndpoint) -> None:
+def test_throttling_is_detected_and_a_rate_that_is_not_in_force_fails(smoke: Smoke, fake: FakeEndpoint) -> None:
     assert "none of 30 requests" in failed(smoke(throttle_requests=30))["throttling"]
 
     def fault(request: httpx.Request, response: httpx.Response) -> httpx.Response:
@@ -206,9 +206,7 @@ def test_throttling_is_seen_and_a_rate_that_is_not_in_force_fails(smoke: Smoke, 
         (problem(500, "internal_error", **{"Retry-After": "1"}), "HTTP 500 instead of 429 or 503"),
     ],
 )
-def test_what_else_a_burst_may_be_answered_with(
-    response: httpx.Response, failure: str, smoke: Smoke, fake: FakeEndpoint
-) -> None:
+def test_other_responses_to_a_burst(response: httpx.Response, failure: str, smoke: Smoke, fake: FakeEndpoint) -> None:
     answered = 0
 
     def fault(request: httpx.Request, original: httpx.Response) -> httpx.Response:
@@ -242,7 +240,7 @@ def test_no_connection_is_a_failure_of_each_check_and_no_traceback(model: Path) 
     assert "had no HTTP response: ConnectError" in outcomes[0].detail
 
 
-def test_reports_for_machines_name_what_failed(smoke: Smoke, fake: FakeEndpoint, model: Path) -> None:
+def test_machine_readable_reports_name_failures(smoke: Smoke, fake: FakeEndpoint, model: Path) -> None:
     fake.probability = 0.5
     outcomes = list(smoke().values())
     run = Run(Endpoint(URL, ApiKey(KEY)), cards.read(model))

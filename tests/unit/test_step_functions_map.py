@@ -191,7 +191,7 @@ def test_stopping_an_execution_aborts_its_children_and_starts_no_more(machines: 
     assert gate.entered == 1
 
 
-def test_redrive_runs_what_did_not_succeed_and_nothing_else(machines: Machines) -> None:
+def test_redrive_runs_only_unsuccessful_children(machines: Machines) -> None:
     broken = {2}
 
     def call(payload: Any) -> Any:
@@ -241,7 +241,7 @@ def test_redrive_reads_on_where_a_stopped_run_stopped_reading(machines: Machines
 
 
 @pytest.mark.parametrize("missing", ["read", "write", "start"])
-def test_what_the_role_may_not_do_fails_the_run_and_redrive_runs_it_later(machines: Machines, missing: str) -> None:
+def test_an_action_that_the_role_denies_fails_the_run_until_redriven(machines: Machines, missing: str) -> None:
     if missing == "start":
         machines.role.clear()
     machines.store.denied.add(missing)

@@ -136,7 +136,7 @@ def test_delays_back_off_up_to_the_longest_and_jitter_below_it() -> None:
         (["Lambda.ServiceException"], "Lambda.Unknown", False),
     ],
 )
-def test_error_names_match_as_the_language_says(names: list[str], error: str, *, expected: bool) -> None:
+def test_error_names_match_as_the_states_language_specifies(names: list[str], error: str, *, expected: bool) -> None:
     assert matches(names, error) is expected
 
 

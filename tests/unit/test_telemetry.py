@@ -240,7 +240,7 @@ def _fetcher(rules):
                                      {"top": "9" * 4_000_000, "image": "AAAA"},
                                      {"s3": {"bucket": "b" * 4_000_000, "key": "k"}}])  # fmt: skip
 @pytest.mark.parametrize("batch", [False, True], ids=["one", "batch"])
-def test_a_log_line_stays_small_whatever_was_sent(emitted, classifier, payload, batch) -> None:
+def test_log_lines_stay_small_for_any_request(emitted, classifier, payload, batch) -> None:
     logs, blobs = emitted({"items": [payload] * 2} if batch else payload, True, make_app(classifier))
     assert all(len(json.dumps(line)) < 2_000 for line in (*logs, *blobs))
 

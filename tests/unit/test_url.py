@@ -111,7 +111,7 @@ def test_proxy_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- target of the connection
 
 
-def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_connection_uses_the_checked_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second look-up would return another machine: neither this resolver nor the system's is called again."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("looked up again"))
     names = Names(pictures_example=[[HOST], ["127.0.0.2"]])
