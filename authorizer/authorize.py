@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -155,6 +156,11 @@ def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
         raise UnauthorizedError from None
     except IssuerError as error:
         _log("ERROR", str(error))
+        _count_fault()
+        raise
+    except Exception:
+        # The runtime logs it.
+        _count_fault()
         raise
     if not allow:
         _log("INFO", "forbidden: a scope or claim is missing")
@@ -235,6 +241,18 @@ def _plain(value: Any) -> str:
 
 def _log(level: str, message: str) -> None:
     sys.stdout.write(json.dumps({"level": level, "message": message}) + "\n")
+
+
+def _count_fault() -> None:
+    """Emit the metric of the alarm AuthorizerFaults, in CloudWatch's embedded metric format.
+
+    Lambda's Errors count rejected tokens too.
+    """
+    metric = {"Name": "AuthorizerFaults", "Unit": "Count"}
+    directive = {"Namespace": "Loupe", "Dimensions": [["Environment"]], "Metrics": [metric]}
+    metadata = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
+    values = {"Environment": os.environ.get("LOUPE_ENVIRONMENT") or "unknown", "AuthorizerFaults": 1}
+    sys.stdout.write(json.dumps({"_aws": metadata, **values}) + "\n")
 
 
 RULES, ISSUER = configured(os.environ)

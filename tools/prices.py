@@ -140,6 +140,7 @@ CUSTOM_METRICS = Price(
 # For each metric that an alarm watches; of high resolution with a period below a minute.
 ALARM_METRICS = _flat("CloudWatch alarms", "metric and month", 0.10, _LOGS, _LATER)
 ALARM_METRICS_HIGH_RESOLUTION = _flat("CloudWatch alarms, high resolution", "metric and month", 0.30, _LOGS, _LATER)
+COMPOSITE_ALARMS = _flat("CloudWatch composite alarms", "alarm and month", 0.50, _LOGS, _LATER)
 DASHBOARDS = _flat("CloudWatch dashboard", "dashboard and month", 3.00, _LOGS, _LATER)
 # Recorded; the first 100,000 a month are free for an account, and left out here.
 XRAY_TRACES = _flat("X-Ray traces", "trace", 5.00e-6, _XRAY, _LATER)
@@ -173,6 +174,7 @@ TABLE: tuple[Price, ...] = (
     CUSTOM_METRICS,
     ALARM_METRICS,
     ALARM_METRICS_HIGH_RESOLUTION,
+    COMPOSITE_ALARMS,
     DASHBOARDS,
     XRAY_TRACES,
     STATE_TRANSITIONS,

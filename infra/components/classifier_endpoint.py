@@ -11,6 +11,7 @@ from infra import base_image
 from infra.cards import check_memory, needed_files, read_card
 from infra.components.api import ClassifierApi
 from infra.components.auth import ApiAuth
+from infra.components.budget import add_budget
 from infra.components.bulk import Bulk
 from infra.components.classifier_function import ClassifierFunction
 from infra.components.firewall import add_firewall
@@ -109,15 +110,16 @@ class ClassifierEndpoint(Construct):
             domain=settings.network.domain.name if settings.network.domain else None,
             sources=sources,
         )
+        authorizer = add_jwt_authorizer(
+            self, deployment=deployment, settings=settings.auth.jwt, function=settings.function, sources=sources
+        )
         auth = ApiAuth(
             self,
             "Callers",
             deployment=deployment,
             settings=settings.auth,
             clients=settings.clients,
-            authorizer=add_jwt_authorizer(
-                self, deployment=deployment, settings=settings.auth.jwt, function=settings.function, sources=sources
-            ),
+            authorizer=authorizer.authorizer if authorizer else None,
         )
         bulk = (
             Bulk(
@@ -153,7 +155,7 @@ class ClassifierEndpoint(Construct):
         add_sampling_rule(
             self, deployment=deployment, stage=settings.api.stage, settings=settings.function.trace_sampling
         )
-        add_firewall(
+        firewall = add_firewall(
             self,
             deployment=deployment,
             settings=settings.firewall,
@@ -162,7 +164,8 @@ class ClassifierEndpoint(Construct):
             clients=settings.clients,
         )
         domain = add_domain(self, settings=settings.network.domain, stage=stage)
-        self.monitoring.add(api, classifier, *([bulk] if bulk else []))
+        self.monitoring.add(api, classifier, *(part for part in (bulk, firewall, authorizer) if part))
+        add_budget(self, settings=settings.alarms.budget, topic=self.monitoring.topic)
         add_notices(self, settings)
 
         self.api, self.function, self.alias = api.api, classifier.function, classifier.alias

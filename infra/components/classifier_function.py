@@ -11,6 +11,7 @@ from constructs import Construct
 from infra.allocator import ALLOCATOR
 from infra.base_image import build_args
 from infra.components.classifier_monitoring import (
+    add_cold_start_alarm,
     add_fault_alarm,
     add_function_alarms,
     add_function_row,
@@ -159,6 +160,7 @@ class ClassifierFunction(Construct):
             of_model = f"-{model}" if index else ""
             add_fault_alarm(monitoring, own, of_model)
             add_image_alarm(monitoring, own, of_model)
+            add_cold_start_alarm(monitoring, own, of_model)
             add_model_row(monitoring, own, cached=self._cached, title=model if len(self._metrics) > 1 else "")
         add_function_row(monitoring, function=self.function, name=self._name, provisioned=alias)
 

@@ -9,6 +9,9 @@ from aws_cdk import aws_lambda as lambda_
 from infra.components import metrics
 from infra.components.monitoring import Monitoring, graph
 
+# Requests of one period that met a cold start, below which a share of them says nothing.
+FEWEST_COLD_STARTS = 10
+
 
 def add_function_alarms(
     monitoring: Monitoring,
@@ -103,6 +106,25 @@ def add_image_alarm(monitoring: Monitoring, own: metrics.FunctionMetrics, of_mod
         monitoring.settings.undecodable_rate,
         "Many bodies are no image (unsupported_media_type) or a damaged one (image_undecodable): a client sends "
         "other files or text, or the API no longer passes bodies on as binary.",
+    )
+
+
+def add_cold_start_alarm(monitoring: Monitoring, own: metrics.FunctionMetrics, of_model: str = "") -> None:
+    """Add the alarm on cold starts that clients wait for; a few, as after an idle night, are none."""
+    period = monitoring.period
+    monitoring.add_alarm(
+        f"ColdStartRate{of_model}",
+        cloudwatch.MathExpression(
+            expression=f"IF(cold >= {FEWEST_COLD_STARTS}, cold / requests, 0)",
+            using_metrics={
+                "cold": own.metric(metrics.COLD_STARTS, period=period),
+                "requests": own.metric(metrics.REQUESTS, period=period),
+            },
+            period=period,
+        ),
+        monitoring.settings.cold_start_rate,
+        "Many requests wait for a cold start: traffic rises faster than environments start, or they end early. See "
+        "the dashboard; provision concurrency (scaling.provisioned) for load that is known.",
     )
 
 

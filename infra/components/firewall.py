@@ -8,10 +8,12 @@ from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
+from infra.components.monitoring import Monitoring
 from infra.deployment import Deployment
 from infra.settings.auth import ClientPlan
 from infra.settings.firewall import FirewallSettings
@@ -77,7 +79,8 @@ class Firewall(Construct):
             scope="REGIONAL",
             default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
             rules=self._rules,
-            visibility_config=self._visible("All"),
+            # The dimension of its metrics: the name, so that both readings of the metric's documentation agree.
+            visibility_config=self._visible(deployment.name),
             # The log contains the values that a rate limit aggregates by, which redacted_fields does not cover.
             data_protection_config=wafv2.CfnWebACL.DataProtectionConfigProperty(
                 data_protections=[
@@ -92,6 +95,21 @@ class Firewall(Construct):
         )
         wafv2.CfnWebACLAssociation(self, "Association", resource_arn=stage.stage_arn, web_acl_arn=self.web_acl.attr_arn)
         self._log()
+
+    def monitor(self, monitoring: Monitoring) -> None:
+        """Add the alarm on blocked requests ('AWS WAF metrics and dimensions', WAF developer guide)."""
+        monitoring.add_alarm(
+            "FirewallBlocks",
+            cloudwatch.Metric(
+                namespace="AWS/WAFV2",
+                metric_name="BlockedRequests",
+                dimensions_map={"WebACL": self._deployment.name, "Region": cdk.Aws.REGION, "Rule": "ALL"},
+                statistic="Sum",
+                period=monitoring.period,
+            ),
+            monitoring.settings.firewall_blocks,
+            "The firewall blocks many requests: an attack, or a client above its rate. Its log names rule and address.",
+        )
 
     def _add_networks(self) -> None:
         block, allow = wafv2.CfnWebACL.RuleActionProperty(block={}), wafv2.CfnWebACL.RuleActionProperty(allow={})
@@ -163,7 +181,7 @@ class Firewall(Construct):
                 priority=len(self._rules),
                 override_action=wafv2.CfnWebACL.OverrideActionProperty(none={}),
                 statement=wafv2.CfnWebACL.StatementProperty(managed_rule_group_statement=statement),
-                visibility_config=self._visible(name),
+                visibility_config=self._visible(f"{self._deployment.name}-{name}"),
             )
         )
 
@@ -202,14 +220,14 @@ class Firewall(Construct):
                 priority=len(self._rules),
                 action=action or wafv2.CfnWebACL.RuleActionProperty(block={}),
                 statement=wafv2.CfnWebACL.StatementProperty(**statement),
-                visibility_config=self._visible(name),
+                visibility_config=self._visible(f"{self._deployment.name}-{name}"),
             )
         )
 
-    def _visible(self, name: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:
+    def _visible(self, metric: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:
         return wafv2.CfnWebACL.VisibilityConfigProperty(
             cloud_watch_metrics_enabled=True,
-            metric_name=f"{self._deployment.name}-{name}",
+            metric_name=metric,
             # Samples contain headers, keys among them, and are visible to everybody with access to the console.
             sampled_requests_enabled=False,
         )

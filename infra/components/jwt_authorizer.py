@@ -6,11 +6,14 @@ import json
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from infra.base_image import build_args
+from infra.components import metrics
 from infra.components.container_function import ContainerFunction
 from infra.components.container_image import ArchitectureName, BuiltImage, ContainerImage, EcrImage
+from infra.components.monitoring import Monitoring
 from infra.deployment import Deployment
 from infra.settings import FunctionSettings
 from infra.settings.auth import AuthorizerImage, JwtSettings
@@ -56,7 +59,7 @@ class JwtAuthorizer(Construct):
             command=HANDLER,
             memory_mib=MEMORY_MIB,
             timeout=cdk.Duration.seconds(TIMEOUT_SECONDS),
-            environment=variables(settings),
+            environment={"LOUPE_ENVIRONMENT": deployment.environment} | variables(settings),
             # As many more of the account's concurrency: it is invoked at most as often as the classifier.
             reserved_concurrency=function.reserved_concurrency,
         )
@@ -69,6 +72,26 @@ class JwtAuthorizer(Construct):
             validation_regex=BEARER,
             results_cache_ttl=cdk.Duration.seconds(settings.result_seconds),
         )
+        self._metric = cloudwatch.Metric(
+            namespace=metrics.NAMESPACE,
+            metric_name=metrics.AUTHORIZER_FAULTS,
+            dimensions_map={"Environment": deployment.environment},
+            statistic="Sum",
+        )
+
+    def monitor(self, monitoring: Monitoring) -> None:
+        """Add the alarm on tokens that could not be checked.
+
+        Lambda's Errors also count each rejected token, for which the authorizer raises: clients could set them off.
+        """
+        monitoring.add_alarm(
+            "AuthorizerFaults",
+            self._metric.with_(period=monitoring.period),
+            monitoring.settings.authorizer_faults,
+            "Tokens cannot be checked, and clients get 500: the issuer's keys cannot be fetched, or the authorizer is "
+            "broken. Look for ERROR in its log.",
+            severity="page",
+        )
 
 
 def add_jwt_authorizer(
@@ -78,13 +101,13 @@ def add_jwt_authorizer(
     settings: JwtSettings | None,
     function: FunctionSettings,
     sources: Sources,
-) -> apigateway.IAuthorizer | None:
+) -> JwtAuthorizer | None:
     """Add the authorizer, if auth.mode is `jwt`."""
     if settings is None:
         return None
     return JwtAuthorizer(
         scope, "Authorizer", deployment=deployment, settings=settings, function=function, sources=sources
-    ).authorizer
+    )
 
 
 def _image(settings: AuthorizerImage | None, architecture: ArchitectureName, sources: Sources) -> ContainerImage:

@@ -13,6 +13,8 @@ CONFIDENCE = "Confidence"
 COLD_STARTS = "ColdStart"
 # Over all routes and triggers: 5xx except deadline_exceeded, by request or batch item; 0 for a request without any.
 SERVER_FAULTS = "ServerFaults"
+# Of the JWT authorizer, with the dimension Environment alone.
+AUTHORIZER_FAULTS = "AuthorizerFaults"
 # Of deployments with a prediction cache alone.
 CACHE_HITS, CACHE_MISSES = "CacheHits", "CacheMisses"
 STAGE_LATENCIES = ("SourceLatency", "DecodeLatency", "TensorLatency", "ModelLatency")

@@ -14,6 +14,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
+from infra.components.composite_alarm import CompositeAlarm
 from infra.components.data_key import allow_alarms_to_publish
 from infra.deployment import Deployment
 from infra.settings import AlarmSettings
@@ -21,6 +22,7 @@ from infra.settings import AlarmSettings
 Severity: TypeAlias = Literal["page", "ticket"]
 # CloudWatch API reference, PutMetricAlarm and PutCompositeAlarm.
 MAX_DESCRIPTION = 1024
+OUTAGE = "Outage"
 
 
 class Monitored(Protocol):
@@ -47,6 +49,14 @@ class Monitoring(Construct):
         self.period = cdk.Duration.seconds(settings.period_seconds)
         self._deployment = deployment
         self.topic = self._topic(deployment.encryption_key or self._topic_key())
+        self._outage = CompositeAlarm(
+            self,
+            name=f"{deployment.name}-{OUTAGE}",
+            description=self._describe(
+                OUTAGE, "Requests fail; the reason names the alarms that are in alarm. Look each up.", "page"
+            ),
+            topic=self.topic,
+        )
         self._dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=deployment.name)
 
     def add(self, *components: Monitored) -> None:
@@ -92,8 +102,11 @@ class Monitoring(Construct):
             # A period without requests has no failures.
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-        alarm.add_alarm_action(actions.SnsAction(self.topic))
-        alarm.add_ok_action(actions.SnsAction(self.topic))
+        if severity == "page" and self.settings.composite:
+            self._outage.add(alarm)
+        else:
+            alarm.add_alarm_action(actions.SnsAction(self.topic))
+            alarm.add_ok_action(actions.SnsAction(self.topic))
 
     def add_row(self, *graphs: cloudwatch.IWidget) -> None:
         """Add a row of at most four graphs to the dashboard."""
@@ -108,8 +121,10 @@ class Monitoring(Construct):
         )
 
     def _describe(self, name: str, description: str, severity: Severity) -> str:
-        # The anchor that GitHub, GitLab and MkDocs make of a heading that is one word.
-        text = f"{severity}: {description} Runbook: {self.settings.runbook}#{name.lower()}"
+        # The anchor that GitHub, GitLab and MkDocs make of a heading that is one word; alarms of a further model have
+        # its name behind a hyphen, and the entry of the same alarm.
+        anchor = name.partition("-")[0].lower()
+        text = f"{severity}: {description} Runbook: {self.settings.runbook}#{anchor}"
         if len(text) > MAX_DESCRIPTION:
             raise ValueError(
                 f"the description of {name} has {len(text)} characters, CloudWatch takes {MAX_DESCRIPTION}"

@@ -9,6 +9,14 @@ from pydantic import Field
 from infra.settings.base import Section, text
 
 
+class BudgetSettings(Section):
+    """AWS Budgets: messages to the alarms' topic about actual and forecast costs of a month."""
+
+    monthly_usd: Annotated[float, Field(gt=0)]
+    # The costs of a stack are known only after the tag aws:cloudformation:stack-name is activated for billing.
+    scope: Literal["stack", "account"] = "stack"
+
+
 class AlarmSettings(Section):
     """Thresholds and recipients. Rates are shares of requests: 0.05 is 5 %."""
 
@@ -29,3 +37,22 @@ class AlarmSettings(Section):
     api_error_rate: Annotated[float, Field(gt=0, le=1)] = 0.02
     api_latency_p99_ms: Annotated[int, Field(ge=1)] = 5_000
     undecodable_rate: Annotated[float, Field(gt=0, le=1)] = 0.25
+    # Of classifications; periods with fewer than ten cold starts do not count.
+    cold_start_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    # Requests that the firewall blocks in a period.
+    firewall_blocks: Annotated[int, Field(ge=1)] = 1_000
+    # Tokens in a period that could not be checked, through no fault of their owners.
+    authorizer_faults: Annotated[int, Field(ge=1)] = 5
+    # One message for all alarms of severity "page" together, in place of one for each.
+    composite: bool = True
+    budget: BudgetSettings | None = None
+
+    def conflict(self, *, local: bool) -> str | None:
+        """Return what cannot be deployed, or None."""
+        if self.period_seconds < 60 and not local:
+            return "alarms.period_seconds below 60 never sees AWS/Lambda metrics, which come once a minute"
+        if local and self.enabled and self.composite:
+            return "alarms.composite is not carried by the local cloud; set it to false there"
+        if local and self.budget is not None:
+            return "alarms.budget is not carried by the local cloud; leave it out there"
+        return None

@@ -67,7 +67,7 @@ class Settings(Section):
         # The first conflict is reported; the order is part of the messages that tests pin.
         for conflict in (
             self._input_conflict,
-            self._alarm_conflict,
+            lambda: self.alarms.conflict(local=self.local),
             self._function_conflict,
             self._scaling_conflict,
             self._access_conflict,
@@ -87,11 +87,6 @@ class Settings(Section):
                 f"inputs.url.private_networks has {own[0]}, which reaches the function's own machine or link; "
                 "name the private networks that hold pictures"
             )
-        return None
-
-    def _alarm_conflict(self) -> str | None:
-        if self.alarms.period_seconds < 60 and not self.local:
-            return "alarms.period_seconds below 60 never sees AWS/Lambda metrics, which come once a minute"
         return None
 
     def _function_conflict(self) -> str | None:

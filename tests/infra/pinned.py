@@ -45,6 +45,7 @@ MORE_SETTINGS: Mapping[str, tuple[str, dict[str, Any]]] = {
             "alarms": {"subscriptions": ["team@example.com"]},
         },
     ),
+    "budget": ("dev", {"alarms": {"budget": {"monthly_usd": 100}}}),
 }
 # Logical IDs that contain a hash of the resource's content: a new one is meant to be a new resource.
 _HASHED = re.compile(r"(CurrentVersion[0-9A-F]{8}|Deployment[0-9A-F]{8})[0-9a-f]{32}$")

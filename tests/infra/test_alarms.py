@@ -30,6 +30,8 @@ _QUEUE = ("ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible")
 PUBLISHED = {
     **{("AWS/Lambda", name): ({"FunctionName"}, {"FunctionName", "Resource"}) for name in _LAMBDA},
     **{("AWS/ApiGateway", name): ({"ApiName"}, {"ApiName", "Stage"}) for name in _API},
+    # WAF developer guide, 'AWS WAF metrics and dimensions'.
+    ("AWS/WAFV2", "BlockedRequests"): ({"WebACL", "Region", "Rule"},),
     # Step Functions developer guide, 'Monitoring Step Functions metrics using Amazon CloudWatch'.
     ("AWS/States", "ExecutionsFailed"): ({"StateMachineArn"},),
     # SQS developer guide, 'Available CloudWatch metrics for Amazon SQS'.
@@ -137,6 +139,16 @@ def test_the_image_alarm_fires_for_damaged_images_and_non_images(
     assert _state(prod, "UndecodableImageRate", values) == state
 
 
+@pytest.mark.parametrize(
+    ("cold", "requests", "state"),
+    [(None, None, "OK"), (None, 100, "OK"), (9, 9, "OK"), (10, 101, "OK"), (10, 100, "ALARM"), (50, 60, "ALARM")],
+)
+def test_cold_starts_alarm_by_share_and_not_for_a_few(
+    prod: Synthesized, cold: float | None, requests: float | None, state: str
+) -> None:
+    assert _state(prod, "ColdStartRate", {"ColdStart": cold, "Requests": requests}) == state
+
+
 def _state(environment: Synthesized, name: str, values: dict[str, float | None]) -> str:
     """The state of a synthesized alarm whose metrics have these values in every period, by name or code."""
     (alarm,) = [
@@ -166,6 +178,10 @@ def test_dimension_values_are_those_of_the_deployed_resources(synthesized: Synth
                 assert values["ApiName"] == api_name
                 stage = values.get("Stage")
                 assert stage is None or stage == "live" or "Ref" in stage
+            elif metric["Namespace"] == "AWS/WAFV2":
+                acl = synthesized.only("AWS::WAFv2::WebACL")
+                assert values["WebACL"] == acl["VisibilityConfig"]["MetricName"] == acl["Name"]
+                assert (values["Region"], values["Rule"]) == ({"Ref": "AWS::Region"}, "ALL")
             elif metric["Namespace"] == "AWS/States":
                 assert values["StateMachineArn"]["Ref"] in synthesized.resources("AWS::StepFunctions::StateMachine")
             elif metric["Namespace"] == "AWS/SQS":

@@ -32,6 +32,8 @@ PATCHES: dict[str, dict[str, Any]] = {
             "blocked_networks": ["198.51.100.0/24"],
         }
     },
+    "tokens": {"auth": {"mode": "jwt", "jwt": {"issuer": "https://id.example.com/", "audience": ["images"]}}},
+    "one message each": {"alarms": {"composite": False}},
     "by signature": {"auth": {"mode": "iam"}},
     "clients": {"auth": {"clients": {"app": {}, "batch": {"secret": "team/key"}}}},
     "own key": {"protection": {"kms_key": KEY}},
@@ -53,18 +55,24 @@ def _compare(template: Synthesized, counted: Inventory) -> None:
         item["MetricStat"]["Period"] for alarm in alarms for item in alarm.get("Metrics", []) if "MetricStat" in item
     }
     assert counted.high_resolution == any(period < 60 for period in periods)
+    assert counted.composite_alarms == len(template.resources("AWS::CloudWatch::CompositeAlarm"))
     acls = template.resources("AWS::WAFv2::WebACL").values()
     assert counted.waf_rules == sum(len(acl["Properties"]["Rules"]) for acl in acls)
     assert counted.secrets == len(template.resources("AWS::SecretsManager::Secret"))
     assert counted.keys == len(template.resources("AWS::KMS::Key"))
     methods = len(template.resources("AWS::ApiGateway::Method"))
     detailed = any(item["MetricsEnabled"] for item in template.only("AWS::ApiGateway::Stage")["MethodSettings"])
-    variables = template.only("AWS::Lambda::Function")["Environment"]["Variables"]
+    functions = {
+        resource["Properties"].get("FunctionName"): resource["Properties"]
+        for resource in template.resources("AWS::Lambda::Function").values()
+    }
+    variables = functions[f"loupe-{template.name}"]["Environment"]["Variables"]
     cached = "LOUPE_CACHE_MIB" in variables
     own = OWN_SERIES + cached * CACHE_SERIES
     models = len(variables.get("LOUPE_MODELS", "one").split(","))
     series = models * (own + len(contract().problem_codes) + 2)
-    assert counted.custom_metrics == series + detailed * METRICS_OF_A_METHOD * methods
+    tokens = f"loupe-{template.name}-authorizer" in functions
+    assert counted.custom_metrics == series + tokens + detailed * METRICS_OF_A_METHOD * methods
     traced = template.only("AWS::ApiGateway::Stage")["TracingEnabled"]
     assert traced == (counted.traces is not None)
 

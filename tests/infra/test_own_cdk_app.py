@@ -112,7 +112,7 @@ def test_the_wheel_names_its_version_and_extras(wheel: Path) -> None:
 def test_the_app_has_an_alarm_and_a_route_of_its_own(template: dict[str, Any]) -> None:
     alarms = {alarm["AlarmName"]: alarm for alarm in kinds(template, "AWS::CloudWatch::Alarm")}
     assert {"loupe-hair-ManyRequests", "loupe-hair-ApiErrorRate"} <= set(alarms)
-    assert alarms["loupe-hair-ManyRequests"]["AlarmActions"] == alarms["loupe-hair-ApiErrorRate"]["AlarmActions"]
+    assert alarms["loupe-hair-ManyRequests"]["AlarmActions"] == alarms["loupe-hair-ApiLatencyP99"]["AlarmActions"]
     paths = {resource["PathPart"] for resource in kinds(template, "AWS::ApiGateway::Resource")}
     assert {"about", "classify"} <= paths
     assert set(template["Outputs"]) >= {"Url", "FunctionName", "ApiKeyId"}

@@ -17,6 +17,7 @@ from infra.settings import SettingsError, load_settings
 # Settings that add alarms to those of prod.
 ALL: dict[str, Any] = {
     "auth": JWT,
+    "alarms": {"budget": {"monthly_usd": 100}},
     "scaling": {"provisioned": PROVISIONED},
     "bulk": {"enabled": True, "on_upload": {"enabled": True}},
 }
@@ -26,13 +27,15 @@ def _pinned_alarms() -> set[str]:
     """Names of the alarms of every environment and of all settings that the pinned resources cover."""
     values = {value for resources in pinned.read().values() for value in resources.values()}
     names = (re.match(r"AWS::CloudWatch::\w*Alarm AlarmName=loupe-[a-z]+-(\w+)", value) for value in values)
-    return {name[1] for name in names if name}
+    budget = {"Budget"} if "AWS::Budgets::Budget" in values else set()
+    return {name[1] for name in names if name} | budget
 
 
 def _alarms(environment: Synthesized) -> dict[str, dict[str, Any]]:
     return {
         resource["Properties"]["AlarmName"].removeprefix(f"loupe-{environment.name}-"): resource["Properties"]
-        for resource in environment.resources("AWS::CloudWatch::Alarm").values()
+        for kind in ("Alarm", "CompositeAlarm")
+        for resource in environment.resources(f"AWS::CloudWatch::{kind}").values()
     }
 
 
@@ -46,7 +49,8 @@ def test_every_alarm_has_an_entry_and_every_entry_an_alarm() -> None:
 
 
 def test_one_environment_has_every_alarm(everything: Synthesized) -> None:
-    assert set(_alarms(everything)) == _pinned_alarms()
+    assert {*_alarms(everything), "Budget"} == _pinned_alarms()
+    assert everything.only("AWS::Budgets::Budget")
 
 
 def test_descriptions_state_the_severity_and_link_to_the_entry(everything: Synthesized) -> None:

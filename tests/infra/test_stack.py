@@ -15,7 +15,7 @@ from infra.sources import Sources
 
 ALARMS = {
     "FunctionErrorRate", "FunctionThrottles", "FunctionDurationP99", "ApiErrorRate", "ApiLatencyP99",
-    "ServerFaultRate", "UndecodableImageRate",
+    "ServerFaultRate", "UndecodableImageRate", "ColdStartRate",
 }  # fmt: skip
 BULK_ALARMS = {"BulkJobsFailed", "BulkFunctionErrorRate", "JobsFunctionErrors"}
 
@@ -273,16 +273,43 @@ def test_alarms_notify_the_topic_and_describe_the_response(synthesized: Synthesi
     }
     with_reserve = {"FunctionConcurrency"} if synthesized.name != "dev" else set()
     arrivals = {"ArrivalsAge", "ArrivalsDeadLetters"} if synthesized.name == "local" else set()
-    assert set(alarms) == ALARMS | BULK_ALARMS | arrivals | with_reserve
+    firewall = {"FirewallBlocks"} if synthesized.name in ("staging", "prod") else set()
+    assert set(alarms) == ALARMS | BULK_ALARMS | arrivals | with_reserve | firewall
+    topic = [{"Ref": next(iter(synthesized.resources("AWS::SNS::Topic")))}]
     for alarm in alarms.values():
-        assert alarm["AlarmActions"]
+        # The composite alarm sends the messages of those that page; the local cloud has none.
+        silent = alarm["AlarmDescription"].startswith("page: ") and synthesized.name != "local"
+        assert alarm["AlarmActions"] == alarm["OKActions"] == ([] if silent else topic)
         assert len(alarm["AlarmDescription"]) > 40
         assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_one_message_for_all_alarms_that_page(prod: Synthesized) -> None:
+    outage = prod.only("AWS::CloudWatch::CompositeAlarm")
+    paging = {
+        logical_id
+        for logical_id, alarm in prod.resources("AWS::CloudWatch::Alarm").items()
+        if alarm["Properties"]["AlarmDescription"].startswith("page: ")
+    }
+    assert len(paging) == 4
+    parts = outage["AlarmRule"]["Fn::Join"][1]
+    assert {part["Fn::GetAtt"][0] for part in parts if isinstance(part, dict)} == paging
+    text = "".join(part if isinstance(part, str) else "ARN" for part in parts)
+    assert text == " OR ".join(['ALARM("ARN")'] * len(paging))
+    topic = {"Ref": next(iter(prod.resources("AWS::SNS::Topic")))}
+    assert outage["AlarmActions"] == outage["OKActions"] == [topic]
 
 
 def test_alarms_can_be_turned_off(tmp_path) -> None:
     quiet = synthesize(tmp_path, "dev", {"alarms": {"enabled": False}})
     assert not quiet.resources("AWS::CloudWatch::Alarm")
+    assert not quiet.resources("AWS::CloudWatch::CompositeAlarm")
+
+
+def test_every_alarm_sends_its_own_message_without_the_composite_alarm(tmp_path) -> None:
+    separate = synthesize(tmp_path, "dev", {"alarms": {"composite": False}})
+    assert not separate.resources("AWS::CloudWatch::CompositeAlarm")
+    assert all(alarm["Properties"]["AlarmActions"] for alarm in separate.resources("AWS::CloudWatch::Alarm").values())
 
 
 @pytest.mark.parametrize("output", ["Url", "FunctionName", "FunctionAlias", "AlarmTopicArn", "ApiKeyId"])

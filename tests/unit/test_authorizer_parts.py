@@ -16,6 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from issuer import RETRY_SECONDS, STALE_SECONDS, Issuer
 
+from infra.components.metrics import AUTHORIZER_FAULTS, NAMESPACE
+from localcloud.emf import metric_data
+
 ISSUER = "https://id.example"
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -124,6 +127,29 @@ def outcome(authorize: Any, authorization: Any) -> str:
         return str(authorize.handler(event, None)["policyDocument"]["Statement"][0]["Effect"])
     except authorize.UnauthorizedError as error:
         return str(error)
+
+
+@pytest.mark.parametrize("failure", [IssuerError("https://id.example/keys answered 503"), RuntimeError("a defect")])
+def test_a_token_that_cannot_be_checked_counts_as_a_fault(
+    authorize: Any, failure: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any) -> None:
+        raise failure
+
+    monkeypatch.setenv("LOUPE_ENVIRONMENT", "prod")
+    monkeypatch.setattr(authorize, "verified", fail)
+    with pytest.raises(type(failure)):
+        outcome(authorize, "Bearer a.b.c")
+    data = [datum for line in capsys.readouterr().out.splitlines() for datum in metric_data(line)]
+    ((namespace, datum),) = data
+    assert (namespace, datum["MetricName"], datum["Values"]) == (NAMESPACE, AUTHORIZER_FAULTS, [1.0])
+    assert datum["Dimensions"] == [{"Name": "Environment", "Value": "prod"}]
+
+
+@pytest.mark.parametrize("authorization", ["", "Basic abc", "Bearer a.b.c", "Bearer " + "a" * 20_000])
+def test_a_rejected_token_is_no_fault(authorize: Any, authorization: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert outcome(authorize, authorization) == "Unauthorized"
+    assert not [datum for line in capsys.readouterr().out.splitlines() for datum in metric_data(line)]
 
 
 def encoded(part: Any) -> str:

@@ -111,7 +111,14 @@ def test_costs_by_line() -> None:
     load = Load(rate=50, duration_ms=11.5, memory_mib=1024)
     sampling = TraceSamplingSettings(rate=0.1, per_second=5)
     has = Inventory(
-        custom_metrics=11_000, alarm_metrics=13, high_resolution=False, secrets=2, keys=1, waf_rules=6, traces=sampling
+        custom_metrics=11_000,
+        alarm_metrics=13,
+        composite_alarms=1,
+        high_resolution=False,
+        secrets=2,
+        keys=1,
+        waf_rules=6,
+        traces=sampling,
     )
     costs = monthly(load, size(load), has)
     requests = 50 * 730 * 3600
@@ -125,6 +132,7 @@ def test_costs_by_line() -> None:
     # 10,000 at $0.30 and the rest at $0.10.
     assert _dollars(costs, "CloudWatch custom metrics") == pytest.approx(3_100)
     assert _dollars(costs, "CloudWatch alarms") == pytest.approx(1.3)
+    assert _dollars(costs, "CloudWatch composite alarms") == 0.5
     assert _dollars(costs, "CloudWatch dashboard") == 3
     assert (_dollars(costs, "KMS keys"), _dollars(costs, "Secrets Manager, API keys")) == (1, pytest.approx(0.8))
     # 5 a second and a tenth of the other 45.

@@ -103,6 +103,10 @@ def _log_groups(target: Target, name: str) -> Iterator[Leftover]:
 def _alarms(target: Target, prefix: str) -> Iterator[Leftover]:
     for alarm in _pages(target, "cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=prefix):
         yield Leftover("alarm", alarm["AlarmName"])
+    # Without AlarmTypes the answer has metric alarms only.
+    options = {"AlarmNamePrefix": prefix, "AlarmTypes": ["CompositeAlarm"]}
+    for alarm in _pages(target, "cloudwatch", "describe_alarms", "CompositeAlarms", **options):
+        yield Leftover("alarm", alarm["AlarmName"])
 
 
 def _dashboards(target: Target, name: str) -> Iterator[Leftover]:

@@ -117,6 +117,8 @@ def _monthly_fees(monitored: Inventory, requests: float, traces: float) -> Itera
         yield Line(prices.WAF_REQUESTS, requests)
     yield Line(prices.CUSTOM_METRICS, monitored.custom_metrics)
     yield Line(alarms, monitored.alarm_metrics)
+    if monitored.composite_alarms:
+        yield Line(prices.COMPOSITE_ALARMS, monitored.composite_alarms)
     yield Line(prices.DASHBOARDS, 1)
     if traces:
         yield Line(prices.XRAY_TRACES, traces)

@@ -38,6 +38,7 @@ class Inventory:
 
     custom_metrics: int
     alarm_metrics: int
+    composite_alarms: int
     high_resolution: bool
     secrets: int
     keys: int
@@ -57,6 +58,7 @@ def inventory(settings: Settings, labels: int) -> Inventory:
     return Inventory(
         custom_metrics=_custom_metrics(settings, labels),
         alarm_metrics=_alarm_metrics(settings),
+        composite_alarms=int(settings.alarms.enabled and settings.alarms.composite),
         high_resolution=settings.alarms.period_seconds < 60,
         secrets=sum(client.secret is None for client in _clients(settings).values()),
         # The stack's own key, or, with AWS's keys, that of the alarm topic.
@@ -78,6 +80,7 @@ def _custom_metrics(settings: Settings, labels: int) -> int:
     if labels <= metrics.max_labels:
         series += labels
     series *= len(settings.served)
+    series += settings.auth.jwt is not None  # AuthorizerFaults
     if settings.api.method_metrics:
         series += METRICS_OF_A_METHOD * _methods(settings)
     return series
@@ -101,12 +104,17 @@ def _alarm_metrics(settings: Settings) -> int:
         "ApiErrorRate": 2,
         "ServerFaultRate": 2 * models,
         "UndecodableImageRate": 3 * models,
+        "ColdStartRate": 2 * models,
     }
     single = ["FunctionThrottles", "FunctionDurationP99", "ApiLatencyP99"]
     if settings.function.reserved_concurrency is not None:
         single.append("FunctionConcurrency")
     if settings.scaling.provisioned is not None:
         single.append("ProvisionedSpillover")
+    if settings.firewall.enabled:
+        single.append("FirewallBlocks")
+    if settings.auth.jwt is not None:
+        single.append("AuthorizerFaults")
     if settings.bulk.enabled:
         rates["BulkFunctionErrorRate"] = 2
         single += ["BulkJobsFailed", "JobsFunctionErrors"]
