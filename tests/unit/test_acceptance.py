@@ -140,6 +140,7 @@ def test_skipped_steps_are_listed_and_not_reported_as_passed() -> None:
         ({"describe_log_groups": {"logGroups": [{"logGroupName": "/aws/lambda/loupe-acc-1"}]}},
          ["log group /aws/lambda/loupe-acc-1"]),
         ({"describe_alarms": {"MetricAlarms": [{"AlarmName": "loupe-acc-1-X"}]}}, ["alarm loupe-acc-1-X"]),
+        ({"describe_alarms": {"CompositeAlarms": [{"AlarmName": "loupe-acc-1-O"}]}}, ["alarm loupe-acc-1-O"]),
         ({"list_topics": {"Topics": [{"TopicArn": "arn:aws:sns:r:1:Loupe-acc-1-T"}]}}, ["topic Loupe-acc-1-T"]),
         ({"list_buckets": {"Buckets": [{"Name": "loupe-acc-1-uploads"}]}}, ["bucket loupe-acc-1-uploads"]),
         ({"describe_stacks": {"Stacks": [{"StackName": "Loupe-acc-1", "StackStatus": "DELETE_FAILED"}]}},
