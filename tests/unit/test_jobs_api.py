@@ -15,6 +15,7 @@ from loupe.bulk.keys import failures_key, rows_prefix, summary_key
 from loupe.jobs.actions import JobActions
 from loupe.jobs.api import JobsApi
 from loupe.jobs.engine import Engine
+from loupe.jobs.listing import Cursor, decode_cursor
 from loupe.jobs.storage import ResultsBucket
 
 from tools.contract import document
@@ -472,16 +473,29 @@ def test_jobs_that_start_while_a_listing_is_paged_repeat_nothing(jobs) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    [{"status": "RUNNING"}, {"limit": "0"}, {"limit": "101"}, {"limit": "x"}, {"limit": "٣"}, {"next": "!"},
-     {"next": "bm8"}, {"next": "W10"}, {"next": "A" * 3000}, {"owner": "key-2"}, {"next": "W1tbW1tb"}],
+    [{"status": "RUNNING"}, {"limit": "0"}, {"limit": "101"}, {"limit": "0100"}, {"limit": "x"}, {"limit": "٣"},
+     {"next": "!"}, {"next": "W251bGwsIG51bGxd!"}, {"next": "bm8"}, {"next": "W10"}, {"next": "A" * 3000},
+     {"owner": "key-2"}, {"next": "W1tbW1tb"}],
 )  # fmt: skip
 def test_bad_list_parameters(jobs, query) -> None:
     assert jobs.code("GET", "/v1/jobs", query=query) == (400, "request_invalid")
 
 
-def test_a_forged_or_expired_token_is_the_callers_mistake(jobs) -> None:
-    from loupe.jobs.listing import Cursor
+@pytest.mark.parametrize("limit", ["1", "100"])
+def test_the_limits_of_a_page_are_accepted(jobs, limit) -> None:
+    ids = [jobs.start()["id"] for _ in range(2)]
+    page = body_of(jobs.call("GET", "/v1/jobs", query={"limit": limit}))
+    assert [job["id"] for job in page["jobs"]] == ids[::-1][: int(limit)]
 
+
+def test_tokens_of_every_length_are_decoded() -> None:
+    """The padding of base64, which `next` omits, depends on the length."""
+    for length in range(1, 9):
+        cursor = Cursor("p" * length, "a")
+        assert decode_cursor(cursor.encode()) == cursor
+
+
+def test_a_forged_or_expired_token_is_the_callers_mistake(jobs) -> None:
     token = Cursor("forged").encode()
     assert jobs.code("GET", "/v1/jobs", query={"next": token}) == (400, "request_invalid")
 

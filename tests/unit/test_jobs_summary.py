@@ -195,6 +195,22 @@ def test_the_manifest_of_failed_rows_is_bounded(monkeypatch, name, bound) -> Non
     assert len(job.s3.objects[RESULTS, failures_key(JOB_ID)].splitlines()) == 2
 
 
+def test_a_manifest_of_failed_rows_of_exactly_the_bound_is_complete(monkeypatch) -> None:
+    job = Job(lines(OUTPUTS))
+    job.add_failures(*OUTPUTS)
+    size = sum(len(job.s3.objects[RESULTS, value["failures_key"]]) for value in OUTPUTS if value["failures_key"])
+    monkeypatch.setattr(summarize, "MAX_FAILURE_BYTES", size)
+    job.run()
+    assert job.summary["failures"]["complete"] is True
+    assert len(job.s3.objects[RESULTS, failures_key(JOB_ID)]) == size
+
+
+def test_busy_seconds_are_those_of_the_batches() -> None:
+    job = Job(lines([{**output(0, 50), "duration_ms": 900_000.0}, {**output(50, 50), "duration_ms": 800.0}]))
+    job.run()
+    assert job.summary["busy_seconds"] == 900.8
+
+
 def test_a_million_images_are_summed_up_in_little_memory() -> None:
     values = [output(first, 50) for first in range(0, 1_000_000, 50)]
     job = Job(*(lines(values[start : start + 5000]) for start in range(0, len(values), 5000)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import traceback
 from typing import Any
 
@@ -149,6 +150,14 @@ def test_trace_without_secrets_is_logged_unchanged() -> None:
 def test_a_very_long_text_is_cut(part: str) -> None:
     """A backtracking pattern would not finish here."""
     assert len(redacted(part * 100_000)) < MAX_CHARACTERS + 100
+
+
+def test_a_cut_text_states_how_many_characters_are_left_out() -> None:
+    lines = [f"line {number}" for number in range(5000)]
+    head, note, tail = re.split(r"\n(\[\d+ characters left out\])\n", redacted("\n".join(lines)))
+    assert lines[: head.count("\n") + 1] == head.split("\n")
+    assert lines[-tail.count("\n") - 1 :] == tail.split("\n")
+    assert note == f"[{len(chr(10).join(lines)) - len(head) - len(tail)} characters left out]"
 
 
 @given(st.binary(min_size=30, max_size=300), st.sampled_from(["repr", "base64", "hex"]), st.text(max_size=30))

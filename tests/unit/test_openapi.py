@@ -21,6 +21,7 @@ from loupe.jobs.routes import JOB_ROUTES
 from loupe.models import Models
 from loupe.prediction import ModelInfo
 from loupe.service import Service
+from loupe.sources import EXACTLY_ONE, PARSERS
 from loupe.sources.s3 import S3Location, S3Rules
 from loupe.sources.url import MAX_URL_CHARACTERS, UrlRules
 from loupe.sources.url_fetcher import Fetcher
@@ -210,6 +211,13 @@ def test_schema_and_parser_reject_the_same(value) -> None:
     assert list(validator("ClassifyRequest").iter_errors(value))
     answer = make_app_of(None).http(rest(**json_body(value)), Context())
     assert answer["statusCode"] == 400
+
+
+def test_schemas_and_parsers_have_the_same_sources() -> None:
+    for name in ("ImageSource", "ClassifyRequest"):
+        alternatives = [resolve(option) for option in DOCUMENT["components"]["schemas"][name]["oneOf"]]
+        assert sorted(key for option in alternatives for key in option["required"]) == sorted(PARSERS)
+    assert all(f'"{key}"' in EXACTLY_ONE for key in PARSERS)
 
 
 def make_app_of(classifier, **options):

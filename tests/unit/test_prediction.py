@@ -44,9 +44,13 @@ def test_probabilities_keep_their_labels() -> None:
     assert list(prediction.top(None)) == ["c", "b", "a"]
 
 
-@pytest.mark.parametrize(("kind", "row"), [("logit", [2.0]), ("logits", [0.0, 2.0])])
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [("logit", [2.0]), ("logits", [0.0, 2.0]), ("multilabel-logits", [-2.0, 2.0])],
+)
 def test_temperature_divides_the_logits(kind: str, row: list[float]) -> None:
-    spec = OutputSpec("output", kind, TWO, temperature=4.0)  # type: ignore[arg-type]
+    thresholds = (0.5, 0.5) if kind == "multilabel-logits" else ()
+    spec = OutputSpec("output", kind, TWO, temperature=4.0, thresholds=thresholds)  # type: ignore[arg-type]
     assert read(row, spec).probability == pytest.approx(sigmoid(0.5))
 
 

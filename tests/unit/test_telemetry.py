@@ -304,3 +304,27 @@ def test_probabilities_are_logged_with_six_decimals(emitted, classifier) -> None
     exact = classifier.classify(PICTURE).probability
     assert round(exact, 6) != round(exact, 7), "the image does not test the rounding"
     assert emitted(rest(body=PICTURE))[0][0]["probability"] == round(exact, 6)
+
+
+def test_the_timestamp_is_utc_with_milliseconds(emitted, monkeypatch) -> None:
+    monkeypatch.setattr("loupe.telemetry.time.time", lambda: 1_700_000_000.75)
+    assert emitted(rest(body=PICTURE))[0][0]["timestamp"] == "2023-11-14T22:13:20.750Z"
+
+
+def test_a_metric_has_at_most_the_100_values_of_the_embedded_format(classifier, capsys) -> None:
+    prediction = classifier.classify(PICTURE)
+    observation = Observation("request-1", "direct", prediction.model, "batch")
+    observation.items = [prediction] * 101
+    Telemetry("test", "ERROR", MetricsRules(), "on-demand").report(observation)
+    values = metrics([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+    assert len(values["Confidence", ()][1]) == 100
+    assert values["Predictions", ("Label=red",)] == ("Count", [101.0])
+
+
+def test_values_of_one_metric_with_other_dimensions_are_in_other_blobs(emitted) -> None:
+    """In one blob, the value of a metric or a dimension would overwrite the other."""
+    items = [{"image": base64_of(jpeg(solid(color)))} for color in (RED, BLUE)]
+    _, blobs = emitted(rest(path="/v1/classify/batch", **json_body({"items": items})))
+    labels = [blob["Label"] for blob in blobs if "Predictions" in blob]
+    assert sorted(labels) == ["blue", "red"]
+    assert {"Requests", "Predictions"} <= blobs[0].keys(), "metrics that can share a blob do not"

@@ -44,7 +44,8 @@ Source = Inline | Url | S3Object
 
 # The key of a source's JSON object -> what parses the key's value.
 PARSERS: Mapping[str, Callable[[Any, Limits], Source]] = {"url": url.parse, "image": inline.parse, "s3": s3.parse}
-EXACTLY_ONE = 'exactly one of "url", "image" and "s3"'
+*_FIRST, _LAST = (f'"{key}"' for key in PARSERS)
+EXACTLY_ONE = f"exactly one of {', '.join(_FIRST)} and {_LAST}"
 
 
 def parse_source(value: Any, limits: Limits) -> Source:
