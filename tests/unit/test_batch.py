@@ -284,6 +284,31 @@ def test_tensors_of_a_batch_are_bounded(tmp_path) -> None:
     assert max(sizes) == held_tensors(classifier.card.input)
 
 
+def test_items_begin_only_while_their_tensors_may_be_held(tmp_path) -> None:
+    """Items whose tensors are ready count as held, as well as those that are still decoded."""
+    classifier = large_classifier(tmp_path / "large")
+    most, lock = [0, 0], threading.Lock()
+    prepare, run = classifier.prepare, classifier.model.run
+
+    def prepared(*arguments):
+        with lock:
+            most[0] += 1
+            most[1] = max(most)
+        return prepare(*arguments)
+
+    def ran(batch):
+        outputs = run(batch)
+        with lock:
+            most[0] -= len(batch)
+        return outputs
+
+    classifier.prepare, classifier.model.run = prepared, ran  # type: ignore[method-assign]
+    app = make_app(classifier, max_batch=100)
+    assert len(send(app, [RED_ITEM] * 100, context=Context(remaining_ms=120_000))) == 100
+    assert most[0] == 0
+    assert 1 < most[1] <= held_tensors(classifier.card.input)
+
+
 @given(st.integers(1, 4096), st.integers(1, 4096), st.sampled_from(["float32", "float16", "uint8"]))
 def test_held_tensors_and_their_copy_fit_the_constant(width, height, dtype) -> None:
     spec = InputSpec("input", width, height, dtype=dtype)

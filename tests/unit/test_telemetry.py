@@ -307,8 +307,8 @@ def test_probabilities_are_logged_with_six_decimals(emitted, classifier) -> None
 
 
 def test_the_timestamp_is_utc_with_milliseconds(emitted, monkeypatch) -> None:
-    monkeypatch.setattr("loupe.telemetry.time.time", lambda: 1_700_000_000.75)
-    assert emitted(rest(body=PICTURE))[0][0]["timestamp"] == "2023-11-14T22:13:20.750Z"
+    monkeypatch.setattr("loupe.telemetry.time.time", lambda: 1_700_000_123.25)
+    assert emitted(rest(body=PICTURE))[0][0]["timestamp"] == "2023-11-14T22:15:23.250Z"
 
 
 def test_a_metric_has_at_most_the_100_values_of_the_embedded_format(classifier, capsys) -> None:
@@ -328,3 +328,16 @@ def test_values_of_one_metric_with_other_dimensions_are_in_other_blobs(emitted) 
     labels = [blob["Label"] for blob in blobs if "Predictions" in blob]
     assert sorted(labels) == ["blue", "red"]
     assert {"Requests", "Predictions"} <= blobs[0].keys(), "metrics that can share a blob do not"
+
+
+def test_metrics_of_two_models_are_in_blobs_of_their_own(classifier, capsys) -> None:
+    """The models have no metric in common here; a shared blob would give both the dimensions of one model."""
+    prediction = classifier.classify(PICTURE)
+    observation = Observation("request-1", "direct", prediction.model._replace(name="service"), "batch")
+    observation.items = [prediction]
+    Telemetry("test", "ERROR", MetricsRules(), "on-demand").report(observation)
+    blobs = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {(blob["Model"], name) for blob in blobs for name in ("Requests", "Confidence") if name in blob} == {
+        ("service", "Requests"),
+        ("tiny", "Confidence"),
+    }
