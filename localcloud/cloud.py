@@ -31,13 +31,13 @@ HEALTH_SECONDS = 15.0
 class Steps:
     """Reports each step and its duration."""
 
-    say: Callable[[str, float], None]
+    report: Callable[[str, float], None]
 
     @contextmanager
     def __call__(self, what: str) -> Iterator[None]:
         begun = time.monotonic()
         yield
-        self.say(what, time.monotonic() - begun)
+        self.report(what, time.monotonic() - begun)
 
 
 def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> di
     """
     emulator_binary = runtime_emulator()
     command_line()
-    wanted = effective(settings)
+    deployed = effective(settings)
     state.prepare()
     with _only_one(state), ExitStack() as undo:
         running = _still_running(state)
@@ -68,9 +68,9 @@ def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> di
         deployer = Deployer(state, account)
         with steps("image staged"):
             # An image is named by its content: what has changed is deployed, and nothing else.
-            tags = {emulator.REPOSITORY: stage.stage(PROJECT, wanted.served, state.images).tag}
+            tags = {emulator.REPOSITORY: stage.stage(PROJECT, deployed.served, state.images).tag}
             present: dict[str, Any] = {"image": {"tag": tags[emulator.REPOSITORY]}}
-            if wanted.auth.mode == "jwt":
+            if deployed.auth.mode == "jwt":
                 tag = tags[emulator.AUTHORIZER_REPOSITORY] = stage.stage_authorizer(PROJECT, state.images).tag
                 present["auth"] = {"jwt": {"image": {"repository": emulator.AUTHORIZER_REPOSITORY, "tag": tag}}}
         synth = deployer.synth(compose(settings, present))

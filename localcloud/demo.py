@@ -61,12 +61,14 @@ def run(state: State, image: Path | None, settings: Mapping[str, Any], steps: St
     CloudError
         If a step fails; nothing is left running. A picture that cannot be classified is rejected before the first step.
     """
-    wanted = effective(settings)
-    chosen = [Picture(case.path, case.label) for case in models.golden(wanted.model.name)[:GOLDEN_PICTURES]]
+    settings_in_force = effective(settings)
+    chosen = [Picture(case.path, case.label) for case in models.golden(settings_in_force.model.name)[:GOLDEN_PICTURES]]
     if image is not None:
-        chosen.append(check(image, wanted.inputs))
+        chosen.append(check(image, settings_in_force.inputs))
     if not chosen:
-        raise CloudError(f"The model {wanted.model.name!r} has no golden images: name an image with IMAGE= or --image.")
+        raise CloudError(
+            f"The model {settings_in_force.model.name!r} has no golden images: name an image with IMAGE= or --image."
+        )
     if cloud.status(state)["up"]:
         raise CloudError(f"A demo is up already: `python -m localcloud down --state {state.root}` ends it.")
     try:

@@ -112,7 +112,7 @@ class Permission:
     kind: str
     where: str
     effect: str
-    who: str
+    principal: str
     actions: str
     resources: str
     condition: str
@@ -121,15 +121,15 @@ class Permission:
 
 def permissions(template: Mapping[str, Any]) -> list[Permission]:
     """Read every statement of a template's policies, and what may invoke its functions."""
-    found = []
+    statements = []
     for name, resource in sorted(template["Resources"].items()):
         properties = resource.get("Properties", {})
         kind, where = resource["Type"], _plain(name)
         documents = [properties.get(_DOCUMENTS.get(kind, ""), {})]
         documents += [inline["PolicyDocument"] for inline in properties.get("Policies", []) if kind == "AWS::IAM::Role"]
         for document in documents:
-            found += [_permission(kind, where, statement) for statement in _list(document.get("Statement", []))]
-        found += [
+            statements += [_permission(kind, where, statement) for statement in _list(document.get("Statement", []))]
+        statements += [
             Permission(kind, where, "Allow", "", "(managed policy)", _text(managed), "", "")
             for managed in properties.get("ManagedPolicyArns", [])
         ]
@@ -141,25 +141,33 @@ def permissions(template: Mapping[str, Any]) -> list[Permission]:
                 "Resource": properties["FunctionName"],
                 "Condition": {"ArnLike": {"aws:SourceArn": properties.get("SourceArn", "any")}},
             }
-            found.append(_permission(kind, where, statement))
-    return found
+            statements.append(_permission(kind, where, statement))
+    return statements
 
 
-def table(found: list[Permission]) -> str:
+def table(statements: list[Permission]) -> str:
     """Return the permissions as a Markdown table; what lets the API's methods invoke a function is one row."""
     rows: dict[Permission, list[str]] = {}
-    for each in found:
-        invoking = each.kind == "AWS::Lambda::Permission"
-        rows.setdefault(replace(each, where="(invocation)", condition="") if invoking else each, []).append(
-            each.condition
+    for statement in statements:
+        invoking = statement.kind == "AWS::Lambda::Permission"
+        rows.setdefault(replace(statement, where="(invocation)", condition="") if invoking else statement, []).append(
+            statement.condition
         )
     lines = [
         "| policy | effect | who | actions | resources | condition | wildcard, because |",
         "|---|---|---|---|---|---|---|",
     ]
-    for each, conditions in rows.items():
+    for statement, conditions in rows.items():
         condition = "; ".join(dict.fromkeys(conditions))
-        cells = (each.where, each.effect, each.who, each.actions, each.resources, condition, each.reason or "")
+        cells = (
+            statement.where,
+            statement.effect,
+            statement.principal,
+            statement.actions,
+            statement.resources,
+            condition,
+            statement.reason or "",
+        )
         lines.append("| " + " | ".join(map(_cell, cells)) + " |")
     return "\n".join(lines)
 
@@ -169,11 +177,11 @@ def _cell(text: str) -> str:
     return f"`{text}`" if any(sign in text for sign in "<*") and "`" not in text else text
 
 
-def written(page: str, found: list[Permission]) -> str:
+def written(page: str, statements: list[Permission]) -> str:
     """Return the page with this table between its marks."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{table(found)}\n\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{table(statements)}\n\n{END}{after}"
 
 
 def _permission(kind: str, where: str, statement: Mapping[str, Any]) -> Permission:
@@ -182,11 +190,11 @@ def _permission(kind: str, where: str, statement: Mapping[str, Any]) -> Permissi
         raise ValueError(f"{where} has {turned[0]}, which this table does not read: name what is meant instead")
     actions = ", ".join(sorted(map(_text, _list(statement["Action"]))))
     resources = ", ".join(sorted(map(_text, _list(statement.get("Resource", "")))))
-    principal = statement.get("Principal", "")
-    who = (
-        "; ".join(f"{key}: {', '.join(sorted(map(_text, _list(value))))}" for key, value in principal.items())
-        if isinstance(principal, dict)
-        else _text(principal)
+    identity = statement.get("Principal", "")
+    principal = (
+        "; ".join(f"{key}: {', '.join(sorted(map(_text, _list(value))))}" for key, value in identity.items())
+        if isinstance(identity, dict)
+        else _text(identity)
     )
     condition = "; ".join(
         f"{operator} {key} {', '.join(map(_text, _list(value)))}"
@@ -194,10 +202,12 @@ def _permission(kind: str, where: str, statement: Mapping[str, Any]) -> Permissi
         for key, value in tests.items()
     )
     reason: str | None = ""
-    if statement["Effect"] == "Allow" and "*" in f"{who}{actions}{resources}":
-        said = f"{who} {actions} {resources}".strip()
-        reason = next((why for type_, pattern, why in REASONS if type_ == kind and re.fullmatch(pattern, said)), None)
-    return Permission(kind, where, statement["Effect"], who, actions, resources, condition, reason)
+    if statement["Effect"] == "Allow" and "*" in f"{principal}{actions}{resources}":
+        subject = f"{principal} {actions} {resources}".strip()
+        reason = next(
+            (why for type_, pattern, why in REASONS if type_ == kind and re.fullmatch(pattern, subject)), None
+        )
+    return Permission(kind, where, statement["Effect"], principal, actions, resources, condition, reason)
 
 
 def _list(value: Any) -> list[Any]:

@@ -80,10 +80,10 @@ class RoleStore:
     def list(self, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
         if not allowed("s3:ListBucket", f"arn:aws:s3:::{bucket}", prefix):
             raise StatesError(ITEM_READER_FAILED, f"Access Denied (Bucket: {bucket}): the role needs s3:ListBucket.")
-        found = self._s3._buckets.get(bucket)
-        if found is None:
+        stored = self._s3._buckets.get(bucket)
+        if stored is None:
             raise StatesError(ITEM_READER_FAILED, f"The specified bucket does not exist (Bucket: {bucket})")
-        objects = found["objects"]
+        objects = stored["objects"]
         # Keys are listed in the order of their UTF-8 bytes.
         for key in sorted((key for key in objects if key.startswith(prefix)), key=str.encode):
             listed = objects.get(key)

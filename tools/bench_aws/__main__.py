@@ -110,12 +110,12 @@ def _target(*, local: bool, cold_starts: int) -> AwsBench | LocalBench:
     return LocalBench(State(PROJECT / ".local" / "bench"), cold_starts)
 
 
-def _architectures(given: list[str] | None, *, local: bool) -> list[Architecture]:
+def _architectures(selected: list[str] | None, *, local: bool) -> list[Architecture]:
     if local:
         # The emulator runs on this machine's processor.
         return ["x86_64"]
-    chosen = [known for known in _ARCHITECTURES if known in (given or _ARCHITECTURES)]
-    unknown = set(given or ()) - set(_ARCHITECTURES)
+    chosen = [architecture for architecture in _ARCHITECTURES if architecture in (selected or _ARCHITECTURES)]
+    unknown = set(selected or ()) - set(_ARCHITECTURES)
     if unknown:
         raise ValueError(f"--architecture {', '.join(sorted(unknown))}: must be x86_64 or arm64.")
     return chosen

@@ -57,16 +57,16 @@ def responses(
     for problem in GATEWAY_PROBLEMS:
         if keyed or problem.status >= 429:
             by_status.setdefault(problem.status, set()).add(problem.code)
-    found: dict[str, Any] = {str(status): success}
+    responses_by_status: dict[str, Any] = {str(status): success}
     if cached:
-        found["304"] = {"description": "What If-None-Match names is still right.", "headers": HEADERS}
+        responses_by_status["304"] = {"description": "What If-None-Match names is still right.", "headers": HEADERS}
     for failure, codes in sorted(by_status.items()):
         examples = {code: {"$ref": f"#/components/examples/{code}"} for code in sorted(codes)}
-        found[str(failure)] = {
+        responses_by_status[str(failure)] = {
             "description": ", ".join(examples),
             "headers": {"X-Request-Id": HEADERS["X-Request-Id"]},
             "content": {
                 "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}
             },
         }
-    return found
+    return responses_by_status

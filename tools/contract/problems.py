@@ -181,5 +181,5 @@ def gateway_example(problem: GatewayProblem, request_id: str = REQUEST_ID) -> di
 
 def examples() -> dict[str, dict[str, Any]]:
     """Return an object for every code that an answer may have."""
-    gateway = {each.code: gateway_example(each) for each in GATEWAY_PROBLEMS}
+    gateway = {problem.code: gateway_example(problem) for problem in GATEWAY_PROBLEMS}
     return gateway | {kind.code: example(kind) for kind in EXAMPLES}

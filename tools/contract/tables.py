@@ -16,8 +16,8 @@ from tools.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
 def problems() -> str:
     """Return the table of every code, by status."""
     rows = {kind.code: (kind.status, kind.title, EXAMPLES[kind], "the function") for kind in all_problems()}
-    for each in GATEWAY_PROBLEMS:
-        rows.setdefault(each.code, (each.status, each.title, each.detail, "the gateway"))
+    for problem in GATEWAY_PROBLEMS:
+        rows.setdefault(problem.code, (problem.status, problem.title, problem.detail, "the gateway"))
     lines = ["| status | code | what it means | for example | from |", "|---|---|---|---|---|"]
     for code, (status, title, detail, origin) in sorted(rows.items(), key=lambda row: (row[1][0], row[0])):
         lines.append(f"| {status} | `{code}` | {title} | {detail} | {origin} |")

@@ -96,18 +96,20 @@ def concurrency(settings: Settings, aws: Aws) -> Iterator[Finding]:
         else:
             yield ok("concurrency", f"No reserve is set; {unreserved} of {quota} concurrent executions are unreserved.")
         return
-    wanted = reserve * len(functions)
-    if wanted > available:
-        of_whom = f" for each of {len(functions)} functions" if len(functions) > 1 else ""
+    required = reserve * len(functions)
+    if required > available:
+        suffix = f" for each of {len(functions)} functions" if len(functions) > 1 else ""
         yield error(
             "concurrency",
-            f"function.reserved_concurrency is {reserve}{of_whom}, and {available} can be reserved: the account's "
+            f"function.reserved_concurrency is {reserve}{suffix}, and {available} can be reserved: the account's "
             f"quota is {quota}, other functions reserve {others}, and Lambda keeps {LEFT_UNRESERVED} unreserved.",
-            f"Ask for more: {request}{others + wanted + LEFT_UNRESERVED} ; or lower function.reserved_concurrency to "
+            f"Ask for more: {request}{others + required + LEFT_UNRESERVED} ; or lower function.reserved_concurrency to "
             f"{available // len(functions)}, or set it to null.",
         )
         return
-    yield ok("concurrency", f"{wanted} of the {available} concurrent executions that can be reserved (quota {quota}).")
+    yield ok(
+        "concurrency", f"{required} of the {available} concurrent executions that can be reserved (quota {quota})."
+    )
 
 
 def bulk_reserves(settings: Settings) -> dict[str, int]:

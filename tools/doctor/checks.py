@@ -50,11 +50,11 @@ def examine(settings: Settings, around: Surroundings) -> list[Finding]:
         return [*findings, *notices.alarms(settings, None)]
     aws = around.aws
     try:
-        number, found = account.identity(settings, aws)
+        number, account_findings = account.identity(settings, aws)
     except CallError as failure:
         # Without an identity every other call would fail for the same reason.
         return [*findings, failure.finding("account"), *notices.alarms(settings, None)]
-    findings += found
+    findings += account_findings
     if settings.account not in (None, number):
         return [*findings, *notices.alarms(settings, None)]
     checks: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (

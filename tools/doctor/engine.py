@@ -68,11 +68,11 @@ def check(settings: Settings, runner: Runner, program: str) -> Iterator[Finding]
             "Start it (Docker Desktop, or systemctl start docker), and be allowed to use it.",
         )
         return
-    wanted = PLATFORMS[settings.function.architecture]
-    if platform == wanted:
-        yield ok(CHECK, f"{program} is running and builds for {wanted}.")
+    expected = PLATFORMS[settings.function.architecture]
+    if platform == expected:
+        yield ok(CHECK, f"{program} is running and builds for {expected}.")
         return
-    yield _emulated(wanted, platform, runner, program)
+    yield _emulated(expected, platform, runner, program)
 
 
 def _platform(version: Completed) -> str | None:
@@ -92,7 +92,7 @@ def _platform(version: Completed) -> str | None:
     return str(client["OsArch"]) if "OsArch" in client and "Server" not in answer else None
 
 
-def _emulated(wanted: str, platform: str, runner: Runner, program: str) -> Finding:
+def _emulated(expected: str, platform: str, runner: Runner, program: str) -> Finding:
     builder = runner([program, "buildx", "inspect"])
     lines = builder.output.splitlines() if builder is not None and builder.code == 0 else []
     platforms = {
@@ -101,11 +101,12 @@ def _emulated(wanted: str, platform: str, runner: Runner, program: str) -> Findi
         if line.strip().startswith("Platforms:")
         for item in line.partition(":")[2].split(",")
     }
-    action = (
-        f"Install the emulator: {program} run --privileged --rm tonistiigi/binfmt --install {wanted.partition('/')[2]}"
-    )
-    if wanted in platforms:
-        return warning(CHECK, f"The engine runs on {platform} and emulates {wanted}: builds are slow.", "Be patient.")
+    platform_name = expected.partition("/")[2]
+    action = f"Install the emulator: {program} run --privileged --rm tonistiigi/binfmt --install {platform_name}"
+    if expected in platforms:
+        return warning(CHECK, f"The engine runs on {platform} and emulates {expected}: builds are slow.", "Be patient.")
     if not platforms:
-        return warning(CHECK, f"The engine runs on {platform}; whether it can build for {wanted} is not known.", action)
-    return error(CHECK, f"The engine runs on {platform} and cannot build for {wanted}.", action)
+        return warning(
+            CHECK, f"The engine runs on {platform}; whether it can build for {expected} is not known.", action
+        )
+    return error(CHECK, f"The engine runs on {platform} and cannot build for {expected}.", action)

@@ -112,21 +112,21 @@ def _manifest(image: dict[str, Any]) -> dict[str, Any]:
 def _architecture(
     settings: Settings, aws: Aws, repository: str, name: str, manifest: dict[str, Any], get: Download
 ) -> Finding:
-    wanted = ARCHITECTURES[settings.function.architecture]
+    expected = ARCHITECTURES[settings.function.architecture]
     try:
         digest = manifest["config"]["digest"]
         answer = aws.call("ecr", "get_download_url_for_layer", repositoryName=repository, layerDigest=digest)
-        found = json.loads(get(answer["downloadUrl"]))["architecture"]
+        architecture = json.loads(get(answer["downloadUrl"]))["architecture"]
     except (CallError, OSError, ValueError, KeyError, TypeError) as failure:
         return warning(
             CHECK,
             f"{name} is in ECR; its architecture could not be read ({failure}).",
-            f"Make sure that it was built with --platform linux/{wanted}.",
+            f"Make sure that it was built with --platform linux/{expected}.",
         )
-    if found != wanted:
+    if architecture != expected:
         return error(
             CHECK,
-            f"{name} is for {found}, and function.architecture is {settings.function.architecture}.",
-            f"Build it with --platform linux/{wanted}, or change function.architecture.",
+            f"{name} is for {architecture}, and function.architecture is {settings.function.architecture}.",
+            f"Build it with --platform linux/{expected}, or change function.architecture.",
         )
-    return ok(CHECK, f"{name} is in ECR, for {found}.")
+    return ok(CHECK, f"{name} is in ECR, for {architecture}.")

@@ -51,7 +51,7 @@ def alarms(settings: Settings, aws: Aws | None) -> Iterator[Finding]:
                 "e-mail that the first deployment sends.",
             )
         else:
-            yield _nobody(level, prefix)
+            yield _no_recipients(level, prefix)
         return
     subscriptions = _subscriptions(aws, topic)
     confirmed = [endpoint for endpoint, arn in subscriptions if arn.startswith("arn:")]
@@ -59,7 +59,7 @@ def alarms(settings: Settings, aws: Aws | None) -> Iterator[Finding]:
     # An address that this deployment adds gets its e-mail by it.
     added = sorted(set(settings.alarms.subscriptions) - {endpoint for endpoint, _ in subscriptions})
     if not confirmed and not pending and not added:
-        yield _nobody(level, prefix)
+        yield _no_recipients(level, prefix)
     elif not confirmed and pending:
         yield Finding(
             ALARMS,
@@ -81,7 +81,7 @@ def alarms(settings: Settings, aws: Aws | None) -> Iterator[Finding]:
         yield ok(ALARMS, f"Alarms go to {', '.join(added)}, once the address is confirmed by e-mail.")
 
 
-def _nobody(level: Level, prefix: str) -> Finding:
+def _no_recipients(level: Level, prefix: str) -> Finding:
     return Finding(
         ALARMS,
         level,
@@ -105,13 +105,15 @@ def _topic(settings: Settings, aws: Aws) -> str | None:
 
 
 def _subscriptions(aws: Aws, topic: str) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    subscriptions: list[tuple[str, str]] = []
     token = ""
     while True:
         answer = aws.call(
             "sns", "list_subscriptions_by_topic", TopicArn=topic, **({"NextToken": token} if token else {})
         )
-        found += [(str(item["Endpoint"]), str(item["SubscriptionArn"])) for item in answer.get("Subscriptions", [])]
+        subscriptions += [
+            (str(item["Endpoint"]), str(item["SubscriptionArn"])) for item in answer.get("Subscriptions", [])
+        ]
         token = answer.get("NextToken", "")
         if not token:
-            return found
+            return subscriptions

@@ -76,7 +76,7 @@ class BulkJob:
 
     def limits(self) -> tuple[tuple[str, float, float], ...]:
         """Return what is used of each quota: name, use and quota, the tightest first."""
-        found = (
+        usage = (
             ("Lambda concurrency of the account (default quota)", self.concurrency + 100, ACCOUNT_CONCURRENCY),
             ("children of a Map Run at once", self.concurrency, MAX_CHILDREN),
             ("S3 GET requests a second to one prefix", self.images_per_second, S3_GETS_A_SECOND),
@@ -87,7 +87,7 @@ class BulkJob:
             ),
             ("items of a Map Run", self.images, MAX_ITEMS),
         )
-        return tuple(sorted(found, key=lambda limit: limit[1] / limit[2], reverse=True))
+        return tuple(sorted(usage, key=lambda limit: limit[1] / limit[2], reverse=True))
 
 
 def report(job: BulkJob) -> str:

@@ -58,7 +58,7 @@ class Costs:
     @property
     def totals(self) -> tuple[float, float]:
         """On demand, provisioned."""
-        on_demand, provisioned = (sum(line.dollars for line in each) for each in (self.on_demand, self.provisioned))
+        on_demand, provisioned = (sum(line.dollars for line in lines) for lines in (self.on_demand, self.provisioned))
         return on_demand, provisioned
 
 
@@ -76,9 +76,9 @@ def monthly(load: Load, sizing: Sizing, monitored: Inventory | None = None) -> C
     shared = tuple(_shared(requests))
     if monitored is not None:
         shared += tuple(_monthly_fees(monitored, requests, _traced(monitored, load.rate, busy_seconds)))
-    kept = sizing.provisioned
-    ready = kept.least * prices.SECONDS_A_MONTH * prices.gb(load.memory_mib)
-    spilled = gb_seconds * kept.spill_on_average
+    environments = sizing.provisioned
+    ready = environments.least * prices.SECONDS_A_MONTH * prices.gb(load.memory_mib)
+    spilled = gb_seconds * environments.spill_on_average
     architecture = load.architecture
     lambda_requests = Line(prices.LAMBDA_REQUESTS, requests)
     return Costs(

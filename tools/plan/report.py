@@ -74,13 +74,13 @@ def tables(plans: Sequence[Plan]) -> list[Table]:
         row("spill over the max at the peak", lambda p: _share(p.sizing.provisioned.spill_at_peak)),
         row("`api.rate_limit`, `api.burst_limit`", lambda p: f"{p.sizing.rate_limit}, {p.sizing.burst_limit}"),
     ]
-    given = first.environments
-    if given is not None:
+    fixed = first.environments
+    if fixed is not None:
         numbers.append(
-            row(f"with {given} environments: rejected on average", lambda p: _share(rejected(p.load, given)[0]))
+            row(f"with {fixed} environments: rejected on average", lambda p: _share(rejected(p.load, fixed)[0]))
         )
         numbers.append(
-            row(f"with {given} environments: rejected at the peak", lambda p: _share(rejected(p.load, given)[1]))
+            row(f"with {fixed} environments: rejected at the peak", lambda p: _share(rejected(p.load, fixed)[1]))
         )
     return [
         Table("Environments", columns, tuple(environments)),
@@ -120,7 +120,7 @@ def memories(measured: dict[int, float], load: Load) -> Table:
 def notes(plans: Sequence[Plan]) -> list[str]:
     """Return the assumptions and warnings, each once."""
     load = plans[0].load
-    found = [
+    lines = [
         (
             f"One request: {load.duration_ms:g} ms with {load.memory_mib} MiB ({load.architecture}); the peak is "
             f"{load.peak_factor:g} times the average; {load.hours_a_day:g} hours a day; a cold start takes "
@@ -133,12 +133,12 @@ def notes(plans: Sequence[Plan]) -> list[str]:
         f"List prices of {prices.REGION}, read in {_months(plans)}. Not counted: {'; '.join(LEFT_OUT)}.",
     ]
     if plans[0].about:
-        found.append(plans[0].about)
+        lines.append(plans[0].about)
     warned: dict[str, list[str]] = {}
     for plan in plans:
         for warning in plan.sizing.warnings:
             warned.setdefault(warning, []).append(f"{plan.load.rate:g}")
-    return found + [f"At {', '.join(rates)} requests/s: {warning}" for warning, rates in warned.items()]
+    return lines + [f"At {', '.join(rates)} requests/s: {warning}" for warning, rates in warned.items()]
 
 
 def markdown(plans: Sequence[Plan], extra: Sequence[Table], *, provisioned: bool) -> str:
@@ -185,7 +185,7 @@ def as_json(plans: Sequence[Plan], extra: Sequence[Table], *, provisioned: bool)
 def _object(plan: Plan, extra: Sequence[Table], *, provisioned: bool) -> dict[str, Any]:
     sizing = asdict(plan.sizing)
     sizing["quantiles"] = {f"p{share * 100:g}": n for share, n in plan.sizing.quantiles.items()}
-    on_demand, kept = plan.costs.totals
+    on_demand, provisioned_total = plan.costs.totals
     return {
         "load": asdict(plan.load),
         "sizing": sizing,
@@ -195,7 +195,7 @@ def _object(plan: Plan, extra: Sequence[Table], *, provisioned: bool) -> dict[st
             "region": prices.REGION,
             "as_of": prices.AS_OF,
             "on_demand": {"total": round(on_demand, 2), "lines": _lines(plan.costs.on_demand)},
-            "provisioned": {"total": round(kept, 2), "lines": _lines(plan.costs.provisioned)},
+            "provisioned": {"total": round(provisioned_total, 2), "lines": _lines(plan.costs.provisioned)},
             "utilization": plan.costs.utilization,
             "break_even_utilization": plan.costs.break_even,
         },

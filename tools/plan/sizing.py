@@ -221,12 +221,12 @@ def settings(load: Load, sizing: Sizing, *, provisioned: bool, clients: Sequence
         limits = {"rate": sizing.rate_limit, "burst": sizing.burst_limit}
         values["auth"] = {"clients": {name: dict(limits) for name in clients}}
     if provisioned:
-        kept = sizing.provisioned
+        bounds = sizing.provisioned
         values["scaling"] = {
             "provisioned": {
-                "min": kept.least,
-                "max": kept.most,
-                **({} if kept.target is None else {"target_utilization": kept.target}),
+                "min": bounds.least,
+                "max": bounds.most,
+                **({} if bounds.target is None else {"target_utilization": bounds.target}),
             }
         }
     return values

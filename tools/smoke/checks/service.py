@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tools.smoke.suite import Run
 
 _DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "openapi.json"
-_STRANGER = "https://smoke-test.invalid"
+_FOREIGN_ORIGIN = "https://smoke-test.invalid"
 _PARALLEL = 16
 # Above the rate of the client or the stage, and above the function's concurrency.
 _REJECTIONS = {429: "too_many_requests", 503: "service_unavailable"}
@@ -102,7 +102,9 @@ def page(run: Run) -> str:
 def cors(run: Run) -> str:
     """An allowed origin gets its headers, on answers, problems and preflights; another one gets none."""
     origin = run.options.cors_origin
-    allowed = run.endpoint.send("GET", "v1/health", headers={"Origin": origin or _STRANGER}, credentials=Anonymous())
+    allowed = run.endpoint.send(
+        "GET", "v1/health", headers={"Origin": origin or _FOREIGN_ORIGIN}, credentials=Anonymous()
+    )
     value = allowed.headers.get("access-control-allow-origin")
     if origin is None:
         if value not in (None, "*"):
@@ -110,12 +112,12 @@ def cors(run: Run) -> str:
         return "no origin was named; a foreign one is not allowed by name"
     if value not in (origin, "*"):
         raise CheckError(f"Access-Control-Allow-Origin is {value!r} for {origin}")
-    asked = {
+    preflight_headers = {
         "Origin": origin,
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "content-type",
     }
-    preflight = run.endpoint.send("OPTIONS", "v1/classify", headers=asked, credentials=Anonymous())
+    preflight = run.endpoint.send("OPTIONS", "v1/classify", headers=preflight_headers, credentials=Anonymous())
     methods = preflight.headers.get("access-control-allow-methods", "")
     if preflight.status not in _NO_CONTENT or "POST" not in methods:
         raise CheckError(f"the preflight got HTTP {preflight.status} with methods {methods!r}")
@@ -123,9 +125,9 @@ def cors(run: Run) -> str:
     if rejected.headers.get("access-control-allow-origin") not in (origin, "*"):
         raise CheckError("a problem has no CORS headers, so a page cannot read it")
     if value != "*":
-        other = run.endpoint.send("GET", "v1/health", headers={"Origin": _STRANGER}, credentials=Anonymous())
-        if other.headers.get("access-control-allow-origin") in (_STRANGER, "*"):
-            raise CheckError(f"{_STRANGER} is allowed, too")
+        other = run.endpoint.send("GET", "v1/health", headers={"Origin": _FOREIGN_ORIGIN}, credentials=Anonymous())
+        if other.headers.get("access-control-allow-origin") in (_FOREIGN_ORIGIN, "*"):
+            raise CheckError(f"{_FOREIGN_ORIGIN} is allowed, too")
     return origin
 
 
