@@ -36,7 +36,7 @@ def read_text(path: Path) -> str:
     """
     try:
         if path.exists() and not path.is_file():
-            raise ModelkitError(f"{path} is not a file of labels.")
+            raise ModelkitError(f"{path} is not a file.")
         with path.open("rb") as file:
             data = file.read(MAX_CARD_BYTES + 1)
     except OSError as error:
@@ -47,6 +47,8 @@ def read_text(path: Path) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
+        if any(byte < 9 or 13 < byte < 32 for byte in data):
+            raise ModelkitError(f"{path} is not text; save it as UTF-8.") from None
         number = data.count(b"\n", 0, error.start) + 1
         line = data.splitlines()[number - 1].decode("latin-1")
         raise ModelkitError(

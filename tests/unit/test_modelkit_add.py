@@ -16,7 +16,9 @@ from typer.testing import CliRunner, Result
 from modelkit.adding import Answers, plan
 from modelkit.checks import passed
 from modelkit.cli import app
-from modelkit.errors import MissingAnswersError
+from modelkit.errors import MissingAnswersError, ModelkitError
+from modelkit.folders import staged_folder
+from modelkit.label_files import read_text
 from modelkit.verify import verify
 
 GIVEN = ["--preprocess", "unit", "--resize", "bilinear"]
@@ -192,3 +194,29 @@ def test_json_holds_the_card_and_the_checks(tmp_path: Path) -> None:
     report = json.loads(add(file, tmp_path / "models", *GIVEN, "--labels", "red,blue", "--json").stdout)
     assert report["card"]["output"]["labels"] == ["red", "blue"]
     assert {check["status"] for check in report["checks"]} == {"pass", "warn"}
+
+
+@pytest.mark.parametrize("content", ["file", "folder"])
+def test_replace_keeps_what_is_no_model(tmp_path: Path, content: str) -> None:
+    target = tmp_path / "mine"
+    notes = target if content == "file" else target / "notes.txt"
+    notes.parent.mkdir(exist_ok=True)
+    notes.write_text("mine")
+    with pytest.raises(ModelkitError, match="is no model"), staged_folder(target, replace=True):
+        pass
+    assert notes.read_text() == "mine"
+
+
+def test_a_file_as_the_folder_of_models_is_named(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("")
+    with (
+        pytest.raises(ModelkitError, match="is a file; --models-dir takes"),
+        staged_folder(tmp_path / "models" / "mine", replace=False),
+    ):
+        pass
+
+
+def test_a_binary_file_of_labels_is_not_called_latin_1(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_bytes(b"\x89\xc9\x01\x02\n\xff")
+    with pytest.raises(ModelkitError, match="is not text"):
+        read_text(tmp_path / "labels.txt")

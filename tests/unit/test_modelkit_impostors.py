@@ -109,7 +109,7 @@ def test_a_label_file_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
     assert "is not text" in refused(b"a\0b")
     assert "larger than" in refused(b"a" * (5 * 1024 * 1024))
     assert refused(None)
-    with pytest.raises(ModelkitError, match="is not a file of labels"):
+    with pytest.raises(ModelkitError, match="is not a file"):
         read_labels(tmp_path)
 
 
