@@ -62,8 +62,11 @@ def staged_folder(target: Path, *, replace: bool) -> Iterator[Path]:
         raise ModelkitError(f"{target} is no model (it has no card.json), so it is not replaced. Choose another name.")
     if target.parent.exists() and not target.parent.is_dir():
         raise ModelkitError(f"{target.parent} is a file; --models-dir takes the folder of the models.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise ModelkitError(f"No folder can be created in {target.parent}: {error.strerror}.") from None
     try:
         staging.chmod(0o755)
         yield staging

@@ -220,3 +220,9 @@ def test_a_binary_file_of_labels_is_not_called_latin_1(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_bytes(b"\x89\xc9\x01\x02\n\xff")
     with pytest.raises(ModelkitError, match="is not text"):
         read_text(tmp_path / "labels.txt")
+
+
+def test_a_read_only_folder_of_models_is_named_without_temporary_names() -> None:
+    with pytest.raises(ModelkitError) as caught, staged_folder(Path("/proc/mine"), replace=False):
+        pass
+    assert str(caught.value).startswith("No folder can be created in /proc: ")
