@@ -92,7 +92,7 @@ def test_the_dockerfile_copies_the_staged_files() -> None:
     """The code that the Dockerfile copies from this repository: a new COPY is staged, too, or of the build alone."""
     lines = (PROJECT / "function" / "Dockerfile").read_text().splitlines()
     copied = {match.group(1) for line in lines if (match := re.match(r"COPY (?!--from)(\S+)", line))}
-    assert copied == {"function/requirements.txt", "models/${MODEL}", "function/handler.py", "function/bulk.py",
+    assert copied == {"function/requirements.txt", "models", "function/handler.py", "function/bulk.py",
                       "function/jobs.py", "function/loupe", "function/prune.py"}  # fmt: skip
 
 

@@ -87,7 +87,7 @@ def test_inputs_of_every_rank_and_type_are_added(
     (("N", 785), ["--size", "28x28", "--color", "L"], "takes 785 numbers for an image, but --size 28x28 has 784"),
     (("N", 784), [], "WIDTHxHEIGHT of training"),
     (("N", 784), ["--size", "28x28", "--color", "RGB"], "--color RGB contradicts the graph"),
-    ((3, 28, 28), [], "one of them for colours, so none for the batch: export it with four"),
+    ((3, 28, 28), [], "needs 1 number(s) for an image, but model.onnx gives 3"),
     (("N", 3, 2, 8, 8), [], "This takes no image"),
     (("N", 3, 28, 28), ["--align", "left"], "--align left is unknown; there are center, top-left"),
     (("N", 3, 28, 28), ["--exif", "no"], "--exif no is unknown; there are apply, ignore"),
