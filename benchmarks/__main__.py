@@ -12,6 +12,7 @@ from rich.console import Console
 
 from benchmarks import (
     batches,
+    bulk,
     caching,
     cold,
     content,
@@ -55,6 +56,7 @@ def main(
         "content": lambda: content.run(folder),
         "largest": lambda: largest.run(folder, default, course),
         "batch": lambda: batches.run(folder, default, course, max(5, 30 // share)),
+        "bulk": lambda: bulk.run(folder, max(4, 12 // share), 2000 if share == 1 else 500),
         "throughput": lambda: throughput.run(folder, default, course, 8 / share, max(1, 3 // share)),
         "cache": lambda: caching.run(folder, default, 60 // share),
         "cost": lambda: costs.run(folder, default, course, 200 // share),

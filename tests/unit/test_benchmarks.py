@@ -12,11 +12,16 @@ from loupe.card import load_card
 from loupe.classifier import Classifier
 
 from benchmarks import report, shipped
+from benchmarks.bulk import read_profile, stage_table
+from benchmarks.bulk_estimate import compared, start_seconds
 from benchmarks.content import dependency_step
 from benchmarks.costs import Size, balanced
 from benchmarks.stages import _stages
 from benchmarks.timing import Row, Section, ratio
+from infra.bulk_rates import BulkLoad
 from infra.settings import FunctionSettings
+from localcloud.environment import Outcome
+from tools.plan.bulk import BulkJob
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -96,3 +101,47 @@ def test_shipped_models_are_held_to_their_size_and_time() -> None:
     assert rows[shipped.GROUP, "hair-type-large"].passed is False
     assert rows[shipped.GROUP, "hair-type-large against hair-type"].ratio == 12.5
     assert all(row.passed for (group, _), row in rows.items() if group == shipped.FILES)
+
+
+# Two environments at 10 ms an image: a round of 100 images takes 0.5 s.
+BULK_LOAD = BulkLoad(batch_items=50, concurrency=2, memory_mib=1769, seconds_per_image=0.01)
+
+
+def test_the_time_beside_the_batches_comes_from_a_job_of_one_round() -> None:
+    assert start_seconds(BULK_LOAD, 100, 1.7) == pytest.approx(1.2)
+    assert start_seconds(BULK_LOAD, 100, 0.4) == 0
+
+
+@pytest.mark.parametrize(
+    ("measured", "deviation", "passed"), [(10.0, 0.12, True), (14.5, 0.23, False), (9.0, 0.24, False)]
+)
+def test_an_estimate_may_be_off_by_a_fifth_either_side(measured: float, deviation: float, passed: bool) -> None:
+    # 20 rounds of 0.5 s and 1.2 s beside them.
+    row = compared(BulkJob(2000, BULK_LOAD, 1.2), measured)
+    assert row.ratio == pytest.approx(deviation, abs=0.005)
+    assert row.passed is passed
+
+
+def bulk_outcome(succeeded: int) -> Outcome:
+    log = {"message": "batch", "duration_ms": 90.5, "stages_ms": {"source": 40.0, "store": 5.0}}
+    return Outcome(
+        payload=json.dumps({"succeeded": succeeded}).encode(),
+        function_error=None,
+        status="",
+        duration_ms=92.0,
+        init_ms=None,
+        memory_mib=100,
+        output=["other", json.dumps(log, separators=(",", ":"))],
+    )
+
+
+def test_stages_of_a_batch_come_from_its_log_line() -> None:
+    assert read_profile(bulk_outcome(50)) == {"source": 40.0, "store": 5.0, "all": 90.5, "runtime": 1.5}
+    with pytest.raises(RuntimeError, match="49"):
+        read_profile(bulk_outcome(49))
+
+
+def test_the_table_of_stages_has_medians_and_leaves_cells_empty() -> None:
+    table = stage_table({"bulk": [{"all": 1.0, "runtime": 2.0}, {"all": 3.0, "runtime": 4.0}], "loop": [{"all": 7.0}]})
+    assert "| the whole batch | 2.0 | 7.0 |" in table
+    assert table[-1].endswith("| 3.0 |  |")

@@ -329,6 +329,13 @@ def test_an_unexpected_exception_is_a_row_and_an_error_in_the_log(classifier, ca
     assert "abc" not in line["exception"]
 
 
+def test_the_log_has_the_stages_of_a_batch(bulk, capsys) -> None:
+    bulk.run([{"key": "red.jpg"}, {"key": "blue.jpg"}])
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(line["stages_ms"]) == {"store", "source", "decode", "tensor", "model"}
+    assert line["stages_ms"]["model"] + line["stages_ms"]["store"] <= line["duration_ms"] + 1
+
+
 def test_the_log_names_no_keys(bulk, capsys) -> None:
     bulk.run([{"key": "red.jpg"}, {"key": "missing.jpg"}])
     out = capsys.readouterr().out

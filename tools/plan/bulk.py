@@ -26,10 +26,17 @@ S3_GETS_A_SECOND, S3_PUTS_A_SECOND = 5_500, 3_500
 
 @dataclass(frozen=True)
 class BulkJob:
-    """A job of so many images."""
+    """A job of so many images.
+
+    Attributes
+    ----------
+    start_seconds
+        From the start of the job to its first image, and from its last image to its end.
+    """
 
     images: int
     load: BulkLoad
+    start_seconds: float = START_SECONDS
 
     @property
     def batches(self) -> int:
@@ -44,7 +51,7 @@ class BulkJob:
     def seconds(self) -> float:
         """Duration: whole rounds of batches, as the last round waits for its slowest batch."""
         rounds = ceil(self.batches / self.load.concurrency)
-        return START_SECONDS + rounds * min(self.load.batch_items, self.images) * self.load.seconds_per_image
+        return self.start_seconds + rounds * min(self.load.batch_items, self.images) * self.load.seconds_per_image
 
     @property
     def images_per_second(self) -> float:

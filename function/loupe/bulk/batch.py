@@ -37,7 +37,7 @@ class BatchProcessor:
     Parameters
     ----------
     report
-        Takes what is logged of a batch: the job's id, the result or None, and the rows.
+        Takes what is logged of a batch: the job's id, the result or None, the rows, and the milliseconds by stage.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class BatchProcessor:
         service: ClassificationService,
         sources: Sources,
         store: ResultStore,
-        report: Callable[[str, Mapping[str, Any] | None, Rows], None],
+        report: Callable[[str, Mapping[str, Any] | None, Rows, Stages], None],
     ) -> None:
         self._service, self._sources, self._store, self._report = service, sources, store, report
 
@@ -71,14 +71,15 @@ class BatchProcessor:
         BatchUnfinished
             If items are left, or S3 did not take or give the rows.
         """
-        begun = time.monotonic()
+        begun, stages = time.monotonic(), Stages()
         job, items = event["BatchInput"]["job"], event["Items"]
         source, name = job["source"], batch_name(items)
         rows_key = rows_prefix(job["id"]) + name
         read = [read_item(item, source["type"], source["bucket"]) for item in items]
         named = {item.index: item for item in read if item is not None}
         try:
-            written = {index: line for index, line in self._written(rows_key).items() if index in named}
+            with stages("store"):
+                written = {index: line for index, line in self._written(rows_key).items() if index in named}
             rows = classify_items(
                 self._service,
                 self._sources,
@@ -86,22 +87,23 @@ class BatchProcessor:
                 top=None if job["top"] == "all" else job["top"],
                 deadline=deadline,
                 request_id=request_id,
-                stages=Stages(),
+                stages=stages,
             )
             if rows.unfinished and not rows.lines and deadline - begun >= HOPELESS_SECONDS:
                 self._skip_stuck(rows, request_id)
             if rows.unfinished:
-                self._give_up(job["id"], rows_key, written, rows, len(named))
+                self._give_up(job["id"], rows_key, written, rows, len(named), stages)
             lines = written | rows.lines
             counts = BatchCounts.of(lines.values())
             failures_key = None
-            # Failed rows first: an attempt that ends between the two is repeated, and finds no rows.
-            if counts.failed:
-                failures_key = failures_prefix(job["id"]) + name
-                failed = sorted(counts.failed_indexes)
-                self._store.write(failures_key, b"".join(failure_line(named[index]) for index in failed))
-            if lines:
-                self._store.write(rows_key, _in_order(lines))
+            with stages("store"):
+                # Failed rows first: an attempt that ends between the two is repeated, and finds no rows.
+                if counts.failed:
+                    failures_key = failures_prefix(job["id"]) + name
+                    failed = sorted(counts.failed_indexes)
+                    self._store.write(failures_key, b"".join(failure_line(named[index]) for index in failed))
+                if lines:
+                    self._store.write(rows_key, _in_order(lines))
         except StoreUnavailableError as error:
             raise BatchUnfinished("S3 did not take or give the rows of the batch in time") from error
         indexes = [item["index"] for item in items]
@@ -114,7 +116,7 @@ class BatchProcessor:
             failures_key=failures_key,
             milliseconds=(time.monotonic() - begun) * 1e3,
         )
-        self._report(job["id"], result, rows)
+        self._report(job["id"], result, rows, stages)
         return result
 
     @staticmethod
@@ -128,14 +130,17 @@ class BatchProcessor:
         content = self._store.read(rows_key)
         return {} if content is None else read_rows(content)
 
-    def _give_up(self, job_id: str, rows_key: str, written: dict[int, bytes], rows: Rows, count: int) -> None:
+    def _give_up(
+        self, job_id: str, rows_key: str, written: dict[int, bytes], rows: Rows, count: int, stages: Stages
+    ) -> None:
         """Write the rows that are final, and fail the rest for the retry."""
         # S3 may give an object to the next attempt; a row that is written is not made again.
         passing = {item.index for item in rows.unavailable}
         lines = written | {index: line for index, line in rows.lines.items() if index not in passing}
         if lines:
-            self._store.write(rows_key, _in_order(lines))
-        self._report(job_id, None, rows)
+            with stages("store"):
+                self._store.write(rows_key, _in_order(lines))
+        self._report(job_id, None, rows, stages)
         raise BatchUnfinished(f"{count - len(lines)} of {count} images are left")
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from loupe.bulk.batch import BatchProcessor
     from loupe.bulk.classify import Rows
     from loupe.bulk.uploads import UploadOutcome, UploadProcessor
+    from loupe.stages import Stages
 
     class Context(Protocol):
         """The part of Lambda's context object that is used."""
@@ -49,13 +50,17 @@ class BulkLog:
     def __init__(self, environment: str) -> None:
         self._environment = environment
 
-    def batch(self, job_id: str, result: Mapping[str, Any] | None, rows: Rows) -> None:
-        """Log a batch that is done, or (None) one that goes on in another attempt."""
+    def batch(self, job_id: str, result: Mapping[str, Any] | None, rows: Rows, stages: Stages) -> None:
+        """Log a batch that is done, or (None) one that goes on in another attempt.
+
+        ``stages_ms`` adds up what threads did at once, except for ``model`` and ``store`` (reading and writing rows).
+        """
         fields: dict[str, Any] = {"job": job_id}
         if result is None:
             fields |= {"unfinished": len(rows.unfinished)}
         else:
             fields |= {name: result[name] for name in _LOGGED}
+        fields["stages_ms"] = {name: round(value, 1) for name, value in stages.milliseconds.items()}
         if rows.fault is not None:
             fields["exception"] = trace(rows.fault)
         level = "ERROR" if rows.fault is not None else "INFO"
