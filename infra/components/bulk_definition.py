@@ -49,7 +49,7 @@ _THROTTLED = {
     "JitterStrategy": "FULL",
 }
 # What another attempt can pass: faults of Lambda, an execution environment that ended, a batch that ran out of time.
-_FAULTS = {
+_FAULTS: Mapping[str, Any] = {
     "ErrorEquals": [
         "Lambda.ServiceException",
         "Lambda.AWSLambdaException",
@@ -66,7 +66,12 @@ _FAULTS = {
     "MaxAttempts": 6,
     "JitterStrategy": "FULL",
 }
-RETRY = [_THROTTLED, _FAULTS]
+RETRY: list[Mapping[str, Any]] = [_THROTTLED, _FAULTS]
+# A summary reads and writes S3, which may throttle it for a while.
+SUMMARY_RETRY: list[Mapping[str, Any]] = [
+    _THROTTLED,
+    {**_FAULTS, "ErrorEquals": [*_FAULTS["ErrorEquals"], "JobsUnavailable"]},
+]
 
 
 def definition(
@@ -110,7 +115,7 @@ def definition(
                 },
                 "ResultSelector": {"summary.$": "$.Payload"},
                 "TimeoutSeconds": summary_seconds + 60,
-                "Retry": RETRY,
+                "Retry": SUMMARY_RETRY,
                 "Next": "Tolerance",
             },
             "Tolerance": {
@@ -162,6 +167,8 @@ def _map(
         },
         "ResultWriter": {
             "Resource": f"arn:{partition}:states:::s3:putObject",
+            # What the batches return, a line each: by default, their inputs would be repeated.
+            "WriterConfig": {"Transformation": "COMPACT", "OutputType": "JSONL"},
             "Parameters": {
                 "Bucket": results_bucket,
                 "Prefix.$": "States.Format('jobs/{}/map', $$.Execution.Name)",

@@ -13,6 +13,7 @@ import httpx
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text(encoding="utf-8"))
 KEY, ORIGIN = "a-good-key", "https://app.example"
+MANIFEST = "s3://inputs/smoke.jsonl"
 
 
 def problem(status: int, code: str, **headers: str) -> httpx.Response:
@@ -31,6 +32,7 @@ class FakeEndpoint:
         self.images, self.probability, self.uploads = dict(images), probability, uploads
         self.version, self.throttle_after, self.requests = "1.0.0", 10_000, 0
         self.uploaded = b""
+        self.job_state, self.job_summary = "succeeded", {"images": 2, "succeeded": 2}
         # Further models, by name: the model that answers under it.
         self.others: dict[str, str] = {}
         self.faults: list[Callable[[httpx.Request, httpx.Response], httpx.Response]] = []
@@ -68,6 +70,8 @@ class FakeEndpoint:
             described = {**model, "labels": ["curly", "straight"]}
             others = [{**described, "name": name} for name in self.others]
             return httpx.Response(200, json={"models": [described, *others], "limits": {"uploads": self.uploads}})
+        if path.startswith("/v1/jobs"):
+            return self._jobs(request.method, path, request.content)
         if path == "/v1/uploads":
             if not self.uploads:
                 return problem(404, "uploads_off")
@@ -88,6 +92,19 @@ class FakeEndpoint:
             ]
             return httpx.Response(200, json={"results": results})
         return problem(404, "not_found")
+
+    def _jobs(self, method: str, path: str, body: bytes) -> httpx.Response:
+        if path.startswith("/v1/jobs/own"):
+            ended = {"id": "own", "state": self.job_state, "summary": self.job_summary, "error": None}
+            return httpx.Response(200, json={"rows": []} if path.endswith("/rows") else ended)
+        if path != "/v1/jobs":
+            return problem(404, "job_not_found")
+        if method == "GET":
+            return httpx.Response(200, json={"jobs": [], "next": None})
+        manifest = json.loads(body).get("manifest")
+        if manifest is None:
+            return problem(400, "request_invalid")
+        return httpx.Response(202, json={"id": "own"}) if manifest == MANIFEST else problem(403, "s3_not_allowed")
 
     def _classify(self, request: httpx.Request) -> httpx.Response:
         body, kind = request.content, request.headers.get("content-type", "")

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
-from smoke_endpoint import DOCUMENT, KEY, ORIGIN, FakeEndpoint, problem
+from smoke_endpoint import DOCUMENT, KEY, MANIFEST, ORIGIN, FakeEndpoint, problem
 from typer.testing import CliRunner
 
 from tools.smoke import __main__ as command
@@ -79,7 +79,7 @@ def test_a_good_endpoint_passes_every_check(smoke: Smoke) -> None:
     outcomes = smoke(cors_origin=ORIGIN)
     assert failed(outcomes) == {}
     skipped = [name for name, outcome in outcomes.items() if outcome.status == "skipped"]
-    assert skipped == ["other models", "throttling"]
+    assert skipped == ["other models", "job", "throttling"]
 
 
 def test_every_further_model_answers_under_its_name(smoke: Smoke, fake: FakeEndpoint) -> None:
@@ -88,6 +88,31 @@ def test_every_further_model_answers_under_its_name(smoke: Smoke, fake: FakeEndp
     assert (outcome.status, outcome.detail) == ("passed", "a, b")
     fake.others = {"a": "a", "b": "m"}
     assert failed(smoke())["other models"] == "v1/models/b/classify was answered by m"
+
+
+def test_a_job_of_another_caller_must_be_unknown(smoke: Smoke, fake: FakeEndpoint) -> None:
+    fake.faults.append(
+        lambda request, response: (
+            httpx.Response(200, json={"jobs": []}) if request.url.path.endswith("/redrive") else response
+        )
+    )
+    assert list(failed(smoke())) == ["unknown job"]
+
+
+@pytest.mark.parametrize(
+    ("state", "succeeded", "failure"),
+    [
+        ("succeeded", 2, None),
+        ("succeeded", 1, "1 of 2 images were classified"),
+        ("failed", 2, "the job own is failed: None"),
+    ],
+)
+def test_a_job_over_a_manifest_classifies_all_its_images(
+    smoke: Smoke, fake: FakeEndpoint, state: str, succeeded: int, failure: str | None
+) -> None:
+    fake.job_state, fake.job_summary = state, {"images": 2, "succeeded": succeeded}
+    outcome = smoke(job_manifest=MANIFEST)["job"]
+    assert (outcome.status, outcome.detail) == (("failed", failure) if failure else ("passed", "2 images"))
 
 
 def test_a_drift_of_the_probability_fails_naming_the_golden_case(smoke: Smoke, fake: FakeEndpoint) -> None:
@@ -124,6 +149,8 @@ def test_another_version_fails_the_model_check(smoke: Smoke, fake: FakeEndpoint)
         ("openapi", "/openapi.json", httpx.Response(200, json={"paths": {}}, headers={"ETag": '"e"'})),
         ("page", "/", httpx.Response(200, text="<html>", headers={"Content-Type": "text/html"})),
         ("upload", "/v1/uploads", problem(500, "internal_error")),
+        ("jobs", "/v1/jobs", httpx.Response(200, json={"jobs": None, "next": None})),
+        ("rejected jobs", "/v1/jobs", httpx.Response(202, json={"id": "own"})),
         ("batch", "/v1/classify/batch", httpx.Response(200, json={"results": []})),
         ("body too large", "/v1/classify", httpx.Response(413, text="too large")),
         ("form", "/v1/classify", httpx.Response(200, json=["unexpected"])),

@@ -58,6 +58,9 @@ def smoke(
     throttle_requests: Annotated[int, typer.Option(min=0, max=1000, help="Concurrent requests to provoke a 429.")] = 0,
     latency_requests: Annotated[int, typer.Option(min=1, max=1000, help="Requests of the latency check.")] = 20,
     max_p95_ms: Annotated[float | None, typer.Option(min=0, help="Fail if p95 of the round trip is higher.")] = None,
+    job_manifest: Annotated[
+        str | None, typer.Option(help="Manifest (s3://...) of a few images, over which a bulk job is run.")
+    ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
     json_: Annotated[Path | None, typer.Option("--json", help="Write JSON here; - for standard output.")] = None,
 ) -> None:
@@ -69,7 +72,7 @@ def smoke(
         run = Run(
             endpoint,
             cards.read(_model_folder(endpoint, model)),
-            Options(cors_origin, throttle_requests, latency_requests, max_p95_ms),
+            Options(cors_origin, throttle_requests, latency_requests, max_p95_ms, job_manifest),
         )
         console.print(f"{endpoint.url}\n")
         outcomes = execute(run, all_checks(run.card), lambda outcome: report.line(console, outcome))

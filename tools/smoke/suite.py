@@ -31,12 +31,15 @@ class Options:
         Requests behind the latency percentiles.
     max_p95_ms
         Fail if the 95th percentile of a golden image's round trip is above; None measures only.
+    job_manifest
+        ``s3://bucket/key`` of a manifest in an allowed location, over which a job is run; None starts no job.
     """
 
     cors_origin: str | None = None
     throttle_requests: int = 0
     latency_requests: int = 20
     max_p95_ms: float | None = None
+    job_manifest: str | None = None
 
 
 @dataclass

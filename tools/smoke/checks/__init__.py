@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tools.smoke.checks import answers, inputs, rejections, service
+from tools.smoke.checks import answers, inputs, jobs, rejections, service
 from tools.smoke.suite import Check
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ def all_checks(card: Card) -> list[Check]:
         Check("invalid JSON", rejections.invalid_json),
         Check("unknown route", rejections.unknown_route),
         Check("body too large", rejections.body_too_large),
+        Check("jobs", jobs.listed),
+        Check("unknown job", jobs.unknown),
+        Check("rejected jobs", jobs.rejected),
+        Check("job", jobs.completed),
         Check("CORS", service.cors),
         Check("throttling", service.throttling),
         Check("latency", answers.latency),

@@ -1,0 +1,94 @@
+"""Checks of the routes of bulk jobs, where the deployment has them. They start a job only if a manifest is named."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from tools.smoke.checks.answers import expect_result
+from tools.smoke.checks.problem import expect_problem
+from tools.smoke.credentials import Anonymous
+from tools.smoke.endpoint import CheckError, NotApplicableError
+
+if TYPE_CHECKING:
+    from tools.smoke.suite import Run
+
+# A cold start of both functions, and a few images.
+JOB_SECONDS = 180.0
+POLL_SECONDS = 2.0
+# Nobody owns this bucket: no location of a deployment can name it.
+_FOREIGN = "s3://loupe-smoke-test.invalid/images.jsonl"
+_ACCEPTED = 202
+
+
+def listed(run: Run) -> str:
+    """The caller's jobs are listed."""
+    _deployed(run)
+    page = expect_result(run.endpoint.get("v1/jobs?limit=1"))
+    if not isinstance(page["jobs"], list) or "next" not in page:
+        raise CheckError("the list has no jobs and next")
+    return f"{len(page['jobs'])} on a page of one"
+
+
+def unknown(run: Run) -> str:
+    """A job that is not the caller's is answered like one that does not exist."""
+    _deployed(run)
+    path = f"v1/jobs/{uuid.uuid4().hex}"
+    details = {
+        expect_problem(run.endpoint.send(method, f"{path}{suffix}"), (404,), ("job_not_found",))
+        for method, suffix in (("GET", ""), ("GET", "/rows"), ("DELETE", ""), ("POST", "/redrive"))
+    }
+    return ", ".join(details)
+
+
+def rejected(run: Run) -> str:
+    """A manifest outside the allowed locations, and a request that names none."""
+    _deployed(run)
+    outside = run.endpoint.post_json("v1/jobs", {"manifest": _FOREIGN})
+    nothing = run.endpoint.post_json("v1/jobs", {})
+    return ", ".join(
+        (
+            expect_problem(outside, (400, 403, 422), ("s3_not_allowed", "manifest_invalid")),
+            expect_problem(nothing, (400,), ("request_invalid",)),
+        )
+    )
+
+
+def completed(run: Run) -> str:
+    """A job over the named manifest ends with a row for each of its images."""
+    _deployed(run)
+    manifest = run.options.job_manifest
+    if manifest is None:
+        raise NotApplicableError("not asked for: --job-manifest s3://... classifies its images")
+    reply = run.endpoint.post_json("v1/jobs", {"manifest": manifest, "tolerated_failure_percentage": 0})
+    if reply.status != _ACCEPTED:
+        raise CheckError(f"HTTP {reply.status} instead of 202: {reply.excerpt}")
+    job_id = str(reply.json["id"])
+    job = _ended(run, job_id)
+    if job["state"] != "succeeded":
+        raise CheckError(f"the job {job_id} is {job['state']}: {job.get('error')}")
+    summary = job["summary"]
+    if summary["images"] == 0 or summary["succeeded"] != summary["images"]:
+        raise CheckError(f"{summary['succeeded']} of {summary['images']} images were classified")
+    if not expect_result(run.endpoint.get(f"v1/jobs/{job_id}/rows")):
+        raise CheckError("the job has no links to its rows")
+    return f"{summary['images']} images"
+
+
+def _ended(run: Run, job_id: str) -> dict[str, Any]:
+    deadline = time.monotonic() + JOB_SECONDS
+    while True:
+        job: dict[str, Any] = expect_result(run.endpoint.get(f"v1/jobs/{job_id}"))
+        if job["state"] != "running":
+            return job
+        if time.monotonic() >= deadline:
+            run.endpoint.send("DELETE", f"v1/jobs/{job_id}")
+            raise CheckError(f"the job {job_id} ran for {JOB_SECONDS:.0f} s; it was stopped")
+        time.sleep(POLL_SECONDS)
+
+
+def _deployed(run: Run) -> None:
+    document = expect_result(run.endpoint.get("openapi.json", credentials=Anonymous()))
+    if "/v1/jobs" not in document["paths"]:
+        raise NotApplicableError("the deployment has no bulk jobs")
