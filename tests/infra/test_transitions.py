@@ -39,6 +39,10 @@ RESET: Mapping[str, tuple[str, str]] = {
     "AWS::Logs::LogGroup.KmsKeyId": (
         "logs:DisassociateKmsKey", "aws-cloudformation-resource-providers-logs, UpdateHandler.java: disassociateKmsKey"
     ),
+    # Without classify on upload. If it stayed, S3 would send events that no rule matches.
+    "AWS::S3::Bucket.NotificationConfiguration": (
+        "s3:PutBucketNotification", "S3 API reference, PutBucketNotificationConfiguration replaces the configuration"
+    ),
     # The handler has no PATCH: it puts the method anew (API Gateway API reference, PutMethod).
     "AWS::ApiGateway::Method.AuthorizationScopes": ("apigateway:PUT", "PutMethod sets every attribute"),
     "AWS::ApiGateway::Method.AuthorizerId": ("apigateway:PUT", "PutMethod sets every attribute"),

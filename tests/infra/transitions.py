@@ -51,6 +51,8 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "scaling": {"scaling": {"provisioned": PROVISIONED}},
     "schedules": {"scaling": {"provisioned": PROVISIONED, "schedules": [SCHEDULE]}},
     "several models": {"models": [{"name": "hair-type"}, {"name": "hair-type-large", "load": "first-use"}]},
+    "no bulk jobs": {"bulk": {"enabled": False}},
+    "classify on upload": {"bulk": {"max_concurrency": 30, "on_upload": {"enabled": True, "notify": True}}},
     "stage renamed": {"api": {"stage": "next", "method_metrics": True}},
 }
 # Their values are documents, which an update replaces as a whole; a key within one is no property.
