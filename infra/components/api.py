@@ -68,7 +68,7 @@ class ClassifierApi(Construct):
         jobs: lambda_.IFunction | None = None,
     ) -> None:
         super().__init__(scope, id)
-        access_log = deployment.log_group(self, "AccessLog")
+        self.access_log = deployment.log_group(self, "AccessLog")
         self.api = apigateway.RestApi(
             self,
             "Api",
@@ -83,7 +83,7 @@ class ClassifierApi(Construct):
                 method_options=_open_methods(contract, settings, open_burst, jobs=jobs is not None),
                 metrics_enabled=settings.method_metrics,
                 tracing_enabled=deployment.tracing,
-                access_log_destination=apigateway.LogGroupLogDestination(access_log),
+                access_log_destination=apigateway.LogGroupLogDestination(self.access_log),
                 access_log_format=_access_log_format(auth.log_fields()),
             ),
             **endpoints.api_options(self, network),

@@ -18,6 +18,7 @@ from infra.components.firewall import add_firewall
 from infra.components.jwt_authorizer import add_jwt_authorizer
 from infra.components.monitoring import Monitoring
 from infra.components.network import add_domain
+from infra.components.saved_queries import SavedQueries
 from infra.components.tracing import add_sampling_rule
 from infra.contract import read_contract
 from infra.deployment import Deployment
@@ -166,6 +167,15 @@ class ClassifierEndpoint(Construct):
         domain = add_domain(self, settings=settings.network.domain, stage=stage)
         self.monitoring.add(api, classifier, *(part for part in (bulk, firewall, authorizer) if part))
         add_budget(self, settings=settings.alarms.budget, topic=self.monitoring.topic)
+        if settings.alarms.saved_queries:
+            SavedQueries(
+                self,
+                "Queries",
+                deployment=deployment,
+                function_log=classifier.container.log_group,
+                access_log=api.access_log,
+                caller_field=next(iter(auth.log_fields())),
+            )
         add_notices(self, settings)
 
         self.api, self.function, self.alias = api.api, classifier.function, classifier.alias

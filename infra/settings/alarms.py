@@ -46,13 +46,21 @@ class AlarmSettings(Section):
     # One message for all alarms of severity "page" together, in place of one for each.
     composite: bool = True
     budget: BudgetSettings | None = None
+    # Queries of Logs Insights beside the dashboard. They cost nothing until they run.
+    saved_queries: bool = True
 
     def conflict(self, *, local: bool) -> str | None:
         """Return what cannot be deployed, or None."""
         if self.period_seconds < 60 and not local:
             return "alarms.period_seconds below 60 never sees AWS/Lambda metrics, which come once a minute"
-        if local and self.enabled and self.composite:
+        return None
+
+    def beyond_the_local_cloud(self) -> str | None:
+        """Return what the local cloud does not carry, or None."""
+        if self.enabled and self.composite:
             return "alarms.composite is not carried by the local cloud; set it to false there"
-        if local and self.budget is not None:
+        if self.saved_queries:
+            return "alarms.saved_queries is not carried by the local cloud; set it to false there"
+        if self.budget is not None:
             return "alarms.budget is not carried by the local cloud; leave it out there"
         return None

@@ -72,6 +72,7 @@ class Settings(Section):
             self._scaling_conflict,
             self._access_conflict,
             self._image_conflict,
+            lambda: self.alarms.beyond_the_local_cloud() if self.local else None,
         ):
             if sentence := conflict():
                 raise ValueError(sentence)

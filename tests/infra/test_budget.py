@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthesis import Synthesized, synthesize
+from synthesis import Synthesized, context, synthesize
 
 from infra.settings import SettingsError, load_settings
 
@@ -81,7 +81,10 @@ def test_a_budget_has_no_fixed_name_because_other_notifications_replace_it(budge
     assert "BudgetName" not in budgeted.only("AWS::Budgets::Budget")["Budget"]
 
 
-@pytest.mark.parametrize("alarms", [{"budget": {"monthly_usd": 5}, "composite": False}, {"composite": True}])
-def test_the_local_cloud_rejects_what_it_does_not_carry(alarms: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match="is not carried by the local cloud"):
-        load_settings({"environments": {"local": {"alarms": alarms}}}, "local")
+@pytest.mark.parametrize("setting", ["budget", "composite", "saved_queries"])
+def test_the_local_cloud_rejects_what_it_does_not_carry(setting: str) -> None:
+    others = {"composite": False, "saved_queries": False}
+    local = {**context()["environments"]["local"]}
+    local["alarms"] = {**others, setting: {"monthly_usd": 5} if setting == "budget" else True}
+    with pytest.raises(SettingsError, match=rf"alarms\.{setting} is not carried by the local cloud"):
+        load_settings({"environments": {"local": local}}, "local")

@@ -1,0 +1,112 @@
+"""Fields of the saved queries and of the runbook's queries are those that function and gateway write."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from runbook import entries
+from synthesis import ROOT, Synthesized, synthesize
+from transitions import JWT, SCOPED
+
+# CloudWatch Logs user guide, 'Supported logs and discovered fields' and 'CloudWatch Logs Insights query syntax'.
+DISCOVERED = {"@timestamp", "@message", "@log", "@requestId", "@type", "@initDuration"}
+SYNTAX = {
+    "fields", "filter", "stats", "sort", "limit", "by", "desc", "and", "or", "in", "like", "ispresent", "count", "sum",
+    "avg", "max", "latest", "pct", "bin", "1m", "5m",
+}  # fmt: skip
+# WAF developer guide, 'Log fields for web ACL traffic'.
+FIREWALL = {"terminatingRuleId", "httpRequest.clientIp", "httpRequest.country", "httpRequest.uri"}
+
+
+def fields_of(query: str) -> set[str]:
+    """Return the fields that a query reads: its names without texts, patterns, aliases and syntax."""
+    text = re.sub(r'"[^"]*"|/[^/]*/', " ", query)
+    aliases = set(re.findall(r"\bas (\w+)", text))
+    return set(re.findall(r"@?[A-Za-z_][\w.]*", text.replace(" as ", " "))) - aliases - SYNTAX - {"m"}
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in record.items():
+        yield prefix + name
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+
+
+@pytest.fixture(scope="module")
+def logged() -> set[str]:
+    """Fields of the function's request lines for an image, a damaged one and a batch of both."""
+    buffer = BytesIO()
+    Image.new("RGB", (64, 64), "brown").save(buffer, "JPEG")
+    image = base64.b64encode(buffer.getvalue()).decode()
+    events = [{"image": image}, {"image": image[:200]}, {"items": [{"image": image}, {"image": image[:200]}]}]
+    code = (
+        "import json, sys, types, handler\n"
+        "context = types.SimpleNamespace(aws_request_id='r', get_remaining_time_in_millis=lambda: 9000)\n"
+        "for line in sys.stdin:\n"
+        "    handler.handler(json.loads(line), context)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        input="\n".join(map(json.dumps, events)),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "LOUPE_ENVIRONMENT": "prod", "LOUPE_MODEL": "hair-type"},
+        cwd=ROOT,
+    )
+    lines = [json.loads(line) for line in run.stdout.splitlines()]
+    return {name for line in lines if "_aws" not in line for name in _flat(line)}
+
+
+def accessed(environment: Synthesized) -> set[str]:
+    """Fields of the API's access log."""
+    return set(json.loads(environment.only("AWS::ApiGateway::Stage")["AccessLogSetting"]["Format"]))
+
+
+def queries(environment: Synthesized) -> dict[str, dict[str, Any]]:
+    definitions = environment.resources("AWS::Logs::QueryDefinition").values()
+    return {item["Properties"]["Name"].partition("/")[2]: item["Properties"] for item in definitions}
+
+
+def test_queries_read_fields_that_their_log_groups_have(prod: Synthesized, logged: set[str]) -> None:
+    groups = prod.resources("AWS::Logs::LogGroup")
+    assert len(queries(prod)) == 6
+    for name, definition in queries(prod).items():
+        known = set(DISCOVERED)
+        for group in definition["LogGroupNames"]:
+            properties = groups[group["Ref"]]["Properties"]
+            known |= logged if properties.get("LogGroupName") == "/aws/lambda/loupe-prod" else accessed(prod)
+        assert fields_of(definition["QueryString"]) <= known, name
+
+
+def test_a_field_that_nothing_writes_is_found() -> None:
+    query = 'filter no_such_field = "x" | stats count(*) as requests by code | sort requests desc'
+    assert fields_of(query) == {"no_such_field", "code"}
+
+
+@pytest.mark.parametrize(("auth", "field"), [(JWT, "caller"), (SCOPED, "caller"), ({"mode": "api-key"}, "api_key_id")])
+def test_one_caller_is_found_by_what_the_access_log_names(auth: dict[str, Any], field: str, tmp_path: Path) -> None:
+    built = synthesize(tmp_path, "dev", {"auth": auth})
+    assert field in fields_of(queries(built)["one caller"]["QueryString"]) <= accessed(built)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in entries().items() if entry.query])
+def test_the_runbooks_queries_read_known_fields(name: str, prod: Synthesized, logged: set[str]) -> None:
+    query = entries()[name].query
+    assert query
+    assert fields_of(query) <= DISCOVERED | FIREWALL | logged | accessed(prod)
+
+
+def test_saved_queries_can_be_turned_off(tmp_path: Path) -> None:
+    assert not queries(synthesize(tmp_path, "dev", {"alarms": {"saved_queries": False}}))
