@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from tools.acceptance import alarm, cost
+from tools.acceptance import alarm, bulk, cost
 from tools.acceptance.suite import Context, Step
 from tools.acceptance.sweep import sweep
 from tools.acceptance.target import AcceptanceError
@@ -28,6 +28,7 @@ API_KEYS: Mapping[str, Any] = {
     "inputs": {"uploads": {"enabled": True}},
     "alarms": {"enabled": True, "evaluation_periods": 1},
     "auth": {"mode": "api-key", "clients": {"first": _CLIENT, "second": _CLIENT}},
+    "bulk": {"enabled": True, "reserved_concurrency": None, "max_concurrency": 2},
     "firewall": {"enabled": False},
 }
 ONE_CLIENT = {**API_KEYS, "auth": {"mode": "api-key", "clients": {"first": _CLIENT}}}
@@ -55,6 +56,7 @@ def steps(model: Path) -> tuple[list[Step], list[Step]]:
         Step("doctor", _doctor, needs="doctor", essential=True),
         Step("deploy", _deploy(API_KEYS), essential=True),
         Step("smoke test", smoke),
+        Step("bulk job", lambda context: bulk.run_job(context, _credentials(context), model)),
         Step("redeploy without changes", _no_diff, needs="diff"),
         Step("alarm reaches a queue", alarm.check),
         Step("a removed client is rejected", _remove_client),

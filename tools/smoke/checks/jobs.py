@@ -12,6 +12,8 @@ from tools.smoke.credentials import Anonymous
 from tools.smoke.endpoint import CheckError, NotApplicableError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tools.smoke.suite import Run
 
 # A cold start of both functions, and a few images.
@@ -76,10 +78,10 @@ def completed(run: Run) -> str:
     return f"{summary['images']} images"
 
 
-def _ended(run: Run, job_id: str) -> dict[str, Any]:
+def _ended(run: Run, job_id: str) -> Mapping[str, Any]:
     deadline = time.monotonic() + JOB_SECONDS
     while True:
-        job: dict[str, Any] = expect_result(run.endpoint.get(f"v1/jobs/{job_id}"))
+        job = expect_result(run.endpoint.get(f"v1/jobs/{job_id}"))
         if job["state"] != "running":
             return job
         if time.monotonic() >= deadline:
