@@ -356,7 +356,12 @@ def test_the_default_tags_of_cdk_json_are_a_warning() -> None:
 
 
 def test_the_local_cloud_is_no_environment_to_deploy_to_aws() -> None:
-    local = environment("local", image={"source": "ecr", "repository": "loupe", "tag": "x"}, region=None)
+    local = environment(
+        "local",
+        image={"source": "ecr", "repository": "loupe", "tag": "x"},
+        alarms={"composite": False, "saved_queries": False},
+        region=None,
+    )
     (finding,) = examine(local, Surroundings(None))
     assert (finding.level, finding.action) == (Level.error, "Run `make up`.")
 
