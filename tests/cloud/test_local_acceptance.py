@@ -36,4 +36,4 @@ def test_a_deployment_is_accepted_and_skipped_steps_are_listed(tmp_path: Path) -
     statuses = {row[0].removeprefix("| "): row[1] for row in rows}
     assert {step for step, status in statuses.items() if status == "skipped"} == SKIPPED
     assert {statuses[step] for step in statuses.keys() - SKIPPED} == {"passed"}
-    assert {"alarm reaches a queue", "a removed client is rejected", "destroy", "sweep"} < statuses.keys()
+    assert {"bulk job", "alarm reaches a queue", "a removed client is rejected", "destroy", "sweep"} < statuses.keys()
