@@ -272,7 +272,9 @@ def test_every_path_with_a_body_is_classified() -> None:
     """A new one is blocked above 8 KB until it is named: it either takes pictures or stands here."""
     paths = json.loads((ROOT / "docs" / "openapi.json").read_text())["paths"]
     bodies = {path for path, methods in paths.items() if any("requestBody" in each for each in methods.values())}
-    assert bodies - set(PICTURE_PATHS) == {"/v1/uploads", "/v1/jobs"}
+    # Those of several models are added with the models' names (`Contract.with_models`).
+    named = {route.path for route in read_contract(ROOT / "docs" / "openapi.json").model_routes}
+    assert bodies - set(PICTURE_PATHS) - named == {"/v1/uploads", "/v1/jobs"}
     assert set(PICTURE_PATHS) <= bodies
 
 
