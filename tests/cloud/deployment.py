@@ -128,9 +128,10 @@ class Deployed:
         return Deployer(self.state, self.account)
 
     def environments(self) -> int:
-        """How many execution environments the fleet has."""
-        functions = cloud.status(self.state)["fleet"]["functions"]
-        return sum(pool["busy"] + pool["idle"] for pool in functions.values())
+        """How many execution environments the endpoint's function has."""
+        pool = cloud.status(self.state)["fleet"]["functions"][self.outputs["FunctionName"]]
+        count: int = pool["busy"] + pool["idle"]
+        return count
 
 
 def send(request: urllib.request.Request) -> Response:

@@ -74,7 +74,7 @@ def test_a_model_outside_the_sources_gets_a_build_context_of_its_own(tmp_path: P
     model = tmp_path / "flowers"
     model.mkdir()
     (model / "card.json").write_text("{}")
-    context, _ = Sources(ROOT).build_context(model, tmp_path / "cdk.out")
+    context, _ = Sources(ROOT).build_context([model], tmp_path / "cdk.out")
     assert (context / "models" / "flowers" / "card.json").read_text() == "{}"
     assert [path.name for path in (context / "models").iterdir()] == ["flowers"]
     assert (context / "function" / "Dockerfile").is_file()
@@ -82,7 +82,7 @@ def test_a_model_outside_the_sources_gets_a_build_context_of_its_own(tmp_path: P
 
 
 def test_a_model_of_the_sources_is_built_without_the_other_models(tmp_path: Path) -> None:
-    context, excluded = Sources(ROOT).build_context(ROOT / "models" / "hair-type", tmp_path)
+    context, excluded = Sources(ROOT).build_context([ROOT / "models" / "hair-type"], tmp_path)
     assert context == ROOT
     assert "models/hair-type" not in excluded
     assert "models/hair-type-large" in excluded

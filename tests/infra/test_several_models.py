@@ -87,7 +87,8 @@ def test_each_model_has_alarms_and_a_dashboard_row(several: Synthesized, prod: S
         return {item["Properties"]["AlarmName"] for item in template.resources("AWS::CloudWatch::Alarm").values()}
 
     assert alarms(several) - alarms(prod) == {
-        "loupe-prod-ServerFaultRate-hair-type-large", "loupe-prod-UndecodableImageRate-hair-type-large",
+        "loupe-prod-ColdStartRate-hair-type-large", "loupe-prod-ServerFaultRate-hair-type-large",
+        "loupe-prod-UndecodableImageRate-hair-type-large",
     }  # fmt: skip
     assert alarms(prod) <= alarms(several)
     dashboard = json.dumps(several.only("AWS::CloudWatch::Dashboard")["DashboardBody"])
