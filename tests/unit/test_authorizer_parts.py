@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib
 import json
+import os
 import time
 from typing import Any
 
@@ -116,6 +117,9 @@ def authorize() -> Any:
         patch.setenv("LOUPE_JWT_ISSUER", ISSUER)
         patch.setenv("LOUPE_JWT_AUDIENCE", "pictures prints")
         module = importlib.import_module("authorize")
+        # Another module of this process may have imported it with other variables.
+        rules, _ = module.configured(os.environ)
+        patch.setattr(module, "RULES", rules)
         patch.setattr(Issuer, "_fetch", lambda *_: json.dumps({"keys": [jwk("one")]}).encode())
         patch.setattr(module, "ISSUER", Issuer(ISSUER, jwks_uri=f"{ISSUER}/k", cache_seconds=1e9, refetch_seconds=1e9))
         yield module
