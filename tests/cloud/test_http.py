@@ -64,7 +64,8 @@ def test_ten_concurrent_requests_run_in_several_environments(deployed: Deployed,
         responses = list(pool.map(lambda picture: deployed.classify(picture.path.read_bytes()), wanted))
     for response, picture in zip(responses, wanted, strict=True):
         assert_right(response, picture)
-    assert 2 <= deployed.environments() <= RESERVED_CONCURRENCY
+    # Idle environments of earlier releases may be among them; test_fleet.py tests the limit.
+    assert deployed.environments() >= 2
 
 
 def test_requests_above_the_usage_plan_are_throttled(deployed: Deployed) -> None:
