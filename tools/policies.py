@@ -243,8 +243,9 @@ def _iter_template(folder: Path, environment: str) -> Iterator[Mapping[str, Any]
 def main() -> int:
     """Write the page; return the exit code."""
     with tempfile.TemporaryDirectory() as folder:
-        found = [each for template in _iter_template(Path(folder), "prod") for each in permissions(template)]
-    PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
+        templates = _iter_template(Path(folder), "prod")
+        listed = [permission for template in templates for permission in permissions(template)]
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), listed), encoding="utf-8")
     return 0
 
 

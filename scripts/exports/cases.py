@@ -75,5 +75,5 @@ def versions() -> dict[str, str]:
     """Versions of the frameworks that this process has loaded."""
     names = ("torch", "torchvision", "timm", "transformers", "keras", "tensorflow", "tf2onnx", "sklearn", "skl2onnx",
              "ultralytics", "fastai", "onnx", "onnxscript", "onnxruntime")  # fmt: skip
-    found = {name: getattr(sys.modules[name], "__version__", "") for name in names if name in sys.modules}
-    return {"python": sys.version.split()[0]} | found
+    libraries = {name: getattr(sys.modules[name], "__version__", "") for name in names if name in sys.modules}
+    return {"python": sys.version.split()[0]} | libraries

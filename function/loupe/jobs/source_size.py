@@ -75,7 +75,7 @@ def _prefix(source: JobSource, s3: Storage) -> SourceSize:
             arguments["ContinuationToken"] = token
         with storage_problems(missing, missing):
             page = s3.list_objects_v2(**arguments)
-        images += sum(not is_skipped(each["Key"]) for each in page.get("Contents", ()))
+        images += sum(not is_skipped(item["Key"]) for item in page.get("Contents", ()))
         token = page.get("NextContinuationToken")
         if token is None:
             if not images:

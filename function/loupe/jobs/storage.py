@@ -66,7 +66,7 @@ class ResultsBucket:
         more = {} if after is None else {"StartAfter": prefix + after}
         with network_problems():
             page = self._s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix, MaxKeys=most, **more)
-        files = [(each["Key"].removeprefix(prefix), int(each["Size"])) for each in page.get("Contents", ())]
+        files = [(item["Key"].removeprefix(prefix), int(item["Size"])) for item in page.get("Contents", ())]
         return files, bool(page.get("IsTruncated"))
 
     def link(self, key: str) -> str:
