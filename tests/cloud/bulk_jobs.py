@@ -72,16 +72,23 @@ class Bulk:
         assert len(set(indices)) == len(indices)
         return rows
 
+    def wait_for_more_rows(self, job: str) -> None:
+        """Wait until the running job has written some more rows, or has ended."""
+        written = len(self.rows(job))
+        assert wait_until(
+            lambda: len(self.rows(job)) > written or self.show(job)["state"] != "running", SECONDS, interval=0.2
+        )
+
     def environments(self) -> list[int]:
         """Process ids of the bulk function's runtime emulators."""
-        found = []
+        processes = []
         for folder in Path("/proc").iterdir():
             with suppress(OSError):
                 variables = (folder / "environ").read_bytes().split(b"\0") if folder.name.isdigit() else []
                 endpoint = f"AWS_ENDPOINT_URL={self.deployed.account.endpoint}".encode()
                 if b"AWS_LAMBDA_FUNCTION_NAME=loupe-local-bulk" in variables and endpoint in variables:
-                    found.append(int(folder.name))
-        return found
+                    processes.append(int(folder.name))
+        return processes
 
     def kill_environment(self) -> bool:
         """Kill the processes of the bulk function's environments; whether there were any."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -60,7 +59,7 @@ def test_one_row_for_each_manifest_row_while_environments_are_killed(bulk: Bulk)
     kills = 0
     for _ in range(3):
         assert wait_until(lambda: bool(bulk.environments()), 60, interval=0.1)
-        time.sleep(1.0)
+        bulk.wait_for_more_rows(job)
         if bulk.show(job)["state"] == "running":
             kills += bulk.kill_environment()
     ended = bulk.wait(job)
