@@ -5,6 +5,7 @@ Nothing of a token is logged; the reason of a rejection is logged in a few words
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -117,7 +118,7 @@ def policy(claims: Mapping[str, Any], method_arn: str, *, allow: bool) -> dict[s
         raise RejectedError("names nobody")
     api, stage = method_arn.split("/")[:2]
     scope = " ".join(sorted({scope for name in ("scope", "scp") for scope in _words(claims.get(name))}))
-    context = {"sub": subject, "client_id": client, "scope": _plain(scope)}
+    context = {"sub": subject, "client_id": client, "scope": _plain(scope), "owner": _owner(claims)}
     return {
         "principalId": principal,
         "policyDocument": {
@@ -232,6 +233,18 @@ def _words(value: Any) -> list[str]:
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _owner(claims: Mapping[str, Any]) -> str:
+    """Return a digest of the principal's unchanged claim: `_plain` maps different principals to one text."""
+    for name, value in (
+        ("sub", claims.get("sub")),
+        ("client_id", claims.get("client_id")),
+        ("client_id", claims.get("azp")),
+    ):
+        if isinstance(value, str) and value:
+            return hashlib.sha256(f"{name}:{value}".encode("utf-8", "surrogatepass")).hexdigest()
+    return ""
 
 
 def _plain(value: Any) -> str:

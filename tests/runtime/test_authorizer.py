@@ -158,7 +158,12 @@ def test_valid_token_is_authorized_for_the_whole_stage(authorizers: Authorizers)
                 }
             ],
         },
-        "context": {"sub": "alice", "client_id": "app", "scope": "classify read"},
+        "context": {
+            "sub": "alice",
+            "client_id": "app",
+            "scope": "classify read",
+            "owner": hashlib.sha256(b"sub:alice").hexdigest(),
+        },
     }
     assert authorizer.effect(key=EC, kid="ec", algorithm="ES256") == "Allow"
     assert authorizer.site.fetches == 1

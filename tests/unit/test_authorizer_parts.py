@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import importlib
 import json
 import os
@@ -216,9 +217,19 @@ def test_principal_and_context_of_a_token_are_sanitized(authorize: Any) -> None:
     claims = {"sub": 'alice"}\n{"level": "ERROR\\', "azp": "app", "scope": "a b"}
     answer = authorize.policy(claims, "arn:aws:execute-api:r:1:api/live/GET/", allow=False)
     assert answer["principalId"] == "alice_}_{_level_: _ERROR_"
-    assert answer["context"] == {"sub": answer["principalId"], "client_id": "app", "scope": "a b"}
+    owner = hashlib.sha256(b'sub:alice"}\n{"level": "ERROR\\').hexdigest()
+    assert answer["context"] == {"sub": answer["principalId"], "client_id": "app", "scope": "a b", "owner": owner}
     assert answer["policyDocument"]["Statement"][0] == {
         "Action": "execute-api:Invoke",
         "Effect": "Deny",
         "Resource": "arn:aws:execute-api:r:1:api/live/*",
     }
+
+
+def test_principals_that_are_equal_in_a_log_own_different_jobs(authorize: Any) -> None:
+    arn = "arn:aws:execute-api:r:1:api/live/GET/"
+    subjects = ("m\u00fcller", "m\u00f6ller", "m_ller", "CORP\\joe", "CORP_joe", "a" * 256, "a" * 257, "\ud800")
+    owners = {authorize.policy({"sub": subject}, arn, allow=True)["context"]["owner"] for subject in subjects}
+    # A client's id may be the subject of somebody else.
+    owners.add(authorize.policy({"client_id": "m_ller"}, arn, allow=True)["context"]["owner"])
+    assert len(owners) == len(subjects) + 1

@@ -37,11 +37,14 @@ def test_sessions_of_one_role_share_their_jobs() -> None:
 def test_token_subjects() -> None:
     cognito = owner_of(event(authorizer={"claims": {"sub": "alice", "client_id": "app"}}), "cognito")
     assert cognito == owner_of(event(authorizer={"claims": {"sub": "alice", "client_id": "other"}}), "cognito")
-    jwt = owner_of(event(authorizer={"sub": "alice", "principalId": "alice"}), "jwt")
-    assert jwt == owner_of(event(authorizer={"jwt": {"claims": {"sub": "alice"}}}), "jwt")
-    # A machine's token has no subject in some issuers.
-    machine = owner_of(event(authorizer={"client_id": "alice", "principalId": "alice"}), "jwt")
-    assert machine not in (jwt, owner_of(event(authorizer={"principalId": "alice"}), "jwt"))
+    jwt = owner_of(event(authorizer={"owner": "0" * 64, "sub": "alice", "principalId": "alice"}), "jwt")
+    assert jwt == owner_of(event(authorizer={"owner": "0" * 64}), "jwt")
+    assert jwt != owner_of(event(authorizer={"owner": "1" * 64, "sub": "alice", "principalId": "alice"}), "jwt")
+
+
+def test_texts_that_were_made_plain_for_logs_own_nothing() -> None:
+    with pytest.raises(CallerUnknown):
+        owner_of(event(authorizer={"sub": "m_ller", "client_id": "app", "principalId": "m_ller"}), "jwt")
 
 
 def test_identities_of_another_kind_are_not_used() -> None:

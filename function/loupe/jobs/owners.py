@@ -20,7 +20,8 @@ def owner_of(event: Mapping[str, Any], mode: str) -> str:
 
     - ``api-key``: the id of the API key. A client keeps its jobs for as long as it keeps its key.
     - ``iam``: the IAM user, or the role; sessions of one role share their jobs.
-    - ``cognito``, ``jwt``: the token's subject, or its client where it has none.
+    - ``cognito``: the token's subject.
+    - ``jwt``: the digest that the authorizer makes of the token's subject, or of its client where it has none.
     - ``none``: all callers are one owner.
 
     Parameters
@@ -57,21 +58,15 @@ def _principal(context: Mapping[str, Any]) -> str:
 
 
 def _subject(context: Mapping[str, Any]) -> str:
-    """Subject of a Cognito authorizer's claims, the token authorizer's context or an HTTP API's JWT authorizer."""
-    authorizer = _object(context.get("authorizer"))
-    claims = _object(authorizer.get("claims")) or _object(_object(authorizer.get("jwt")).get("claims")) or authorizer
-    # The name is part of the identity: a client's id may be the subject of somebody else.
-    for name, value in (
-        ("sub", claims.get("sub")),
-        ("client_id", claims.get("client_id")),
-        ("principal", authorizer.get("principalId")),
-    ):
-        if _text(value):
-            return f"{name}:{value}"
-    return ""
+    return _text(_object(_object(context.get("authorizer")).get("claims")).get("sub"))
 
 
-_IDENTITIES = {"api-key": _api_key, "iam": _principal, "cognito": _subject, "jwt": _subject}
+def _token(context: Mapping[str, Any]) -> str:
+    # Not `sub`, `client_id` or `principalId`: those are made plain for logs, and so two principals may have the same.
+    return _text(_object(context.get("authorizer")).get("owner"))
+
+
+_IDENTITIES = {"api-key": _api_key, "iam": _principal, "cognito": _subject, "jwt": _token}
 
 
 def _digest(identity: str) -> str:
