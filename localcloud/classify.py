@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +52,7 @@ def find_images(folder: Path) -> tuple[list[Path], int]:
     Raises
     ------
     CloudError
-        If there is no such folder, or it has no images.
+        If there is no such folder, it has no images, or a name is not UTF-8.
     """
     if not folder.is_dir():
         raise CloudError(f"{folder} is not a folder.")
@@ -59,7 +60,19 @@ def find_images(folder: Path) -> tuple[list[Path], int]:
     images = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not images:
         raise CloudError(f"{folder} has no images ({', '.join(sorted(SUFFIXES))}).")
+    for path in images:
+        if not _is_unicode(path.relative_to(folder).as_posix()):
+            raise CloudError(f"{os.fsencode(path)!r} has a name that is not UTF-8, as keys of S3 are: rename the file.")
     return images, len(files) - len(images)
+
+
+def _is_unicode(name: str) -> bool:
+    """Whether a name has no surrogates, which stand for bytes that are not UTF-8 (PEP 383)."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def classify(folder: Path, output: Path, jobs: Jobs, s3: Any, progress: Callable[[str, int, int], None]) -> Outcome:

@@ -212,7 +212,11 @@ class FakeStepFunctions:
     def list_map_runs(self, **arguments: Any) -> dict[str, Any]:
         self._called("list_map_runs", arguments)
         name = self._execution(arguments["executionArn"])["name"]
-        return {"mapRuns": [{"mapRunArn": name}] if name in self.map_runs else []}
+        if name not in self.map_runs:
+            return {"mapRuns": []}
+        started = self.map_runs[name]["startDate"]
+        earlier = {"mapRunArn": f"{name}-before-a-redrive", "startDate": started - timedelta(hours=1)}
+        return {"mapRuns": [earlier, {"mapRunArn": name, "startDate": started}]}
 
     def describe_map_run(self, **arguments: Any) -> dict[str, Any]:
         self._called("describe_map_run", arguments)

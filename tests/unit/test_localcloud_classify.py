@@ -57,6 +57,12 @@ class FakeJobs:
         return iter(self._rows)
 
 
+def test_a_name_that_is_not_utf_8_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "caf\udce9.jpg").write_bytes(b"")
+    with pytest.raises(CloudError, match=r"caf\\xe9\.jpg' has a name that is not UTF-8"):
+        classify.find_images(tmp_path)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     images = tmp_path / "images"

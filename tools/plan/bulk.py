@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from infra.bulk_rates import BUCKET_KEY_SHARE, TRANSITIONS_A_BATCH, BulkLoad
+from infra.bulk_rates import BUCKET_KEY_SHARE, TRANSITIONS_A_BATCH, Architecture, BulkLoad
 from tools import prices
 from tools.plan.costs import Line
 
@@ -133,11 +133,12 @@ def main(
     batch_items: Annotated[int, typer.Option(min=1, max=1000, help="bulk.batch_items.")] = 50,
     memory: Annotated[int, typer.Option(min=512, max=10_240, help="bulk.memory_mib.")] = 1769,
     seconds_per_image: Annotated[float, typer.Option(min=1e-6, help="A summary's busy_seconds / images.")] = 0.05,
+    architecture: Annotated[Architecture, typer.Option(help="function.architecture.")] = "x86_64",
     kms: Annotated[bool, typer.Option(help="protection.kms_key is not aws.")] = False,
     kms_images: Annotated[bool, typer.Option(help="The images have a KMS key and no bucket key.")] = False,
 ) -> None:
     """Print the time, bill and quotas of a bulk job."""
-    load = BulkLoad(batch_items, concurrency, memory, seconds_per_image, kms=kms, kms_images=kms_images)
+    load = BulkLoad(batch_items, concurrency, memory, seconds_per_image, architecture, kms=kms, kms_images=kms_images)
     typer.echo(report(BulkJob(images, load)))
 
 

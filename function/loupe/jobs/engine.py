@@ -111,10 +111,12 @@ class Engine:
     def map_run(self, job_id: str) -> Mapping[str, Any] | None:
         """Return the map run of an execution, or None before it has begun."""
         with _problems():
-            runs = self._states.list_map_runs(executionArn=self._execution(job_id), maxResults=1)["mapRuns"]
+            runs = self._states.list_map_runs(executionArn=self._execution(job_id))["mapRuns"]
             if not runs:
                 return None
-            return self._states.describe_map_run(mapRunArn=runs[0]["mapRunArn"])
+            # A redrive may start a further run; the order of the list is not documented.
+            latest = max(runs, key=lambda run: run["startDate"])
+            return self._states.describe_map_run(mapRunArn=latest["mapRunArn"])
 
     def stop(self, job_id: str) -> None:
         """Stop an execution and the children of its map run."""
