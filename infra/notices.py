@@ -20,18 +20,22 @@ def add_notices(scope: Construct, settings: Settings) -> None:
 
 
 def warnings(settings: Settings) -> dict[str, str]:
-    """Return sentences about settings that contradict each other, by name of the notice."""
+    """Return sentences about settings that contradict each other or need a step outside the stack, by name of the notice."""
+    sentences = {}
     plans = settings.clients
     rate = sum(plan.rate for plan in plans.values())
     if plans and rate < settings.api.rate_limit:
-        return {
-            "plans": (
-                f"The usage plans of auth.clients let {rate:g} requests a second through, and api.rate_limit is "
-                f"{settings.api.rate_limit:g}: the stage's rate is never reached. Raise a client's rate, leave it out "
-                "to take the stage's, or lower api.rate_limit."
-            )
-        }
-    return {}
+        sentences["plans"] = (
+            f"The usage plans of auth.clients let {rate:g} requests a second through, and api.rate_limit is "
+            f"{settings.api.rate_limit:g}: the stage's rate is never reached. Raise a client's rate, leave it out "
+            "to take the stage's, or lower api.rate_limit."
+        )
+    if settings.bulk.enabled and settings.bulk.on_upload.enabled and settings.protection.kms_key.startswith("arn:"):
+        sentences["arrivals"] = (
+            "The policy of protection.kms_key is not part of this stack. Without kms:Decrypt and kms:GenerateDataKey "
+            "for events.amazonaws.com in it, objects that arrive for bulk.on_upload are lost (docs/security.md)."
+        )
+    return sentences
 
 
 def two_steps(settings: Settings) -> dict[str, str]:

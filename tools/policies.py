@@ -74,12 +74,12 @@ REASONS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "AWS::IAM::Policy",
-        r"s3:(Get|Put)Object (<BulkResultsBucket>/(inputs|jobs|uploads)/(\*|\*/failures\.jsonl)(, )?)+",
+        r"(s3:\w+(, )?)+ (<BulkResultsBucket>/(inputs|jobs|uploads)/(\*|\*/failures\.jsonl|\*/map/\*)(, )?)+",
         "keys are made of job ids and of what callers put below these prefixes",
     ),
     (
         "AWS::IAM::Policy",
-        r"(states:\w+(, )?)+ arn:<Partition>:states:[^:]+:[^:]+:(execution|mapRun):loupe-[a-z0-9-]+-bulk[:/]\*",
+        r"(states:\w+(, )?)+ (arn:<Partition>:states:[^:]+:[^:]+:(execution|mapRun):loupe-[a-z0-9-]+-bulk[:/]\*(, )?)+",
         "executions and Map Runs of the one state machine; their names are made as jobs start",
     ),
     (

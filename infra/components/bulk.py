@@ -79,7 +79,7 @@ class Bulk(Construct):
         _check_variables(deployment.environment, variables, locations)
         self.bulk = self._bulk_function(image, shared)
         self.function = self.bulk.function
-        self.bulk.add_alias(ALIAS, description="The version that the next job starts with")
+        alias = self.bulk.add_alias(ALIAS, description="The version that the next job starts with")
         # A job that runs has its version in its input: a deployment must not take it away.
         self.function.current_version.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
         self.jobs_container = self._jobs_function(image, shared, auth_mode)
@@ -93,6 +93,7 @@ class Bulk(Construct):
                 settings=settings.on_upload,
                 bucket=self.results.bucket,
                 function=self.bulk,
+                alias=alias,
                 timeout=self.bulk.timeout,
             )
             if settings.on_upload.enabled
@@ -243,18 +244,20 @@ class Bulk(Construct):
         for location in self._locations:
             grant_read(role, location)
             self._allow_list(role, location)
-        self.results.allow(role, reads=(f"{INPUTS}*", FAILURES), writes=(f"{JOBS}*",))
+        self.results.allow(role, reads=(f"{INPUTS}*", FAILURES))
+        self.results.allow_map_results(role)
         self.results.allow_list(role, (INPUTS,))
         # Versions: a job names the one that it started with.
         self._grant(role, ("lambda:InvokeFunction",), f"{self.function.function_arn}:*", self.jobs.function_arn)
         # Children of a Distributed Map are executions of the same state machine (Step Functions developer guide, 'IAM
         # policies for using Distributed Map states').
         self._grant(role, ("states:StartExecution",), self._arn("stateMachine", self.name))
-        children = f"{self.name}/*"
+        # The CDK's own grant names executions by the first form; those of a Map Run have its label in their name.
+        executions = (f"{self.name}:*", f"{self.name}/*")
         self._grant(
             role,
             ("states:DescribeExecution", "states:StopExecution", "states:RedriveExecution"),
-            self._arn("execution", children),
+            *(self._arn("execution", name) for name in executions),
         )
         logs = (
             "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
@@ -265,7 +268,7 @@ class Bulk(Construct):
             traces = ("PutTraceSegments", "PutTelemetryRecords", "GetSamplingRules", "GetSamplingTargets")
             self._grant(role, tuple(f"xray:{action}" for action in traces), "*")
         policy = role.node.find_child("DefaultPolicy")
-        self._acknowledge_wildcards(role, f"execution:{children}")
+        self._acknowledge_wildcards(role, *(f"execution:{name}" for name in executions))
         function = cdk.Stack.of(self).resolve(self.function.function_arn)["Fn::GetAtt"][0]
         acknowledge(
             policy,

@@ -23,6 +23,7 @@ def add_bulk_alarms(
         1,
         "A bulk job failed: a batch failed for good, or too many images did. GET /v1/jobs/{id} says which; redrive a "
         "failed job after its cause is gone.",
+        datapoints=1,
     )
     monitoring.add_alarm(
         "BulkFunctionErrorRate",
@@ -36,6 +37,7 @@ def add_bulk_alarms(
         jobs.metric_errors(period=period),
         1,
         "The jobs function crashes: jobs are not started, shown or summed up. Look for ERROR in its log; roll back.",
+        datapoints=1,
     )
 
 

@@ -6,6 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
@@ -41,6 +42,7 @@ class Arrivals(Construct):
         settings: OnUploadSettings,
         bucket: s3.IBucket,
         function: ContainerFunction,
+        alias: lambda_.Alias,
         timeout: cdk.Duration,
     ) -> None:
         super().__init__(scope, id)
@@ -65,7 +67,8 @@ class Arrivals(Construct):
             ),
             targets=[targets.SqsQueue(self.queue)],
         )
-        function.function.add_event_source(
+        # The alias: an operator who points it to an earlier version takes the arrivals along.
+        alias.add_event_source(
             event_sources.SqsEventSource(
                 self.queue,
                 batch_size=settings.batch_items,
@@ -107,4 +110,14 @@ class Arrivals(Construct):
             enforce_ssl=True,
         )
         role.add_to_principal_policy(iam.PolicyStatement(actions=["sns:Publish"], resources=[topic.topic_arn]))
+        if deployment.encryption_key is not None:
+            # SNS developer guide, 'Key management': a publisher to an encrypted topic needs both.
+            stack = cdk.Stack.of(self)
+            role.add_to_principal_policy(
+                iam.PolicyStatement(
+                    actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                    resources=[deployment.encryption_key.key_arn],
+                    conditions={"StringEquals": {"kms:ViaService": f"sns.{stack.region}.{stack.url_suffix}"}},
+                )
+            )
         return topic

@@ -45,7 +45,7 @@ _THROTTLED = {
     "IntervalSeconds": 1,
     "BackoffRate": 2,
     "MaxDelaySeconds": 60,
-    "MaxAttempts": 60,
+    "MaxAttempts": 1000,
     "JitterStrategy": "FULL",
 }
 # What another attempt can pass: faults of Lambda, an execution environment that ended, a batch that ran out of time.
@@ -54,6 +54,12 @@ _FAULTS: Mapping[str, Any] = {
         "Lambda.ServiceException",
         "Lambda.AWSLambdaException",
         "Lambda.SdkClientException",
+        "Lambda.ClientExecutionTimeoutException",
+        # A function that nobody called for weeks is inactive; its first invocations fail until it is active again
+        # (Lambda developer guide, 'Lambda function states').
+        "Lambda.ResourceNotReadyException",
+        "Lambda.ResourceConflictException",
+        "Lambda.CodeArtifactUserPendingException",
         "Lambda.Unknown",
         "States.Timeout",
         "Sandbox.Timedout",

@@ -78,6 +78,16 @@ class ResultsBucket(Construct):
         if self._key is not None:
             self._allow_key(role, self._key, reads=bool(reads), writes=bool(writes))
 
+    def allow_map_results(self, role: iam.IRole) -> None:
+        """Let a role write the results of Map Runs, which may be multipart uploads.
+
+        Step Functions developer guide, 'IAM policies for a Distributed Map state', ResultWriter.
+        """
+        results = f"{JOBS}*/map/*"
+        self.allow(role, reads=(results,), writes=(results,))
+        for action in ("s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"):
+            self._grant(role, action, f"{self.bucket.bucket_arn}/{results}")
+
     def allow_list(self, role: iam.IRole, prefixes: tuple[str, ...]) -> None:
         """Let a role list objects below these prefixes."""
         role.add_to_principal_policy(

@@ -72,6 +72,7 @@ class Monitoring(Construct):
         description: str,
         *,
         severity: Severity = "ticket",
+        datapoints: int | None = None,
     ) -> None:
         """Add an alarm, unless ``alarms.enabled`` is off.
 
@@ -85,6 +86,9 @@ class Monitoring(Construct):
             Read by whoever is on call: what is wrong, where to look, what to do.
         severity
             ``page``: requests fail now, act at any hour. ``ticket``: act in working hours.
+        datapoints
+            Of the last ``alarms.evaluation_periods``, how many must be at the threshold: 1 where a single event
+            matters, by default three fifths of them.
         """
         if not self.settings.enabled:
             return
@@ -97,7 +101,7 @@ class Monitoring(Construct):
             metric=metric,
             threshold=threshold,
             evaluation_periods=periods,
-            datapoints_to_alarm=max(1, periods * 3 // 5),
+            datapoints_to_alarm=datapoints or max(1, periods * 3 // 5),
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             # A period without requests has no failures.
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,

@@ -20,7 +20,7 @@ class OnUploadSettings(Section):
 
     enabled: bool = False
     prefix: Annotated[
-        str, text(r"inputs/([^*?$,\x00-\x1f\x7f]+/)+", "a prefix below inputs/ with the slash at the end")
+        str, text(r"inputs/([^/*?$,\x00-\x1f\x7f]+/)+", "a prefix below inputs/ with the slash at the end")
     ] = "inputs/arrivals/"
     # Records of one invocation. Those that fail return to the queue alone.
     batch_items: Annotated[int, Field(ge=1, le=1000)] = 10

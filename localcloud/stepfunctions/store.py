@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 KEY_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
 _SUCCESS = 200
+# Step Functions developer guide, 'IAM policies for a Distributed Map state': what the role needs to write results.
+RESULT_WRITER_ACTIONS = ("s3:PutObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload")
 
 
 class Role:
@@ -98,8 +100,9 @@ class RoleStore:
 
     def write(self, bucket: str, key: str, body: bytes) -> None:
         place = f"(Bucket: {bucket}, Key: {key})"
-        if not allowed("s3:PutObject", f"arn:aws:s3:::{bucket}/{key}"):
-            raise StatesError(RESULT_WRITER_FAILED, f"Access Denied {place}: the role needs s3:PutObject.")
+        for action in RESULT_WRITER_ACTIONS:
+            if not allowed(action, f"arn:aws:s3:::{bucket}/{key}"):
+                raise StatesError(RESULT_WRITER_FAILED, f"Access Denied {place}: the role needs {action}.")
         headers, _ = self._s3._resolve_sse_write_headers({}, bucket)
         self._require_key((headers or {}).get(KEY_HEADER), "kms:GenerateDataKey", RESULT_WRITER_FAILED)
         status, *_ = self._s3._put_object(bucket, key, body, {"content-type": "application/json"})

@@ -66,15 +66,15 @@ ROLES: dict[str, set[tuple[str, str]]] = {
     },
     "BulkRoleDefaultPolicy": {
         ("s3:GetObject, s3:GetObjectVersion", READS),
-        ("s3:GetObject", f"{RESULTS}/inputs/*, {RESULTS}/jobs/*/failures.jsonl"),
-        ("s3:PutObject", f"{RESULTS}/jobs/*"),
+        ("s3:GetObject", f"{RESULTS}/inputs/*, {RESULTS}/jobs/*/failures.jsonl, {RESULTS}/jobs/*/map/*"),
+        ("s3:AbortMultipartUpload, s3:ListMultipartUploadParts, s3:PutObject", f"{RESULTS}/jobs/*/map/*"),
         *LISTS,
         ("kms:Decrypt, kms:GenerateDataKey", "<DataKey>"),
         ("lambda:InvokeFunction", "<BulkFunction>:*, <BulkJobsFunctionAliaslive>"),
         ("states:StartExecution", f"{STATES}:stateMachine:loupe-prod-bulk"),
         (
             "states:DescribeExecution, states:RedriveExecution, states:StopExecution",
-            f"{STATES}:execution:loupe-prod-bulk/*",
+            f"{STATES}:execution:loupe-prod-bulk/*, {STATES}:execution:loupe-prod-bulk:*",
         ),
         (
             ", ".join(
@@ -241,10 +241,36 @@ def test_uploads_reach_the_bulk_function_through_a_queue(full: Synthesized) -> N
         assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
+def test_messages_for_uploads_are_encrypted_by_a_role_that_may_use_the_key_through_sns(full: Synthesized) -> None:
+    (policy,) = (
+        resource["Properties"]["PolicyDocument"]["Statement"]
+        for name, resource in full.resources("AWS::IAM::Policy").items()
+        if name.startswith("BulkFunctionRole")
+    )
+    services = {
+        json.dumps(statement["Condition"]["StringEquals"]["kms:ViaService"]).partition(".")[0].rpartition('"')[2]
+        for statement in policy
+        if "kms:GenerateDataKey" in statement["Action"]
+    }
+    assert services == {"s3", "sns"}
+
+
+def test_a_single_failed_job_or_crash_is_enough_for_an_alarm(full: Synthesized) -> None:
+    alarms = {
+        resource["Properties"]["AlarmName"]: resource["Properties"]
+        for resource in full.resources("AWS::CloudWatch::Alarm").values()
+    }
+    for name in ("BulkJobsFailed", "JobsFunctionErrors"):
+        alarm = alarms[f"loupe-prod-{name}"]
+        assert (alarm["Threshold"], alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (1, 1, 5)
+
+
 def test_failed_uploads_return_to_the_queue_alone(full: Synthesized) -> None:
     source = only(full, "AWS::Lambda::EventSourceMapping")
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["ScalingConfig"] == {"MaximumConcurrency": 3}
+    # The alias, which an operator may point to an earlier version.
+    assert "BulkFunctionAliaslive" in json.dumps(source["FunctionName"])
     assert "BulkArrivalsQueue" in json.dumps(source["EventSourceArn"])
     assert "LOUPE_ON_UPLOAD_TOPIC_ARN" in function(full, "bulk.handler")["Environment"]["Variables"]
 

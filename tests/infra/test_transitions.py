@@ -141,6 +141,15 @@ def test_usage_plans_below_the_stage_rate_cause_a_warning() -> None:
     assert warnings(load("two clients")) == {}
 
 
+def test_arrivals_with_a_key_of_the_owner_cause_a_warning() -> None:
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    key = "arn:aws:kms:eu-central-1:111122223333:key/12345678-1234-1234-1234-123456789012"
+    for enabled in (True, False):
+        patch = {"protection": {"kms_key": key}, "bulk": {"on_upload": {"enabled": enabled}}, "region": "eu-central-1"}
+        warned = warnings(load_settings(context, "prod", patch)).get("arrivals", "")
+        assert ("events.amazonaws.com" in warned) == enabled
+
+
 def test_every_stack_is_within_the_limits_of_cloudformation(
     templates: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
