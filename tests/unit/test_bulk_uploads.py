@@ -20,6 +20,7 @@ from loupe.errors import ItemInvalid
 from loupe.service import Service
 from loupe.sources import Sources
 from loupe.sources.s3 import S3Location, S3Object, S3Rules
+from loupe.sources.s3_errors import TRANSIENT_CODES
 from loupe.sources.s3_reader import ObjectReader
 from loupe.variables import SettingsError
 from pictures import BLUE, RED, jpeg, solid
@@ -140,9 +141,7 @@ def test_two_environments_at_once_write_one_row(arrivals) -> None:
     assert arrivals.results.objects[place] == winner
 
 
-@pytest.mark.parametrize(
-    "failure", ["SlowDown", "ConditionalRequestConflict", ReadTimeoutError(endpoint_url="https://s3")]
-)
+@pytest.mark.parametrize("failure", [*sorted(TRANSIENT_CODES), ReadTimeoutError(endpoint_url="https://s3")])
 def test_messages_whose_rows_cannot_be_written_are_redelivered(arrivals, failure) -> None:
     arrivals.results.fail["put_object"] = [failure]
     assert arrivals.deliver(created("arrivals/red.jpg"), created("arrivals/blue.jpg")) == ["m0"]

@@ -13,6 +13,7 @@ from events import Context, body_of, http
 from jobs_calls import DOCUMENT, MANIFEST, Jobs
 from loupe.bulk.keys import rows_prefix, summary_key
 from loupe.jobs.listing import Cursor, decode_cursor
+from loupe.sources.s3_errors import TRANSIENT_CODES
 
 
 @pytest.fixture
@@ -274,7 +275,7 @@ def test_every_call_may_be_throttled(jobs, operation) -> None:
     assert jobs.code(method, path) == (503, "jobs_unavailable")
 
 
-@pytest.mark.parametrize("failure", ["SlowDown", ReadTimeoutError(endpoint_url="https://s3")])
+@pytest.mark.parametrize("failure", [*sorted(TRANSIENT_CODES), ReadTimeoutError(endpoint_url="https://s3")])
 def test_s3_that_does_not_answer_is_503(jobs, failure) -> None:
     jobs.s3.fail["get_object"] = [failure]
     assert jobs.code("POST", "/v1/jobs", MANIFEST) == (503, "jobs_unavailable")

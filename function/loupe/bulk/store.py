@@ -9,15 +9,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
+from loupe.sources.s3_errors import is_transient
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Rows are written at the end of an invocation, in the time that is kept for it.
 _CLIENT_CONFIG = Config(connect_timeout=1, read_timeout=10, retries={"total_max_attempts": 4, "mode": "standard"})
 _ABSENT = frozenset({"NoSuchKey", "404"})
-# 409: another conditional write of the same key is under way (S3 API reference, PutObject).
-_TRY_AGAIN = frozenset({"SlowDown", "RequestTimeout", "ServiceUnavailable", "InternalError", "Throttling",
-                        "ConditionalRequestConflict", "OperationAborted", "KMS.ThrottlingException"})  # fmt: skip
 
 
 class StoreUnavailableError(Exception):
@@ -86,7 +85,7 @@ class ResultStore:
 def _translated(error: Exception) -> Exception:
     if isinstance(error, ClientError):
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
-        if _code(error) not in _TRY_AGAIN and status < 500:
+        if not is_transient(_code(error), status):
             return error
     return StoreUnavailableError(type(error).__name__)
 

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadErro
 from botocore.exceptions import ConnectionError as NoConnectionError
 
 from loupe.jobs.engine import unavailable
+from loupe.sources.s3_errors import is_transient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 MAX_SUMMARY_BYTES = 1024 * 1024
 # The object is not there; without the right to list the bucket S3 says AccessDenied instead.
 _ABSENT = frozenset({"NoSuchKey", "NoSuchBucket", "404", "AccessDenied", "403"})
-_TRY_AGAIN = frozenset({"SlowDown", "RequestTimeout", "ServiceUnavailable", "InternalError", "Throttling"})
 
 
 class Storage(Protocol):
@@ -83,7 +83,7 @@ def network_problems() -> Iterator[None]:
         yield
     except ClientError as error:
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
-        if error_code(error) in _TRY_AGAIN or status >= 500:
+        if is_transient(error_code(error), status):
             raise unavailable() from error
         raise
     except (NoConnectionError, HTTPClientError, IncompleteReadError) as error:

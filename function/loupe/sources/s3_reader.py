@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadErro
 from botocore.exceptions import ConnectionError as NoConnectionError
 
 from loupe.errors import ImageTooLarge, S3Unavailable, S3Unreachable
+from loupe.sources.s3_errors import is_transient
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -37,21 +38,6 @@ _OURS = frozenset(
         "RequestTimeTooSkewed",
         "SignatureDoesNotMatch",
         "TokenRefreshRequired",
-    }
-)
-# Failures for which a retry may succeed, whatever their status; so may every 5xx.
-_TRY_AGAIN = frozenset(
-    {
-        "InternalError",
-        "KMS.ThrottlingException",
-        "OperationAborted",
-        "Redirect",
-        "RequestTimeout",
-        "ServiceUnavailable",
-        "SlowDown",
-        "TemporaryRedirect",
-        "Throttling",
-        "ThrottlingException",
     }
 )
 
@@ -139,7 +125,7 @@ def _problem_of(error: ClientError) -> S3Unreachable | S3Unavailable | ClientErr
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
     if code in _OURS:
         return error
-    if code in _TRY_AGAIN or status >= 500:
+    if is_transient(code, status):
         return _unavailable()
     return S3Unreachable("There is no such object, or this endpoint may not read it. Check bucket, key and version.")
 
