@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from events import Context
 from fakes import Opened
 from hypothesis import given
 from hypothesis import strategies as st
+from loupe.batch import WORKERS
 from loupe.bulk import classify
 from loupe.bulk.batch import BatchProcessor, BatchUnfinished
 from loupe.bulk.invocation import BulkLog, Invocations, deadline_of
@@ -21,7 +23,7 @@ from loupe.bulk.keys import batch_name
 from loupe.bulk.rows import read_rows
 from loupe.bulk.store import ResultStore
 from loupe.bulk.uploads import UploadProcessor
-from loupe.errors import DeadlineExceeded, InternalError
+from loupe.errors import DeadlineExceeded, InternalError, S3Unavailable
 from loupe.service import BatchResult, Service
 from loupe.sources import Sources
 from loupe.sources.s3 import S3Location, S3Object, S3Rules
@@ -198,6 +200,10 @@ class Slow:
 
     def classify_many(self, images: Any, **options: Any) -> BatchResult:
         self.asked.append(len(images))
+        for image in [] if self.most else images[:WORKERS]:
+            # Read, and not decoded by the deadline.
+            with suppress(S3Unavailable):
+                image(seconds=5)
         done = self._service.classify_many(images[: self.most], **options)
         late = [DeadlineExceeded("later")] * (len(images) - len(done.outcomes))
         return BatchResult([*done.outcomes, *late], 0)
@@ -233,6 +239,33 @@ def test_images_that_use_up_a_whole_attempt_do_not_stop_the_batch(classifier, mo
     result = bulk.run(items)
     assert (result["succeeded"], result["codes"]) == (2, {"deadline_exceeded": 8})
     assert len(bulk.failures()) == 8
+
+
+class Throttled:
+    """A service whose images are all read in vain: until the deadline, and from then on not at all."""
+
+    def __init__(self, service: Any) -> None:
+        self._service, self.passes = service, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._service, name)
+
+    def classify_many(self, images: Any, **options: Any) -> BatchResult:
+        self.passes += 1
+        if self.passes > 1:
+            return BatchResult([DeadlineExceeded("later")] * len(images), 0)
+        begun = self._service.classify_many(images[:4], **options).outcomes
+        return BatchResult([*begun, *[DeadlineExceeded("later")] * (len(images) - len(begun))], 0)
+
+
+def test_images_that_s3_throttles_until_the_deadline_are_not_stuck(classifier) -> None:
+    """Neither those that were read again and cut off, nor those that were not begun, are failed rows."""
+    bulk = Bulk(classifier, Throttled(Service(classifier)))
+    bulk.images.fail["get_object"] = ["SlowDown"] * 4
+    items = [{"key": "red.jpg"}] * 20
+    with pytest.raises(BatchUnfinished, match="20 of 20"):
+        bulk.run(items)
+    assert bulk.rows() == []
 
 
 def test_the_name_of_the_exception_is_the_one_that_is_retried() -> None:

@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from loupe.sources import Sources
 
 
-# An attempt of at least this long in which no image was done is stuck on those that it began with.
-HOPELESS_SECONDS = 20.0
-
-
 class BatchUnfinished(Exception):  # noqa: N818 (the state machine retries this name)
     """Not every item of the batch has its row yet: the next attempt goes on from those that are written."""
 
@@ -89,7 +85,7 @@ class BatchProcessor:
                 request_id=request_id,
                 stages=stages,
             )
-            if rows.unfinished and not rows.lines and deadline - begun >= HOPELESS_SECONDS:
+            if not rows.lines:
                 self._skip_stuck(rows, request_id)
             if rows.unfinished:
                 self._give_up(job["id"], rows_key, written, rows, len(named), stages)
@@ -121,10 +117,10 @@ class BatchProcessor:
 
     @staticmethod
     def _skip_stuck(rows: Rows, request_id: str) -> None:
-        """Fail the first items of an attempt in which none was done: they would stop every other attempt, too."""
-        for item in rows.unfinished[:WORKERS]:
+        """Fail the images that held up an attempt in which none was done: they would stop every other one, too."""
+        for item in rows.stuck[:WORKERS]:
             rows.lines[item.index] = problem_row(item, too_late(), request_id)
-        del rows.unfinished[:WORKERS]
+            rows.unfinished.remove(item)
 
     def _written(self, rows_key: str) -> dict[int, bytes]:
         content = self._store.read(rows_key)

@@ -25,6 +25,8 @@ MAX_ROW_BYTES = 64 * 1024 * 1024
 # S3 asks to slow down for a moment: such objects are read again, after a pause that grows and varies.
 ATTEMPTS = 3
 _FIRST_PAUSE_SECONDS = 0.5
+# An image whose bytes were there for this long without an outcome stops every attempt.
+STUCK_SECONDS = 20.0
 
 
 class Rows(NamedTuple):
@@ -34,10 +36,10 @@ class Rows(NamedTuple):
     ----------
     lines
         Rows by index.
-    failed
-        Items whose row is a problem.
     unfinished
         Items without a row: there was no time for them.
+    stuck
+        Those of them whose objects were read at least `STUCK_SECONDS` before the deadline: S3 is not to blame.
     unavailable
         Items whose objects S3 did not give in any attempt; they have rows, too.
     faulty
@@ -47,8 +49,8 @@ class Rows(NamedTuple):
     """
 
     lines: dict[int, bytes]
-    failed: list[Item]
     unfinished: list[Item]
+    stuck: list[Item]
     unavailable: list[Item]
     faulty: list[Item]
     fault: Problem | None
@@ -72,6 +74,8 @@ def classify_items(
     """
     rows = Rows({}, [], [], [], [], None)
     size = 0
+    # Index -> when the object had been read.
+    read_at: dict[int, float] = {}
 
     def keep(part: Sequence[Item], index: int, prediction: Prediction) -> Prediction | Problem:
         nonlocal size
@@ -85,7 +89,7 @@ def classify_items(
     waiting, left_running, fault = list(items), 0, None
     for attempt in range(1, ATTEMPTS + 1):
         result = service.classify_many(
-            [_reader(sources, item) for item in waiting],
+            [_reader(sources, item, read_at) for item in waiting],
             deadline=deadline,
             stages=stages,
             keep=partial(keep, waiting),
@@ -101,7 +105,6 @@ def classify_items(
                 again.append(item)
             else:
                 rows.lines[item.index] = problem_row(item, outcome, request_id)
-                rows.failed.append(item)
                 if isinstance(outcome, S3Unavailable):
                     rows.unavailable.append(item)
                 elif isinstance(outcome, InternalError):
@@ -118,11 +121,19 @@ def classify_items(
 
         # A thread cannot be stopped; it would run on the time of the next batch.
         restart.after_response()
-    return rows._replace(fault=fault)
+    stuck = [item for item in rows.unfinished if deadline - read_at.get(item.index, deadline) >= STUCK_SECONDS]
+    return rows._replace(stuck=stuck, fault=fault)
 
 
-def _reader(sources: Sources, item: Item) -> ServiceItem:
+def _reader(sources: Sources, item: Item, read_at: dict[int, float]) -> ServiceItem:
     if item.source is None:
         assert item.problem is not None  # noqa: S101 (an item has one of the two)
         return item.problem
-    return partial(sources.read, item.source)
+    source = item.source
+
+    def read(*, seconds: float | None) -> bytes:
+        content = sources.read(source, seconds=seconds)
+        read_at[item.index] = time.monotonic()
+        return content
+
+    return read
