@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 from bulk_fakes import RESULTS, FakeBucketStore, client_error
 from events import Context
 from fakes import Opened
@@ -195,15 +195,53 @@ def test_one_message_for_each_object(classifier) -> None:
     assert attributes == {"classified", "image_undecodable"}
 
 
-def test_a_message_that_was_not_sent_is_sent_with_the_next_delivery(classifier) -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [
+        client_error("ThrottlingException"),
+        client_error("KMSThrottling"),
+        client_error("TooManyRequestsException"),
+        client_error("ServiceUnavailable"),
+        ReadTimeoutError(endpoint_url="https://sns"),
+        EndpointConnectionError(endpoint_url="https://sns"),
+    ],
+)
+def test_a_message_that_was_not_sent_is_sent_with_the_next_delivery(classifier, failure, capsys) -> None:
     topic = FakeTopic()
-    topic.fail = [client_error("ThrottlingException")]
+    topic.fail = [failure]
     arrivals = Arrivals(classifier, topic=topic)
     assert arrivals.deliver(created()) == ["m0"]
     assert (len(arrivals.rows()), topic.published) == (1, [])
+    assert json.loads(capsys.readouterr().out)["level"] == "INFO"
     arrivals.images.calls.clear()
     assert arrivals.deliver(created()) == []
     assert (len(topic.published), arrivals.images.calls) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "failure", [client_error("AuthorizationError"), client_error("NotFound"), NoCredentialsError()]
+)
+def test_a_topic_that_rejects_messages_is_an_error_in_the_log_and_stops_no_other_object(
+    classifier, failure, capsys
+) -> None:
+    topic = FakeTopic()
+    topic.fail = [failure]
+    arrivals = Arrivals(classifier, topic=topic)
+    assert len(arrivals.deliver(created(), created("arrivals/blue.jpg"))) == 1
+    assert (len(arrivals.rows()), len(topic.published)) == (2, 1)
+    line = json.loads(capsys.readouterr().out)
+    assert (line["level"], line["failed"]) == ("ERROR", 1)
+    assert type(failure).__name__ in line["exception"]
+
+
+@pytest.mark.parametrize("operation", ["get_object", "put_object"])
+def test_an_unexpected_error_of_one_object_redelivers_that_one(arrivals, operation, capsys) -> None:
+    arrivals.results.fail[operation] = ["AccessDenied"]
+    assert len(arrivals.deliver(created(), created("arrivals/blue.jpg"))) == 1
+    assert len(arrivals.rows()) == 1
+    line = json.loads(capsys.readouterr().out)
+    assert (line["level"], line["failed"]) == ("ERROR", 1)
+    assert "ClientError" in line["exception"]
 
 
 def test_an_environment_that_loses_the_race_leaves_the_message_to_the_other(classifier) -> None:

@@ -8,32 +8,36 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from loupe.bulk.classify import classify_items
 from loupe.bulk.items import Item, is_skipped
 from loupe.bulk.keys import sent_key, upload_key
 from loupe.bulk.store import StoreUnavailableError
-from loupe.errors import ItemInvalid
+from loupe.errors import InternalError, ItemInvalid, Problem
 from loupe.http.request import DEFAULT_TOP
 from loupe.sources.s3 import S3Object
 from loupe.stages import Stages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from loupe.bulk.store import ResultStore
-    from loupe.errors import Problem
     from loupe.service import ClassificationService
     from loupe.sources import Sources
 
 _DETAIL_TYPE = "Object Created"
 _GROUP_CHARACTERS = 128
+# Errors of a publication that pass (Amazon SNS API reference, Publish), apart from 429 and 5xx.
+_THROTTLED = frozenset({"KMSThrottling", "Throttled", "Throttling", "ThrottlingException"})
 # Requests to the results bucket and the topic at once.
 _WORKERS = 8
+_Result = TypeVar("_Result")
 
 
 class Topic(Protocol):
@@ -103,7 +107,7 @@ class UploadProcessor:
                 messages.setdefault(arrival, []).append(record["messageId"])
         arrivals = list(messages)
         with ThreadPoolExecutor(_WORKERS, "loupe-rows") as pool:
-            written = list(pool.map(self._written, arrivals))
+            written = list(pool.map(partial(_caught, self._written), arrivals))
         outcome = classify_items(
             self._service,
             self._sources,
@@ -117,13 +121,22 @@ class UploadProcessor:
         passing = {item.index for item in (*outcome.unavailable, *outcome.faulty)}
         lines = [None if index in passing else outcome.lines.get(index) for index in range(len(arrivals))]
         with ThreadPoolExecutor(_WORKERS, "loupe-rows") as pool:
-            for arrival, finished in zip(arrivals, pool.map(self._finished, arrivals, written, lines), strict=True):
-                if not finished:
-                    failed += messages[arrival]
-        return UploadOutcome(failed, outcome.fault)
+            finished = list(pool.map(partial(_caught, self._finished), arrivals, written, lines))
+        failed += [message for arrival, done in zip(arrivals, finished, strict=True) if done is not True
+                   for message in messages[arrival]]  # fmt: skip
+        faults = [done for done in finished if isinstance(done, Problem)]
+        return UploadOutcome(failed, next(iter(faults), outcome.fault))
 
-    def _finished(self, arrival: Arrival, written: bytes | None, line: bytes | None) -> bool:
-        """Write a row and send its message, unless an earlier delivery did; False if the message has to come again."""
+    def _finished(self, arrival: Arrival, written: bytes | Problem | None, line: bytes | None) -> bool | Problem:
+        """Write a row and send its message, unless an earlier delivery did.
+
+        Returns
+        -------
+        bool | Problem
+            False if the message has to come again, and the problem of the lookup if that failed.
+        """
+        if isinstance(written, Problem):
+            return written
         try:
             if written is None:
                 if line is None:
@@ -167,10 +180,27 @@ class UploadProcessor:
             arguments["MessageGroupId"] = value["id"][:_GROUP_CHARACTERS]
         try:
             self._topic.publish(**arguments)
-        except (ClientError, BotoCoreError):
+        except ClientError as error:
+            if _is_transient(error):
+                return False
+            raise
+        except (NoConnectionError, HTTPClientError):
             return False
         self._store.write(sent_key(arrival.row_key), b"", "application/octet-stream")
         return True
+
+
+def _caught(action: Callable[..., _Result], *arguments: Any) -> _Result | Problem:
+    """Call what is done for one arrival; an unexpected exception fails that one, and no other."""
+    try:
+        return action(*arguments)
+    except Exception as error:  # noqa: BLE001 (an entry point: of the arrival)
+        return InternalError.hiding(error)
+
+
+def _is_transient(error: ClientError) -> bool:
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
+    return error.response.get("Error", {}).get("Code") in _THROTTLED or status == 429 or status >= 500
 
 
 def topic_client(topic_arn: str) -> Any:
