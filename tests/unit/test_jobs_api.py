@@ -13,6 +13,7 @@ from events import Context, body_of, http
 from jobs_calls import DOCUMENT, MANIFEST, Jobs
 from loupe.bulk.keys import rows_prefix, summary_key
 from loupe.jobs.listing import Cursor, decode_cursor
+from loupe.jobs.storage import MAX_SUMMARY_BYTES
 from loupe.sources.s3_errors import TRANSIENT_CODES
 
 
@@ -89,6 +90,14 @@ def test_a_job_that_has_ended_has_its_summary_and_links(jobs) -> None:
     clean = {**SUMMARY, "failures": {**SUMMARY["failures"], "file": None}}
     jobs.s3.objects[RESULTS, summary_key(job_id)] = json.dumps(clean).encode()
     assert body_of(jobs.call("GET", f"/v1/jobs/{job_id}"))["results"]["failures_url"] is None
+
+
+def test_a_summary_above_the_limit_is_a_fault_and_not_a_missing_one(jobs, capsys) -> None:
+    job_id = jobs.start()["id"]
+    jobs.states.end(job_id, "SUCCEEDED")
+    jobs.s3.objects[RESULTS, summary_key(job_id)] = json.dumps(SUMMARY).encode().ljust(MAX_SUMMARY_BYTES + 1)
+    assert jobs.code("GET", f"/v1/jobs/{job_id}") == (500, "internal_error")
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["cause"] == "ValueError"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from loupe.bulk.keys import failures_key, failures_prefix, summary_key
 from loupe.errors import JobsUnavailable
 from loupe.jobs import summarize
 from loupe.jobs.outputs import MAX_VALUE_CHARACTERS, OutputsError, json_values
+from loupe.jobs.storage import MAX_SUMMARY_BYTES, ResultsBucket
 from loupe.jobs.summarize import Summarizer
 
 from tools.contract import document
@@ -203,6 +204,27 @@ def test_a_manifest_of_failed_rows_of_exactly_the_bound_is_complete(monkeypatch)
     job.run()
     assert job.summary["failures"]["complete"] is True
     assert len(job.s3.objects[RESULTS, failures_key(JOB_ID)]) == size
+
+
+@pytest.mark.parametrize("label", ["{:05}", "{:05}" + "x" * 250, "{:05}" + 'é"' * 100])
+def test_a_summary_is_readable_whatever_its_labels(label) -> None:
+    """The writer leaves out the rarest labels where the reader would reject the file."""
+    values = [
+        {
+            **output(first, 1000),
+            "labels": {label.format(number): 20_000 - number for number in range(first, first + 1000)},
+        }
+        for first in range(0, 12_000, 1000)
+    ]
+    job = Job(lines(values))
+    job.run()
+    summary = ResultsBucket(RESULTS, job.s3).read_json(summary_key(JOB_ID))
+    assert summary == job.summary
+    assert 0 < len(summary["labels"]) <= summarize.MAX_LABELS
+    assert len(summary["labels"]) + summary["labels_omitted"] == 12_000
+    assert list(summary["labels"]) == [label.format(number) for number in range(len(summary["labels"]))]
+    size = len(job.s3.objects[RESULTS, summary_key(JOB_ID)])
+    assert len(summary["labels"]) == summarize.MAX_LABELS or MAX_SUMMARY_BYTES - 2000 < size <= MAX_SUMMARY_BYTES
 
 
 def test_busy_seconds_are_those_of_the_batches() -> None:

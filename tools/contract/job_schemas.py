@@ -140,7 +140,8 @@ JOB_ANSWERS: dict[str, Schema] = {
                 "type": "boolean",
                 "description": "Whether every item of the source has its row or was skipped.",
             },
-            "labels": {**_COUNTS, "description": "Images by label."},
+            "labels": {**_COUNTS, "description": "Images by label, the most frequent first."},
+            "labels_omitted": {**COUNT, "description": "Labels that are left out: at most 10,000 fit, or 1 MiB."},
             "failures_by_code": {**_COUNTS, "description": "Failed images by the code of their problem."},
             "failures": json_object(
                 {

@@ -65,6 +65,7 @@ _SUMMARY = {
     "tolerated_failure_percentage": 5.0,
     "complete": True,
     "labels": {"curly": 50040, "straight": 69900},
+    "labels_omitted": 0,
     "failures_by_code": {"image_undecodable": 50, "s3_unreachable": 10},
     "failures": {"file": f"jobs/{_ID}/failures.jsonl", "complete": True, "prefix": f"jobs/{_ID}/failures/"},
     "batches": 2400,

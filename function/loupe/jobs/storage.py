@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from loupe.errors import Problem
 
+# The largest summary.json: `loupe.jobs.summarize` writes no larger one.
 MAX_SUMMARY_BYTES = 1024 * 1024
 # The object is not there; without the right to list the bucket S3 says AccessDenied instead.
 _ABSENT = frozenset({"NoSuchKey", "NoSuchBucket", "404", "AccessDenied", "403"})
@@ -42,6 +43,8 @@ class ResultsBucket:
 
         Raises
         ------
+        ValueError
+            If it has more than `MAX_SUMMARY_BYTES`, or is no JSON.
         loupe.errors.JobsUnavailable
         """
         try:
@@ -52,7 +55,7 @@ class ResultsBucket:
                 return None
             raise
         if len(data) > MAX_SUMMARY_BYTES:
-            return None
+            raise ValueError(f"the object has more than {MAX_SUMMARY_BYTES:,} bytes")
         value = json.loads(data)
         return value if isinstance(value, dict) else None
 

@@ -16,7 +16,7 @@ from loupe.bulk.keys import failures_key, failures_prefix, summary_key
 from loupe.bulk.log import write_log
 from loupe.jobs.estimate import cost
 from loupe.jobs.outputs import child_outputs
-from loupe.jobs.storage import network_problems
+from loupe.jobs.storage import MAX_SUMMARY_BYTES, network_problems
 from loupe.jobs.view import timestamp
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ MAX_FAILURE_BYTES = 256 * 1024 * 1024
 # Files that are read at once and held until they are written; one is at most as large as a batch's input.
 _READ_TOGETHER = 64
 _WORKERS = 16
-# A model's labels; what a summary lists at most.
+# Labels that a summary lists at most; fewer where their names are long.
 MAX_LABELS = 10_000
+_INDENT = 1
 
 
 class Totals:
@@ -117,7 +118,7 @@ class Summarizer:
         failures = self._write_failures(job["id"], totals)
         status = TOO_MANY_FAILED if totals.failed_percentage > job["tolerated_failure_percentage"] else SUCCEEDED
         summary = self._summary(job, totals, failures, status, datetime.fromisoformat(event["started"]))
-        body = json.dumps(summary, indent=1).encode()
+        body = json.dumps(summary, indent=_INDENT).encode()
         with network_problems():
             self._s3.put_object(
                 Bucket=self._settings.results_bucket,
@@ -141,7 +142,7 @@ class Summarizer:
         ended = self._now()
         seconds = max(0.0, (ended - started).total_seconds())
         source = job["source"]
-        return {
+        summary: dict[str, Any] = {
             "id": job["id"],
             "status": status,
             "source": f"s3://{source['bucket']}/{source.get('key', source.get('prefix', ''))}",
@@ -154,7 +155,8 @@ class Summarizer:
             "tolerated_failure_percentage": job["tolerated_failure_percentage"],
             # Every item of the source has its row, or was skipped.
             "complete": totals.rows + totals.skipped == totals.last + 1,
-            "labels": dict(totals.labels.most_common(MAX_LABELS)),
+            "labels": {},
+            "labels_omitted": len(totals.labels),
             "failures_by_code": dict(totals.codes.most_common()),
             "failures": {
                 "file": failures.key,
@@ -174,6 +176,8 @@ class Summarizer:
                 busy_seconds=totals.busy_seconds,
             ),
         }
+        labels = _listed(totals.labels, MAX_SUMMARY_BYTES - len(json.dumps(summary, indent=_INDENT)))
+        return {**summary, "labels": labels, "labels_omitted": len(totals.labels) - len(labels)}
 
     def _write_failures(self, job_id: str, totals: Totals) -> Failures:
         """Join the batches' files of failed rows to one manifest, in the order of the job's source."""
@@ -208,3 +212,17 @@ class Summarizer:
         ):
             data: bytes = body.read()
         return data
+
+
+def _listed(labels: Counter[str], size: int) -> dict[str, int]:
+    """Return the most frequent labels, at most `MAX_LABELS`, that take at most ``size`` bytes of a summary."""
+    listed: dict[str, int] = {}
+    # The line of the closing bracket.
+    size -= 1 + _INDENT
+    for label, count in labels.most_common(MAX_LABELS):
+        # Line break, indentation, ": " and ",".
+        size -= len(json.dumps(label)) + len(str(count)) + 2 * _INDENT + 4
+        if size < 0:
+            break
+        listed[label] = count
+    return listed
