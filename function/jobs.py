@@ -18,7 +18,7 @@ from loupe.jobs.api import JobsApi
 from loupe.jobs.engine import CLIENT_CONFIG, Engine
 from loupe.jobs.settings import JobsSettings
 from loupe.jobs.storage import ResultsBucket
-from loupe.jobs.summarize import Summarizer
+from loupe.jobs.summarize import Summarizer, summary_client
 from loupe.sources.s3_reader import connect
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ LAMBDA: Any = boto3.client("lambda", config=CLIENT_CONFIG)
 ENGINE = Engine(SETTINGS.state_machine_arn, boto3.client("stepfunctions", config=CLIENT_CONFIG), LAMBDA)
 RESULTS = ResultsBucket(SETTINGS.results_bucket, S3, SETTINGS.link_seconds)
 API = JobsApi(SETTINGS, ENGINE, JobActions(SETTINGS, ENGINE, S3, RESULTS, lambda: datetime.now(UTC)), RESULTS)
-SUMMARIZER = Summarizer(SETTINGS, S3, lambda: datetime.now(UTC))
+SUMMARIZER = Summarizer(SETTINGS, summary_client(), lambda: datetime.now(UTC))
 
 
 def handler(event: Any, context: Context) -> dict[str, Any]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +55,40 @@ def test_the_jobs_function_loads_no_model_and_no_image_library() -> None:
     loaded = {name.partition(".")[0] for name in result["modules"]}
     assert loaded & {"numpy", "onnxruntime", "PIL", "pi_heif"} == set()
     assert not {"loupe.model", "loupe.classifier", "loupe.image"} & set(result["modules"])
+
+
+class SlowS3(BaseHTTPRequestHandler):
+    """S3 with an empty map, which takes longer to store a summary than images may take to read."""
+
+    def do_GET(self) -> None:
+        self._answer(json.dumps({"ResultFiles": {}}).encode())
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        time.sleep(1)
+        self._answer(b"")
+
+    def _answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Write nothing."""
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_a_summary_waits_longer_for_s3_than_an_image() -> None:
+    job = {"id": "a", "source": {"bucket": "photos", "key": "a.jsonl"}, "tolerated_failure_percentage": 5}
+    details = {"ResultWriterDetails": {"Bucket": "loupe-results", "Key": "jobs/a/map/manifest.json"}}
+    event = {"action": "summarize", "job": job, "map": details, "started": "2026-11-23T08:58:20.000Z"}
+    with ThreadingHTTPServer(("127.0.0.1", 0), SlowS3) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        answer = start("jobs", event, AWS_ENDPOINT_URL_S3=endpoint, LOUPE_S3_TIMEOUT_SECONDS="1")["answer"]
+        server.shutdown()
+    assert answer.get("status") == "succeeded", answer
 
 
 def test_the_jobs_function_rejects_other_events() -> None:

@@ -12,6 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import boto3
+from botocore.config import Config
+
 from loupe.bulk.keys import failures_key, failures_prefix, summary_key
 from loupe.bulk.log import write_log
 from loupe.jobs.estimate import cost
@@ -35,6 +38,20 @@ _WORKERS = 16
 # Labels that a summary lists at most; fewer where their names are long.
 MAX_LABELS = 10_000
 _INDENT = 1
+
+
+# No client waits for a summary, and it uploads up to `MAX_FAILURE_BYTES` in one request.
+_CLIENT_CONFIG = Config(
+    connect_timeout=1,
+    read_timeout=60,
+    retries={"total_max_attempts": 4, "mode": "standard"},
+    max_pool_connections=_WORKERS,
+)
+
+
+def summary_client() -> Any:
+    """Create a client for what a summary reads and writes."""
+    return boto3.client("s3", config=_CLIENT_CONFIG)
 
 
 class Totals:
