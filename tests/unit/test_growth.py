@@ -204,7 +204,7 @@ def _samples(tree: Any) -> Iterator[str]:
 
 def test_patterns_are_collected() -> None:
     names = " ".join(_compiled())
-    for word in ("loupe.redaction:_RULES", "loupe.sources.s3:_NOT_IN_KEYS", "issuer:", "json_fields:fullmatch"):
+    for word in ("loupe.redaction:_RULES", "loupe.sources.s3:INVALID_IN_KEYS", "issuer:", "json_fields:fullmatch"):
         assert word in names, word
 
 

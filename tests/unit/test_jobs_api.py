@@ -225,6 +225,14 @@ def test_bad_list_parameters(jobs, query) -> None:
     assert jobs.code("GET", "/v1/jobs", query=query) == (400, "request_invalid")
 
 
+@pytest.mark.parametrize("text", ["page-\ud800", "page-\n", "page-\x00", "page-\x7f", "page-é", "page-\u2028"])
+@pytest.mark.parametrize("part", ["page", "after"])
+def test_a_forged_token_with_other_than_printable_ascii_is_not_sent(jobs, part, text) -> None:
+    token = Cursor(**{part: text}).encode()
+    assert jobs.code("GET", "/v1/jobs", query={"next": token}) == (400, "request_invalid")
+    assert jobs.states.calls == []
+
+
 @pytest.mark.parametrize("limit", ["1", "100"])
 def test_the_limits_of_a_page_are_accepted(jobs, limit) -> None:
     ids = [jobs.start()["id"] for _ in range(2)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 from bulk_fakes import FUNCTION, RESULTS, FakeBucketStore
 from events import body_of
 from jobs_calls import MANIFEST, Jobs
 from loupe.bulk.keys import failures_key
+from loupe.jobs.actions import START_DEADLINE_SECONDS
 
 
 @pytest.fixture
@@ -202,3 +204,13 @@ def test_keys_of_two_owners_do_not_meet(jobs) -> None:
 @pytest.mark.parametrize("key", ["", " ", "a" * 256, "é", "a\tb", " a"])
 def test_bad_idempotency_keys(jobs, key) -> None:
     assert jobs.code("POST", "/v1/jobs", MANIFEST, key=key) == (400, "request_invalid")
+
+
+def test_nothing_is_started_that_the_gateway_would_not_wait_for(jobs, monkeypatch) -> None:
+    def slow(**arguments: object) -> dict[str, str]:
+        jobs.now += timedelta(seconds=START_DEADLINE_SECONDS + 1)
+        return {"FunctionVersion": "7"}
+
+    monkeypatch.setattr(jobs.aliases, "get_alias", slow)
+    assert jobs.code("POST", "/v1/jobs", MANIFEST) == (503, "jobs_unavailable")
+    assert jobs.states.executions == {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loupe.errors import ItemInvalid, Problem
-from loupe.sources.s3 import MAX_S3_KEY_BYTES, S3Object
+from loupe.sources.s3 import INVALID_IN_KEYS, MAX_S3_KEY_BYTES, S3Object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,6 @@ IMAGE_EXTENSIONS = frozenset(
 )  # fmt: skip
 _EXTENSION = re.compile(r"\.([A-Za-z0-9]{1,10})\Z")
 _S3_URI = re.compile("s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)", re.DOTALL)
-_NOT_IN_KEYS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _WHAT = 'Each row needs "s3" (s3://bucket/key) or "key", an object of the manifest\'s bucket'
 
 
@@ -102,6 +101,6 @@ def _named(row: Any, bucket: str) -> S3Object:
 def _object(bucket: str, key: Any) -> S3Object:
     if not isinstance(key, str) or not key:
         raise ItemInvalid(f"The row names no image. {_WHAT}.")
-    if len(key) > MAX_S3_KEY_BYTES or _NOT_IN_KEYS.search(key) or len(key.encode()) > MAX_S3_KEY_BYTES:
+    if len(key) > MAX_S3_KEY_BYTES or INVALID_IN_KEYS.search(key) or len(key.encode()) > MAX_S3_KEY_BYTES:
         raise ItemInvalid(f"The row's key must have at most {MAX_S3_KEY_BYTES} bytes and no control characters.")
     return S3Object(bucket, key)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from loupe.jobs.storage import ResultsBucket, Storage
 
 Shown = dict[str, Any]
+# Nothing is started later in a request: API Gateway answers 504 after 29 s, and two attempts of StartExecution take up
+# to 12 s (`loupe.jobs.engine.CLIENT_CONFIG`). A client that gets no id would start the job again.
+START_DEADLINE_SECONDS = 15
 _NEW_JOB = "Start a new job; if images failed, with its failures.jsonl as the manifest."
 # State of a job -> why it is not redriven, and what to do instead.
 _NOT_REDRIVABLE = {
@@ -62,6 +65,7 @@ class JobActions:
             If the key belongs to a job with another request.
         loupe.errors.RequestInvalid, loupe.errors.ManifestInvalid, loupe.errors.JobsUnavailable
         """
+        begun = self._now()
         job_id = new_id(owner, idempotency_key)
         if idempotency_key is not None:
             # Before the source is looked at: the manifest of a job that has ended may be gone.
@@ -83,6 +87,8 @@ class JobActions:
             "results": {"bucket": self._settings.results_bucket, "prefix": f"jobs/{job_id}/"},
             "idempotency": request.digest,
         }
+        if (self._now() - begun).total_seconds() > START_DEADLINE_SECONDS:
+            raise unavailable()
         if not self._engine.start(job_id, job):
             try:
                 return self._same(self._engine.describe(job_id), request)

@@ -121,4 +121,5 @@ def single_values(query: Mapping[str, Sequence[str]], known: tuple[str, ...]) ->
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _MAX_TOKEN
+    """Whether a value can be a token of Step Functions or a job's id: printable ASCII."""
+    return isinstance(value, str) and 0 < len(value) <= _MAX_TOKEN and value.isascii() and value.isprintable()

@@ -70,7 +70,8 @@ class JobRules(NamedTuple):
     Attributes
     ----------
     s3
-        What may be read. Uploads may be rows of a manifest, but not listed: who lists them learns of others' uploads.
+        Locations of manifests and images. The bucket of uploads is none of them: a key is what protects an upload,
+        and a row could name that of another client.
     results_bucket, owner
         The manifest of failed rows of one of the owner's jobs may be read, too.
     max_concurrency

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Status of an execution -> state of a job, and the reverse.
+# Status of an execution -> state of a job.
 STATES = {
     "RUNNING": "running",
     "PENDING_REDRIVE": "running",
@@ -18,8 +18,8 @@ STATES = {
     "ABORTED": "stopped",
     "TIMED_OUT": "timed_out",
 }
-STATUSES = {"running": "RUNNING", "succeeded": "SUCCEEDED", "failed": "FAILED", "stopped": "ABORTED",
-            "timed_out": "TIMED_OUT"}  # fmt: skip
+# State of a job -> status that executions are listed by. PENDING_REDRIVE is that of children alone.
+STATUSES = {state: status for status, state in STATES.items() if status != "PENDING_REDRIVE"}
 # Error of an execution that processed every image, and more of them failed than the job tolerates.
 TOO_MANY_FAILED = "TooManyFailedImages"
 _TOO_MANY = (

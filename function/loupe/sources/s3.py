@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 UPLOAD_PREFIX = "uploads/"
 MAX_S3_KEY_BYTES = 1024
 # Control characters, and unpaired surrogates, which no encoding can carry.
-_NOT_IN_KEYS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+INVALID_IN_KEYS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _DOT_SEGMENTS = frozenset({".", ".."})
 
 
@@ -102,7 +102,7 @@ def parse(value: Any, _limits: Limits) -> S3Object:
     for name, part in zip(("bucket", "key", "version_id"), parts, strict=True):
         if not isinstance(part, str) or not part:
             raise RequestInvalid(f'"{name}" of "s3" must be a text that is not empty.')
-        if len(part.encode("utf-8", "surrogatepass")) > MAX_S3_KEY_BYTES or _NOT_IN_KEYS.search(part):
+        if len(part.encode("utf-8", "surrogatepass")) > MAX_S3_KEY_BYTES or INVALID_IN_KEYS.search(part):
             raise RequestInvalid(
                 f'"{name}" of "s3" must be at most {MAX_S3_KEY_BYTES} bytes without control characters.'
             )
