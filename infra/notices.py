@@ -20,7 +20,7 @@ def add_notices(scope: Construct, settings: Settings) -> None:
 
 
 def warnings(settings: Settings) -> dict[str, str]:
-    """Return sentences about settings that contradict each other or need a step outside the stack, by name of the notice."""
+    """Return sentences by name: about settings that contradict each other or need a step outside the stack."""
     sentences = {}
     plans = settings.clients
     rate = sum(plan.rate for plan in plans.values())

@@ -33,7 +33,8 @@ MAPS = tuple(READERS)
 THROTTLED = {"Lambda.TooManyRequestsException"}
 FAULTS = {
     "Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException", "Lambda.Unknown",
-    "States.Timeout", "Sandbox.Timedout", "Runtime.ExitError", "BatchUnfinished", "Lambda.ClientExecutionTimeoutException",
+    "States.Timeout", "Sandbox.Timedout", "Runtime.ExitError", "BatchUnfinished",
+    "Lambda.ClientExecutionTimeoutException",
     # An inactive function.
     "Lambda.ResourceNotReadyException", "Lambda.ResourceConflictException", "Lambda.CodeArtifactUserPendingException",
 }  # fmt: skip
