@@ -1,4 +1,7 @@
-"""Entry point of the bulk function: batches of jobs, and objects that arrive in a bucket. INIT loads the model."""
+"""Entry point of the bulk function: batches of jobs, and objects that arrive in a bucket.
+
+INIT loads the default model; another one is loaded by the first batch of a job that names it.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +36,24 @@ SETTINGS = Settings.from_environment(
     os.environ, HERE / "models" if (HERE / "models").is_dir() else HERE.parent / "models"
 )
 BULK = BulkSettings.from_environment(os.environ)
-SERVICE = Service(Classifier.load(SETTINGS.models_dir / SETTINGS.model, SETTINGS.limits, SETTINGS.threads))
+
+
+def create(model: str) -> Service:
+    """Load a model; see `loupe.classifier.Classifier.load` for the exceptions."""
+    return Service(Classifier.load(SETTINGS.models_dir / model, SETTINGS.limits, SETTINGS.threads))
+
+
+MODELS = None
+if SETTINGS.models:
+    from loupe.models import Models
+
+    MODELS = Models(SETTINGS.models_dir, SETTINGS.models, create)
+SERVICE = MODELS.service(SETTINGS.model) if MODELS else create(SETTINGS.model)
 SOURCES = Sources.of(SETTINGS.url, SETTINGS.s3, SETTINGS.limits)
 STORE = ResultStore(BULK.results_bucket, results_client())
 LOG = BulkLog(SETTINGS.environment)
 INVOCATIONS = Invocations(
-    BatchProcessor(SERVICE, SOURCES, STORE, LOG.batch),
+    BatchProcessor(SERVICE, SOURCES, STORE, LOG.batch, MODELS),
     UploadProcessor(SERVICE, SOURCES, STORE, topic_client(BULK.topic_arn), BULK.topic_arn),
     LOG,
     # Twice what INIT took, at the speed that the function has after it.

@@ -20,6 +20,9 @@ from infra.settings import ImageSettings, Settings, SettingsError
 Files = Literal["all", "present", "none"]
 # Peak with one model and the largest allowed image (docs/benchmarks.md, 'Memory'): 355 MiB.
 RUNTIME_MIB = 360
+# Of the bulk function beside its sessions: boto3 (33 MiB measured), tensors that wait for the model (64 MiB,
+# `loupe.batch.TENSOR_BYTES`), and a batch's rows with the copy that is written (64 MiB, `loupe.bulk.classify`).
+BULK_MIB = RUNTIME_MIB + 33 + 64 + 2 * 64
 # Of a session, beside its files, and how often these are held at most while it is created. Measured: 18 MiB for files
 # of 0.7 MiB, 27 for 1.8, 163 for 77.
 SESSION_MIB, SESSION_FACTOR = 24, 3.0
@@ -84,18 +87,27 @@ def session_mib(card: ModelCard) -> int:
 
 
 def check_memory(cards: Sequence[ModelCard], settings: Settings) -> None:
-    """Check that several models fit into the function's memory beside one request.
+    """Check that several models fit into the memory of the function beside one request, and of the bulk function.
 
     Raises
     ------
     SettingsError
         If they do not, with the memory of each.
     """
-    needed = RUNTIME_MIB + settings.cache.memory_mib + sum(map(session_mib, cards))
-    if len(cards) > 1 and needed > settings.function.memory_mib:
-        parts = ", ".join(f"{card.name} {session_mib(card)}" for card in cards)
+    if len(cards) < 2:
+        return
+    sessions = sum(map(session_mib, cards))
+    parts = ", ".join(f"{card.name} {session_mib(card)}" for card in cards)
+    needed = RUNTIME_MIB + settings.cache.memory_mib + sessions
+    if needed > settings.function.memory_mib:
         raise SettingsError(
             f"models need about {needed} MiB: {RUNTIME_MIB} for the runtime and a request, {parts}"
             f"{f', {settings.cache.memory_mib} for the cache' if settings.cache.memory_mib else ''}. "
             f"function.memory_mib is {settings.function.memory_mib}: raise it, or serve fewer models."
+        )
+    # An environment of the bulk function keeps the models of all jobs that it has had batches of.
+    if settings.bulk.enabled and BULK_MIB + sessions > settings.bulk.memory_mib:
+        raise SettingsError(
+            f"models need about {BULK_MIB + sessions} MiB in the bulk function: {BULK_MIB} for the runtime and a "
+            f"batch, {parts}. bulk.memory_mib is {settings.bulk.memory_mib}: raise it, or serve fewer models."
         )

@@ -36,6 +36,8 @@ class Contract:
         Routes of bulk jobs (``x-loupe-feature: bulk``), which only a deployment with bulk jobs has.
     model_routes
         Routes with a model in their path (``x-loupe-feature: models``), of a deployment with several models.
+    model_job_routes
+        Routes of bulk jobs with a model in their path (``x-loupe-feature: bulk-models``), of one with both.
     picture_paths
         Paths whose bodies contain images, binary or as base64.
     problem_codes
@@ -54,11 +56,17 @@ class Contract:
     retry_after: Mapping[str, int]
     job_routes: tuple[Route, ...] = ()
     model_routes: tuple[Route, ...] = ()
+    model_job_routes: tuple[Route, ...] = ()
 
     def with_models(self, names: Sequence[str]) -> Contract:
         """Return the contract of a deployment with several models, with the routes that name one."""
         paths = [route.path.replace("{name}", name) for name in names for route in self.model_routes]
-        return replace(self, routes=(*self.routes, *self.model_routes), picture_paths=(*self.picture_paths, *paths))
+        return replace(
+            self,
+            routes=(*self.routes, *self.model_routes),
+            picture_paths=(*self.picture_paths, *paths),
+            job_routes=(*self.job_routes, *self.model_job_routes),
+        )
 
     def open_methods(self, *, preflights: bool) -> tuple[tuple[str, str], ...]:
         """Return path and method of all requests that invoke the function without credentials.
@@ -98,6 +106,7 @@ def read_contract(document: Path) -> Contract:
         routes=_routes(api, None),
         job_routes=_routes(api, "bulk"),
         model_routes=_routes(api, "models"),
+        model_job_routes=_routes(api, "bulk-models"),
         binary_media_types=tuple(gateway["binaryMediaTypes"]),
         picture_paths=tuple(gateway["picturePaths"]),
         problem_codes=tuple(api["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]),

@@ -53,7 +53,7 @@ class Models:
             If the deployment has no such model.
         """
         if name not in self.names:
-            raise NotFound(f"This endpoint has no such model. There are: {', '.join(self.names)}.")
+            raise no_such_model(self.names)
         with self._lock:
             if name not in self._services:
                 self._services[name] = self._create(name)
@@ -65,3 +65,8 @@ class Models:
             self._services[name].card if name in self._services else load_card(self._folder / name)
             for name in self.names
         ]
+
+
+def no_such_model(names: Sequence[str]) -> NotFound:
+    """Return the problem of a request that names none of these models."""
+    return NotFound(f"This endpoint has no such model. There are: {', '.join(names)}.")

@@ -84,6 +84,9 @@ class Bulk(Construct):
         self.function.current_version.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
         self.jobs_container = self._jobs_function(image, shared, auth_mode)
         self.jobs = self.jobs_container.add_alias(ALIAS, description="What the job routes call")
+        if "LOUPE_MODELS" in variables:
+            # A job may name a model that only the new version of the bulk function has.
+            self.jobs.node.add_dependency(alias)
         self.state_machine = self._state_machine()
         self.arrivals = (
             Arrivals(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
+from bulk_jobs import Bulk
 from deployment import QUIETLY, Deployed, until
 from typer.testing import CliRunner
 
@@ -50,6 +52,35 @@ def test_a_second_model_is_deployed_by_a_setting(deployed: Deployed, pictures: l
     unknown = deployed.post("/v1/models/none/classify", b"", "image/jpeg")
     assert (unknown.status, unknown.json["code"]) == (404, "not_found")
     assert deployed.call("/v1/models/hair-type/classify", b"x", "image/jpeg", key=False).status == 403
+
+
+def test_a_job_uses_the_model_of_its_route(deployed: Deployed, pictures: list[Golden]) -> None:
+    both = [{"name": "hair-type"}, {"name": "hair-type-large", "load": "first-use"}]
+    cloud.up(deployed.state, 0, compose(deployed.settings, {"models": both}), QUIETLY)
+    bulk = Bulk(deployed)
+    for picture in pictures[:3]:
+        bulk.put(f"inputs/models/{picture.path.name}", picture.path.read_bytes())
+    keys = [f"inputs/models/{picture.path.name}" for picture in pictures[:3]]
+    manifest = {"manifest": bulk.manifest("models.jsonl", ({"key": key} for key in keys))}
+    started = {}
+    for route, name in (("jobs", "hair-type"), ("models/hair-type/jobs", "hair-type"),
+                        ("models/hair-type-large/jobs", "hair-type-large")):  # fmt: skip
+        answer = bulk.call("POST", f"/v1/{route}", manifest)
+        assert (answer.status, answer.json["model"]) == (202, name), answer.body
+        # As a client resolves it against the request's address.
+        location = urljoin(f"{deployed.endpoint['url']}v1/{route}", answer.headers["location"])
+        assert location == f"{deployed.endpoint['url']}v1/jobs/{answer.json['id']}"
+        started[answer.json["id"]] = name
+    for job, name in started.items():
+        ended = bulk.wait(job)
+        assert (ended["state"], ended["model"]) == ("succeeded", name), ended
+        assert [model["name"] for model in ended["summary"]["models"]] == [name]
+        rows = bulk.rows(job)
+        assert [row["label"] for row in rows] == [picture.label for picture in pictures[:3]]
+        assert {row["model"]["name"] for row in rows} == {name}
+    unknown = bulk.call("POST", "/v1/models/none/jobs", manifest)
+    assert (unknown.status, unknown.json["code"]) == (404, "not_found")
+    assert deployed.call("/v1/models/hair-type/jobs", b"{}", key=False).status == 403
 
 
 def test_status_lists_the_processes(deployed: Deployed) -> None:

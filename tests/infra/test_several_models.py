@@ -10,7 +10,7 @@ import pytest
 from loupe.classifier import Classifier
 from synthesis import ROOT, Synthesized, synthesize
 
-from infra.cards import RUNTIME_MIB, ModelCard, check_memory, read_card, session_mib
+from infra.cards import BULK_MIB, RUNTIME_MIB, ModelCard, check_memory, read_card, session_mib
 from infra.settings import SettingsError, load_settings
 from infra.sources import Sources
 
@@ -60,7 +60,7 @@ def _paths(template: Synthesized) -> set[str]:
 
 def test_the_gateway_has_the_routes_that_name_a_model(several: Synthesized, prod: Synthesized) -> None:
     assert _paths(several) - _paths(prod) == {
-        "POST /v1/models/{name}/classify", "POST /v1/models/{name}/classify/batch",
+        "POST /v1/models/{name}/classify", "POST /v1/models/{name}/classify/batch", "POST /v1/models/{name}/jobs",
     }  # fmt: skip
     assert _paths(prod) <= _paths(several)
 
@@ -109,6 +109,38 @@ def test_a_model_that_is_not_there_is_rejected_with_those_that_are(tmp_path: Pat
 def test_models_that_do_not_fit_the_memory_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"models need about \d+ MiB: 360 for the runtime.*memory_mib is 400"):
         synthesize(tmp_path, "dev", {**BOTH, "function": {"memory_mib": 400}})
+
+
+def test_jobs_start_only_after_the_bulk_function_has_the_models(several: Synthesized, prod: Synthesized) -> None:
+    """CloudFormation updates the alias of the jobs function last."""
+
+    def dependencies(template: Synthesized) -> list[str]:
+        aliases = template.resources("AWS::Lambda::Alias")
+        return next(alias.get("DependsOn", []) for name, alias in aliases.items() if name.startswith("BulkJobs"))
+
+    assert [name for name in dependencies(several) if name.startswith("BulkFunctionAlias")]
+    assert dependencies(prod) == []
+
+
+def test_models_that_do_not_fit_the_bulk_function_are_rejected(tmp_path: Path) -> None:
+    small = {**BOTH, "bulk": {"enabled": True, "memory_mib": 600}}
+    with pytest.raises(SettingsError, match=r"models need about \d+ MiB in the bulk function.*memory_mib is 600"):
+        synthesize(tmp_path, "dev", small)
+
+
+def test_the_memory_of_the_bulk_function_holds_every_model() -> None:
+    small = ModelCard("a", "1", ("x",), 0)
+    room = BULK_MIB + 2 * session_mib(small)
+
+    def settings(memory: int, *, enabled: bool = True) -> Any:
+        values = {"bulk": {"enabled": enabled, "memory_mib": memory}}
+        return load_settings({"environments": {"dev": values}}, "dev")
+
+    check_memory([small, small], settings(room))
+    with pytest.raises(SettingsError, match="in the bulk function"):
+        check_memory([small, small], settings(room - 1))
+    check_memory([small, small], settings(room - 1, enabled=False))
+    check_memory([small], settings(512))
 
 
 def test_the_cache_counts_and_one_model_is_not_checked() -> None:

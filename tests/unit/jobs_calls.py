@@ -72,7 +72,8 @@ class Jobs:
         event["requestContext"]["identity"] = {"apiKeyId": who}
         parts = path.split("/")
         if len(parts) > 3:
-            event["resource"] = "/".join([*parts[:3], "{id}", *parts[4:]])
+            parameter = "{name}" if parts[2] == "models" else "{id}"
+            event["resource"] = "/".join([*parts[:3], parameter, *parts[4:]])
         return event
 
     def start(self, body: Any = None, **options: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from loupe.http.envelope import unwrap
 from loupe.http.request import batch_from_http, from_http
 from loupe.http.routes import MODEL_ROUTES, ROUTES
 from loupe.image import Limits
-from loupe.jobs.routes import JOB_ROUTES
+from loupe.jobs.routes import JOB_ROUTES, MODEL_JOB_ROUTES
 from loupe.models import Models
 from loupe.prediction import ModelInfo
 from loupe.service import Service
@@ -30,7 +30,7 @@ from pictures import RED, jpeg, solid
 
 from tools.contract import __main__ as generator
 from tools.contract import document
-from tools.contract.jobs import JOB_OPERATIONS
+from tools.contract.jobs import JOB_OPERATIONS, MODEL_JOB_OPERATIONS
 from tools.contract.operations import MODEL_OPERATIONS, OPERATIONS
 from tools.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
 from tools.contract.tables import TABLES
@@ -99,12 +99,13 @@ def test_the_command_writes_every_file(tmp_path) -> None:
 def test_every_route_and_no_other_is_described() -> None:
     described = {(method.upper(), path) for method, path, _ in OPERATION_LIST}
     served = {(route.method, route.path) for route in (*ROUTES, *MODEL_ROUTES)}
-    served |= {(route.method, route.path) for route in JOB_ROUTES}
+    served |= {(route.method, route.path) for route in (*JOB_ROUTES, *MODEL_JOB_ROUTES)}
     served |= {("HEAD", route.path) for route in (*ROUTES, *JOB_ROUTES) if route.method == "GET"}
     assert described == served
     assert set(OPERATIONS) == {route.name for route in ROUTES}
     assert set(MODEL_OPERATIONS) == {route.name for route in MODEL_ROUTES}
     assert set(JOB_OPERATIONS) == {route.name for route in JOB_ROUTES}
+    assert set(MODEL_JOB_OPERATIONS) == {route.name for route in MODEL_JOB_ROUTES}
     assert len(set(IDS)) == len(IDS)
 
 
@@ -115,6 +116,9 @@ def test_only_a_deployment_with_bulk_jobs_or_several_models_describes_them() -> 
     assert not [name for name in without["components"]["schemas"] if name.startswith("Job")]
     marked = {path for _, path, operation in OPERATION_LIST if operation.get("x-loupe-feature") == "bulk"}
     assert marked == {route.path for route in JOB_ROUTES}
+    for jobs, models in ((True, False), (False, True), (True, True)):
+        paths = document(jobs=jobs, models=models)["paths"]
+        assert all((route.path in paths) is (jobs and models) for route in MODEL_JOB_ROUTES)
 
 
 def test_only_keyed_routes_have_a_security_scheme() -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from loupe.http.routes import MODEL_ROUTES, ROUTES
-from loupe.jobs.routes import JOB_ROUTES
+from loupe.jobs.routes import JOB_ROUTES, MODEL_JOB_ROUTES
 
 from tools.contract.job_schemas import JOB_ANSWERS, JOB_REQUESTS
-from tools.contract.jobs import FEATURE, JOB_OPERATIONS
+from tools.contract.jobs import FEATURE, JOB_OPERATIONS, MODEL_JOB_OPERATIONS, MODEL_JOBS_FEATURE
 from tools.contract.operations import (
     BINARY_MEDIA_TYPES,
     MODEL_OPERATIONS,
@@ -48,6 +48,10 @@ def document(*, jobs: bool = True, models: bool = True) -> dict[str, Any]:
     for job_route in JOB_ROUTES if jobs else ():
         about = {"operationId": job_route.name, "x-loupe-feature": FEATURE}
         operation = {**about, **JOB_OPERATIONS[job_route.name](), "security": [{"apiKey": []}]}
+        operations.append((job_route.method, job_route.path, operation))
+    for job_route in MODEL_JOB_ROUTES if jobs and models else ():
+        about = {"operationId": job_route.name, "x-loupe-feature": MODEL_JOBS_FEATURE}
+        operation = {**about, **MODEL_JOB_OPERATIONS[job_route.name](), "security": [{"apiKey": []}]}
         operations.append((job_route.method, job_route.path, operation))
     for method, path, operation in operations:
         methods = paths.setdefault(path, {})

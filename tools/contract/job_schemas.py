@@ -85,10 +85,11 @@ JOB_ANSWERS: dict[str, Schema] = {
             "progress": _nullable(ref("JobProgress")),
             "summary": _nullable(ref("JobSummary")),
             "results": ref("JobResults"),
+            "model": {"type": "string", "description": "Its name; of a deployment with several models."},
             "error": ref("JobError"),
             "estimate": _nullable(ref("JobEstimate")),
         },
-        optional=("error", "estimate"),
+        optional=("model", "error", "estimate"),
     ),
     "JobBrief": json_object(_BRIEF),
     "JobProgress": json_object(

@@ -17,9 +17,12 @@ from loupe.errors import (
 from loupe.jobs.listing import DEFAULT_LIMIT, MAX_LIMIT
 from loupe.jobs.view import STATUSES
 
+from tools.contract.operations import of_model
 from tools.contract.parts import Operation, answer, json_content, responses
 
 FEATURE = "bulk"
+# Mark of the routes that a deployment with bulk jobs and several models has beside the others.
+MODEL_JOBS_FEATURE = "bulk-models"
 _ID = "5f2b9c0d1e3a4b5c6d7e-0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 _JOB: dict[str, Any] = {
     "id": _ID,
@@ -214,3 +217,11 @@ JOB_OPERATIONS = {
     "redriveJob": _redrive,
     "listJobRows": _rows,
 }
+
+
+def _start_with_model() -> Operation:
+    start = of_model("Start a job that classifies with the model of this name", _start())
+    return {**start, "description": "As POST /v1/jobs, which uses the default model. The job names its model."}
+
+
+MODEL_JOB_OPERATIONS = {"startModelJob": _start_with_model}

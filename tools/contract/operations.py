@@ -190,7 +190,7 @@ OPERATIONS = {
 }
 
 
-def _of_model(summary: str, operation: Operation) -> Operation:
+def of_model(summary: str, operation: Operation) -> Operation:
     """Return an operation with the model in its path."""
     name = {
         "name": "name",
@@ -209,6 +209,6 @@ def _of_model(summary: str, operation: Operation) -> Operation:
 
 
 MODEL_OPERATIONS = {
-    "model_classify": lambda: _of_model("Classify one image with the model of this name", _classify()),
-    "model_batch": lambda: _of_model("Classify several images with the model of this name", _batch()),
+    "model_classify": lambda: of_model("Classify one image with the model of this name", _classify()),
+    "model_batch": lambda: of_model("Classify several images with the model of this name", _batch()),
 }

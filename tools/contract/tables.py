@@ -6,9 +6,9 @@ import re
 
 from loupe.errors import all_problems
 from loupe.http.routes import MODEL_ROUTES, ROUTES, methods
-from loupe.jobs.routes import JOB_ROUTES
+from loupe.jobs.routes import JOB_ROUTES, MODEL_JOB_ROUTES
 
-from tools.contract.jobs import JOB_OPERATIONS
+from tools.contract.jobs import JOB_OPERATIONS, MODEL_JOB_OPERATIONS
 from tools.contract.operations import MODEL_OPERATIONS, OPERATIONS
 from tools.contract.problems import EXAMPLES, GATEWAY_PROBLEMS
 
@@ -39,7 +39,11 @@ def models() -> str:
     rows = (
         f"| `{route.method} {route.path}` | {MODEL_OPERATIONS[route.name]()['summary']} |" for route in MODEL_ROUTES
     )
-    return "\n".join(["| call | what for |", "|---|---|", *rows])
+    of_jobs = (
+        f"| `{route.method} {route.path}` | {MODEL_JOB_OPERATIONS[route.name]()['summary']} (with bulk jobs) |"
+        for route in MODEL_JOB_ROUTES
+    )
+    return "\n".join(["| call | what for |", "|---|---|", *rows, *of_jobs])
 
 
 def jobs() -> str:

@@ -87,9 +87,8 @@ def _custom_metrics(settings: Settings, labels: int) -> int:
 
 
 def _methods(settings: Settings) -> int:
-    routes = (contract().with_models(settings.served) if settings.models else contract()).routes
-    if settings.bulk.enabled:
-        routes += contract().job_routes
+    deployed = contract().with_models(settings.served) if settings.models else contract()
+    routes = deployed.routes + (deployed.job_routes if settings.bulk.enabled else ())
     heads = sum(route.method == "GET" for route in routes)
     preflights = len({route.path for route in routes}) if settings.api.cors_origins else 0
     return len(routes) + heads + preflights

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from loupe.bulk.classify import Rows
     from loupe.bulk.store import ResultStore
+    from loupe.models import Models
     from loupe.service import ClassificationService
     from loupe.sources import Sources
 
@@ -32,6 +33,10 @@ class BatchProcessor:
 
     Parameters
     ----------
+    service
+        Of the default model.
+    models
+        All models of a deployment with several; a job names its own, which its first batch loads.
     report
         Takes what is logged of a batch: the job's id, the result or None, the rows, and the milliseconds by stage.
     """
@@ -42,8 +47,10 @@ class BatchProcessor:
         sources: Sources,
         store: ResultStore,
         report: Callable[[str, Mapping[str, Any] | None, Rows, Stages], None],
+        models: Models | None = None,
     ) -> None:
         self._service, self._sources, self._store, self._report = service, sources, store, report
+        self._models = models
 
     def run(self, event: Mapping[str, Any], deadline: float, request_id: str) -> dict[str, Any]:
         """Process ``{"BatchInput": {"job": ...}, "Items": [{"index": ..., "item": ...}]}``.
@@ -69,6 +76,7 @@ class BatchProcessor:
         """
         begun, stages = time.monotonic(), Stages()
         job, items = event["BatchInput"]["job"], event["Items"]
+        service = self._service_of(job, stages)
         source, name = job["source"], batch_name(items)
         rows_key = rows_prefix(job["id"]) + name
         read = [read_item(item, source["type"], source["bucket"]) for item in items]
@@ -77,7 +85,7 @@ class BatchProcessor:
             with stages("store"):
                 written = {index: line for index, line in self._written(rows_key).items() if index in named}
             rows = classify_items(
-                self._service,
+                service,
                 self._sources,
                 [item for index, item in named.items() if index not in written],
                 top=None if job["top"] == "all" else job["top"],
@@ -106,7 +114,7 @@ class BatchProcessor:
         result = batch_result(
             range(min(indexes), max(indexes) + 1),
             counts,
-            self._service.model,
+            service.model,
             skipped=len(read) - len(named),
             rows_key=rows_key if lines else None,
             failures_key=failures_key,
@@ -114,6 +122,13 @@ class BatchProcessor:
         )
         self._report(job["id"], result, rows, stages)
         return result
+
+    def _service_of(self, job: Mapping[str, Any], stages: Stages) -> ClassificationService:
+        """Return the service of a job's model; a job that a deployment with one model started names none."""
+        if self._models is None or "model" not in job:
+            return self._service
+        with stages("load"):
+            return self._models.service(job["model"])
 
     @staticmethod
     def _skip_stuck(rows: Rows, request_id: str) -> None:

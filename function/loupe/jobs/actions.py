@@ -87,6 +87,9 @@ class JobActions:
             "results": {"bucket": self._settings.results_bucket, "prefix": f"jobs/{job_id}/"},
             "idempotency": request.digest,
         }
+        if self._settings.models:
+            # By name, also the default: another release may have another one.
+            job["model"] = request.model or self._settings.models[0]
         if (self._now() - begun).total_seconds() > START_DEADLINE_SECONDS:
             raise unavailable()
         if not self._engine.start(job_id, job):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class JobsApi:
-    """Serves `loupe.jobs.routes.JOB_ROUTES`."""
+    """Serves the routes of `loupe.jobs.routes`."""
 
     def __init__(self, settings: JobsSettings, engine: Engine, actions: JobActions, results: ResultsBucket) -> None:
         self._settings, self._engine, self._actions, self._results = settings, engine, actions, results
@@ -45,13 +45,14 @@ class JobsApi:
         headers = cors.headers(self._settings.cors_origins, request)
         route, problem = "", None
         try:
-            route, path, job_id = find_job_route(request.method, request.path)
+            several = bool(self._settings.models)
+            route, path, named = find_job_route(request.method, request.path, models=several)
             if route == "options":
                 methods = job_methods(path)
                 headers = cors.headers(self._settings.cors_origins, request, methods)
                 answer = response.Answer(204, headers={"Allow": ", ".join(methods)})
             else:
-                answer = self._answer(route, job_id, request, owner_of(event, self._settings.auth_mode))
+                answer = self._answer(route, named, request, owner_of(event, self._settings.auth_mode))
         except Problem as error:
             problem = error
         except Exception as error:
@@ -63,17 +64,15 @@ class JobsApi:
         timing = {"X-Request-Id": context.aws_request_id, "Server-Timing": f"total;dur={milliseconds:.2f}"}
         return response.proxy(answer, request.method, headers | timing)
 
-    def _answer(self, route: str, job_id: str, request: HttpRequest, owner: str) -> response.Answer:
+    def _answer(self, route: str, named: str, request: HttpRequest, owner: str) -> response.Answer:
+        # Relative to the request's address (RFC 9110, 10.2.2), whose stage or base path is not known here.
         if route == "startJob":
-            settings = self._settings
-            rules = JobRules(settings.s3, settings.results_bucket, owner, settings.max_concurrency)
-            job_request = job_from_http(request, rules)
-            job = self._actions.start(owner, job_request, request.headers.get("idempotency-key"))
-            # Relative to the request's address (RFC 9110, 10.2.2), whose stage or base path is not known here.
-            return _json(job, 202, {"Location": f"jobs/{job['id']}"})
+            return self._started(request, owner, None, "jobs/")
+        if route == "startModelJob":
+            return self._started(request, owner, self._named_model(named), "../../jobs/")
         if route == "listJobs":
             return _json(list_jobs(self._engine, owner, read_list_request(request.query)))
-        job_id = owned_id(owner, job_id)
+        job_id = owned_id(owner, named)
         if route == "listJobRows":
             return _json(row_files(self._results, job_id, request.query))
         single_values(request.query, ())
@@ -83,6 +82,22 @@ class JobsApi:
         if route == "stopJob":
             return _json(self._actions.stop(job_id))
         return _json(self._actions.redrive(job_id), 202)
+
+    def _started(self, request: HttpRequest, owner: str, model: str | None, location: str) -> response.Answer:
+        settings = self._settings
+        rules = JobRules(settings.s3, settings.results_bucket, owner, settings.max_concurrency)
+        job_request = job_from_http(request, rules, model)
+        job = self._actions.start(owner, job_request, request.headers.get("idempotency-key"))
+        return _json(job, 202, {"Location": f"{location}{job['id']}"})
+
+    def _named_model(self, name: str) -> str | None:
+        """Return the model that a path names; None for the default."""
+        models = self._settings.models
+        if name not in models:
+            from loupe.models import no_such_model
+
+            raise no_such_model(models)
+        return None if name == models[0] else name
 
 
 def _json(value: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> response.Answer:

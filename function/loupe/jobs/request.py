@@ -48,19 +48,31 @@ class JobSource(NamedTuple):
 
 
 class JobRequest(NamedTuple):
-    """A requested job; ``top`` is a number or "all", ``max_concurrency`` None for the deployment's."""
+    """A requested job.
+
+    Attributes
+    ----------
+    top
+        A number or "all".
+    max_concurrency
+        None for the deployment's.
+    model
+        A model other than the default, which the route names; None for the default.
+    """
 
     source: JobSource
     top: int | str
     tolerated_failure_percentage: float
     max_concurrency: int | None
+    model: str | None = None
 
     @property
     def digest(self) -> str:
         """SHA-256 of the request in its canonical form: equal for requests that mean the same."""
-        canonical = json.dumps(
-            [*self.source, self.top, self.tolerated_failure_percentage, self.max_concurrency], separators=(",", ":")
-        )
+        # The default model is left out, so that a key stays valid when a deployment gets its second model.
+        model = [] if self.model is None else [self.model]
+        options = [self.top, self.tolerated_failure_percentage, self.max_concurrency]
+        canonical = json.dumps([*self.source, *options, *model], separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -95,8 +107,8 @@ class JobRules(NamedTuple):
         S3Rules(locations=self.s3.locations).check(S3Object(bucket, prefix))
 
 
-def job_from_http(request: HttpRequest, rules: JobRules) -> JobRequest:
-    """Read a job from a request's body.
+def job_from_http(request: HttpRequest, rules: JobRules, model: str | None = None) -> JobRequest:
+    """Read a job from a request's body; ``model`` is one other than the default, which the route names.
 
     Raises
     ------
@@ -121,6 +133,7 @@ def job_from_http(request: HttpRequest, rules: JobRules) -> JobRequest:
             value.get("tolerated_failure_percentage", DEFAULT_TOLERATED_PERCENTAGE)
         ),
         max_concurrency=None if "max_concurrency" not in value else _concurrency(value, rules.max_concurrency),
+        model=model,
     )
 
 

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from loupe.errors import MethodNotAllowed, NotFound
 
-_PARAMETER = "{id}"
+_PARAMETERS = ("{id}", "{name}")
 
 
 class JobRoute(NamedTuple):
-    """A method and a path, which may have ``{id}`` as one of its segments."""
+    """A method and a path, which may have ``{id}`` (a job) or ``{name}`` (a model) as one of its segments."""
 
     method: str
     path: str
@@ -25,39 +25,48 @@ JOB_ROUTES = (
     JobRoute("POST", "/v1/jobs/{id}/redrive", "redriveJob"),
     JobRoute("GET", "/v1/jobs/{id}/rows", "listJobRows"),
 )
+# Of a deployment with several models alone.
+MODEL_JOB_ROUTES = (JobRoute("POST", "/v1/models/{name}/jobs", "startModelJob"),)
+_ALL = (*JOB_ROUTES, *MODEL_JOB_ROUTES)
 
 
 def job_methods(path: str) -> tuple[str, ...]:
-    """Return every method that a path of `JOB_ROUTES` takes: HEAD goes with GET, OPTIONS with all."""
-    methods = [route.method for route in JOB_ROUTES if route.path == path]
+    """Return every method that a path of these routes takes: HEAD goes with GET, OPTIONS with all."""
+    methods = [route.method for route in _ALL if route.path == path]
     return (*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS")
 
 
-def find_job_route(method: str, path: str) -> tuple[str, str, str]:
-    """Return the route's name, its path, and the id in the request's path ('' where it has none).
+def find_job_route(method: str, path: str, *, models: bool = False) -> tuple[str, str, str]:
+    """Return the route's name, its path, and the id or model in the request's path ('' where it has none).
+
+    Parameters
+    ----------
+    models
+        Also find those of `MODEL_JOB_ROUTES`.
 
     Raises
     ------
     loupe.errors.NotFound, loupe.errors.MethodNotAllowed
     """
+    routes = _ALL if models else JOB_ROUTES
     path = path.rstrip("/")
     if path.count("/") <= 4:
         segments = path.split("/")
-        for template in dict.fromkeys(route.path for route in JOB_ROUTES):
+        for template in dict.fromkeys(route.path for route in routes):
             parts = template.split("/")
             if len(parts) == len(segments) and all(
-                part in (_PARAMETER, segment) for part, segment in zip(parts, segments, strict=True)
+                part == segment or part in _PARAMETERS for part, segment in zip(parts, segments, strict=True)
             ):
-                job_id = segments[parts.index(_PARAMETER)] if _PARAMETER in parts else ""
-                return _name(method, template), template, job_id
-    raise NotFound(f"There are: {', '.join(f'{route.method} {route.path}' for route in JOB_ROUTES)}.")
+                values = [segment for part, segment in zip(parts, segments, strict=True) if part in _PARAMETERS]
+                return _name(method, template), template, "".join(values)
+    raise NotFound(f"There are: {', '.join(f'{route.method} {route.path}' for route in routes)}.")
 
 
 def _name(method: str, template: str) -> str:
     if method == "OPTIONS":
         return "options"
     wanted = "GET" if method == "HEAD" else method
-    for route in JOB_ROUTES:
+    for route in _ALL:
         if (route.method, route.path) == (wanted, template):
             return route.name
     allowed = job_methods(template)

@@ -39,7 +39,7 @@ class Rates(NamedTuple):
 
 
 class JobsSettings(NamedTuple):
-    """The jobs function's settings."""
+    """The jobs function's settings; ``models`` are all models of a deployment with several, the default first."""
 
     environment: str
     auth_mode: str
@@ -52,6 +52,7 @@ class JobsSettings(NamedTuple):
     rates: Rates
     s3: S3Rules
     cors_origins: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> JobsSettings:
@@ -83,4 +84,5 @@ class JobsSettings(NamedTuple):
             ),
             s3=read.s3_rules(),
             cors_origins=read.origins("LOUPE_CORS_ORIGINS"),
+            models=read.items("LOUPE_MODELS", ""),
         )

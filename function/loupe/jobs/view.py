@@ -89,6 +89,8 @@ def full(
         "progress": None if map_run is None else progress(map_run, now, running=state == "running"),
         "summary": summary,
     }
+    if "model" in job:
+        shown["model"] = job["model"]
     if state in ("failed", "timed_out"):
         error = "States.Timeout" if state == "timed_out" else str(execution.get("error", ""))
         code, detail = _ERRORS.get(error, _OTHER_ERROR)
