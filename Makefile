@@ -17,6 +17,13 @@ SMOKE ?=
 ACCEPTANCE ?=
 MUTATION ?=
 BENCH ?=
+# For logs, status and rollback; 0 is the same as nothing.
+REQUEST ?=
+LEVEL ?=
+CODE ?=
+SINCE ?=
+LOGS ?=
+on = $(filter-out 0 no false off,$(1))
 SHELL := /bin/sh
 PY := .venv/bin/python
 # jsii and the CDK CLI use the Node of the virtual environment.
@@ -40,7 +47,7 @@ FLOORS = $(PY) -m coverage report --include='function/*' --fail-under=$(FLOOR_FU
 LOCK := .venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header
 CDK := node_modules/.bin/cdk -c env=$(ENV)
 
-.PHONY: help setup demo classify test up down smoke acceptance synth bootstrap diff diff-comment doctor deploy destroy check coverage \
+.PHONY: help setup demo classify test up down smoke acceptance logs status synth bootstrap diff diff-comment doctor deploy destroy check coverage \
 	mutation lint format lock lock-base openapi page-image bench bench-aws clean
 
 help: ## List these commands
@@ -74,6 +81,13 @@ smoke: setup ## Check a deployed endpoint: URL= KEY= (or AUTH=iam REGION=, or TO
 
 acceptance: setup ## Deploy a copy of ENV, test it, destroy it (AWS credentials, Docker; ENV=local needs neither)
 	@$(PY) -m tools.acceptance --env $(ENV) $(ACCEPTANCE)
+
+logs: setup ## Show the logs of ENV; REQUEST=id LEVEL=ERROR CODE=code SINCE=15m FOLLOW=1 (AWS credentials unless ENV=local)
+	@$(PY) -m tools.logs --env $(ENV) $(if $(REQUEST),--request "$(REQUEST)") $(if $(LEVEL),--level "$(LEVEL)") \
+		$(if $(CODE),--code "$(CODE)") $(if $(SINCE),--since "$(SINCE)") $(if $(call on,$(FOLLOW)),--follow) $(LOGS)
+
+status: setup ## Show versions, health, alarms and the last hour of ENV; fails if something is wrong (AWS credentials)
+	@$(PY) -m tools.status --env $(ENV) $(STATUS)
 
 synth: setup ## Write the CloudFormation template of ENV; offline
 	@$(CDK) synth --quiet && ls cdk.out/Loupe-$(ENV).template.json

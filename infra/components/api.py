@@ -251,6 +251,8 @@ def _access_log_format(identity: Mapping[str, str]) -> apigateway.AccessLogForma
     context = apigateway.AccessLogField
     fields = {
         "request_id": context.context_request_id(),
+        # The function's own, which its log and the response's X-Request-Id have.
+        "function_request_id": context.context_aws_endpoint_request_id(),
         "time": context.context_request_time(),
         "ip": context.context_identity_source_ip(),
         "method": context.context_http_method(),

@@ -1,23 +1,40 @@
-"""Metrics that the function writes to its log as EMF; a test compares the names with those that it emits."""
+"""Metrics that the function writes to its log as EMF, for alarms and graphs."""
 
 from __future__ import annotations
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 
-NAMESPACE = "Loupe"
-REQUESTS = "Requests"
-PROBLEMS = "Problems"
-PREDICTIONS = "Predictions"
-CONFIDENCE = "Confidence"
-COLD_STARTS = "ColdStart"
-# Over all routes and triggers: 5xx except deadline_exceeded, by request or batch item; 0 for a request without any.
-SERVER_FAULTS = "ServerFaults"
-# Of the JWT authorizer, with the dimension Environment alone.
-AUTHORIZER_FAULTS = "AuthorizerFaults"
-# Of deployments with a prediction cache alone.
-CACHE_HITS, CACHE_MISSES = "CacheHits", "CacheMisses"
-STAGE_LATENCIES = ("SourceLatency", "DecodeLatency", "TensorLatency", "ModelLatency")
+from infra.metric_names import (
+    AUTHORIZER_FAULTS,
+    CACHE_HITS,
+    CACHE_MISSES,
+    COLD_STARTS,
+    CONFIDENCE,
+    NAMESPACE,
+    PREDICTIONS,
+    PROBLEMS,
+    REQUESTS,
+    SERVER_FAULTS,
+    STAGE_LATENCIES,
+    TOTAL_LATENCY,
+)
+
+__all__ = [
+    "AUTHORIZER_FAULTS",
+    "CACHE_HITS",
+    "CACHE_MISSES",
+    "COLD_STARTS",
+    "CONFIDENCE",
+    "NAMESPACE",
+    "PREDICTIONS",
+    "PROBLEMS",
+    "REQUESTS",
+    "SERVER_FAULTS",
+    "STAGE_LATENCIES",
+    "TOTAL_LATENCY",
+    "FunctionMetrics",
+]
 
 
 class FunctionMetrics:

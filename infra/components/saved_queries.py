@@ -28,7 +28,7 @@ FUNCTION_QUERIES: Mapping[str, str] = {
 }
 # Of the function's log and the API's access log together.
 REQUEST_QUERY = """fields @timestamp, @log, @message
-| filter request_id = "REQUEST_ID" or @requestId = "REQUEST_ID"
+| filter request_id = "REQUEST_ID" or function_request_id = "REQUEST_ID" or @requestId = "REQUEST_ID"
 | sort @timestamp"""
 # Of the access log; `{field}` names the client in the mode of authorization.
 CALLER_QUERY = """filter {field} = "CALLER"

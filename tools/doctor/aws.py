@@ -32,6 +32,8 @@ _THROTTLED = {
     "RequestLimitExceeded",
     "SlowDown",
 }
+# Prefix of a service's actions in IAM, where it is not botocore's name of the service.
+_ACTION_PREFIXES = {"stepfunctions": "states"}
 _NO_CREDENTIALS = (
     exceptions.NoCredentialsError,
     exceptions.PartialCredentialsError,
@@ -52,12 +54,25 @@ class CallError(Exception):
         AWS's error code, or empty where nothing was answered.
     no_identity
         Whether the credentials are missing, expired or invalid, so that no other call can succeed.
+    operation
+        The call, as IAM names it: ``sts:GetCallerIdentity``.
     """
 
     def __init__(self, summary: str, action: str, *, level: Level, code: str = "", no_identity: bool = False) -> None:
         super().__init__(summary)
         self.summary, self.action, self.level = summary, action, level
         self.code, self.no_identity = code, no_identity
+        self.operation = ""
+
+    @property
+    def denied(self) -> bool:
+        """Whether the credentials lack the permission for the call."""
+        return self.code in _DENIED
+
+    @property
+    def throttled(self) -> bool:
+        """Whether AWS rejected the call because of its rate, in every attempt."""
+        return self.code in _THROTTLED
 
     def finding(self, check: str) -> Finding:
         return Finding(check, self.level, self.summary, self.action)
@@ -90,12 +105,14 @@ class Aws:
         try:
             return getattr(self.client(service), operation)(**arguments)
         except (exceptions.BotoCoreError, exceptions.ClientError) as failure:
-            raise explain(failure, service, operation) from failure
+            explained = explain(failure, service, operation)
+            explained.operation = iam_action(service, operation)
+            raise explained from failure
 
 
 def explain(failure: Exception, service: str, operation: str) -> CallError:
     """Return a failure of botocore as a sentence and what to do."""
-    action = f"{service}:{operation.title().replace('_', '')}"
+    action = iam_action(service, operation)
     if isinstance(failure, _NO_CREDENTIALS):
         return CallError(
             f"There are no usable AWS credentials: {_sentence(failure)}", _LOGIN, level=Level.error, no_identity=True
@@ -111,6 +128,11 @@ def explain(failure: Exception, service: str, operation: str) -> CallError:
     return CallError(
         f"{action} failed: {_sentence(failure)}", "Run it again; if it stays, look at ~/.aws/config.", level=Level.error
     )
+
+
+def iam_action(service: str, operation: str) -> str:
+    """Return the action of an operation, such as ``sts:GetCallerIdentity``, as an error message names it."""
+    return f"{_ACTION_PREFIXES.get(service, service)}:{operation.title().replace('_', '')}"
 
 
 def _client_error(failure: exceptions.ClientError, action: str) -> CallError:

@@ -1,0 +1,21 @@
+"""Names of the metrics that the functions write to their logs as EMF; a test compares them with those that they emit.
+
+Without the CDK, which operator tools need not import.
+"""
+
+from __future__ import annotations
+
+NAMESPACE = "Loupe"
+REQUESTS = "Requests"
+PROBLEMS = "Problems"
+PREDICTIONS = "Predictions"
+CONFIDENCE = "Confidence"
+COLD_STARTS = "ColdStart"
+# Over all routes and triggers: 5xx except deadline_exceeded, by request or batch item; 0 for a request without any.
+SERVER_FAULTS = "ServerFaults"
+# Of the JWT authorizer, with the dimension Environment alone.
+AUTHORIZER_FAULTS = "AuthorizerFaults"
+# Of deployments with a prediction cache alone.
+CACHE_HITS, CACHE_MISSES = "CacheHits", "CacheMisses"
+STAGE_LATENCIES = ("SourceLatency", "DecodeLatency", "TensorLatency", "ModelLatency")
+TOTAL_LATENCY = "TotalLatency"

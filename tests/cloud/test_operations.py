@@ -1,0 +1,147 @@
+"""What an operator types: `make logs` and `make status` against the deployed stack."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from deployment import until
+from typer.testing import CliRunner
+
+from localcloud.state import PROJECT
+from tools.logs import __main__ as logs
+from tools.status import __main__ as status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import typer
+    from deployment import Deployed
+
+    from localcloud.models import Golden
+
+
+def run(app: typer.Typer, deployed: Deployed, *options: str) -> Any:
+    return CliRunner().invoke(app, ["--env", "local", "--state", str(deployed.state.root), *options])
+
+
+@pytest.fixture(scope="module")
+def request_id(deployed: Deployed, pictures: list[Golden]) -> str:
+    """A classified request whose lines have reached the log."""
+    request_id: str = deployed.classify(pictures[0].path.read_bytes()).json["request_id"]
+    until(lambda: "REPORT" in run(logs.app, deployed, "--request", request_id).stdout, 15)
+    return request_id
+
+
+def test_the_lines_of_one_request_are_shown(deployed: Deployed, pictures: list[Golden], request_id: str) -> None:
+    result = run(logs.app, deployed, "--request", request_id)
+    assert result.exit_code == 0
+    line, report = result.stdout.splitlines()
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO    function   classify  ok  [\d.]+ ms  ", line)
+    assert request_id in line
+    assert f"label={pictures[0].label}" in line
+    assert f"REPORT RequestId: {request_id}" in report
+
+
+def test_problems_are_found_by_their_code(deployed: Deployed, request_id: str) -> None:
+    rejected = deployed.classify(b"GIF89a, not an image at all").json["request_id"]
+    until(lambda: rejected in run(logs.app, deployed, "--since", "5m").stdout, 15)
+    code = json.loads(
+        json.loads(run(logs.app, deployed, "--request", rejected, "--json").stdout.splitlines()[0])["message"]
+    )["code"]
+    of_code = run(logs.app, deployed, "--code", code).stdout
+    assert rejected in of_code
+    assert request_id not in of_code
+
+
+def test_logs_of_several_functions_are_merged_in_order(deployed: Deployed, request_id: str) -> None:
+    assert deployed.call("/v1/jobs").status == 200
+    wanted = {"function", "jobs"}
+
+    def entries() -> list[dict[str, Any]]:
+        lines = run(logs.app, deployed, "--json", "--lines", "0", "--all").stdout.splitlines()
+        return [json.loads(line) for line in lines]
+
+    until(lambda: wanted <= {entry["source"] for entry in entries()}, 15)
+    times = [entry["timestamp"] for entry in entries()]
+    assert times == sorted(times)
+    only = run(logs.app, deployed, "--json", "--source", "jobs").stdout.splitlines()
+    assert {json.loads(line)["source"] for line in only} == {"jobs"}
+
+
+@pytest.fixture
+def follower(deployed: Deployed) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tools.logs", "--env", "local", "--state", str(deployed.state.root), "--follow"],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        process.kill()
+
+
+def test_following_shows_new_requests_until_ctrl_c(
+    deployed: Deployed, pictures: list[Golden], request_id: str, follower: subprocess.Popen[str]
+) -> None:
+    assert follower.stdout is not None
+    assert follower.stderr is not None
+    until(lambda: request_id in follower.stdout.readline(), 15)
+    new = deployed.classify(pictures[0].path.read_bytes()).json["request_id"]
+    until(lambda: new in follower.stdout.readline(), 15)
+    follower.send_signal(signal.SIGINT)
+    assert follower.wait(10) == 0
+    rest = follower.stdout.read()
+    assert request_id not in rest
+    assert follower.stderr.read() == ""
+
+
+def _items(deployed: Deployed) -> dict[str, dict[str, Any]]:
+    report = json.loads(run(status.app, deployed, "--json").stdout)
+    assert report["environment"] == "local"
+    return {item["name"]: item for item in report["items"]}
+
+
+def test_the_status_shows_version_model_requests_and_queues(deployed: Deployed, request_id: str) -> None:
+    items = _items(deployed)
+    version = deployed.client("lambda").get_alias(FunctionName=deployed.outputs["FunctionName"], Name="live")[
+        "FunctionVersion"
+    ]
+    assert (items["stack"]["state"], items["alias"]["state"], items["health"]["state"]) == ("ok", "ok", "ok")
+    assert items["alias"]["values"]["version"] == version
+    assert items["health"]["values"]["model"]["name"] == "hair-type"
+    until(lambda: (_items(deployed)["images"]["values"]["images"] or 0) >= 1, 15)
+    assert _items(deployed)["images"]["values"]["p99_ms"] > 0
+    assert items["concurrency"]["values"]["reserve"] == 10
+    assert {"alarms", "uploads", "dead letters", "jobs"} <= items.keys()
+    text = run(status.app, deployed).stdout
+    assert "✓ health" in text
+    assert "serves hair-type" in text
+
+
+def test_the_status_finds_an_alias_that_was_moved_or_left_half_shifted(deployed: Deployed) -> None:
+    functions, name = deployed.client("lambda"), deployed.outputs["FunctionName"]
+    with deployed.released(LOUPE_LOG_LEVEL="DEBUG"):
+        moved = _items(deployed)["alias"]
+        assert (moved["state"], "no pin says why" in moved["text"]) == ("wrong", True)
+        assert run(status.app, deployed).exit_code == 1
+        newest = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+        old = moved["values"]["stack_version"]
+        functions.update_alias(
+            FunctionName=name,
+            Name="live",
+            FunctionVersion=old,
+            RoutingConfig={"AdditionalVersionWeights": {newest: 0.1}},
+        )
+        shifted = _items(deployed)["alias"]
+        assert (shifted["state"], f"10% on version {newest}" in shifted["text"]) == ("wrong", True)
+        assert "--routing-config AdditionalVersionWeights={}" in shifted["action"]
+        # The command that it prints, by its API call.
+        functions.update_alias(FunctionName=name, Name="live", RoutingConfig={"AdditionalVersionWeights": {}})
+        assert _items(deployed)["alias"]["state"] == "ok"

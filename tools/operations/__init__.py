@@ -1,0 +1,1 @@
+"""What the commands of an operator share: `tools.logs`, `tools.status` and `tools.rollback`."""

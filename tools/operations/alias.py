@@ -1,0 +1,102 @@
+"""The alias that serves, the versions behind it, and provisioned concurrency, as Lambda describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tools.doctor.aws import Aws, CallError
+from tools.operations.stack import Stack
+
+
+@dataclass(frozen=True)
+class Alias:
+    """The alias of the classifier.
+
+    Attributes
+    ----------
+    version
+        Number of the version that gets what `weights` leave.
+    weights
+        Share of the traffic of a further version, while a shift lasts.
+    """
+
+    function: str
+    name: str
+    version: str
+    weights: Mapping[str, float]
+
+
+def read_alias(aws: Aws, stack: Stack) -> Alias:
+    """Describe the alias.
+
+    Raises
+    ------
+    CallError
+    OperationError
+        If the stack has no function.
+    """
+    answer = aws.call("lambda", "get_alias", FunctionName=stack.function, Name=stack.alias)
+    weights = (answer.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    return Alias(stack.function, stack.alias, str(answer["FunctionVersion"]), {str(k): v for k, v in weights.items()})
+
+
+def repair_command(alias: Alias) -> str:
+    """Return the command that sends all traffic to the alias's own version.
+
+    With weights left behind, the next deployment of an alias with provisioned concurrency fails ('Invalid alias
+    configuration for Provisioned Concurrency').
+    """
+    return (
+        f"aws lambda update-alias --function-name {alias.function} --name {alias.name} "
+        "--routing-config AdditionalVersionWeights={}"
+    )
+
+
+def move_command(alias: Alias, version: str) -> str:
+    return (
+        f"aws lambda update-alias --function-name {alias.function} --name {alias.name} --function-version {version} "
+        "--routing-config AdditionalVersionWeights={}"
+    )
+
+
+def published_versions(aws: Aws, function: str) -> list[int]:
+    """Return the numbers of all versions that exist, in ascending order.
+
+    Raises
+    ------
+    CallError
+    """
+    versions: list[int] = []
+    marker: dict[str, str] = {}
+    while True:
+        answer = aws.call("lambda", "list_versions_by_function", FunctionName=function, **marker)
+        versions += [int(item["Version"]) for item in answer["Versions"] if str(item["Version"]).isdecimal()]
+        if not answer.get("NextMarker"):
+            return sorted(versions)
+        marker = {"Marker": answer["NextMarker"]}
+
+
+def provisioned_configs(aws: Aws, function: str) -> dict[str, dict[str, Any]]:
+    """Return the provisioned concurrency of a function by alias or version.
+
+    Raises
+    ------
+    CallError
+    """
+    configs: dict[str, dict[str, Any]] = {}
+    marker: dict[str, str] = {}
+    while True:
+        try:
+            answer = aws.call("lambda", "list_provisioned_concurrency_configs", FunctionName=function, **marker)
+        except CallError as failure:
+            # What MiniStack answers where AWS lists none.
+            if failure.code == "ProvisionedConcurrencyConfigNotFoundException":
+                return configs
+            raise
+        for item in answer["ProvisionedConcurrencyConfigs"]:
+            configs[str(item["FunctionArn"]).rpartition(":")[2]] = item
+        if not answer.get("NextMarker"):
+            return configs
+        marker = {"Marker": answer["NextMarker"]}

@@ -1,0 +1,75 @@
+"""CodeDeploy deployments of the classifier's alias, where the stack releases with CodeDeploy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from tools.doctor.aws import Aws
+from tools.operations.stack import Stack
+
+# States of a deployment that has not ended (CodeDeploy API reference, DeploymentInfo).
+UNFINISHED = ("Created", "Queued", "InProgress", "Baking", "Ready")
+
+
+class Deployment(NamedTuple):
+    """A deployment: id, group, status, when it began, and why it failed."""
+
+    id: str
+    group: str
+    status: str
+    begun: datetime | None
+    error: str = ""
+
+    @property
+    def unfinished(self) -> bool:
+        return self.status in UNFINISHED
+
+
+def deployments(aws: Aws, stack: Stack) -> Iterator[Deployment]:
+    """Yield the last deployment that was attempted of each deployment group of the stack.
+
+    A group runs one deployment at a time, so an unfinished one is the last.
+
+    Raises
+    ------
+    CallError
+    """
+    for application in stack.physical("AWS::CodeDeploy::Application"):
+        for group in _groups(aws, application):
+            answer = aws.call(
+                "codedeploy", "get_deployment_group", applicationName=application, deploymentGroupName=group
+            )
+            last = answer["deploymentGroupInfo"].get("lastAttemptedDeployment")
+            if last and last.get("deploymentId"):
+                yield describe(aws, str(last["deploymentId"]))
+
+
+def describe(aws: Aws, deployment_id: str) -> Deployment:
+    """Describe one deployment.
+
+    Raises
+    ------
+    CallError
+    """
+    info: dict[str, Any] = aws.call("codedeploy", "get_deployment", deploymentId=deployment_id)["deploymentInfo"]
+    error = info.get("errorInformation") or {}
+    return Deployment(
+        deployment_id,
+        str(info.get("deploymentGroupName", "")),
+        str(info["status"]),
+        info.get("createTime"),
+        str(error.get("message") or error.get("code") or ""),
+    )
+
+
+def _groups(aws: Aws, application: str) -> list[str]:
+    groups: list[str] = []
+    token: dict[str, str] = {}
+    while True:
+        answer = aws.call("codedeploy", "list_deployment_groups", applicationName=application, **token)
+        groups += answer["deploymentGroups"]
+        if not answer.get("nextToken"):
+            return groups
+        token = {"nextToken": answer["nextToken"]}
