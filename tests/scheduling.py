@@ -14,9 +14,9 @@ from xdist.scheduler import LoadScopeScheduling
 ONE_PROCESS = {"cloud", "container"}
 # A second local cloud, of its own.
 INDEPENDENT = {"tests/cloud/test_local_acceptance.py"}
-PARALLEL_ORDER = ("cloud", "modelkit", "fuzz", "container", "browser", "runtime", "infra", "unit")
+PARALLEL_ORDER = ("cloud", "modelkit", "fuzz", "container", "browser", "packaging", "runtime", "infra", "unit")
 # In one process, quick suites run first, so that failures show early.
-SERIAL_ORDER = ("unit", "infra", "modelkit", "runtime", "cloud", "browser", "container", "fuzz")
+SERIAL_ORDER = ("unit", "infra", "packaging", "modelkit", "runtime", "cloud", "browser", "container", "fuzz")
 
 
 class SuiteScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,16 +101,13 @@ def write(synthesized: Mapping[str, Pinned]) -> None:
     FILE.write_text(json.dumps(merged, indent=1) + "\n", encoding="utf-8")
 
 
-def synthesize_all(folder: Path) -> dict[str, Pinned]:
-    """Synthesize every variant in folders below this one."""
+def synthesize_all(template: Callable[[str, dict[str, Any] | None], Mapping[str, Any]]) -> dict[str, Pinned]:
+    """Return the resources of every variant; ``template`` synthesizes an environment with a patch."""
     return additions(
-        {
-            name: resources(synthesize(folder / str(number), environment, patch).template)
-            for number, (name, (environment, patch)) in enumerate(variants().items())
-        }
+        {name: resources(template(environment, patch)) for name, (environment, patch) in variants().items()}
     )
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        write(synthesize_all(Path(folder)))
+        write(synthesize_all(lambda *settings: synthesize(Path(tempfile.mkdtemp(dir=folder)), *settings).template))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,10 +62,17 @@ def synthesize(folder: Path, environment: str, patch: dict[str, Any] | None = No
     return Synthesized(environment, stack.template, folder)
 
 
-_CACHE: dict[str, Synthesized] = {}
-
-
-def once(environment: str, factory: pytest.TempPathFactory) -> Synthesized:
-    if environment not in _CACHE:
-        _CACHE[environment] = synthesize(factory.mktemp(environment), environment)
-    return _CACHE[environment]
+def once(environment: str, factory: pytest.TempPathFactory, patch: dict[str, Any] | None = None) -> Synthesized:
+    """Synthesize settings that several modules need, once for all processes of a test run."""
+    base = factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        base = base.parent
+    key = hashlib.sha256(json.dumps([environment, patch or None], sort_keys=True).encode()).hexdigest()[:16]
+    folder = base / "synthesized" / key
+    template = folder.with_suffix(".json")
+    folder.parent.mkdir(exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not template.exists():
+            template.write_text(json.dumps(synthesize(folder, environment, patch).template))
+    return Synthesized(environment, json.loads(template.read_text()), folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthesis import ROOT, Synthesized, context, synthesize
+from synthesis import ROOT, Synthesized, context, once, synthesize
 
 from infra.components import acknowledge
 from infra.settings import SettingsError, load_settings
@@ -45,7 +45,7 @@ def modes(tmp_path_factory: pytest.TempPathFactory) -> Any:
     def mode(name: str) -> Synthesized:
         if name not in made:
             patch = {"auth": {"mode": name, **MODES[name]}, "api": {"cors_origins": ["https://a.example"]}}
-            made[name] = synthesize(tmp_path_factory.mktemp("auth"), "prod", patch)
+            made[name] = once("prod", tmp_path_factory, patch)
         return made[name]
 
     return mode

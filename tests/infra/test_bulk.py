@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from synthesis import ROOT, Synthesized, context, synthesize
+from synthesis import ROOT, Synthesized, context, once, synthesize
 
 from infra.components.bulk_definition import RETRY
 from infra.contract import read_contract
@@ -97,12 +97,12 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
         "inputs": {"s3": {"locations": ["pictures", "archive/2026/a/"]}},
         "bulk": {"batch_items": 30, "on_upload": UPLOADS},
     }
-    return synthesize(tmp_path_factory.mktemp("bulk"), "prod", patch)
+    return once("prod", tmp_path_factory, patch)
 
 
 @pytest.fixture(scope="module")
 def without(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return synthesize(tmp_path_factory.mktemp("no-bulk"), "prod", {"bulk": {"enabled": False}})
+    return once("prod", tmp_path_factory, {"bulk": {"enabled": False}})
 
 
 def function(template: Synthesized, command: str) -> dict[str, Any]:

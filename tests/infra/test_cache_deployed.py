@@ -6,19 +6,19 @@ import json
 from typing import Any
 
 import pytest
-from synthesis import Synthesized, synthesize
+from synthesis import Synthesized, once, synthesize
 
 from infra.components import metrics
 
 
 @pytest.fixture(scope="module")
 def cached(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return synthesize(tmp_path_factory.mktemp("cached"), "dev", {"cache": {"memory_mib": 64}})
+    return once("dev", tmp_path_factory, {"cache": {"memory_mib": 64}})
 
 
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return synthesize(tmp_path_factory.mktemp("dev"), "dev", {})
+    return once("dev", tmp_path_factory, {})
 
 
 def _variables(template: Synthesized) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pinned
 import pytest
+from synthesis import once
 
 # Resources that were renamed, replaced or removed on purpose: variant and logical ID -> the reason, and what an
 # operator of a deployed stack has to do.
@@ -14,9 +15,7 @@ EXCEPTIONS: Mapping[tuple[str, str], str] = {}
 
 @pytest.fixture(scope="module")
 def current(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pinned.Pinned]:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("CDK_VALIDATION", "false")
-        return pinned.synthesize_all(tmp_path_factory.mktemp("pinned"))
+    return pinned.synthesize_all(lambda environment, patch: once(environment, tmp_path_factory, patch).template)
 
 
 @pytest.mark.parametrize("variant", pinned.variants())

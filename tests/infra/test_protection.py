@@ -8,7 +8,7 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from synthesis import ENVIRONMENTS, ROOT, Synthesized, context, synthesize
+from synthesis import ENVIRONMENTS, ROOT, Synthesized, context, once, synthesize
 
 from infra.app import build
 from infra.settings import SettingsError, load_settings
@@ -77,7 +77,7 @@ def test_a_given_key_is_used_and_none_is_created(tmp_path: Path) -> None:
 def test_keep_data_retains_data_when_the_stack_is_deleted(
     environment: str, policy: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    built = synthesize(tmp_path_factory.mktemp(environment), environment)
+    built = once(environment, tmp_path_factory)
     # Six of the endpoint; of bulk jobs three log groups and a bucket.
     assert len(stored(built)) == 10
     for each in stored(built):

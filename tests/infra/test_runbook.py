@@ -9,7 +9,7 @@ from typing import Any
 import pinned
 import pytest
 from runbook import PARTS, entries
-from synthesis import Synthesized, synthesize
+from synthesis import Synthesized, once, synthesize
 from transitions import JWT, PROVISIONED
 
 from infra.settings import SettingsError, load_settings
@@ -41,7 +41,7 @@ def _alarms(environment: Synthesized) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return synthesize(tmp_path_factory.mktemp("everything"), "prod", ALL)
+    return once("prod", tmp_path_factory, ALL)
 
 
 def test_every_alarm_has_an_entry_and_every_entry_an_alarm() -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from synthesis import Synthesized, synthesize
+from synthesis import Synthesized, once, synthesize
 
 from infra.cron import check_cron
 from infra.settings import SettingsError, load_settings
@@ -23,7 +23,7 @@ POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
 @pytest.fixture(scope="module")
 def scaled(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     patch = {"scaling": {"provisioned": PROVISIONED, "schedules": [OFFICE, NIGHT]}}
-    return synthesize(tmp_path_factory.mktemp("scaled"), "prod", patch)
+    return once("prod", tmp_path_factory, patch)
 
 
 def test_the_alias_starts_with_the_minimum(scaled: Synthesized) -> None:

@@ -15,7 +15,7 @@ from loupe.formats import FORMATS
 from loupe.settings import Settings as FunctionSettings
 from loupe.variables import SettingsError as FunctionSettingsError
 from pydantic import BaseModel
-from synthesis import ROOT, Synthesized, synthesize
+from synthesis import ROOT, Synthesized, once
 
 from infra import settings as infra_settings
 from infra.components.classifier_function import variables
@@ -284,7 +284,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
         "cache": {"memory_mib": 64},
         "models": [{"name": "hair-type"}, {"name": "hair-type-large", "load": "first-use"}],
     }
-    return synthesize(tmp_path_factory.mktemp("everything"), "dev", patch)
+    return once("dev", tmp_path_factory, patch)
 
 
 def test_the_stack_sets_exactly_the_variables_that_the_function_reads(everything: Synthesized) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from loupe.classifier import Classifier
-from synthesis import ROOT, Synthesized, synthesize
+from synthesis import ROOT, Synthesized, once, synthesize
 
 from infra.cards import BULK_MIB, RUNTIME_MIB, ModelCard, check_memory, read_card, session_mib
 from infra.settings import SettingsError, load_settings
@@ -19,7 +19,7 @@ BOTH = {"models": [{"name": "hair-type"}, {"name": "hair-type-large", "load": "f
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return synthesize(tmp_path_factory.mktemp("several"), "prod", BOTH)
+    return once("prod", tmp_path_factory, BOTH)
 
 
 def test_the_function_is_given_all_models_the_default_first(several: Synthesized) -> None:

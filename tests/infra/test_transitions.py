@@ -12,7 +12,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from synthesis import ROOT, synthesize
+from synthesis import ROOT, once, synthesize
 from transitions import (
     DOMAIN,
     SETTINGS,
@@ -60,13 +60,8 @@ MANY_CLIENTS = {f"client-{letter}{number}": {} for letter in "abcdefgh" for numb
 
 @pytest.fixture(scope="session")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """Each settings' template, synthesized once; cdk-nag and the template checks have suites of their own."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("CDK_VALIDATION", "false")
-        return {
-            name: synthesize(tmp_path_factory.mktemp("transition"), "prod", dict(patch)).template
-            for name, patch in SETTINGS.items()
-        }
+    """The template of each of the settings, by name."""
+    return {name: once("prod", tmp_path_factory, dict(patch) or None).template for name, patch in SETTINGS.items()}
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +102,7 @@ def test_a_renamed_client_that_keeps_its_secret_takes_two_deployments(tmp_path_f
     """API Gateway takes a key's value once, and CloudFormation makes the new key first."""
     secret = {"secret": "team/loupe-key"}
     before, after, without = (
-        synthesize(tmp_path_factory.mktemp("secret"), "dev", {"auth": {"clients": clients}}).template
+        once("dev", tmp_path_factory, {"auth": {"clients": clients}}).template
         for clients in ({"app": {}, "a": secret}, {"app": {}, "b": secret}, {"app": {}})
     )
     assert any("AWS::ApiGateway::ApiKey" in conflict and "Value" in conflict for conflict in conflicts(before, after))

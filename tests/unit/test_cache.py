@@ -224,17 +224,22 @@ def test_keep_is_called_for_each_image_and_decides_what_is_returned(service, hel
 
 
 def test_repeats_of_an_image_that_was_not_processed_in_time_are_not_either(model, held) -> None:
-    gate = threading.Event()
+    running, late = threading.Event(), threading.Event()
 
-    def slow(batch):
-        gate.wait(20)
+    def run(batch):
+        running.set()
+        late.wait(20)
         return [[0.0]] * len(batch)
 
-    model.classifier.model.run = slow
+    def second(*, seconds):
+        running.wait(20)
+        return RED_IMAGE
+
+    model.classifier.model.run = run
     service = CachedService(Service(model.classifier), held)
-    timer = threading.Timer(0.4, gate.set)
+    timer = threading.Timer(1.0, late.set)
     timer.start()
-    outcomes, _ = service.classify_many([BLUE_IMAGE, RED_IMAGE, RED_IMAGE], deadline=soon(0.2))
+    outcomes, _ = service.classify_many([BLUE_IMAGE, second, second], deadline=soon(0.5))
     timer.join()
     assert labels(outcomes)[1:] == ["deadline_exceeded"] * 2
 

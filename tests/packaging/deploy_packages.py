@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
-from synthesis import ROOT
+ROOT = Path(__file__).resolve().parents[2]
 
 # Loaded as sitecustomize: an import of anything else fails as if it were not installed.
 _GUARD = """

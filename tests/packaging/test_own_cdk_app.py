@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deploy_packages import import_guard
-from synthesis import ROOT
+from deploy_packages import ROOT, import_guard
 
 EXAMPLE = ROOT / "examples" / "own-cdk-app"
 
