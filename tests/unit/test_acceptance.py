@@ -148,6 +148,15 @@ def test_skipped_steps_are_listed_and_not_reported_as_passed() -> None:
         ({"describe_stacks": {"Stacks": [{"StackName": "Loupe-acc-1", "StackStatus": "DELETE_COMPLETE"}]}}, []),
         ({"list_dashboards": {"DashboardEntries": [{"DashboardName": "loupe-acc-1"}]}}, ["dashboard loupe-acc-1"]),
         ({"list_web_acls": {"WebACLs": [{"Name": "loupe-acc-1"}]}}, ["web ACL loupe-acc-1"]),
+        ({"list_state_machines": {"stateMachines": [{"name": "loupe-acc-1-bulk"}]}},
+         ["state machine loupe-acc-1-bulk"]),
+        ({"list_queues": {"QueueUrls": ["https://sqs.r.amazonaws.com/1/Loupe-acc-1-A"]}}, ["queue Loupe-acc-1-A"]),
+        ({"list_rules": {"Rules": [{"Name": "Loupe-acc-1-R"}]}}, ["event rule Loupe-acc-1-R"]),
+        ({"list_event_source_mappings": {"EventSourceMappings": [
+            {"UUID": "u", "FunctionArn": "arn:aws:lambda:r:1:function:loupe-acc-1-bulk:live"}]}},
+         ["event source mapping u"]),
+        ({"describe_query_definitions": {"queryDefinitions": [{"name": "loupe-acc-1/a"}]}},
+         ["saved query loupe-acc-1/a"]),
         ({"list_secrets": {"SecretList": [{"Name": "s", "Description": "Loupe acc-1: API key"}]}}, ["secret s"]),
         ({"list_aliases": {"Aliases": [{"AliasName": "alias/loupe-acc-1"}]}}, ["key alias alias/loupe-acc-1"]),
         ({"list_keys": {"Keys": [{"KeyId": "k"}]}, "describe_key": {"KeyMetadata": {

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tools.smoke.credentials import Credentials
 
 LIMITS: Mapping[str, str] = {
+    "saved queries": "MiniStack carries no saved queries",
     "doctor": "quotas, Docker, the bootstrap stack and ECR are AWS's",
     "cost": "nothing is charged",
     "firewall": "MiniStack carries no AWS WAF association",

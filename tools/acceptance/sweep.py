@@ -48,6 +48,8 @@ def sweep(target: Target) -> list[Leftover]:
         *_dashboards(target, f"loupe-{name}"),
         *_topics(target, f"Loupe-{name}-"),
         *_firewalls(target, f"loupe-{name}"),
+        *_bulk(target, name),
+        *_operations(target, name),
         *_buckets(target, f"loupe-{name}-"),
         *_secrets(target, f"Loupe {name}:"),
         *_keys(target, f"loupe-{name}"),
@@ -125,6 +127,27 @@ def _topics(target: Target, prefix: str) -> Iterator[Leftover]:
         name = topic["TopicArn"].rpartition(":")[2]
         if name.startswith(prefix):
             yield Leftover("topic", name)
+
+
+def _bulk(target: Target, name: str) -> Iterator[Leftover]:
+    for machine in _pages(target, "stepfunctions", "list_state_machines", "stateMachines"):
+        if machine["name"].startswith(f"loupe-{name}-"):
+            yield Leftover("state machine", machine["name"])
+    for address in _pages(target, "sqs", "list_queues", "QueueUrls", QueueNamePrefix=f"Loupe-{name}-"):
+        yield Leftover("queue", address.rpartition("/")[2])
+    for rule in _pages(target, "events", "list_rules", "Rules", NamePrefix=f"Loupe-{name}-"):
+        yield Leftover("event rule", rule["Name"])
+    for mapping in _pages(target, "lambda", "list_event_source_mappings", "EventSourceMappings"):
+        if f":function:loupe-{name}-" in mapping.get("FunctionArn", "") and mapping.get("State") != "Deleting":
+            yield Leftover("event source mapping", mapping["UUID"])
+
+
+def _operations(target: Target, name: str) -> Iterator[Leftover]:
+    if "saved queries" in target.limits:
+        return
+    options = {"queryDefinitionNamePrefix": f"loupe-{name}/"}
+    for query in _pages(target, "logs", "describe_query_definitions", "queryDefinitions", **options):
+        yield Leftover("saved query", query["name"])
 
 
 def _buckets(target: Target, prefix: str) -> Iterator[Leftover]:
