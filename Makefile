@@ -14,6 +14,7 @@ MODEL ?=
 # What setup installs: all, or a group of requirements/ (deploy: enough for synth, diff, doctor, deploy and destroy).
 PACKAGES ?= all
 SMOKE ?=
+WEIGHTS ?=
 ACCEPTANCE ?=
 MUTATION ?=
 BENCH ?=
@@ -47,7 +48,7 @@ FLOORS = $(PY) -m coverage report --include='function/*' --fail-under=$(FLOOR_FU
 LOCK := .venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header
 CDK := node_modules/.bin/cdk -c env=$(ENV)
 
-.PHONY: help setup demo classify test up down smoke acceptance logs status synth bootstrap diff diff-comment doctor deploy destroy check coverage \
+.PHONY: help weights setup demo classify test up down smoke acceptance logs status synth bootstrap diff diff-comment doctor deploy destroy check coverage \
 	mutation lint format lock lock-base openapi page-image bench bench-aws clean
 
 help: ## List these commands
@@ -103,6 +104,9 @@ doctor: setup ## Check what a deployment of ENV needs, without changing anything
 
 deploy: doctor ## Check, then deploy ENV to AWS (AWS credentials, Docker); ALLOW=check turns its errors into warnings
 	@$(CDK) deploy
+
+weights: setup ## Change the weights of ENV's experiment, WEIGHTS="a=90 b=10", or show them (AWS credentials; ENV=local: make up)
+	@$(PY) -m tools.experiment $(if $(WEIGHTS),set-weights $(ENV) $(WEIGHTS),show $(ENV))
 
 destroy: setup ## Delete ENV from AWS (AWS credentials)
 	@$(CDK) destroy

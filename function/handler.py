@@ -53,6 +53,20 @@ if SETTINGS.models:
     for name in SETTINGS.models:
         if name not in SETTINGS.models_at_first_use:
             MODELS.service(name)
+ASSIGNER = None
+if SETTINGS.experiment and MODELS:
+    from loupe.http.assignment import Assigner
+
+    WEIGHTS = None
+    if SETTINGS.experiment.parameter:
+        from loupe.weights import LiveWeights, open_parameter
+
+        WEIGHTS = LiveWeights(
+            SETTINGS.experiment.weights,
+            open_parameter(SETTINGS.experiment.parameter),
+            interval=SETTINGS.experiment.refresh_seconds,
+        )
+    ASSIGNER = Assigner(SETTINGS.experiment, MODELS, WEIGHTS)
 APP = App(
     MODELS.service(SETTINGS.model) if MODELS else create(SETTINGS.model),
     Sources.of(SETTINGS.url, SETTINGS.s3, SETTINGS.limits),
@@ -67,6 +81,7 @@ APP = App(
     cors_origins=SETTINGS.cors_origins,
     jobs=SETTINGS.jobs,
     models=MODELS,
+    assigner=ASSIGNER,
     # Twice the duration of INIT, at the CPU share that the function has afterwards.
     restart_seconds=2 * (time.monotonic() - BEGUN) / min(1.0, SETTINGS.vcpus),
 )

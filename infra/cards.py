@@ -7,13 +7,13 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from infra.paths import SHIPPED
-from infra.settings import ImageSettings, Settings, SettingsError
+from infra.settings import ArmSettings, ImageSettings, Settings, SettingsError
 
 # Which of the card's files must be in the folder: all; those that are there, where a base image may hold the others; or
 # none, where a pipeline pushed an image.
@@ -26,6 +26,8 @@ BULK_MIB = RUNTIME_MIB + 33 + 64 + 2 * 64
 # Of a session, beside its files, and how often these are held at most while it is created. Measured: 18 MiB for files
 # of 0.7 MiB, 27 for 1.8, 163 for 77.
 SESSION_MIB, SESSION_FACTOR = 24, 3.0
+# Kinds of output that give an image several labels (card.schema.json).
+_MULTILABEL = frozenset({"multilabel-logits", "multilabel-probabilities"})
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 # Standard library only (-S): the program needs nothing that is installed.
 _CHECK = (sys.executable, "-S", "-m", "loupe.model_files")
@@ -40,12 +42,21 @@ def needed_files(image: ImageSettings) -> Files:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """The parts of a card that the infrastructure uses; ``bytes`` is the size of the model's files."""
+    """The parts of a card that the infrastructure uses.
+
+    Attributes
+    ----------
+    bytes
+        Size of the model's files.
+    multilabel
+        Whether an image may have several labels.
+    """
 
     name: str
     version: str
     labels: tuple[str, ...]
     bytes: int = 0
+    multilabel: bool = False
 
 
 def read_card(models: Path, name: str, *, files: Files, function: Path = SHIPPED / "function") -> ModelCard:
@@ -78,7 +89,32 @@ def read_card(models: Path, name: str, *, files: Files, function: Path = SHIPPED
     if card["name"] != name:
         raise SettingsError(f"models/{name}/card.json names the model {card['name']!r}, not {name!r}.")
     size = sum(file.get("bytes") or 0 for file in card["files"])
-    return ModelCard(name, card["version"], tuple(card["output"]["labels"]), size)
+    output = card["output"]
+    return ModelCard(name, card["version"], tuple(output["labels"]), size, output["kind"] in _MULTILABEL)
+
+
+def check_arms(cards: Mapping[str, ModelCard], arms: Sequence[ArmSettings]) -> None:
+    """Check that the arms of an experiment answer with the same labels, in any order.
+
+    Raises
+    ------
+    SettingsError
+        If they do not: a caller's answers would change with its arm, and could not be compared.
+    """
+    first = cards[arms[0].model]
+    for arm in arms[1:]:
+        card = cards[arm.model]
+        if set(card.labels) != set(first.labels):
+            different = sorted(set(card.labels) ^ set(first.labels))
+            raise SettingsError(
+                f"experiment.arms: {arms[0].name} ({first.name}) and {arm.name} ({card.name}) have other labels: "
+                f"{', '.join(different[:5])}{' ...' if len(different) > 5 else ''}. Clients could not use both answers."
+            )
+        if card.multilabel != first.multilabel:
+            raise SettingsError(
+                f"experiment.arms: one of {first.name} and {card.name} gives an image one label, the other several. "
+                "Clients could not use both answers."
+            )
 
 
 def session_mib(card: ModelCard) -> int:

@@ -17,5 +17,7 @@ SERVER_FAULTS = "ServerFaults"
 AUTHORIZER_FAULTS = "AuthorizerFaults"
 # Of deployments with a prediction cache alone.
 CACHE_HITS, CACHE_MISSES = "CacheHits", "CacheMisses"
+# Of experiments with live weights alone, with the dimension Environment alone.
+WEIGHT_FAILURES = "WeightFailures"
 STAGE_LATENCIES = ("SourceLatency", "DecodeLatency", "TensorLatency", "ModelLatency")
 TOTAL_LATENCY = "TotalLatency"

@@ -15,6 +15,7 @@ from loupe.variables import DEFAULT_PORTS, Network, SettingsError, Variables
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from loupe.experiment import ExperimentRules
     from loupe.sources.s3 import S3Rules
     from loupe.sources.url import UrlPolicy
 
@@ -32,6 +33,9 @@ MAX_METRICS_LABELS = 1000
 MAX_CACHE_MIB = 1024
 
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,19}")
+_EXPERIMENT = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_ARM = re.compile(rf"(?P<name>{_EXPERIMENT.pattern})=(?P<model>[a-z0-9._-]+):(?P<weight>[1-9][0-9]{{0,4}})")
+_HEADER = re.compile(r"[a-z][a-z0-9-]{0,63}")
 # Networks from which no function on AWS may fetch: its own machine and its link.
 _OWN_NETWORKS = ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10")
 
@@ -52,7 +56,7 @@ class Settings(NamedTuple):
 
     ``cache_bytes`` bounds the prediction cache (`loupe.cache`); 0 turns it off. ``models`` are all models of a
     deployment with several (`loupe.models`), the default ``model`` first; those of ``models_at_first_use`` are loaded
-    by their first request.
+    by their first request. ``experiment`` splits requests that name no model between some of them (`loupe.experiment`).
     """
 
     environment: str
@@ -71,6 +75,7 @@ class Settings(NamedTuple):
     cache_bytes: int = 0
     models: tuple[str, ...] = ()
     models_at_first_use: tuple[str, ...] = ()
+    experiment: ExperimentRules | None = None
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str], default_models_dir: Path) -> Settings:
@@ -117,6 +122,7 @@ class Settings(NamedTuple):
             jobs=read.choice("LOUPE_JOBS", ("true", "false"), "false") == "true",
             models=models,
             models_at_first_use=models_at_first_use,
+            experiment=_experiment(read, models) if read.text("LOUPE_EXPERIMENT", "") else None,
             cache_bytes=read.integer("LOUPE_CACHE_MIB", 0, 0, MAX_CACHE_MIB) * 1024 * 1024,
         )
 
@@ -133,6 +139,49 @@ def _models(read: Variables, default: str) -> tuple[tuple[str, ...], tuple[str, 
             f"LOUPE_MODELS_AT_FIRST_USE is {','.join(later)!r} but must hold models of LOUPE_MODELS after the first."
         )
     return models, later
+
+
+def _experiment(read: Variables, models: tuple[str, ...]) -> ExperimentRules:
+    from loupe.experiment import (
+        MAX_WEIGHT,
+        MOST_ARMS,
+        REFRESH_SECONDS_RANGE,
+        STICKY_KEYS,
+        Arm,
+        ExperimentRules,
+    )
+
+    name = read.text("LOUPE_EXPERIMENT", "")
+    if not _EXPERIMENT.fullmatch(name):
+        raise SettingsError(f"LOUPE_EXPERIMENT is {name!r} but must be a small letter, then small letters, digits, -.")
+    items = read.items("LOUPE_EXPERIMENT_ARMS", "")
+    parts = [_ARM.fullmatch(item) for item in items]
+    arms = tuple(Arm(part["name"], part["model"], int(part["weight"])) for part in parts if part)
+    if (
+        not 2 <= len(arms) == len(items) <= MOST_ARMS
+        or len({arm.name for arm in arms}) < len(arms)
+        or not all(arm.model in models and arm.weight <= MAX_WEIGHT for arm in arms)
+    ):
+        raise SettingsError(
+            f"LOUPE_EXPERIMENT_ARMS is {','.join(items)!r} but must hold 2 to {MOST_ARMS} arms such as a=hair-type:90, "
+            f"each name once, with models of LOUPE_MODELS and weights from 1 to {MAX_WEIGHT}."
+        )
+    key = read.choice("LOUPE_EXPERIMENT_KEY", STICKY_KEYS, "")
+    header = read.text("LOUPE_EXPERIMENT_HEADER", "")
+    if bool(header) != (key == "header") or (header and not _HEADER.fullmatch(header)):
+        raise SettingsError(
+            f"LOUPE_EXPERIMENT_HEADER is {header!r} but must be the name of a header in small letters, of the key "
+            "'header' only."
+        )
+    return ExperimentRules(
+        name,
+        arms,
+        key,
+        header,
+        override=read.choice("LOUPE_EXPERIMENT_OVERRIDE", ("true", "false"), "false") == "true",
+        parameter=read.text("LOUPE_EXPERIMENT_PARAMETER", ""),
+        refresh_seconds=read.integer("LOUPE_EXPERIMENT_REFRESH_SECONDS", 60, *REFRESH_SECONDS_RANGE),
+    )
 
 
 def _url_rules(read: Variables, *, local: bool) -> UrlRules:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
+    from loupe.experiment import Assignment
     from loupe.prediction import ModelInfo
     from loupe.settings import MetricsRules
     from loupe.sources import Source
@@ -41,6 +42,8 @@ NAMESPACE = "Loupe"
 SERVER_FAULTS = "ServerFaults"
 # Predictions that the cache held, and those that it did not; without a cache neither is published.
 CACHE_HITS, CACHE_MISSES = "CacheHits", "CacheMisses"
+# Reads of an experiment's weights that failed, with the dimension Environment alone.
+WEIGHT_FAILURES = "WeightFailures"
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 # Stages of the core -> metric of each, in ms.
 STAGE_METRICS = {
@@ -80,6 +83,10 @@ class Observation:
         A batch's outcomes.
     left_running : int
         Decoders of a batch that were still at work when it was answered.
+    assignment : Assignment | None
+        The arm of an experiment that answers the request.
+    weights_failure : str
+        Why reading the experiment's weights failed, if this request read them (`loupe.weights`).
     """
 
     def __init__(self, request_id: str, trigger: str, service_model: ModelInfo, route: str = "") -> None:
@@ -90,6 +97,8 @@ class Observation:
         self.problem: Problem | None = None
         self.items: list[Prediction | Problem] = []
         self.left_running = 0
+        self.assignment: Assignment | None = None
+        self.weights_failure = ""
         self.stages = Stages()
 
     @property
@@ -158,6 +167,7 @@ class Telemetry:
             fields["probability"] = round(observation.prediction.probability, 6)
             if observation.prediction.labels is not None:
                 fields["labels"] = observation.prediction.labels[:_MOST_NAMES]
+        fields.update(_of_assignment(observation))
         problems = observation.problems
         if (cache := observation.cache) != "off":
             fields["cache"] = cache
@@ -217,7 +227,8 @@ class Telemetry:
         for prediction in observation.predictions:
             predictions.setdefault(prediction.model, []).append(prediction)
         model = observation.model
-        groups = self._of_model(model, {**values, **_of_predictions(predictions.get(model, ()))})
+        own = {**values, **_of_predictions(predictions.get(model, ()))}
+        groups = self._of_model(model, own) + self._of_experiment(observation, own)
         for other, of_other in predictions.items():
             if other != model:
                 groups += self._of_model(other, _of_predictions(of_other))
@@ -239,6 +250,16 @@ class Telemetry:
             groups.append((values, {**dimensions, **version}))
         return groups
 
+    def _of_experiment(self, observation: Observation, values: _Values) -> list[_Group]:
+        """Return the values once more by arm: of requests whose arm was not their own choice."""
+        environment = {"Environment": self._environment}
+        groups: list[_Group] = []
+        if (assignment := observation.assignment) is not None and assignment.by != "override":
+            groups.append((values, {**environment, "Experiment": assignment.experiment, "Arm": assignment.arm}))
+        if observation.weights_failure:
+            groups.append(({WEIGHT_FAILURES: ([1], "Count")}, environment))
+        return groups
+
 
 def _of_items(observation: Observation) -> dict[str, Any]:
     """Return the log fields of a batch's items; ``item_models`` only if another model than the service's answered."""
@@ -258,6 +279,16 @@ def _of_items(observation: Observation) -> dict[str, Any]:
         fields["item_models"] = {
             f"{model.name} {model.version} {model.variant}": count for model, count in models.most_common(_MOST_NAMES)
         }
+    return fields
+
+
+def _of_assignment(observation: Observation) -> dict[str, str]:
+    """Return the log fields of an experiment: its arm, what decided on it, and why its weights could not be read."""
+    fields = {}
+    if (assignment := observation.assignment) is not None:
+        fields = {"experiment": assignment.experiment, "arm": assignment.arm, "arm_by": assignment.by}
+    if observation.weights_failure:
+        fields["weights_failure"] = observation.weights_failure
     return fields
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from constructs import Construct
 
 from infra import base_image
-from infra.cards import check_memory, needed_files, read_card
+from infra.cards import check_arms, check_memory, needed_files, read_card
 from infra.components.api import ClassifierApi
 from infra.components.auth import ApiAuth
 from infra.components.budget import add_budget
 from infra.components.bulk import Bulk
 from infra.components.classifier_function import ClassifierFunction
+from infra.components.experiment import Experiment
 from infra.components.firewall import add_firewall
 from infra.components.jwt_authorizer import add_jwt_authorizer
 from infra.components.monitoring import Monitoring
@@ -93,6 +94,8 @@ class ClassifierEndpoint(Construct):
         names = [entry.name for entry in settings.models if entry.name != model.name]
         others = {name: read_card(model.parent, name, files=files, function=sources.function) for name in names}
         check_memory([self.card, *others.values()], settings)
+        if settings.experiment:
+            check_arms({model.name: self.card, **others}, settings.experiment.arms)
         if others:
             contract = contract.with_models([model.name, *others])
         self.monitoring = Monitoring(self, "Monitoring", deployment=deployment, settings=settings.alarms)
@@ -107,9 +110,15 @@ class ClassifierEndpoint(Construct):
             scaling=settings.scaling,
             cache=settings.cache,
             others=[entry for entry in settings.models if entry.name in others],
+            experiment=settings.experiment,
             cors_origins=settings.api.cors_origins,
             domain=settings.network.domain.name if settings.network.domain else None,
             sources=sources,
+        )
+        experiment = (
+            Experiment(self, "Experiment", deployment=deployment, settings=settings.experiment, role=classifier.role)
+            if settings.experiment
+            else None
         )
         authorizer = add_jwt_authorizer(
             self, deployment=deployment, settings=settings.auth.jwt, function=settings.function, sources=sources
@@ -165,7 +174,7 @@ class ClassifierEndpoint(Construct):
             clients=settings.clients,
         )
         domain = add_domain(self, settings=settings.network.domain, stage=stage)
-        self.monitoring.add(api, classifier, *(part for part in (bulk, firewall, authorizer) if part))
+        self.monitoring.add(api, classifier, *(part for part in (experiment, bulk, firewall, authorizer) if part))
         add_budget(self, settings=settings.alarms.budget, topic=self.monitoring.topic)
         if settings.alarms.saved_queries:
             SavedQueries(
@@ -186,6 +195,7 @@ class ClassifierEndpoint(Construct):
             "FunctionName": (self.function.function_name, None),
             "FunctionAlias": (self.alias.function_arn, "What the API calls"),
             "AlarmTopicArn": (self.monitoring.topic.topic_arn, None),
+            **(experiment.outputs if experiment else {}),
             **(bulk.outputs if bulk else {}),
             **auth.outputs,
         }

@@ -10,6 +10,7 @@ from constructs import Construct
 
 from infra.allocator import ALLOCATOR
 from infra.base_image import build_args
+from infra.components import experiment as experiments
 from infra.components.classifier_monitoring import (
     add_cold_start_alarm,
     add_fault_alarm,
@@ -28,6 +29,7 @@ from infra.components.upload_bucket import UploadBucket, grant_read
 from infra.deployment import Deployment
 from infra.settings import (
     CacheSettings,
+    ExperimentSettings,
     FunctionSettings,
     ImageSettings,
     InputSettings,
@@ -54,6 +56,8 @@ class ClassifierFunction(Construct):
         Folder of the model that the image carries and serves.
     others
         Models that are served beside it: folders beside ``model``.
+    experiment
+        Splits HTTP requests between models; further entry points have no part in it.
     domain
         Custom domain of the API; its page may upload from a browser.
 
@@ -78,6 +82,7 @@ class ClassifierFunction(Construct):
         scaling: ScalingSettings | None = None,
         cache: CacheSettings | None = None,
         others: Sequence[ServedModel] = (),
+        experiment: ExperimentSettings | None = None,
         cors_origins: Sequence[str] = (),
         domain: str | None = None,
         sources: Sources | None = None,
@@ -104,6 +109,7 @@ class ClassifierFunction(Construct):
             others=others,
             cors_origins=cors_origins,
         )
+        of_experiment = experiments.variables(experiment, deployment.environment) if experiment else {}
         self.timeout = cdk.Duration.seconds(function.timeout_seconds)
         # "Default" leaves the logical IDs as they are without it.
         self.container = ContainerFunction(
@@ -116,7 +122,7 @@ class ClassifierFunction(Construct):
             command=HANDLER,
             memory_mib=function.memory_mib,
             timeout=self.timeout,
-            environment=ALLOCATOR | self.variables,
+            environment=ALLOCATOR | _within_limit(self.variables | of_experiment),
             log_group_name=f"/aws/lambda/{deployment.name}",
             ephemeral_storage_mib=function.ephemeral_storage_mib,
             reserved_concurrency=function.reserved_concurrency,
@@ -226,6 +232,6 @@ def _within_limit(values: dict[str, str]) -> dict[str, str]:
         raise SettingsError(
             f"The function's variables are {size} bytes, and Lambda takes {MAX_VARIABLES_BYTES} in all, of which "
             f"{LATER_VARIABLES_BYTES} are kept for the upload bucket's: shorten inputs.url.hosts, "
-            "inputs.s3.locations or api.cors_origins."
+            "inputs.s3.locations, api.cors_origins or the names in experiment.arms."
         )
     return values

@@ -18,6 +18,7 @@ from infra.metric_names import (
     SERVER_FAULTS,
     STAGE_LATENCIES,
     TOTAL_LATENCY,
+    WEIGHT_FAILURES,
 )
 
 __all__ = [
@@ -33,7 +34,10 @@ __all__ = [
     "SERVER_FAULTS",
     "STAGE_LATENCIES",
     "TOTAL_LATENCY",
+    "WEIGHT_FAILURES",
     "FunctionMetrics",
+    "arm_metric",
+    "environment_metric",
 ]
 
 
@@ -54,3 +58,28 @@ class FunctionMetrics:
             statistic=statistic,
             period=period,
         )
+
+
+def arm_metric(
+    name: str, statistic: str, *, environment: str, experiment: str, arm: str, period: cdk.Duration
+) -> cloudwatch.Metric:
+    """Return a metric of one arm of an experiment."""
+    return cloudwatch.Metric(
+        namespace=NAMESPACE,
+        metric_name=name,
+        dimensions_map={"Environment": environment, "Experiment": experiment, "Arm": arm},
+        statistic=statistic,
+        period=period,
+        label=arm,
+    )
+
+
+def environment_metric(name: str, *, environment: str, period: cdk.Duration) -> cloudwatch.Metric:
+    """Return the sum of a metric that has the dimension Environment alone."""
+    return cloudwatch.Metric(
+        namespace=NAMESPACE,
+        metric_name=name,
+        dimensions_map={"Environment": environment},
+        statistic="Sum",
+        period=period,
+    )

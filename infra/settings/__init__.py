@@ -11,6 +11,7 @@ from infra.settings.base import SettingsError
 from infra.settings.bulk import BulkSettings, OnUploadSettings
 from infra.settings.cache import CacheSettings
 from infra.settings.environment import Settings
+from infra.settings.experiment import ArmSettings, ExperimentSettings
 from infra.settings.firewall import FirewallSettings
 from infra.settings.function import FunctionSettings, MetricsSettings, TraceSamplingSettings
 from infra.settings.image import ImageSettings
@@ -24,9 +25,11 @@ from infra.settings.scaling import ScalingSettings
 __all__ = [
     "AlarmSettings",
     "ApiSettings",
+    "ArmSettings",
     "AuthSettings",
     "BulkSettings",
     "CacheSettings",
+    "ExperimentSettings",
     "FirewallSettings",
     "FunctionSettings",
     "ImageSettings",

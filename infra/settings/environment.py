@@ -12,6 +12,7 @@ from infra.settings.auth import AuthSettings, ClientPlan
 from infra.settings.base import Section, mutable_tag, text
 from infra.settings.bulk import BulkSettings
 from infra.settings.cache import CacheSettings
+from infra.settings.experiment import ExperimentSettings
 from infra.settings.firewall import FirewallSettings
 from infra.settings.function import FunctionSettings
 from infra.settings.image import ImageSettings
@@ -33,6 +34,7 @@ class Settings(Section):
     model: ModelSettings = ModelSettings()
     # At most so many that their alarms and dashboard rows stay readable.
     models: Annotated[tuple[ServedModel, ...], Field(max_length=10)] = ()
+    experiment: ExperimentSettings | None = None
     image: ImageSettings = ImageSettings()
     function: FunctionSettings = FunctionSettings()
     inputs: InputSettings = InputSettings()
@@ -93,7 +95,16 @@ class Settings(Section):
     def _function_conflict(self) -> str | None:
         if self.function.trace_sampling is not None and not self.function.tracing:
             return "function.trace_sampling needs function.tracing; without it nothing is recorded"
-        return self.cache.conflict(self.function.memory_mib) or models_conflict(self.model.name, self.models)
+        return (
+            self.cache.conflict(self.function.memory_mib)
+            or models_conflict(self.model.name, self.models)
+            or self._experiment_conflict()
+        )
+
+    def _experiment_conflict(self) -> str | None:
+        if self.experiment is None:
+            return None
+        return self.experiment.conflict(self.served, self.auth.mode, self.function.reserved_concurrency)
 
     def _scaling_conflict(self) -> str | None:
         reserved = self.function.reserved_concurrency

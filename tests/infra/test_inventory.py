@@ -14,6 +14,7 @@ import pytest
 from loupe.errors import all_problems
 from PIL import Image
 from synthesis import ROOT, Synthesized, context, synthesize
+from transitions import EXPERIMENT
 
 from infra.settings import load_settings
 from tools.plan.costs import LAMBDA_LOG_BYTES
@@ -38,6 +39,7 @@ PATCHES: dict[str, dict[str, Any]] = {
     "clients": {"auth": {"clients": {"app": {}, "batch": {"secret": "team/key"}}}},
     "own key": {"protection": {"kms_key": KEY}},
     "several models": {"models": [{"name": "hair-type"}, {"name": "hair-type-large"}]},
+    "experiment": EXPERIMENT,
     "cache": {"cache": {"memory_mib": 64}},
     "methods": {"api": {"method_metrics": True, "cors_origins": ["https://example.com"]}},
 }
@@ -71,6 +73,8 @@ def _compare(template: Synthesized, counted: Inventory) -> None:
     own = OWN_SERIES + cached * CACHE_SERIES
     models = len(variables.get("LOUPE_MODELS", "one").split(","))
     series = models * (own + len(contract().problem_codes) + 2)
+    if arms := variables.get("LOUPE_EXPERIMENT_ARMS"):
+        series += own * len(arms.split(",")) + ("LOUPE_EXPERIMENT_PARAMETER" in variables)
     tokens = f"loupe-{template.name}-authorizer" in functions
     assert counted.custom_metrics == series + tokens + detailed * METRICS_OF_A_METHOD * methods
     traced = template.only("AWS::ApiGateway::Stage")["TracingEnabled"]
@@ -138,6 +142,49 @@ def test_a_cache_adds_the_series_that_the_planner_counts(written: list[str]) -> 
     added = _series(_written(LOUPE_CACHE_MIB="1")) - _series(written)
     assert added == {("CacheHits", ()), ("CacheMisses", ())}
     assert len(added) == CACHE_SERIES
+
+
+def test_an_experiment_adds_the_series_that_the_planner_counts_for_each_arm() -> None:
+    """HTTP requests of two arms, and a parameter that cannot be read."""
+    code = (
+        "import json, sys, types, handler\n"
+        "context = types.SimpleNamespace(aws_request_id='r', get_remaining_time_in_millis=lambda: 9000)\n"
+        "def send(path, body, user):\n"
+        "    handler.handler({'httpMethod': 'POST', 'path': path, 'body': body, 'headers': {'x-user-id': user},\n"
+        "                     'isBase64Encoded': path == '/v1/classify', 'requestContext': {}}, context)\n"
+        "image = sys.stdin.read()\n"
+        "for user in '12345678':\n"
+        "    send('/v1/classify', image, user)\n"
+        "    send('/v1/classify/batch', json.dumps({'items': [{'image': image}, {'image': image[:200]}]}), user)\n"
+    )
+    buffer = BytesIO()
+    Image.new("RGB", (64, 64), "brown").save(buffer, "JPEG")
+    variables = {
+        "LOUPE_MODEL": "hair-type", "LOUPE_MODELS": "hair-type,hair-type-large", "LOUPE_EXPERIMENT": "size",
+        "LOUPE_EXPERIMENT_ARMS": "small=hair-type:1,large=hair-type-large:1", "LOUPE_EXPERIMENT_KEY": "header",
+        "LOUPE_EXPERIMENT_HEADER": "x-user-id", "LOUPE_EXPERIMENT_PARAMETER": "/p",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_REGION": "eu-west-1",
+    }  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-c", code], input=base64.b64encode(buffer.getvalue()).decode(), capture_output=True,
+        text=True, check=True, env={**os.environ, **variables}, cwd=ROOT / "function",
+    )  # fmt: skip
+    by_arm: dict[str, set[str]] = {}
+    others = set()
+    for line in run.stdout.splitlines():
+        record = json.loads(line)
+        for directive in record.get("_aws", {}).get("CloudWatchMetrics", []):
+            (names,) = directive["Dimensions"]
+            emitted = {metric["Name"] for metric in directive["Metrics"]}
+            if "Arm" in names:
+                by_arm.setdefault(record["Arm"], set()).update(emitted)
+            elif names == ["Environment"]:
+                others |= emitted
+    assert {arm: len(names) for arm, names in by_arm.items()} == {"large": OWN_SERIES, "small": OWN_SERIES} or (
+        # Only the first request of the environment is a cold start.
+        sorted(len(names) for names in by_arm.values()) == [OWN_SERIES - 1, OWN_SERIES]
+    )
+    assert others == {"WeightFailures"}
 
 
 def test_a_request_writes_about_as_many_bytes_as_the_planner_charges(written: list[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loupe.experiment import Arm, ExperimentRules
 from loupe.formats import FORMATS
 from loupe.settings import Settings as FunctionSettings
 from loupe.variables import SettingsError as FunctionSettingsError
@@ -18,8 +19,10 @@ from pydantic import BaseModel
 from synthesis import ROOT, Synthesized, once
 
 from infra import settings as infra_settings
+from infra.components import experiment as experiments
 from infra.components.classifier_function import variables
 from infra.settings import SettingsError, load_settings
+from infra.settings.messages import _section
 
 FUNCTION = ROOT / "function"
 MIB = 1024 * 1024
@@ -104,6 +107,36 @@ PARTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         max_size=4,
         unique_by=lambda model: model["name"],
     ).map(lambda models: {"models": [*models[1:], {"name": "hair-type"}, models[0]]}),
+    "experiment": st.fixed_dictionaries(
+        {
+            "name": st.sampled_from(["hair", "a-9", "a" * 32, "a" * 33]) | st.text("aZ9-_", min_size=1, max_size=4),
+            "arms": st.lists(
+                st.fixed_dictionaries(
+                    {
+                        "name": st.text("ab", min_size=1, max_size=3) | st.text("ab9-A", min_size=1, max_size=2),
+                        "model": st.sampled_from(["hair-type"] * 4 + ["second"] * 4 + ["none"]),
+                        "weight": st.integers(1, 10_000) | _numbers(1, 10_000),
+                    }
+                ),
+                min_size=1,
+                max_size=4,
+            )
+            | st.integers(9, 12).map(
+                lambda count: [{"name": f"a{number}", "model": "second", "weight": 1} for number in range(count)]
+            ),
+            "key": st.sampled_from(["header", "api-key", "source-address", "image-content", "cookie"]),
+        },
+        optional={
+            "header": st.sampled_from(["X-User-Id", "x", "X_User", "9x", "a" * 64, "a" * 65]),
+            "override": st.booleans(),
+            "refresh_seconds": _numbers(30, 3600),
+        },
+    ).map(
+        lambda values: {
+            "experiment": {**values, "live_weights": "refresh_seconds" in values},
+            "models": [{"name": "hair-type"}, {"name": "second"}],
+        }
+    ),
     "cache.memory_mib": _numbers(0, 1024).map(
         lambda n: {"cache": {"memory_mib": n}, "function": {"memory_mib": 10240}}
     ),
@@ -124,23 +157,30 @@ def _unchecked(kind: type[BaseModel], values: dict[str, Any]) -> Any:
     """The settings as they would be if nothing were checked: what a value that synth rejects would become."""
     fields: dict[str, Any] = {}
     for name, value in values.items():
-        annotation = kind.model_fields[name].annotation
-        nested = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-        fields[name] = _unchecked(annotation, value) if nested else tuple(value) if isinstance(value, list) else value
+        section = _section(kind.model_fields[name].annotation)
+        if isinstance(value, list):
+            fields[name] = tuple(item if section is None else _unchecked(section, item) for item in value)
+        else:
+            fields[name] = value if section is None else _unchecked(section, value)
     return kind.model_construct(**fields)
 
 
 def _environment(parsed: infra_settings.Settings) -> dict[str, str]:
     """The variables that the stack gives to the function."""
-    return variables(
-        environment=parsed.environment,
-        model=parsed.model.name,
-        function=parsed.function,
-        inputs=parsed.inputs,
-        cache=parsed.cache,
-        others=[item for item in parsed.models if item.name != parsed.model.name],
-        cors_origins=parsed.api.cors_origins,
-    ) | {"LOUPE_UPLOAD_SECONDS": str(parsed.inputs.uploads.valid_seconds)}
+    of_experiment = {} if parsed.experiment is None else experiments.variables(parsed.experiment, parsed.environment)
+    return (
+        of_experiment
+        | variables(
+            environment=parsed.environment,
+            model=parsed.model.name,
+            function=parsed.function,
+            inputs=parsed.inputs,
+            cache=parsed.cache,
+            others=[item for item in parsed.models if item.name != parsed.model.name],
+            cors_origins=parsed.api.cors_origins,
+        )
+        | {"LOUPE_UPLOAD_SECONDS": str(parsed.inputs.uploads.valid_seconds)}
+    )
 
 
 def _blank(values: Any) -> bool:
@@ -197,8 +237,21 @@ def _compare(values: dict[str, Any]) -> None:
         log_level=accepted.function.log_level,
         models=accepted.served if accepted.models else (),
         models_at_first_use=tuple(item.name for item in accepted.models if item.load == "first-use"),
+        experiment=_rules(accepted),
         cache_bytes=accepted.cache.memory_mib * MIB,
         metrics=type(read.metrics)(accepted.function.metrics.max_labels, accepted.function.metrics.by_version),
+    )
+
+
+def _rules(parsed: infra_settings.Settings) -> ExperimentRules | None:
+    settings = parsed.experiment
+    if settings is None:
+        return None
+    arms = tuple(Arm(arm.name, arm.model, arm.weight) for arm in settings.arms)
+    parameter = experiments.parameter_name(parsed.environment) if settings.live_weights else ""
+    header = (settings.header or "").lower()
+    return ExperimentRules(
+        settings.name, arms, settings.key, header, settings.override, parameter, settings.refresh_seconds
     )
 
 
@@ -283,6 +336,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
         "api": {"cors_origins": ["https://example.com"]},
         "cache": {"memory_mib": 64},
         "models": [{"name": "hair-type"}, {"name": "hair-type-large", "load": "first-use"}],
+        "experiment": _EXPERIMENT,
     }
     return once("dev", tmp_path_factory, patch)
 
@@ -297,6 +351,17 @@ def test_the_stack_sets_exactly_the_variables_that_the_function_reads(everything
     assert given_to_it - NOT_SETTINGS == set(compared)
 
 
+_EXPERIMENT: dict[str, Any] = {
+    "name": "size",
+    "arms": [
+        {"name": "small", "model": "hair-type", "weight": 90},
+        {"name": "large", "model": "hair-type-large", "weight": 10},
+    ],
+    "key": "header",
+    "header": "X-User-Id",
+    "override": True,
+    "live_weights": True,
+}
 _ALL: dict[str, Any] = {
     "inputs": {
         "url": {"policy": "allow-list", "hosts": ["a.example.com"], "private_networks": ["10.0.0.0/8"]},
@@ -305,4 +370,5 @@ _ALL: dict[str, Any] = {
     "api": {"cors_origins": ["https://example.com"]},
     "cache": {"memory_mib": 64},
     "models": [{"name": "hair-type"}, {"name": "hair-type-large", "load": "first-use"}],
+    "experiment": _EXPERIMENT,
 }

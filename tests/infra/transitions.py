@@ -32,6 +32,19 @@ SCOPED = {"mode": "cognito", "cognito": {"domain_prefix": "images-example"}}
 JWT = {"mode": "jwt", "jwt": {"issuer": "https://id.example.com/", "audience": ["https://images.example"]}}
 ONE = {"app": {"rate": 5, "burst": 10, "quota": {"requests": 1000, "period": "week"}}}
 
+EXPERIMENT = {
+    "models": [{"name": "hair-type"}, {"name": "hair-type-large"}],
+    "experiment": {
+        "name": "size",
+        "arms": [
+            {"name": "small", "model": "hair-type", "weight": 90},
+            {"name": "large", "model": "hair-type-large", "weight": 10},
+        ],
+        "key": "api-key",
+        "live_weights": True,
+    },
+}
+
 # Patches over `prod`: each differs from it in what its name says.
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "prod": {},
@@ -51,6 +64,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "scaling": {"scaling": {"provisioned": PROVISIONED}},
     "schedules": {"scaling": {"provisioned": PROVISIONED, "schedules": [SCHEDULE]}},
     "several models": {"models": [{"name": "hair-type"}, {"name": "hair-type-large", "load": "first-use"}]},
+    "experiment": EXPERIMENT,
     "no bulk jobs": {"bulk": {"enabled": False}},
     "classify on upload": {"bulk": {"max_concurrency": 30, "on_upload": {"enabled": True, "notify": True}}},
     "stage renamed": {"api": {"stage": "next", "method_metrics": True}},

@@ -310,7 +310,8 @@ def test_cors_headers_are_in_every_response_to_an_allowed_origin(classifier, eve
     event = {**event, "headers": {"origin": "https://b.example"}}
     headers = call(app, event)["headers"]
     assert headers["Access-Control-Allow-Origin"] == "https://b.example"
-    assert headers["Access-Control-Expose-Headers"] == "X-Request-Id, Server-Timing, Retry-After, Location, X-Cache"
+    exposed = "X-Request-Id, Server-Timing, Retry-After, Location, X-Cache, X-Experiment"
+    assert headers["Access-Control-Expose-Headers"] == exposed
     assert headers["Vary"] == "Origin"
     other = call(app, {**event, "headers": {"origin": "https://evil.example"}})["headers"]
     assert "Access-Control-Allow-Origin" not in other

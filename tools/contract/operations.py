@@ -18,6 +18,7 @@ from loupe.errors import (
     UrlUnreachable,
 )
 from loupe.formats import DEFAULT_FORMATS
+from loupe.http.assignment import OVERRIDE_HEADER
 
 from tools.contract.parts import Operation, answer, json_content, responses
 from tools.contract.problems import EXAMPLES, REQUEST_ID, example
@@ -57,12 +58,23 @@ _X_CACHE = {
     "X-Cache": "hit: the prediction comes from the endpoint's cache (of a batch: all do); miss: it does not; "
     "off: the endpoint has no cache."
 }
+_X_EXPERIMENT = {
+    "X-Experiment": "Of an endpoint with an experiment, on problems too once the arm is known: experiment=arm, as a "
+    "dictionary of one token (RFC 9651)."
+}
+_X_EXPERIMENT_ARM = {
+    "name": OVERRIDE_HEADER,
+    "in": "header",
+    "description": "Names the arm of the endpoint's experiment, where that is allowed; elsewhere it means nothing.",
+    "schema": {"type": "string"},
+}
 
 
-def _classify() -> Operation:
+def _classify(*, assigned: bool = True) -> Operation:
+    """Return the operation; ``assigned``: an experiment may choose the model."""
     return {
         "summary": "Classify one image",
-        "parameters": _TOP_QUERY,
+        "parameters": [*_TOP_QUERY, *([_X_EXPERIMENT_ARM] if assigned else [])],
         "requestBody": {
             "required": True,
             "description": "The image itself, a form with one file, or JSON with its source. The content decides what "
@@ -86,6 +98,7 @@ def _classify() -> Operation:
                 json_content("Result", result={**_SCORES, "model": _MODEL, "request_id": REQUEST_ID}),
                 "The prediction.",
                 **_X_CACHE,
+                **(_X_EXPERIMENT if assigned else {}),
             ),
             _ONE,
             keyed=True,
@@ -93,7 +106,7 @@ def _classify() -> Operation:
     }
 
 
-def _batch() -> Operation:
+def _batch(*, assigned: bool = True) -> Operation:
     items = [{"url": "https://example.com/photo.jpg"}, {"image": _SMALLEST}, {"s3": _S3}]
     late = next(kind for kind in EXAMPLES if kind.code == "deadline_exceeded")
     results = [
@@ -105,13 +118,14 @@ def _batch() -> Operation:
         "summary": "Classify several images",
         "description": "Answers 200 even if items failed: each has its own result or problem, in the order that was "
         "sent. What there was no time for says so with the code deadline_exceeded.",
-        "parameters": _TOP_QUERY,
+        "parameters": [*_TOP_QUERY, *([_X_EXPERIMENT_ARM] if assigned else [])],
         "requestBody": {"required": True, "content": json_content("BatchRequest", three={"items": items, "top": 2})},
         "responses": responses(
             answer(
                 json_content("BatchResult", three={"results": results, "model": _MODEL, "request_id": REQUEST_ID}),
                 "Each item's result or problem.",
                 **_X_CACHE,
+                **(_X_EXPERIMENT if assigned else {}),
             ),
             (RequestInvalid, BatchTooLarge),
             keyed=True,
@@ -209,6 +223,6 @@ def of_model(summary: str, operation: Operation) -> Operation:
 
 
 MODEL_OPERATIONS = {
-    "model_classify": lambda: of_model("Classify one image with the model of this name", _classify()),
-    "model_batch": lambda: of_model("Classify several images with the model of this name", _batch()),
+    "model_classify": lambda: of_model("Classify one image with the model of this name", _classify(assigned=False)),
+    "model_batch": lambda: of_model("Classify several images with the model of this name", _batch(assigned=False)),
 }

@@ -18,8 +18,8 @@ Operation = dict[str, Any]
 HEADERS = {
     "X-Request-Id": {"description": "Also in the log.", "schema": {"type": "string"}},
     "Server-Timing": {
-        "description": "Where the time went (W3C Server-Timing): source, cache (if the endpoint has one), decode, "
-        "tensor, model and total, in ms.",
+        "description": "Where the time went (W3C Server-Timing): weights and load (of an endpoint with an "
+        "experiment or several models), source, cache (if it has one), decode, tensor, model and total, in ms.",
         "schema": {"type": "string"},
     },
 }

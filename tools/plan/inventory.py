@@ -80,6 +80,9 @@ def _custom_metrics(settings: Settings, labels: int) -> int:
     if labels <= metrics.max_labels:
         series += labels
     series *= len(settings.served)
+    if settings.experiment is not None:
+        series += own * len(settings.experiment.arms)
+        series += settings.experiment.live_weights  # WeightFailures
     series += settings.auth.jwt is not None  # AuthorizerFaults
     if settings.api.method_metrics:
         series += METRICS_OF_A_METHOD * _methods(settings)
@@ -114,6 +117,8 @@ def _alarm_metrics(settings: Settings) -> int:
         single.append("FirewallBlocks")
     if settings.auth.jwt is not None:
         single.append("AuthorizerFaults")
+    if settings.experiment is not None and settings.experiment.live_weights:
+        single.append("ExperimentWeights")
     if settings.bulk.enabled:
         rates["BulkFunctionErrorRate"] = 2
         single += ["BulkJobsFailed", "JobsFunctionErrors"]

@@ -24,6 +24,7 @@ from loupe.telemetry import Observation, Telemetry
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from loupe.http.assignment import Assigner
     from loupe.http.request import BatchRequest
     from loupe.models import Models
     from loupe.service import ClassificationService, Image
@@ -53,6 +54,9 @@ class App:
         Answers requests that name no model.
     models
         Of a deployment with several models: answers requests that name one.
+    assigner
+        Of a deployment with an experiment: chooses the model of HTTP requests that name none. Direct invocations get
+        ``service``.
     """
 
     def __init__(
@@ -67,12 +71,13 @@ class App:
         restart_seconds: float = 0.0,
         jobs: bool = False,
         models: Models | None = None,
+        assigner: Assigner | None = None,
     ) -> None:
         self._service, self._sources, self._telemetry = service, sources, telemetry
         self._s3_rules, self._max_batch, self._cors_origins = s3_rules, max_batch, cors_origins
         # Other functions of the deployment serve the routes of bulk jobs; the document lists them.
         self._jobs = jobs
-        self._models = models
+        self._models, self._assigner = models, assigner
         # A batch that leaves a decoder running is followed by a restart, which is part of the invocation's time.
         self._restart_seconds = restart_seconds
 
@@ -84,13 +89,16 @@ class App:
         try:
             route = find(request.method, request.path, models=self._models is not None)
             if request.method == "OPTIONS":
-                headers = cors.headers(self._cors_origins, request, methods(route))
+                of_experiment = () if self._assigner is None else self._assigner.request_headers
+                headers = cors.headers(self._cors_origins, request, methods(route), of_experiment)
                 answer = response.Answer(204, headers={"Allow": ", ".join(methods(route))})
             else:
                 observation.route = route.name.removeprefix("model_")
-                service = self._service
+                service: ClassificationService | None = self._service
                 if self._models is not None and route.name != observation.route:
                     service = self._service_of(model_of(request.path), observation)
+                elif self._assigner is not None and route.name in ("classify", "batch"):
+                    service = self._assigner.service_for(request, event["requestContext"], observation)
                 answer = self._answer(request, context, observation, service)
         except Problem as problem:
             observation.problem = problem
@@ -99,6 +107,8 @@ class App:
         if observation.problem is not None:
             answer = response.as_problem(observation.problem, observation.request_id)
         self._telemetry.report(observation)
+        if observation.assignment is not None:
+            headers |= {"X-Experiment": observation.assignment.text}
         timing = {"X-Request-Id": observation.request_id, "Server-Timing": observation.stages.server_timing()}
         return response.proxy(answer, request.method, headers | timing)
 
@@ -137,9 +147,9 @@ class App:
         return service
 
     def _answer(
-        self, request: HttpRequest, context: Context, observation: Observation, service: ClassificationService
+        self, request: HttpRequest, context: Context, observation: Observation, service: ClassificationService | None
     ) -> response.Answer:
-        limits = service.limits
+        limits = self._service.limits
         if observation.route == "classify":
             with observation.stages("source"):
                 classify_request = from_http(request, limits)
@@ -148,7 +158,7 @@ class App:
         if observation.route == "batch":
             batch = batch_from_http(request, limits, self._max_batch)
             deadline = self._deadline(min(context.get_remaining_time_in_millis() / 1e3, _GATEWAY_SECONDS))
-            body = self._classify_batch(batch, deadline, observation, service)
+            body = self._classify_batch(batch, deadline, observation, service or self._service)
             return response.as_json(body, {"X-Cache": observation.cache})
         if observation.route == "uploads":
             from loupe.sources.uploads import presign
@@ -178,11 +188,17 @@ class App:
         return response.cacheable(html, headers, if_none_match)
 
     def _classify(
-        self, request: ClassifyRequest, observation: Observation, service: ClassificationService
+        self, request: ClassifyRequest, observation: Observation, service: ClassificationService | None
     ) -> dict[str, Any]:
+        """Classify one image; without a service, the content of the image chooses the arm of the experiment."""
         observation.source = request.source
         image = self._image(request.source, observation)
-        observation.prediction = service.classify(image, stages=observation.stages)
+        if service is None and self._assigner is not None:
+            if not isinstance(image, bytes):
+                with observation.stages("source"):
+                    image = self._sources.read(request.source, hosts=observation.hosts)
+            service = self._assigner.service_by_image(image, observation)
+        observation.prediction = (service or self._service).classify(image, stages=observation.stages)
         return response.result(observation.prediction, request.top, observation.request_id)
 
     def _classify_batch(

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 ALLOW_HEADERS = (
     "Content-Type, X-Api-Key, Authorization, X-Amz-Date, X-Amz-Security-Token, X-Amz-Content-Sha256, Idempotency-Key"
 )
-EXPOSE_HEADERS = "X-Request-Id, Server-Timing, Retry-After, Location, X-Cache"
+EXPOSE_HEADERS = "X-Request-Id, Server-Timing, Retry-After, Location, X-Cache, X-Experiment"
 _MAX_AGE_SECONDS = 600
 
 
-def headers(origins: Sequence[str], request: HttpRequest, methods: Sequence[str] = ()) -> dict[str, str]:
+def headers(
+    origins: Sequence[str], request: HttpRequest, methods: Sequence[str] = (), more: Sequence[str] = ()
+) -> dict[str, str]:
     """Return the CORS headers of any response, and for a preflight also the methods of the path.
 
     Parameters
@@ -26,6 +28,8 @@ def headers(origins: Sequence[str], request: HttpRequest, methods: Sequence[str]
         Exact origins, or ``*`` alone; none turns CORS off.
     methods
         The methods of the path, if the request is a preflight.
+    more
+        Request headers that are allowed beside `ALLOW_HEADERS`.
     """
     if not origins:
         return {}
@@ -37,6 +41,6 @@ def headers(origins: Sequence[str], request: HttpRequest, methods: Sequence[str]
     values |= {"Access-Control-Allow-Origin": allowed, "Access-Control-Expose-Headers": EXPOSE_HEADERS}
     if methods and request.method == "OPTIONS":
         values["Access-Control-Allow-Methods"] = ", ".join(methods)
-        values["Access-Control-Allow-Headers"] = ALLOW_HEADERS
+        values["Access-Control-Allow-Headers"] = ", ".join((ALLOW_HEADERS, *more))
         values["Access-Control-Max-Age"] = str(_MAX_AGE_SECONDS)
     return values

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from loupe.errors import CallerUnknown
+from loupe.http.identity import api_key_id, mapping, pool_subject, text, token_owner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,44 +39,23 @@ def owner_of(event: Mapping[str, Any], mode: str) -> str:
     """
     if mode == "none":
         return _digest("everyone")
-    context = _object(event.get("requestContext"))
+    context = mapping(event.get("requestContext"))
     identity = _IDENTITIES[mode](context)
     if not identity:
         raise CallerUnknown("Jobs belong to whoever starts them, and this request has no identity. Send credentials.")
     return _digest(f"{mode}:{identity}")
 
 
-def _api_key(context: Mapping[str, Any]) -> str:
-    return _text(_object(context.get("identity")).get("apiKeyId"))
-
-
 def _principal(context: Mapping[str, Any]) -> str:
-    identity = _text(_object(context.get("identity")).get("userArn"))
-    identity = identity or _text(_object(_object(context.get("authorizer")).get("iam")).get("userArn"))
+    identity = text(mapping(context.get("identity")).get("userArn"))
+    identity = identity or text(mapping(mapping(context.get("authorizer")).get("iam")).get("userArn"))
     # arn:aws:sts::<account>:assumed-role/<role>/<session>: the session has another name each time.
     head, separator, rest = identity.partition(":assumed-role/")
     return f"{head}{separator}{rest.partition('/')[0]}" if separator else identity
 
 
-def _subject(context: Mapping[str, Any]) -> str:
-    return _text(_object(_object(context.get("authorizer")).get("claims")).get("sub"))
-
-
-def _token(context: Mapping[str, Any]) -> str:
-    # Not `sub`, `client_id` or `principalId`: those are made plain for logs, and so two principals may have the same.
-    return _text(_object(context.get("authorizer")).get("owner"))
-
-
-_IDENTITIES = {"api-key": _api_key, "iam": _principal, "cognito": _subject, "jwt": _token}
+_IDENTITIES = {"api-key": api_key_id, "iam": _principal, "cognito": pool_subject, "jwt": token_owner}
 
 
 def _digest(identity: str) -> str:
     return hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:DIGEST_CHARACTERS]
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
