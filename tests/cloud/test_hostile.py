@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from expect import assert_problem, assert_right
 
-from tests.unit import pictures as drawings
+from tests.unit import images as drawings
 
 if TYPE_CHECKING:
     from deployment import Deployed

@@ -22,7 +22,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
 import corpus
-import pictures
+import images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,38 +73,38 @@ def profile(data: bytes) -> None:
 
 
 def _good(kind: str) -> Iterator[bytes]:
-    scene = pictures.scene((24, 16))
+    scene = images.scene((24, 16))
     if kind == "heic":
         yield from (path.read_bytes() for path in sorted(HEIC.glob("*.heic")) if path.stem != "4096")
         return
     if kind == "avif":
         for picture in (scene, scene.convert("RGBA"), scene.convert("L")):
-            yield pictures.encode(picture, "AVIF", speed=10, exif=pictures.exif(6))
-        yield pictures.encode(scene, "AVIF", speed=10, save_all=True, append_images=[pictures.solid(size=(24, 16))])
+            yield images.encode(picture, "AVIF", speed=10, exif=images.exif(6))
+        yield images.encode(scene, "AVIF", speed=10, save_all=True, append_images=[images.solid(size=(24, 16))])
         return
     if kind in ("bmp", "tiff"):
         for mode in ("1", "L", "P", "RGB", "RGBA"):
-            yield pictures.encode(scene.convert(mode), kind.upper())
+            yield images.encode(scene.convert(mode), kind.upper())
         if kind == "tiff":
             for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
-                yield pictures.encode(scene, "TIFF", compression=compression, icc_profile=_srgb())
+                yield images.encode(scene, "TIFF", compression=compression, icc_profile=_srgb())
         return
     make: dict[str, Callable[..., bytes]] = {
-        "jpeg": pictures.jpeg,
-        "png": pictures.png,
-        "gif": pictures.gif,
-        "webp": pictures.webp,
+        "jpeg": images.jpeg,
+        "png": images.png,
+        "gif": images.gif,
+        "webp": images.webp,
     }
     yield make[kind](scene)
     if kind != "gif":
-        yield make[kind](scene, exif=pictures.exif(6), icc_profile=_srgb())
+        yield make[kind](scene, exif=images.exif(6), icc_profile=_srgb())
     if kind == "jpeg":
         yield make[kind](scene, progressive=True)
         yield make[kind](scene, restart_marker_blocks=1)
         yield make[kind](scene.convert("CMYK"))
         yield make[kind](scene.convert("L"))
         return
-    yield make[kind](scene, save_all=True, append_images=[pictures.solid(size=(24, 16))])
+    yield make[kind](scene, save_all=True, append_images=[images.solid(size=(24, 16))])
     yield make[kind](scene.quantize(8), transparency=2) if kind != "webp" else make[kind](scene, lossless=False)
     if kind == "png":
         for mode in ("1", "L", "LA", "P", "RGBA"):

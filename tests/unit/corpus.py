@@ -12,8 +12,8 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pictures
-from pictures import BLUE, RED, chunk, encode, exif, jpeg, png, png_of, solid, webp
+import images
+from images import BLUE, RED, chunk, encode, exif, jpeg, png, png_of, solid, webp
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def _odd() -> Iterator[Case]:
 
 def _truncated() -> Iterator[Case]:
     """Cut at every segment or chunk, and inside the pixels."""
-    scene = pictures.scene((64, 48))
+    scene = images.scene((64, 48))
     for name, data in (("jpeg", jpeg(scene, exif=exif(6))), ("progressive", jpeg(scene, progressive=True))):
         for place in _jpeg_segments(data):
             yield f"{name} cut at {place}", data[:place], REJECTED
@@ -198,7 +198,7 @@ def _truncated() -> Iterator[Case]:
 
 def _flipped() -> Iterator[Case]:
     """One bit wrong in the header, or some anywhere."""
-    scene, rng = pictures.scene((64, 48)), random.Random(20)
+    scene, rng = images.scene((64, 48)), random.Random(20)
     alpha = scene.copy()
     alpha.putalpha(scene.getchannel(0))
     sources = {

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-import pictures
+import images
 from growth import Make, Reader, repeated
 from loupe.card import InputSpec
 from loupe.decoders import Plan
@@ -39,8 +39,8 @@ def _inside(data: bytes, place: int, part: bytes, after: bytes = b"") -> Make:
 
 def _jpeg_bodies() -> dict[str, Make]:
     """Everything that may be repeated in a header, in a scan, and instead of scans, before a good picture goes on."""
-    plain, progressive = pictures.jpeg(), pictures.jpeg(progressive=True)
-    restarts = pictures.jpeg(restart_marker_blocks=1)
+    plain, progressive = images.jpeg(), images.jpeg(progressive=True)
+    restarts = images.jpeg(restart_marker_blocks=1)
     places = [match.start() for match in re.finditer(b"\xff\xda", progressive)]
     scan = progressive[places[-1] : -2]
     entropy = plain.index(b"\xff\xda") + 14
@@ -66,7 +66,7 @@ def _jpeg_bodies() -> dict[str, Make]:
 
 
 def _png_bodies() -> dict[str, Make]:
-    data, chunk = pictures.png(), pictures.chunk
+    data, chunk = images.png(), images.chunk
     flat = zlib.compress(bytes(1 << 20), 9)
     entries = b"".join(struct.pack(">HHII", number, 7, 4096, 8) for number in range(300))
     return {
@@ -84,7 +84,7 @@ def _png_bodies() -> dict[str, Make]:
 
 
 def _gif_bodies() -> dict[str, Make]:
-    data = pictures.gif(pictures.solid())
+    data = images.gif(images.solid())
     picture = data.index(b",\0\0\0\0")
     return {
         "comments": _inside(data, picture, b"!\xfe\1a\0"),
@@ -98,8 +98,8 @@ def _gif_bodies() -> dict[str, Make]:
 
 
 def _webp_bodies() -> dict[str, Make]:
-    still = pictures.webp(pictures.solid(), exif=pictures.exif(1))
-    moving = pictures.webp(pictures.solid(), save_all=True, append_images=[pictures.solid(pictures.BLUE)])
+    still = images.webp(images.solid(), exif=images.exif(1))
+    moving = images.webp(images.solid(), save_all=True, append_images=[images.solid(images.BLUE)])
     frame = moving.index(b"ANMF")
     length = 8 + int.from_bytes(moving[frame + 4 : frame + 8], "little")
 
@@ -134,7 +134,7 @@ def _container_bodies(data: bytes) -> dict[str, Make]:
 
 
 def _tiff_bodies() -> dict[str, Make]:
-    data = pictures.encode(pictures.scene(), "TIFF", compression="tiff_lzw")
+    data = images.encode(images.scene(), "TIFF", compression="tiff_lzw")
     start = int.from_bytes(data[4:8], "little")
     entry = data[start + 2 : start + 14]
 
@@ -156,12 +156,12 @@ def _tiff_bodies() -> dict[str, Make]:
 
 
 def _bmp_bodies() -> dict[str, Make]:
-    data = pictures.encode(pictures.scene().convert("P"), "BMP")
+    data = images.encode(images.scene().convert("P"), "BMP")
     coded = data[:30] + struct.pack("<I", 1) + data[34:]
     return {"run lengths": repeated(b"\1\1", coded), "what follows": repeated(b"\0", data)}
 
 
-AVIF = pictures.encode(pictures.scene(), "AVIF", speed=10)
+AVIF = images.encode(images.scene(), "AVIF", speed=10)
 HEIC = (Path(__file__).parent / "heic" / "scene.heic").read_bytes()
 BODIES = {
     "avif": _container_bodies(AVIF),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from events import Context, base64_of, body_of, form_body, http, json_body, rest
 from fakes import Broken, FakeS3, make_app
+from images import BLUE, RED, jpeg, png, solid
 from loupe.classifier import Classifier
 from loupe.errors import ModelFailed, NotFound, UrlUnreachable
 from loupe.http import webpage
@@ -17,7 +18,6 @@ from loupe.http.response import cacheable
 from loupe.http.routes import ROUTES, Route, find, methods
 from loupe.image import Limits
 from loupe.sources.s3 import S3Location, S3Rules
-from pictures import BLUE, RED, jpeg, png, solid
 
 FUNCTION = Path(__file__).parents[2] / "function"
 PICTURE = jpeg(solid(RED))

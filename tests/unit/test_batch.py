@@ -14,6 +14,7 @@ from events import Context, base64_of, body_of, http, json_body, rest
 from fakes import Broken, make_app, problem_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from images import BLUE, RED, exif, gif, jpeg, png, scene, solid, webp
 from loupe import restart
 from loupe.batch import MODEL_BATCH, TENSOR_BYTES, WORKERS, PixelBudget, held_tensors, pixels_of
 from loupe.card import InputSpec
@@ -27,7 +28,6 @@ from loupe.sources import Sources
 from loupe.sources.s3 import S3Rules
 from loupe.sources.url import Url, UrlRules
 from loupe.stages import Stages
-from pictures import BLUE, RED, exif, gif, jpeg, png, scene, solid, webp
 from tinymodel import graph, write_model
 
 RED_ITEM, BLUE_ITEM = ({"image": base64_of(jpeg(solid(color)))} for color in (RED, BLUE))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from images import RED, jpeg, solid
 from loupe.card import load_card
 from loupe.classifier import Classifier
-from pictures import RED, jpeg, solid
 
 from benchmarks import caching
 

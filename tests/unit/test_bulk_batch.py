@@ -14,6 +14,7 @@ from events import Context
 from fakes import Opened
 from hypothesis import given
 from hypothesis import strategies as st
+from images import BLUE, RED, jpeg, solid
 from loupe.batch import WORKERS
 from loupe.bulk import classify
 from loupe.bulk.batch import BatchProcessor, BatchUnfinished
@@ -28,7 +29,6 @@ from loupe.service import BatchResult, Service
 from loupe.sources import Sources
 from loupe.sources.s3 import S3Location, S3Object, S3Rules
 from loupe.sources.s3_reader import ObjectReader
-from pictures import BLUE, RED, jpeg, solid
 
 RULES = S3Rules((S3Location("photos"),))
 RED_JPEG, BLUE_JPEG = jpeg(solid(RED)), jpeg(solid(BLUE))

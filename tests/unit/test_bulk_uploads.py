@@ -10,6 +10,7 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError, Rea
 from bulk_fakes import RESULTS, FakeBucketStore, client_error
 from events import Context
 from fakes import Opened
+from images import BLUE, RED, jpeg, solid
 from loupe.bulk import classify
 from loupe.bulk.batch import BatchProcessor
 from loupe.bulk.invocation import BulkLog, Invocations
@@ -23,7 +24,6 @@ from loupe.sources.s3 import S3Location, S3Object, S3Rules
 from loupe.sources.s3_errors import TRANSIENT_CODES
 from loupe.sources.s3_reader import ObjectReader
 from loupe.variables import SettingsError
-from pictures import BLUE, RED, jpeg, solid
 
 RULES = S3Rules((S3Location("photos", "arrivals/"),))
 TOPIC = "arn:aws:sns:eu-west-1:111122223333:loupe-arrivals"

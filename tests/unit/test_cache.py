@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from events import Context, base64_of, rest
+from images import BLUE, RED, jpeg, solid
 from loupe import cache as cache_module
 from loupe.cache import CachedService, PredictionCache, card_digest, entry_bytes
 from loupe.card import load_card
@@ -24,7 +25,6 @@ from loupe.settings import MetricsRules
 from loupe.sources.s3 import S3Rules
 from loupe.stages import Stages
 from loupe.telemetry import Telemetry
-from pictures import BLUE, RED, jpeg, solid
 from tinymodel import write_model
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import corpus
+import images
 import memory
-import pictures
 import pytest
 from loupe.errors import Problem
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Pillow warns of each of 60,000 broken EXIF entries; pytest would keep them all.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
-GOOD = {"red": pictures.jpeg(pictures.solid(pictures.RED)), "blue": pictures.png(pictures.solid(pictures.BLUE))}
+GOOD = {"red": images.jpeg(images.solid(images.RED)), "blue": images.png(images.solid(images.BLUE))}
 
 
 @dataclass(frozen=True)

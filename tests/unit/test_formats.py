@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pictures
+import images
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +21,7 @@ KINDS = ["jpeg", "png", "webp", "gif"]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_format_is_detected_by_content(kind: str) -> None:
-    data = getattr(pictures, kind)()
+    data = getattr(images, kind)()
     assert media_type_of(data) == f"image/{kind}"
     assert kind in FORMATS
 
@@ -49,8 +49,8 @@ def test_avif_and_heic_are_detected_by_their_brands(brand: bytes, others: tuple[
 
 
 def test_bmp_and_tiff_are_detected_by_content() -> None:
-    assert media_type_of(pictures.encode(pictures.scene(), "BMP")) == "image/bmp"
-    assert media_type_of(pictures.encode(pictures.scene(), "TIFF")) == "image/tiff"
+    assert media_type_of(images.encode(images.scene(), "BMP")) == "image/bmp"
+    assert media_type_of(images.encode(images.scene(), "TIFF")) == "image/tiff"
     for text in (b"BM is how this text begins, and it goes on", b"BM" + bytes(60)):
         assert media_type_of(text) is None
 
@@ -63,25 +63,23 @@ def test_formats_are_listed_for_messages() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (300, 200), (1, 4097)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_declared_size_is_read_from_the_header(kind: str, size: tuple[int, int]) -> None:
-    data = getattr(pictures, kind)(pictures.solid(size=size))
+    data = getattr(images, kind)(images.solid(size=size))
     assert declared_size(data, f"image/{kind}") == size
 
 
-@pytest.mark.parametrize(
-    "options", [{"lossless": False}, {"lossless": False, "exif": pictures.exif(1)}, {"exif": b"x"}]
-)
+@pytest.mark.parametrize("options", [{"lossless": False}, {"lossless": False, "exif": images.exif(1)}, {"exif": b"x"}])
 def test_every_layout_of_webp(options: dict[str, object]) -> None:
-    assert declared_size(pictures.webp(pictures.solid(size=(301, 203)), **options), "image/webp") == (301, 203)
+    assert declared_size(images.webp(images.solid(size=(301, 203)), **options), "image/webp") == (301, 203)
 
 
-@pytest.mark.parametrize("options", [{"progressive": True}, {"exif": pictures.exif(6)}, {"comment": b"\xff\xc0" * 9}])
+@pytest.mark.parametrize("options", [{"progressive": True}, {"exif": images.exif(6)}, {"comment": b"\xff\xc0" * 9}])
 def test_every_layout_of_jpeg(options: dict[str, object]) -> None:
-    assert declared_size(pictures.jpeg(pictures.solid(size=(301, 203)), **options), "image/jpeg") == (301, 203)
+    assert declared_size(images.jpeg(images.solid(size=(301, 203)), **options), "image/jpeg") == (301, 203)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_short_header_declares_no_size(kind: str) -> None:
-    data = getattr(pictures, kind)()
+    data = getattr(images, kind)()
     for length in range(3, 29):
         assert declared_size(data[:length], f"image/{kind}") is None
 
@@ -93,7 +91,7 @@ def test_search_for_a_missing_header_is_bounded() -> None:
 
 
 def test_jpeg_is_cut_before_the_first_scan_over_the_limit() -> None:
-    progressive = pictures.jpeg(progressive=True)
+    progressive = images.jpeg(progressive=True)
     scans = progressive.count(b"\xff\xda")
     assert scans > 5
     assert up_to_scans(progressive, scans) is progressive
@@ -105,7 +103,7 @@ def test_jpeg_is_cut_before_the_first_scan_over_the_limit() -> None:
 )
 def test_scans_count_at_any_position(place: bytes) -> None:
     """In a comment, behind fill bytes, in a segment that does not exist, behind the end: no walk decides."""
-    data = pictures.jpeg() + place * 9
+    data = images.jpeg() + place * 9
     assert up_to_scans(data, 1).count(b"\xff\xda") == 1
     assert up_to_scans(data, 10) is data
 
@@ -134,7 +132,7 @@ PLUGINS = {"jpeg": "PIL.JpegImagePlugin", "png": "PIL.PngImagePlugin", "webp": "
 def test_only_the_required_decoder_is_loaded(kind: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error::PIL.Image.DecompressionBombWarning", "-c", LOADED],
-        input=getattr(pictures, kind)(), capture_output=True, check=True, env={"PYTHONPATH": str(FUNCTION)},
+        input=getattr(images, kind)(), capture_output=True, check=True, env={"PYTHONPATH": str(FUNCTION)},
     )  # fmt: skip
     before, after = json.loads(done.stdout)
     assert not {name for name in before if name.endswith("Plugin")}

@@ -9,7 +9,7 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
-import pictures
+import images
 import pytest
 from events import Context, rest
 from fakes import make_app
@@ -35,10 +35,10 @@ def with_chunks(data: bytes, *chunks: bytes, behind: bool = False) -> bytes:
 
 def texts(key: bytes, value: bytes) -> list[bytes]:
     return [
-        pictures.chunk(b"tEXt", key + b"\0" + value),
-        pictures.chunk(b"zTXt", key + b"\0\0" + zlib.compress(value)),
-        pictures.chunk(b"iTXt", key + b"\0\0\0\0\0" + value),
-        pictures.chunk(b"iTXt", key + b"\0\1\0\0\0" + zlib.compress(value)),
+        images.chunk(b"tEXt", key + b"\0" + value),
+        images.chunk(b"zTXt", key + b"\0\0" + zlib.compress(value)),
+        images.chunk(b"iTXt", key + b"\0\0\0\0\0" + value),
+        images.chunk(b"iTXt", key + b"\0\1\0\0\0" + zlib.compress(value)),
     ]
 
 
@@ -46,8 +46,8 @@ def texts(key: bytes, value: bytes) -> list[bytes]:
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("mode", ["RGB", "P", "L", "1", "LA", "RGBA", "I;16"])
 def test_text_chunks_of_any_name_do_not_concern_the_pixels(mode: str, key: bytes, behind: bool) -> None:
-    image = Image.new("L", (8, 8), 40).convert("I;16") if mode == "I;16" else pictures.scene((8, 8)).convert(mode)
-    data = pictures.png(image)
+    image = Image.new("L", (8, 8), 40).convert("I;16") if mode == "I;16" else images.scene((8, 8)).convert(mode)
+    data = images.png(image)
     expected = decode(data, Limits(), SPEC).tobytes()
     for chunk in texts(key, b"x\n" * 9 + b"1"):
         for spec in (SPEC, SRGB):
@@ -56,7 +56,7 @@ def test_text_chunks_of_any_name_do_not_concern_the_pixels(mode: str, key: bytes
 
 def test_only_the_first_color_profile_of_a_png_is_inflated(monkeypatch: pytest.MonkeyPatch) -> None:
     # 1 KB each, 1 MB inflated: thousands fit into one file.
-    packed = pictures.chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(1 << 20), 9))
+    packed = images.chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(1 << 20), 9))
     inflated: list[int] = []
 
     def inflate(data: bytes) -> bytes:
@@ -64,7 +64,7 @@ def test_only_the_first_color_profile_of_a_png_is_inflated(monkeypatch: pytest.M
         return zlib.decompress(data)
 
     monkeypatch.setattr(PngImagePlugin, "_safe_zlib_decompress", inflate)
-    picture = pictures.png()
+    picture = images.png()
     hostile = with_chunks(with_chunks(picture, *[packed] * 500), *[packed] * 500, behind=True)
     assert decode(hostile, Limits(), SRGB).tobytes() == decode(picture, Limits(), SRGB).tobytes()
     assert len(inflated) == 1
@@ -73,24 +73,24 @@ def test_only_the_first_color_profile_of_a_png_is_inflated(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     "chunk",
     [
-        pictures.chunk(b"iCCP", b"no end of a name"),
-        pictures.chunk(b"iCCP", b""),
-        pictures.chunk(b"tRNS", b""),
-        pictures.chunk(b"pHYs", b"\0"),
-        pictures.chunk(b"cHRM", b"\0\0\0"),
-        pictures.chunk(b"acTL", b"\0"),
-        pictures.chunk(b"fcTL", b"\0" * 3),
-        pictures.chunk(b"fdAT", b""),
-        pictures.chunk(b"zTXt", b"key\0\7not packed"),
-        pictures.chunk(b"IHDR", b"\0"),
+        images.chunk(b"iCCP", b"no end of a name"),
+        images.chunk(b"iCCP", b""),
+        images.chunk(b"tRNS", b""),
+        images.chunk(b"pHYs", b"\0"),
+        images.chunk(b"cHRM", b"\0\0\0"),
+        images.chunk(b"acTL", b"\0"),
+        images.chunk(b"fcTL", b"\0" * 3),
+        images.chunk(b"fdAT", b""),
+        images.chunk(b"zTXt", b"key\0\7not packed"),
+        images.chunk(b"IHDR", b"\0"),
         # Pillow takes the frame's place from there.
-        pictures.chunk(b"tEXt", b"bbox\0x"),
+        images.chunk(b"tEXt", b"bbox\0x"),
     ],
 )
 def test_broken_chunks_are_undecodable_or_ignored(chunk: bytes) -> None:
     for mode in ("RGB", "P", "L"):
         for behind in (False, True):
-            data = with_chunks(pictures.png(pictures.scene((8, 8)).convert(mode)), chunk, behind=behind)
+            data = with_chunks(images.png(images.scene((8, 8)).convert(mode)), chunk, behind=behind)
             with contextlib.suppress(ImageUndecodable):
                 assert decode(data, Limits(), SPEC).size == (8, 8)
 
@@ -106,7 +106,7 @@ def test_any_decoder_exception_is_undecodable_and_its_type_is_logged(
         raise error
 
     monkeypatch.setattr(PngImageFile, "load", raises)
-    answer = make_app(classifier).http(rest(body=pictures.png()), Context())
+    answer = make_app(classifier).http(rest(body=images.png()), Context())
     assert answer["statusCode"] == 422
     line = json.loads(capsys.readouterr().out.splitlines()[0])
     assert (line["level"], line["code"], line["cause"]) == ("INFO", "image_undecodable", type(error).__name__)
@@ -121,7 +121,7 @@ def test_missing_memory_is_image_too_large_and_logged(
         raise MemoryError
 
     monkeypatch.setattr(Image.Image, "resize", raises)
-    assert make_app(classifier).http(rest(body=pictures.png()), Context())["statusCode"] == 413
+    assert make_app(classifier).http(rest(body=images.png()), Context())["statusCode"] == 413
     assert json.loads(capsys.readouterr().out.splitlines()[0])["cause"] == "MemoryError"
 
 
@@ -134,7 +134,7 @@ def cpu_seconds(data: bytes, spec: InputSpec = SPEC) -> float:
 
 def hidden_scans(count: int, side: int = 1000) -> bytes:
     """Scans behind a reserved marker that claims 65,535 bytes: libjpeg, looking for a restart, decodes them."""
-    data = pictures.jpeg(Image.new("RGB", (side, side)), progressive=True)
+    data = images.jpeg(Image.new("RGB", (side, side)), progressive=True)
     first = data.index(b"\xff\xda")
     second = data.index(b"\xff\xda", first + 2)
     scan = data[first : first + 14]
@@ -153,13 +153,13 @@ def test_scans_that_no_walk_over_segments_finds_are_limited(count: int) -> None:
 
 def test_fill_bytes_after_a_scan_take_no_time() -> None:
     """40 KB took 7 s: each byte was tried as the beginning of a marker."""
-    data = pictures.jpeg(progressive=True)
+    data = images.jpeg(progressive=True)
     place = data.index(b"\xff\xda") + 14
     assert cpu_seconds(data[:place] + b"\xff" * 90_000 + b"\0" + b"\xff\xda" * 200 + data[place:]) < 0.5
 
 
 def test_the_largest_pictures_may_have_thirty_scans() -> None:
-    data = pictures.jpeg(Image.new("RGB", (5000, 5000)), progressive=True)
+    data = images.jpeg(Image.new("RGB", (5000, 5000)), progressive=True)
     begin, end = data.rindex(b"\xff\xda"), len(data) - 2
     scans = data.count(b"\xff\xda")
     assert decode(data[:begin] + data[begin:end] * (31 - scans) + data[end:], Limits(), SPEC).size == (5000, 5000)
@@ -169,13 +169,13 @@ def test_the_largest_pictures_may_have_thirty_scans() -> None:
 
 def test_bytes_after_a_photo_may_be_anything() -> None:
     """A film behind a photo (Motion Photo), a second picture (MPO, gain map) and profiles have FF DA by chance."""
-    photo = pictures.jpeg(progressive=True, exif=pictures.exif(1) + pictures.jpeg())
+    photo = images.jpeg(progressive=True, exif=images.exif(1) + images.jpeg())
     assert decode(photo + b"\xff\xda\0\2" * 500, Limits(), SPEC).tobytes() == decode(photo, Limits(), SPEC).tobytes()
 
 
 def test_decoder_that_finds_more_pixels_than_declared_is_stopped() -> None:
     """A batch plans its memory by the first header; libjpeg begins anew after an end, and takes the second."""
-    small, large = pictures.jpeg(pictures.solid(size=(8, 8))), pictures.jpeg(pictures.solid(size=(800, 800)))
+    small, large = images.jpeg(images.solid(size=(8, 8))), images.jpeg(images.solid(size=(800, 800)))
     frame = small.index(b"\xff\xc0")
     data = small[: frame + 19] + b"\xff\xd9" + large
     with pytest.raises(ImageUndecodable, match="contradict"):
@@ -183,13 +183,13 @@ def test_decoder_that_finds_more_pixels_than_declared_is_stopped() -> None:
 
 
 def test_pictures_after_an_end_without_a_frame_are_read() -> None:
-    tables = pictures.jpeg()
+    tables = images.jpeg()
     frame = tables.index(b"\xff\xc0")
-    assert decode(tables[:frame] + b"\xff\xd9" + pictures.jpeg(), Limits(), SPEC).size == (96, 64)
+    assert decode(tables[:frame] + b"\xff\xd9" + images.jpeg(), Limits(), SPEC).size == (96, 64)
 
 
 def test_a_gif_prepares_nothing_for_later_frames() -> None:
-    data = pictures.gif(pictures.solid(pictures.RED))
+    data = images.gif(images.solid(images.RED))
     place = data.index(b",\0\0\0\0")
     for method in (2, 3):
         control = bytes([0x21, 0xF9, 4, method << 2 | 1, 0, 0, 0, 0])
@@ -204,7 +204,7 @@ def test_a_million_fractions_as_resolution_are_not_read() -> None:
     count = 60_000
     entries = struct.pack(">HHHII", 2, 0x011A, 5, count, 38) + struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0) + bytes(4)
     block = b"Exif\0\0MM\0*\0\0\0\x08" + entries + b"\0\0\0\1" * (2 * count)
-    data = pictures.jpeg()
+    data = images.jpeg()
     # Pillow joins the segments.
     parts = [block[6:][place : place + 65_000] for place in range(0, len(block) - 6, 65_000)]
     segments = b"".join(b"\xff\xe1" + struct.pack(">H", len(part) + 8) + b"Exif\0\0" + part for part in parts)
@@ -233,7 +233,7 @@ def test_the_orientation_is_found_among_other_entries(order: str, kind: str) -> 
 def test_xmp_orientation_is_used_without_exif() -> None:
     xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="8"/></x:xmpmeta>'
     assert read_orientation(None, xmp) == 8
-    assert read_orientation(pictures.exif(3), xmp) == 3
+    assert read_orientation(images.exif(3), xmp) == 3
     assert read_orientation(None, b"<tiff:Orientation>9<") == 1
-    image = pictures.scene((32, 16))
-    assert decode(pictures.webp(image, xmp=xmp), Limits(), SPEC).size == (16, 32)
+    image = images.scene((32, 16))
+    assert decode(images.webp(image, xmp=xmp), Limits(), SPEC).size == (16, 32)

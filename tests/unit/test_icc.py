@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import images
 import numpy as np
-import pictures
 import pytest
 from loupe.card import InputSpec
 from loupe.icc import _transform, to_srgb
@@ -78,20 +78,20 @@ def color(data: bytes, spec: InputSpec = MANAGED) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
 def test_card_controls_profile_conversion(kind: str) -> None:
-    data = getattr(pictures, kind)(pictures.solid(pictures.RED), icc_profile=swapped())
+    data = getattr(images, kind)(images.solid(images.RED), icc_profile=swapped())
     red, green, blue = color(data, PLAIN)
-    assert (red, green, blue) == pytest.approx(pictures.RED, abs=2)
-    assert color(data) == pytest.approx(pictures.BLUE, abs=3)
+    assert (red, green, blue) == pytest.approx(images.RED, abs=2)
+    assert color(data) == pytest.approx(images.BLUE, abs=3)
 
 
 def test_srgb_itself_changes_nothing() -> None:
-    data = pictures.png(icc_profile=SRGB)
+    data = images.png(icc_profile=SRGB)
     assert np.array_equal(decode(data, Limits(), MANAGED), decode(data, Limits(), PLAIN))
 
 
 @pytest.mark.parametrize("profile", [b"x", b"no profile at all" * 40, swapped()[:200], swapped()[:-3000], grey(2.2)])
 def test_profile_of_another_colour_space_is_ignored(profile: bytes) -> None:
-    assert color(pictures.png(pictures.solid(pictures.RED), icc_profile=profile)) == pictures.RED
+    assert color(images.png(images.solid(images.RED), icc_profile=profile)) == images.RED
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_profile_of_another_colour_space_is_ignored(profile: bytes) -> None:
 def test_a_profile_of_many_operations_or_bytes_is_ignored_at_once(profile: bytes) -> None:
     """littleCMS would apply 20,000 operations to each point of its table, for 10 s; the cache would keep megabytes."""
     cached, begun = _transform.cache_info(), time.thread_time()
-    assert color(pictures.jpeg(pictures.solid(pictures.RED), icc_profile=profile)) == color(
-        pictures.jpeg(pictures.solid(pictures.RED))
+    assert color(images.jpeg(images.solid(images.RED), icc_profile=profile)) == color(
+        images.jpeg(images.solid(images.RED))
     )
     assert time.thread_time() - begun < 2
     assert _transform.cache_info() == cached
@@ -114,13 +114,13 @@ def test_a_profile_of_many_operations_or_bytes_is_ignored_at_once(profile: bytes
 
 def test_other_profile_tags_do_not_change_the_colours() -> None:
     profile = with_tag(swapped(), b"junk", b"data" + bytes(100))
-    assert color(pictures.jpeg(pictures.solid(pictures.RED), icc_profile=profile)) == color(
-        pictures.jpeg(pictures.solid(pictures.RED), icc_profile=swapped())
+    assert color(images.jpeg(images.solid(images.RED), icc_profile=profile)) == color(
+        images.jpeg(images.solid(images.RED), icc_profile=swapped())
     )
 
 
 def test_grey_pictures_have_grey_profiles() -> None:
-    data = pictures.png(pictures.solid(128, mode="L"), icc_profile=grey(1.0))
+    data = images.png(images.solid(128, mode="L"), icc_profile=grey(1.0))
     assert color(data, PLAIN) == (128, 128, 128)
     # Half the light is 188 in sRGB (IEC 61966-2-1).
     assert color(data) == pytest.approx((188, 188, 188), abs=2)
@@ -129,24 +129,24 @@ def test_grey_pictures_have_grey_profiles() -> None:
 
 
 def test_alpha_is_composited_over_white_before_conversion() -> None:
-    data = pictures.png(pictures.solid((255, 0, 0, 0), mode="RGBA"), icc_profile=swapped())
-    assert color(data) == pytest.approx(pictures.WHITE, abs=2)
+    data = images.png(images.solid((255, 0, 0, 0), mode="RGBA"), icc_profile=swapped())
+    assert color(data) == pytest.approx(images.WHITE, abs=2)
 
 
 def test_palettes_are_resolved_before() -> None:
-    data = pictures.png(pictures.solid(pictures.RED).quantize(4), icc_profile=swapped())
-    assert color(data) == pytest.approx(pictures.BLUE, abs=3)
+    data = images.png(images.solid(images.RED).quantize(4), icc_profile=swapped())
+    assert color(data) == pytest.approx(images.BLUE, abs=3)
 
 
 def test_grey_models_get_the_converted_colours() -> None:
-    data = pictures.png(pictures.solid(pictures.RED), icc_profile=swapped())
+    data = images.png(images.solid(images.RED), icc_profile=swapped())
     grey_model = MANAGED._replace(color="L", mean=(0.0,), std=(1.0,))
     assert color(data, grey_model) == pytest.approx((29,), abs=3)
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "L", "RGB"])
 def test_every_mode_is_accepted(mode: str) -> None:
-    image: Image.Image = pictures.scene().convert(mode)
+    image: Image.Image = images.scene().convert(mode)
     assert to_srgb(image, swapped()).mode in ("RGB", "L")
 
 
@@ -156,7 +156,7 @@ def test_colour_library_is_loaded_on_first_use() -> None:
         "decode(sys.stdin.buffer.read(), Limits(), InputSpec('input', 20, 20, icc='srgb'));"
         "print('PIL.ImageCms' in sys.modules)"
     )
-    for data, loaded in ((pictures.jpeg(), "False"), (pictures.jpeg(icc_profile=swapped()), "True")):
+    for data, loaded in ((images.jpeg(), "False"), (images.jpeg(icc_profile=swapped()), "True")):
         done = subprocess.run(
             [sys.executable, "-c", code], input=data, capture_output=True, check=True, env={"PYTHONPATH": str(FUNCTION)}
         )

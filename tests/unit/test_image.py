@@ -8,13 +8,13 @@ import tracemalloc
 import warnings
 from typing import Any
 
+import images
 import numpy as np
-import pictures
 import pytest
+from images import BLUE, RED, WHITE
 from loupe.card import InputSpec, Resize
 from loupe.errors import ImageTooLarge, ImageUndecodable, UnsupportedMediaType
 from loupe.image import Limits, decode, media_type_of
-from pictures import BLUE, RED, WHITE
 from PIL import Image
 
 SPEC = InputSpec("input", 20, 20)
@@ -34,12 +34,12 @@ def difference(image: Image.Image, expected: Image.Image) -> float:
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif"])
 def test_every_format_is_detected_by_content(kind: str) -> None:
-    data = getattr(pictures, kind)()
+    data = getattr(images, kind)()
     assert media_type_of(data) == f"image/{kind}"
     image = read(data)
     assert image.mode == "RGB"
     # A GIF has 256 colours.
-    assert difference(image, pictures.scene()) < {"jpeg": 2, "gif": 8}.get(kind, 0.01)
+    assert difference(image, images.scene()) < {"jpeg": 2, "gif": 8}.get(kind, 0.01)
 
 
 @pytest.mark.parametrize(
@@ -56,32 +56,32 @@ def test_empty_bytes_are_not_an_image() -> None:
 
 
 MODES: dict[str, tuple[bytes, tuple[int, int, int]]] = {
-    "RGBA half red over white": (pictures.png(pictures.solid((255, 0, 0, 128), mode="RGBA")), (255, 127, 127)),
-    "RGBA clear": (pictures.png(pictures.solid((1, 2, 3, 0), mode="RGBA")), WHITE),
-    "RGBA opaque": (pictures.png(pictures.solid((1, 2, 3, 255), mode="RGBA")), (1, 2, 3)),
-    "LA half": (pictures.png(pictures.solid((0, 128), mode="LA")), (127, 127, 127)),
-    "L": (pictures.png(pictures.solid(77, mode="L")), (77, 77, 77)),
-    "L with a clear value": (pictures.png(pictures.solid(77, mode="L"), transparency=77), WHITE),
-    "RGB with a clear colour": (pictures.png(pictures.solid(BLUE), transparency=BLUE), WHITE),
-    "1 bit": (pictures.png(pictures.solid(1, mode="1")), WHITE),
-    "P": (pictures.png(pictures.solid(RED).quantize(4)), RED),
-    "P with a clear index": (pictures.png(pictures.solid(RED).quantize(4), transparency=0), WHITE),
-    "P with half-clear indexes": (pictures.png(pictures.solid(RED).quantize(4), transparency=b"\x80"), (255, 127, 127)),
-    "16-bit grey": (pictures.png(Image.new("I;16", (64, 48), 0x4D80)), (0x4D, 0x4D, 0x4D)),
+    "RGBA half red over white": (images.png(images.solid((255, 0, 0, 128), mode="RGBA")), (255, 127, 127)),
+    "RGBA clear": (images.png(images.solid((1, 2, 3, 0), mode="RGBA")), WHITE),
+    "RGBA opaque": (images.png(images.solid((1, 2, 3, 255), mode="RGBA")), (1, 2, 3)),
+    "LA half": (images.png(images.solid((0, 128), mode="LA")), (127, 127, 127)),
+    "L": (images.png(images.solid(77, mode="L")), (77, 77, 77)),
+    "L with a clear value": (images.png(images.solid(77, mode="L"), transparency=77), WHITE),
+    "RGB with a clear colour": (images.png(images.solid(BLUE), transparency=BLUE), WHITE),
+    "1 bit": (images.png(images.solid(1, mode="1")), WHITE),
+    "P": (images.png(images.solid(RED).quantize(4)), RED),
+    "P with a clear index": (images.png(images.solid(RED).quantize(4), transparency=0), WHITE),
+    "P with half-clear indexes": (images.png(images.solid(RED).quantize(4), transparency=b"\x80"), (255, 127, 127)),
+    "16-bit grey": (images.png(Image.new("I;16", (64, 48), 0x4D80)), (0x4D, 0x4D, 0x4D)),
     "16-bit RGB": (
-        pictures.png_of(2, 2, (b"\0" + struct.pack(">HHH", 0x11FF, 0x2200, 0x3380) * 2) * 2, depth=16),
+        images.png_of(2, 2, (b"\0" + struct.pack(">HHH", 0x11FF, 0x2200, 0x3380) * 2) * 2, depth=16),
         (0x11, 0x22, 0x33),
     ),
-    "16-bit grey with a clear value": (pictures.png(Image.new("I;16", (64, 48), 0x4D80), transparency=0x4D80), WHITE),
+    "16-bit grey with a clear value": (images.png(Image.new("I;16", (64, 48), 0x4D80), transparency=0x4D80), WHITE),
     "16-bit grey with another value clear": (
-        pictures.png(Image.new("I;16", (64, 48), 0x4D80), transparency=0x4D81),
+        images.png(Image.new("I;16", (64, 48), 0x4D80), transparency=0x4D81),
         (0x4D, 0x4D, 0x4D),
     ),
-    "GIF with a clear index": (pictures.gif(pictures.solid(RED).quantize(4), transparency=0), WHITE),
-    "JPEG grey": (pictures.jpeg(pictures.solid(77, mode="L")), (77, 77, 77)),
-    "JPEG CMYK": (pictures.jpeg(pictures.solid((0, 255, 255, 0), mode="CMYK")), RED),
-    "WebP with alpha": (pictures.webp(pictures.solid((255, 0, 0, 128), mode="RGBA"), exact=True), (255, 127, 127)),
-    "WebP lossy with alpha": (pictures.webp(pictures.solid((0, 0, 0, 0), mode="RGBA"), lossless=False), WHITE),
+    "GIF with a clear index": (images.gif(images.solid(RED).quantize(4), transparency=0), WHITE),
+    "JPEG grey": (images.jpeg(images.solid(77, mode="L")), (77, 77, 77)),
+    "JPEG CMYK": (images.jpeg(images.solid((0, 255, 255, 0), mode="CMYK")), RED),
+    "WebP with alpha": (images.webp(images.solid((255, 0, 0, 128), mode="RGBA"), exact=True), (255, 127, 127)),
+    "WebP lossy with alpha": (images.webp(images.solid((0, 0, 0, 0), mode="RGBA"), lossless=False), WHITE),
 }
 
 
@@ -104,7 +104,7 @@ def test_every_mode_becomes_grey_for_a_grey_model(case: str) -> None:
 
 
 def test_cmyk_of_adobe_is_not_inverted() -> None:
-    data = pictures.jpeg(pictures.solid((0, 0, 0, 0), mode="CMYK"))
+    data = images.jpeg(images.solid((0, 0, 0, 0), mode="CMYK"))
     assert b"Adobe" in data
     assert np.asarray(read(data)).min() >= 253
 
@@ -113,9 +113,9 @@ def test_cmyk_of_adobe_is_not_inverted() -> None:
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
 @pytest.mark.parametrize("draft", [0, 1])
 def test_exif_orientation_is_applied(kind: str, orientation: int, draft: int) -> None:
-    scene = pictures.scene((320, 160))
-    stored = pictures.turned_away(scene, orientation)
-    data = getattr(pictures, kind)(stored, exif=pictures.exif(orientation))
+    scene = images.scene((320, 160))
+    stored = images.turned_away(scene, orientation)
+    data = getattr(images, kind)(stored, exif=images.exif(orientation))
     image = read(data, InputSpec("input", 40, 20, jpeg_draft=draft))
     if kind == "jpeg" and draft:
         assert image.size == (40, 20)
@@ -132,7 +132,7 @@ def test_invalid_orientation_is_ignored(kind: int, value: int) -> None:
         struct.pack(">HH", value, 0) if kind == 3 else struct.pack(">I", value)
     )
     block = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">H", 1) + entry + bytes(4)
-    assert difference(read(pictures.jpeg(exif=block)), pictures.scene()) < 2
+    assert difference(read(images.jpeg(exif=block)), images.scene()) < 2
 
 
 @pytest.mark.parametrize(
@@ -140,26 +140,26 @@ def test_invalid_orientation_is_ignored(kind: int, value: int) -> None:
 )
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
 def test_broken_exif_is_ignored(kind: str, block: bytes) -> None:
-    assert difference(read(getattr(pictures, kind)(exif=block)), pictures.scene()) < 2
+    assert difference(read(getattr(images, kind)(exif=block)), images.scene()) < 2
 
 
 @pytest.mark.parametrize(("fit", "shortest"), [("stretch", None), ("crop", None), ("crop", 30), ("pad", None)])
 @pytest.mark.parametrize("size", [(640, 480), (481, 161), (161, 1281), (20, 20), (7, 5)])
 def test_scaled_decoding_keeps_what_the_resize_needs(fit: Any, shortest: int | None, size: tuple[int, int]) -> None:
     spec = InputSpec("input", 20, 24, jpeg_draft=2, resize=Resize(fit=fit, shortest=shortest))
-    image = read(pictures.jpeg(pictures.scene(size)), spec)
+    image = read(images.jpeg(images.scene(size)), spec)
     for side, full, needed in zip(image.size, size, spec.resized(*size), strict=True):
         assert side >= min(full, 2 * needed)
         assert side <= full
 
 
 def test_without_scaled_decoding_a_jpeg_is_decoded_in_full() -> None:
-    assert read(pictures.jpeg(pictures.scene((640, 480)))).size == (640, 480)
+    assert read(images.jpeg(images.scene((640, 480)))).size == (640, 480)
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif"])
 def test_one_byte_over_the_limit_is_rejected(kind: str) -> None:
-    data = getattr(pictures, kind)()
+    data = getattr(images, kind)()
     assert read(data, limits=Limits(len(data), 10_000)).mode == "RGB"
     with pytest.raises(ImageTooLarge, match="bytes"):
         read(data, limits=Limits(len(data) - 1, 10_000))
@@ -167,14 +167,14 @@ def test_one_byte_over_the_limit_is_rejected(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif"])
 def test_one_pixel_over_the_limit_is_rejected(kind: str) -> None:
-    data = getattr(pictures, kind)(pictures.solid(size=(100, 100)))
+    data = getattr(images, kind)(images.solid(size=(100, 100)))
     assert read(data, limits=Limits(100_000, 10_000)).size == (100, 100)
     with pytest.raises(ImageTooLarge, match="100 x 100 pixels"):
         read(data, limits=Limits(100_000, 9_999))
 
 
 def test_a_declared_size_allocates_nothing() -> None:
-    data = pictures.png_of(100_000, 100_000, bytes(30_001))
+    data = images.png_of(100_000, 100_000, bytes(30_001))
     tracemalloc.start()
     try:
         with pytest.raises(ImageTooLarge, match="100000 x 100000"):
@@ -187,7 +187,7 @@ def test_a_declared_size_allocates_nothing() -> None:
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif"])
 def test_truncated_file_is_rejected(kind: str) -> None:
-    data = getattr(pictures, kind)()
+    data = getattr(images, kind)()
     for share in (0.02, 0.3, 0.5, 0.9, 0.99):
         with pytest.raises((ImageUndecodable, UnsupportedMediaType)):
             read(data[: int(len(data) * share)])
@@ -195,52 +195,52 @@ def test_truncated_file_is_rejected(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif"])
 def test_bytes_after_the_image_are_ignored(kind: str) -> None:
-    data = getattr(pictures, kind)()
+    data = getattr(images, kind)()
     assert difference(read(data + b"\0" * 300 + b"trailing"), read(data)) == 0
 
 
 def test_progressive_jpeg() -> None:
-    assert difference(read(pictures.jpeg(progressive=True)), pictures.scene()) < 2
+    assert difference(read(images.jpeg(progressive=True)), images.scene()) < 2
 
 
 def test_jpeg_of_several_images_is_decoded_to_the_first() -> None:
-    data = pictures.encode(pictures.scene(), "MPO", save_all=True, append_images=[pictures.solid()], quality=95)
+    data = images.encode(images.scene(), "MPO", save_all=True, append_images=[images.solid()], quality=95)
     assert media_type_of(data) == "image/jpeg"
-    assert difference(read(data), pictures.scene()) < 3
+    assert difference(read(data), images.scene()) < 3
 
 
 def test_animation_is_decoded_to_its_first_frame() -> None:
-    data = pictures.webp(pictures.solid(RED), save_all=True, append_images=[pictures.solid(BLUE)] * 3)
+    data = images.webp(images.solid(RED), save_all=True, append_images=[images.solid(BLUE)] * 3)
     assert read(data).getpixel((5, 5)) == RED
-    data = pictures.png(pictures.solid(RED), save_all=True, append_images=[pictures.solid(BLUE)] * 3)
+    data = images.png(images.solid(RED), save_all=True, append_images=[images.solid(BLUE)] * 3)
     assert read(data).getpixel((5, 5)) == RED
-    data = pictures.gif(pictures.solid(RED), save_all=True, append_images=[pictures.solid(BLUE)] * 3)
+    data = images.gif(images.solid(RED), save_all=True, append_images=[images.solid(BLUE)] * 3)
     assert read(data).getpixel((5, 5)) == RED
 
 
-@pytest.mark.parametrize("options", [{}, {"lossless": False}, {"exif": pictures.exif(1)}])
+@pytest.mark.parametrize("options", [{}, {"lossless": False}, {"exif": images.exif(1)}])
 @pytest.mark.parametrize("alpha", [False, True])
 def test_webp_is_decoded_as_pillow_decodes_it(options: dict[str, Any], alpha: bool) -> None:
     """The first frame is taken past Pillow's own ``load`` to save memory; what it shows is the same."""
-    scene = pictures.scene()
+    scene = images.scene()
     if alpha:
         scene.putalpha(scene.getchannel(2))
-    data = pictures.webp(scene, **options)
+    data = images.webp(scene, **options)
     whole = Image.open(io.BytesIO(data)).convert("RGBA")
     expected = Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole)
     assert np.abs(np.asarray(read(data), int) - np.asarray(expected.convert("RGB"), int)).max() <= 1
 
 
 def test_alpha_is_composited_over_white_across_strips() -> None:
-    tall = pictures.scene((1100, 2000))
+    tall = images.scene((1100, 2000))
     tall.putalpha(tall.getchannel(0))
     expected = Image.alpha_composite(Image.new("RGBA", tall.size, "white"), tall).convert("RGB")
-    image = read(pictures.png(tall, compress_level=1), limits=Limits(10_000_000, 3_000_000))
+    image = read(images.png(tall, compress_level=1), limits=Limits(10_000_000, 3_000_000))
     assert np.abs(np.asarray(image, int) - np.asarray(expected, int)).max() <= 1
 
 
 def test_more_pixels_per_byte_than_allowed_are_rejected() -> None:
-    blank = pictures.png(Image.new("1", (2000, 1000), 1))
+    blank = images.png(Image.new("1", (2000, 1000), 1))
     limits = Limits(max_pixels=3_000_000, max_pixels_per_byte=2_000_000 // len(blank) + 1)
     assert read(blank, limits=limits).size == (2000, 1000)
     with pytest.raises(ImageTooLarge, match="decompression bombs"):
@@ -248,13 +248,13 @@ def test_more_pixels_per_byte_than_allowed_are_rejected() -> None:
 
 
 def test_small_plain_images_may_have_any_ratio() -> None:
-    data = pictures.webp(pictures.solid(RED, (1000, 1000)))
+    data = images.webp(images.solid(RED, (1000, 1000)))
     assert len(data) < 200
     assert read(data).getpixel((500, 500)) == RED
 
 
 def test_jpeg_of_many_scans_is_rejected() -> None:
-    data = pictures.jpeg(progressive=True)
+    data = images.jpeg(progressive=True)
     begin, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
     assert read(data[:begin] + data[begin:end] * 20 + data[end:]).mode == "RGB"
     with pytest.raises(ImageUndecodable, match="more than 100 scans"):
@@ -262,14 +262,14 @@ def test_jpeg_of_many_scans_is_rejected() -> None:
 
 
 def test_file_of_many_tiny_parts_is_rejected() -> None:
-    data = pictures.png()
+    data = images.png()
     with pytest.raises(ImageUndecodable, match="too many tiny parts"):
-        read(data[:33] + pictures.chunk(b"abCd", b"") * 60_000 + data[33:])
+        read(data[:33] + images.chunk(b"abCd", b"") * 60_000 + data[33:])
 
 
 def test_jpeg_with_a_padded_header_is_rejected_as_fast() -> None:
     """Pillow reads bytes of filling one by one; an ordinary JPEG's header is too short to be watched for that."""
-    data = pictures.jpeg()
+    data = images.jpeg()
     assert read(data[:2] + b"\xff" * 50_000 + data[2:])
     with pytest.raises(ImageUndecodable, match="too many tiny parts"):
         read(data[:2] + b"\xff" * 150_000 + data[2:])
@@ -277,7 +277,7 @@ def test_jpeg_with_a_padded_header_is_rejected_as_fast() -> None:
 
 def test_pillows_warning_of_bombs_is_an_error() -> None:
     """A frame that only shows inside Pillow: larger than the screen, and than Pillow's own bound, in a small GIF."""
-    data = pictures.gif(pictures.solid(RED))
+    data = images.gif(images.solid(RED))
     picture = data.index(b",\0\0\0\0")
     data = data[: picture + 5] + struct.pack("<HH", 10_000, 10_000) + data[picture + 9 :]
     with warnings.catch_warnings():
@@ -287,7 +287,7 @@ def test_pillows_warning_of_bombs_is_an_error() -> None:
 
 
 def test_details_name_no_path_and_no_library() -> None:
-    for broken in (pictures.png()[:60], pictures.jpeg()[:100], pictures.webp()[:40]):
+    for broken in (images.png()[:60], images.jpeg()[:100], images.webp()[:40]):
         with pytest.raises(ImageUndecodable) as caught:
             read(broken)
         assert not {"/", "Pillow", "PIL", "Traceback"} & set(caught.value.detail.split())
@@ -295,7 +295,7 @@ def test_details_name_no_path_and_no_library() -> None:
 
 
 def test_the_given_bytes_are_not_changed() -> None:
-    data = pictures.png(pictures.solid((255, 0, 0, 128), mode="RGBA"))
+    data = images.png(images.solid((255, 0, 0, 128), mode="RGBA"))
     before = bytes(data)
     read(data)
     assert io.BytesIO(data).read() == before
@@ -309,7 +309,7 @@ def test_more_pixels_than_declared_are_rejected(
 ) -> None:
     """Memory was planned for the declared size; a format without a declared size is checked by its decoder."""
     monkeypatch.setattr("loupe.image.declared_size", lambda *_: declared)
-    data = pictures.png(pictures.solid(size=(40, 30)))
+    data = images.png(images.solid(size=(40, 30)))
     if accepted:
         assert read(data).size == (40, 30)
     else:
@@ -321,4 +321,4 @@ def test_the_declared_size_is_checked_before_the_decoder_is_called(monkeypatch: 
     monkeypatch.setattr("loupe.image.declared_size", lambda *_: (10_000, 10_000))
     monkeypatch.setattr("loupe.image.import_module", lambda _: pytest.fail("the decoder was called"))
     with pytest.raises(ImageTooLarge):
-        decode(pictures.png(pictures.solid(size=(40, 30))), Limits(max_pixels=1_000_000), SPEC)
+        decode(images.png(images.solid(size=(40, 30))), Limits(max_pixels=1_000_000), SPEC)

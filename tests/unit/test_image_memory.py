@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import images
 import memory
-import pictures
 import pytest
 from loupe.card import InputSpec
 from loupe.formats import FORMATS
@@ -35,39 +35,39 @@ WEBP = {"quality": 0, "method": 0}
 
 @functools.cache
 def scene(mode: str) -> Image.Image:
-    image = pictures.scene((500, 500)).resize((SIDE, SIDE), Image.Resampling.NEAREST)
+    image = images.scene((500, 500)).resize((SIDE, SIDE), Image.Resampling.NEAREST)
     if mode == "RGBA":
         image.putalpha(image.getchannel(0))
     return image.quantize(64) if mode == "P" else image.convert(mode)
 
 
 def png(mode: str, **options: Any) -> bytes:
-    return pictures.png(scene(mode), compress_level=1, **options)
+    return images.png(scene(mode), compress_level=1, **options)
 
 
 CASES: dict[str, tuple[Callable[[], bytes], InputSpec, float]] = {
-    "jpeg": (lambda: pictures.jpeg(scene("RGB"), quality=60), PLAIN, 4.5),
-    "jpeg, scaled": (lambda: pictures.jpeg(scene("RGB"), quality=60), DRAFT, 0.5),
-    "jpeg, turned": (lambda: pictures.jpeg(scene("RGB"), quality=60, exif=pictures.exif(6)), PLAIN, 8.5),
-    "jpeg, progressive 4:4:4": (lambda: pictures.jpeg(scene("RGB"), quality=60, progressive=True), PLAIN, 10.5),
-    "jpeg, progressive, scaled": (lambda: pictures.jpeg(scene("RGB"), quality=60, progressive=True), DRAFT, 6.5),
-    "jpeg, progressive cmyk": (lambda: pictures.jpeg(scene("CMYK"), quality=60, progressive=True), PLAIN, 12.5),
+    "jpeg": (lambda: images.jpeg(scene("RGB"), quality=60), PLAIN, 4.5),
+    "jpeg, scaled": (lambda: images.jpeg(scene("RGB"), quality=60), DRAFT, 0.5),
+    "jpeg, turned": (lambda: images.jpeg(scene("RGB"), quality=60, exif=images.exif(6)), PLAIN, 8.5),
+    "jpeg, progressive 4:4:4": (lambda: images.jpeg(scene("RGB"), quality=60, progressive=True), PLAIN, 10.5),
+    "jpeg, progressive, scaled": (lambda: images.jpeg(scene("RGB"), quality=60, progressive=True), DRAFT, 6.5),
+    "jpeg, progressive cmyk": (lambda: images.jpeg(scene("CMYK"), quality=60, progressive=True), PLAIN, 12.5),
     "png": (lambda: png("RGB"), PLAIN, 4.5),
     "png, alpha": (lambda: png("RGBA"), PLAIN, 8.5),
     "png, grey and alpha": (lambda: png("LA"), PLAIN, 8.5),
     "png, palette": (lambda: png("P"), PLAIN, 5.5),
     "png, palette with alpha": (lambda: png("P", transparency=b"\1\2\3"), PLAIN, 5.5),
-    "png, 16 bit": (lambda: pictures.png(scene("L").convert("I;16"), compress_level=1), PLAIN, 8.5),
-    "webp": (lambda: pictures.webp(scene("RGB"), lossless=False, **WEBP), PLAIN, 12.5),
-    "webp, alpha": (lambda: pictures.webp(scene("RGBA"), lossless=False, **WEBP), PLAIN, 13.5),
-    "webp, lossless": (lambda: pictures.webp(scene("RGB"), **WEBP), PLAIN, 13.5),
+    "png, 16 bit": (lambda: images.png(scene("L").convert("I;16"), compress_level=1), PLAIN, 8.5),
+    "webp": (lambda: images.webp(scene("RGB"), lossless=False, **WEBP), PLAIN, 12.5),
+    "webp, alpha": (lambda: images.webp(scene("RGBA"), lossless=False, **WEBP), PLAIN, 13.5),
+    "webp, lossless": (lambda: images.webp(scene("RGB"), **WEBP), PLAIN, 13.5),
     "webp, lossless, animated": (
-        lambda: pictures.webp(scene("RGB"), save_all=True, append_images=[scene("RGBA")], **WEBP), PLAIN, 13.5,
+        lambda: images.webp(scene("RGB"), save_all=True, append_images=[scene("RGBA")], **WEBP), PLAIN, 13.5,
     ),
-    "gif": (lambda: pictures.gif(scene("P")), PLAIN, 5.5),
-    "gif, clear index": (lambda: pictures.gif(scene("P"), transparency=3), PLAIN, 5.5),
-    "bmp": (lambda: pictures.encode(scene("RGB"), "BMP"), PLAIN, 4.5),
-    "tiff": (lambda: pictures.encode(scene("RGB"), "TIFF", compression="tiff_lzw"), PLAIN, 4.5),
+    "gif": (lambda: images.gif(scene("P")), PLAIN, 5.5),
+    "gif, clear index": (lambda: images.gif(scene("P"), transparency=3), PLAIN, 5.5),
+    "bmp": (lambda: images.encode(scene("RGB"), "BMP"), PLAIN, 4.5),
+    "tiff": (lambda: images.encode(scene("RGB"), "TIFF", compression="tiff_lzw"), PLAIN, 4.5),
 }  # fmt: skip
 # Decoded in a child process: what it takes, and the pixels in memory that both have.
 CHILD_CASES = {"avif": 12.5, "avif, 4:4:4": 14.5, "avif, 4:4:4, alpha": 18.5, "heic": 8.5}
@@ -95,7 +95,7 @@ def test_memory_of_a_child_for_each_pixel(case: str, tmp_path: Path) -> None:
         kind, file, pixels = "avif", tmp_path / "image.avif", PIXELS
         image = scene("RGBA" if "alpha" in case else "RGB")
         subsampling = "4:4:4" if "4:4:4" in case else "4:2:0"
-        file.write_bytes(pictures.encode(image, "AVIF", speed=10, quality=60, subsampling=subsampling))
+        file.write_bytes(images.encode(image, "AVIF", speed=10, quality=60, subsampling=subsampling))
     folders = [Path(__file__).parent, Path(__file__).resolve().parents[2] / "function"]
     run = subprocess.run(
         [sys.executable, "-c", CHILD, str(folders[0]), kind, str(file)],

@@ -9,6 +9,7 @@ import pytest
 from bulk_fakes import RESULTS, FakeBucketStore, jobs_settings
 from events import Context, body_of
 from fakes import Opened
+from images import RED, jpeg, solid
 from jobs_calls import MANIFEST, Jobs
 from loupe.bulk.batch import BatchProcessor
 from loupe.bulk.invocation import BulkLog, Invocations
@@ -22,7 +23,6 @@ from loupe.service import Service
 from loupe.sources import Sources
 from loupe.sources.s3 import S3Location, S3Object, S3Rules
 from loupe.sources.s3_reader import ObjectReader
-from pictures import RED, jpeg, solid
 from test_bulk_entry import start as start_entry
 from tinymodel import graph, write_model
 

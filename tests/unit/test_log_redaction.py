@@ -13,10 +13,10 @@ from events import Context, base64_of, form_body, http, json_body, rest
 from fakes import Broken, FakeS3, make_app
 from hypothesis import given
 from hypothesis import strategies as st
+from images import jpeg, noise
 from loupe.classifier import Classifier
 from loupe.errors import UrlUnreachable
 from loupe.redaction import MAX_CHARACTERS, redacted
-from pictures import jpeg, noise
 
 PICTURE = jpeg(noise(64, 64))
 BROKEN = PICTURE[: len(PICTURE) // 2]
@@ -26,8 +26,8 @@ HEADERS = {
     "Cookie": "session=hush-cookie",
     "X-Forwarded-For": "203.0.113.77",
 }
-SIGNED = "https://pictures.example/a/b.jpg?X-Amz-Signature=hush-signature&X-Amz-Credential=hush-credential"
-WITH_PASSWORD = "https://hush-user:hush-password@pictures.example/a.jpg"
+SIGNED = "https://images.example/a/b.jpg?X-Amz-Signature=hush-signature&X-Amz-Credential=hush-credential"
+WITH_PASSWORD = "https://hush-user:hush-password@images.example/a.jpg"
 REQUESTS: dict[str, dict[str, Any]] = {
     "bytes": {"body": PICTURE, "headers": {"Content-Type": "image/jpeg"}},
     "half a picture": {"body": BROKEN, "headers": {"Content-Type": "image/jpeg"}},
@@ -42,7 +42,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "no JSON": {"body": '{"image": "hush-text', "headers": {"Content-Type": "application/json"}},
     "an unknown type": {"body": b"hush-text", "headers": {"Content-Type": "text/hush-type"}},
     "signed URL": json_body({"url": SIGNED}),
-    "URL that cannot be reached": json_body({"url": SIGNED.replace("pictures", "down")}),
+    "URL that cannot be reached": json_body({"url": SIGNED.replace("images", "down")}),
     "URL with a password": json_body({"url": WITH_PASSWORD}),
     "S3": json_body({"s3": {"bucket": "hush-bucket", "key": "hush-key.jpg", "versionId": "hush-version"}}),
     "batch": {
@@ -75,7 +75,7 @@ def assert_silent(capfd: pytest.CaptureFixture[str], answer: Any) -> None:
 def test_log_of_a_request_contains_nothing_private(
     name: str, make: Any, classifier: Classifier, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pages: dict[str, Any] = {SIGNED: PICTURE, SIGNED.replace("pictures", "down"): UrlUnreachable("It is down.")}
+    pages: dict[str, Any] = {SIGNED: PICTURE, SIGNED.replace("images", "down"): UrlUnreachable("It is down.")}
     app = make_app(classifier, pages=pages, s3=FakeS3({}))
     request = REQUESTS[name]
     event = make(**{**request, "headers": {**HEADERS, **request["headers"]}})

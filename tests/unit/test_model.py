@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import images
 import numpy as np
 import onnx
 import onnxruntime as ort
-import pictures
 import pytest
 from loupe.card import CardError, load_card
 from loupe.classifier import Classifier
@@ -39,13 +39,13 @@ def by_hand(batch: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def test_it_classifies(classifier: Classifier) -> None:
-    assert classifier.classify(pictures.jpeg(pictures.solid(pictures.RED))).label == "red"
-    assert classifier.classify(pictures.png(pictures.solid(pictures.BLUE))).label == "blue"
+    assert classifier.classify(images.jpeg(images.solid(images.RED))).label == "red"
+    assert classifier.classify(images.png(images.solid(images.BLUE))).label == "blue"
 
 
 def test_the_stages_are_timed_in_order(classifier: Classifier) -> None:
     stages = Stages()
-    classifier.classify(pictures.jpeg(), stages)
+    classifier.classify(images.jpeg(), stages)
     assert list(stages.milliseconds) == ["decode", "tensor", "model"]
     assert all(value > 0 for value in stages.milliseconds.values())
     assert sum(stages.milliseconds.values()) <= stages.total()
@@ -83,12 +83,12 @@ def test_a_static_batch_is_cut_and_padded(tmp_path: Path, static: int, count: in
 def test_other_element_types(tmp_path: Path, dtype: int, name: str) -> None:
     scale = {"scale": 1} if name == "uint8" else {}
     directory = write_model(tmp_path / "m", graph(dtype=dtype), input={"dtype": name, **scale})
-    assert Classifier.load(directory).classify(pictures.jpeg(pictures.solid(pictures.RED))).label == "red"
+    assert Classifier.load(directory).classify(images.jpeg(images.solid(images.RED))).label == "red"
 
 
 def test_channels_last(tmp_path: Path) -> None:
     directory = write_model(tmp_path / "m", graph(("batch", SIDE, SIDE, 3)), input={"layout": "NHWC"})
-    assert Classifier.load(directory).classify(pictures.jpeg(pictures.solid(pictures.BLUE))).label == "blue"
+    assert Classifier.load(directory).classify(images.jpeg(images.solid(images.BLUE))).label == "blue"
 
 
 def test_every_onnx_runtime_status_is_a_card_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,14 +233,14 @@ def depending(batch: int | str) -> bytes:
 
 @pytest.mark.parametrize("batch", ["batch", 1, 4])
 def test_a_graph_whose_images_depend_on_each_other_is_run_one_image_at_a_time(tmp_path: Path, batch: int | str) -> None:
-    images = batch_of(6) * np.arange(1, 7, dtype=np.float32).reshape(-1, 1, 1, 1)
+    inputs = batch_of(6) * np.arange(1, 7, dtype=np.float32).reshape(-1, 1, 1, 1)
     together = load(tmp_path / "together", depending(batch))
     model = load(tmp_path / "m", depending(batch), output={"independent": False})
-    assert np.allclose(model.run(images), 1)
-    assert np.allclose([model.run(image[None])[0] for image in images], 1)
-    assert np.allclose(model.run_together(images), together.run(images))
+    assert np.allclose(model.run(inputs), 1)
+    assert np.allclose([model.run(image[None])[0] for image in inputs], 1)
+    assert np.allclose(model.run_together(inputs), together.run(inputs))
     if batch != 1:
-        assert not np.allclose(together.run(images), 1)
+        assert not np.allclose(together.run(inputs), 1)
 
 
 def test_padding_does_not_change_the_result_of_an_image(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pictures
+import images
 import pytest
 from loupe.card import InputSpec, Resize, parse_card
 from onnx import ModelProto, TensorProto, helper
@@ -162,10 +162,10 @@ def test_verify_finds_stored_orientation_by_the_golden_probabilities(tmp_path: P
     file = save(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "n.onnx"
     )
-    image = pictures.solid(pictures.BLUE, (40, 40))
-    image.paste(pictures.RED, (0, 0, 40, 20))
+    image = images.solid(images.BLUE, (40, 40))
+    image.paste(images.RED, (0, 0, 40, 20))
     photo = tmp_path / "photo.jpg"
-    photo.write_bytes(pictures.jpeg(image, exif=pictures.exif(3)))
+    photo.write_bytes(images.jpeg(image, exif=images.exif(3)))
     arguments = [
         "--labels",
         "blue,red",

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from images import texture
 from loupe.card import CardError, parse_card
 from loupe.tensor import to_tensor
 from onnx import ModelProto, helper
 from onnx_zoo import classifier, save
-from pictures import texture
 from PIL import Image
 from typer.testing import CliRunner, Result
 

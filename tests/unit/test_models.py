@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from events import Context, base64_of, body_of, rest
+from images import BLUE, RED, jpeg, solid
 from loupe.card import CardError
 from loupe.classifier import Classifier
 from loupe.errors import NotFound
@@ -20,7 +21,6 @@ from loupe.settings import MetricsRules, Settings
 from loupe.sources.s3 import S3Rules
 from loupe.telemetry import Telemetry
 from loupe.variables import SettingsError
-from pictures import BLUE, RED, jpeg, solid
 from tinymodel import graph, write_model
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from events import Context, body_of, form_body, json_body, rest
 from fakes import FakeS3, make_app, problem_of
+from images import RED, jpeg, solid
 from jsonschema import Draft202012Validator
 from loupe.card import load_card
 from loupe.errors import UrlNotAllowed, all_problems
@@ -26,7 +27,6 @@ from loupe.sources.s3 import S3Location, S3Rules
 from loupe.sources.url import MAX_URL_CHARACTERS, UrlRules
 from loupe.sources.url_fetcher import Fetcher
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from pictures import RED, jpeg, solid
 
 from tools.contract import __main__ as generator
 from tools.contract import document

@@ -12,18 +12,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import images
 import memory
 import numpy as np
-import pictures
 import pytest
 from events import Context, rest
 from fakes import make_app
+from images import RED, WHITE
 from loupe.card import InputSpec
 from loupe.decoders import Plan, heic, isolated
 from loupe.errors import ImageTooLarge, ImageUndecodable, Problem, UnsupportedMediaType
 from loupe.formats import FORMATS
 from loupe.image import Limits, decode
-from pictures import RED, WHITE
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def heic_file(name: str) -> bytes:
 
 
 def avif(image: Image.Image | None = None, **options: Any) -> bytes:
-    return pictures.encode(
-        image or pictures.scene(), "AVIF", **{"quality": 95, "subsampling": "4:4:4", "speed": 10, **options}
+    return images.encode(
+        image or images.scene(), "AVIF", **{"quality": 95, "subsampling": "4:4:4", "speed": 10, **options}
     )
 
 
@@ -62,7 +62,7 @@ def resized(data: bytes, width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("name", ["scene", "ten-bit", "several"])
 def test_heic_is_decoded_to_its_primary_image(name: str) -> None:
-    assert difference(read(heic_file(name)), pictures.scene()) < 1.5
+    assert difference(read(heic_file(name)), images.scene()) < 1.5
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="../shared/cases is not there")
@@ -76,20 +76,20 @@ def test_heic_orientation_of_container_and_exif_is_applied_once(name: str, orien
     assert b"irot" in data
     assert b"Exif" in data
     turn = {6: Image.Transpose.ROTATE_270, 5: Image.Transpose.TRANSPOSE}[orientation]
-    assert difference(read(data), pictures.scene().transpose(turn)) < 1.5
+    assert difference(read(data), images.scene().transpose(turn)) < 1.5
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_avif_orientation_is_applied_once(orientation: int) -> None:
-    data = avif(pictures.turned_away(pictures.scene(), orientation), exif=pictures.exif(orientation))
-    assert difference(read(data), pictures.scene()) < 2
+    data = avif(images.turned_away(images.scene(), orientation), exif=images.exif(orientation))
+    assert difference(read(data), images.scene()) < 2
 
 
 def test_alpha_is_composited_over_white() -> None:
-    expected = pictures.scene()
+    expected = images.scene()
     expected.paste(WHITE, (48, 0, 96, 64))
     assert difference(read(heic_file("alpha")), expected) < 1.5
-    clear = pictures.scene()
+    clear = images.scene()
     alpha = Image.new("L", clear.size, 255)
     alpha.paste(0, (48, 0, 96, 64))
     clear.putalpha(alpha)
@@ -98,23 +98,23 @@ def test_alpha_is_composited_over_white() -> None:
 
 def test_grey_files_and_grey_models() -> None:
     grey = InputSpec("input", 20, 20, color="L", mean=(0.0,), std=(1.0,))
-    scene = pictures.scene().convert("L")
+    scene = images.scene().convert("L")
     for data in (heic_file("grey"), avif(scene)):
         assert difference(read(data), scene.convert("RGB")) < 2
         assert difference(read(data, grey), scene) < 2
 
 
 def test_avif_sequence_is_decoded_to_its_first_frame() -> None:
-    data = avif(pictures.solid(RED), save_all=True, append_images=[pictures.solid(pictures.BLUE)] * 3)
+    data = avif(images.solid(RED), save_all=True, append_images=[images.solid(images.BLUE)] * 3)
     assert data[8:12] == b"avis"
-    assert difference(read(data), pictures.solid(RED)) < 3
+    assert difference(read(data), images.solid(RED)) < 3
 
 
 @pytest.mark.parametrize("kind", ["BMP", "TIFF"])
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
 def test_bmp_and_tiff_are_decoded_if_enabled(kind: str, mode: str) -> None:
-    image = pictures.scene().convert(mode)
-    data = pictures.encode(image, kind)
+    image = images.scene().convert(mode)
+    data = images.encode(image, kind)
     assert difference(read(data), image.convert("RGB")) == 0
     with pytest.raises(UnsupportedMediaType, match=f"is a {kind} file. Send it as JPEG, PNG, WebP, GIF, AVIF or HEIC"):
         read(data, limits=Limits())
@@ -122,21 +122,21 @@ def test_bmp_and_tiff_are_decoded_if_enabled(kind: str, mode: str) -> None:
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits"])
 def test_compressed_tiff(compression: str) -> None:
-    data = pictures.encode(pictures.scene(), "TIFF", compression=compression)
-    assert difference(read(data), pictures.scene()) == 0
+    data = images.encode(images.scene(), "TIFF", compression=compression)
+    assert difference(read(data), images.scene()) == 0
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_tiff_is_turned_once(orientation: int) -> None:
-    stored = pictures.turned_away(pictures.scene(), orientation)
-    data = pictures.encode(stored, "TIFF", exif=pictures.exif(orientation), compression="tiff_lzw")
-    assert difference(read(data), pictures.scene()) == 0
+    stored = images.turned_away(images.scene(), orientation)
+    data = images.encode(stored, "TIFF", exif=images.exif(orientation), compression="tiff_lzw")
+    assert difference(read(data), images.scene()) == 0
 
 
 def test_files_inside_tiff_and_run_length_bmp_are_rejected() -> None:
     with pytest.raises(ImageUndecodable, match="compressed in a way"):
-        read(pictures.encode(pictures.scene(), "TIFF", compression="jpeg"))
-    data = bytearray(pictures.encode(pictures.scene().convert("P"), "BMP"))
+        read(images.encode(images.scene(), "TIFF", compression="jpeg"))
+    data = bytearray(images.encode(images.scene().convert("P"), "BMP"))
     data[30:34] = struct.pack("<I", 1)
     with pytest.raises(ImageUndecodable, match="run-length"):
         read(bytes(data))
@@ -144,10 +144,10 @@ def test_files_inside_tiff_and_run_length_bmp_are_rejected() -> None:
 
 def test_disabled_format_is_named_in_the_error() -> None:
     only = Limits(formats=("jpeg", "png"))
-    for data, name in ((heic_file("scene"), "HEIC"), (avif(), "AVIF"), (pictures.webp(), "WebP")):
+    for data, name in ((heic_file("scene"), "HEIC"), (avif(), "AVIF"), (images.webp(), "WebP")):
         with pytest.raises(UnsupportedMediaType, match=f"is a {name} file. Send it as JPEG or PNG."):
             read(data, limits=only)
-    assert read(pictures.png(), limits=only).mode == "RGB"
+    assert read(images.png(), limits=only).mode == "RGB"
 
 
 @pytest.mark.parametrize("make", [lambda: heic_file("scene"), avif])
@@ -192,7 +192,7 @@ def test_api_classifies_phone_formats(
     classifier: Classifier, content_type: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
-    for data in (heic_file("red"), avif(pictures.solid(RED))):
+    for data in (heic_file("red"), avif(images.solid(RED))):
         answer = make_app(classifier).http(rest(body=data, headers=headers), Context())
         assert json.loads(answer["body"])["label"] == "red"
     answer = make_app(classifier).http(rest(body=heic_file("red")[:300], headers=headers), Context())

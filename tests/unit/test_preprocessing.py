@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import images
 import memory
 import numpy as np
-import pictures
 import pytest
 import tinymodel
 from loupe.bilinear import resize_bilinear
@@ -86,7 +86,7 @@ def test_a_resize_to_both_sides_then_center_crop_is_torchvisions(offset: Any, le
 
 def test_grey_by_average_is_the_mean_of_the_channels() -> None:
     grey = spec(61, 47, color="L", grey="average", mean=(0.0,), std=(1.0,))
-    image = decode(pictures.png(Image.fromarray(PICTURE)), Limits(), grey)
+    image = decode(images.png(Image.fromarray(PICTURE)), Limits(), grey)
     assert image.mode == "L"
     assert furthest(image, REFERENCES["grey-average"]) <= 0.5
     assert furthest(REFERENCES["grey-average"], REFERENCES["grey-pillow"]) > 30
@@ -96,14 +96,14 @@ def test_grey_by_average_is_the_mean_of_the_channels() -> None:
 def test_padding_of_a_model_with_grey_by_average_is_the_colours_average() -> None:
     resize = Resize(fit="pad", pad_color=(30, 60, 120))
     grey = spec(8, 8, color="L", grey="average", mean=(0.0,), std=(1.0,), resize=resize)
-    assert fit(pictures.solid(0, (10, 40), "L"), grey).getpixel((0, 0)) == 70
+    assert fit(images.solid(0, (10, 40), "L"), grey).getpixel((0, 0)) == 70
 
 
 @pytest.mark.parametrize("draft", [0, 1])
 @pytest.mark.parametrize("orientation", [3, 6])
 def test_exif_orientation_can_be_ignored(orientation: int, draft: float) -> None:
-    data = pictures.jpeg(pictures.scene((96, 64)), exif=pictures.exif(orientation))
-    plain = pictures.jpeg(pictures.scene((96, 64)))
+    data = images.jpeg(images.scene((96, 64)), exif=images.exif(orientation))
+    plain = images.jpeg(images.scene((96, 64)))
     stored = decode(data, Limits(), spec(exif="ignore", jpeg_draft=draft))
     assert np.array_equal(stored, decode(plain, Limits(), spec(jpeg_draft=draft)))
     assert not np.array_equal(np.asarray(stored), np.asarray(decode(data, Limits(), spec(jpeg_draft=draft))))
@@ -130,7 +130,7 @@ def test_inputs_with_fewer_axes(layout: Any, color: Any, flatten: bool, shape: t
     channels = 1 if color == "L" else 3
     numbers = {"mean": (0.5,) * channels, "std": (0.25,) * channels, "scale": 1 / 255}
     small = spec(13, 9, layout=layout, color=color, flatten=flatten, **numbers)
-    pixels = np.asarray(pictures.scene((13, 9)).convert("L" if channels == 1 else "RGB"), np.float64)
+    pixels = np.asarray(images.scene((13, 9)).convert("L" if channels == 1 else "RGB"), np.float64)
     ordered = pixels.reshape(9, 13, channels)[:, :, :: -1 if color == "BGR" else 1]
     expected = ordered.transpose(2, 0, 1) if layout == "NCHW" else ordered
     tensor = from_pixels(pixels.astype(np.uint8), small)
@@ -163,8 +163,8 @@ def test_models_of_every_input_type_are_served(tmp_path: Path, dtype: str, onnx:
     graph = tinymodel.graph(dtype=onnx, weight=4.0 if dtype == "float64" else 0.02)
     directory = tinymodel.write_model(tmp_path / dtype, graph, input={"dtype": dtype, **scale})
     model = Classifier.load(directory)
-    assert model.classify(pictures.png(pictures.solid(pictures.RED))).label == "red"
-    assert model.classify(pictures.png(pictures.solid(pictures.BLUE))).label == "blue"
+    assert model.classify(images.png(images.solid(images.RED))).label == "red"
+    assert model.classify(images.png(images.solid(images.BLUE))).label == "blue"
 
 
 @pytest.mark.parametrize(("changes", "sentence"), [
@@ -197,7 +197,7 @@ def test_contradictory_card_raises_a_sentence(changes: dict[str, Any], sentence:
 ])  # fmt: skip
 def test_memory_is_bounded_without_antialias_and_for_any_size_before_a_crop(size: Any, resize: Resize) -> None:
     fields = spec(224, 224, resize=resize)
-    image = Image.new("RGB", size, pictures.RED)
+    image = Image.new("RGB", size, images.RED)
     result = 4 * 224 * 224 * 2
     assert memory.growth(lambda: fit(image, fields)) <= resize_bytes(size[0] * size[1], fields) + result
 

@@ -10,6 +10,7 @@ from events import base64_of, form_body, http, json_body, rest
 from fakes import problem_of
 from hypothesis import example, given
 from hypothesis import strategies as st
+from images import RED, gif, jpeg, solid
 from loupe.errors import BatchTooLarge, ImageTooLarge, Problem, RequestInvalid, UnsupportedMediaType
 from loupe.http.envelope import unwrap
 from loupe.http.request import BatchRequest, ClassifyRequest, batch_from_http, from_http, from_payload
@@ -17,7 +18,6 @@ from loupe.image import Limits
 from loupe.sources.inline import Inline
 from loupe.sources.s3 import S3Object
 from loupe.sources.url import Url
-from pictures import RED, gif, jpeg, solid
 
 LIMITS = Limits(max_bytes=10_000)
 PICTURE = jpeg(solid(RED))

@@ -11,13 +11,13 @@ from urllib.parse import quote
 import pytest
 from events import base64_of, form_body, http, json_body, rest
 from fakes import problem_of
+from images import gif, jpeg, noise, png, webp
 from loupe.errors import ImageUndecodable, Problem, RequestInvalid, UnsupportedMediaType
 from loupe.http.envelope import HttpRequest, unwrap
 from loupe.http.request import batch_from_http, expect_nothing, from_http, from_payload
 from loupe.image import Limits
 from loupe.sources.inline import Inline
 from loupe.sources.url import Url
-from pictures import gif, jpeg, noise, png, webp
 
 LIMITS = Limits()
 PICTURES = {"jpeg": jpeg(noise(64, 64)), "png": png(noise(64, 64)), "webp": webp(noise(64, 64)), "gif": gif()}

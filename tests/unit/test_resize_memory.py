@@ -6,9 +6,9 @@ import io
 from functools import cache
 from typing import Any
 
+import images
 import memory
 import numpy as np
-import pictures
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,7 +30,7 @@ LONGEST = {"JPEG": 65_500, "PNG": 65_535, "GIF": 65_535, "WEBP": 16_383}
 @cache
 def encoded(kind: str, size: tuple[int, int]) -> bytes:
     out = io.BytesIO()
-    Image.new("RGB", size, pictures.RED).save(out, kind)
+    Image.new("RGB", size, images.RED).save(out, kind)
     return out.getvalue()
 
 
@@ -87,7 +87,7 @@ def test_a_thin_jpeg_for_a_cropping_model_takes_little(size: tuple[int, int]) ->
 
 @pytest.mark.parametrize("size", [(25_000_000, 1), (1, 25_000_000), (65_536, 1), (1, 65_536)])
 def test_a_side_longer_than_a_jpeg_can_have_is_too_large(size: tuple[int, int]) -> None:
-    data = pictures.png_of(*size, bytes(10))
+    data = images.png_of(*size, bytes(10))
     with pytest.raises(ImageTooLarge, match="a side may have 65,535 at most"):
         decode(data, Limits(), InputSpec("input", 20, 20))
 
@@ -122,7 +122,7 @@ def test_the_centre_of_a_thin_image_equals_that_of_the_whole_resized(size: tuple
 @pytest.mark.parametrize("size", [(640, 480), (480, 640), (1000, 300), (301, 999), (224, 224), (256, 256), (100, 90)])
 def test_an_ordinary_image_is_cropped_exactly_as_from_the_whole(kind: Any, size: tuple[int, int]) -> None:
     spec = InputSpec("input", 224, 224, resize=Resize(fit="crop", shortest=256, filter=kind))
-    image = pictures.scene(size)
+    image = images.scene(size)
     resized = spec.resized(*size)
     left, top = round((resized[0] - 224) / 2), round((resized[1] - 224) / 2)
     whole = image.resize(resized, Image.Resampling[kind.upper()])
@@ -136,7 +136,7 @@ def test_a_failure_while_resizing_is_a_client_problem(monkeypatch: pytest.Monkey
 
         return resize
 
-    image, spec = pictures.scene(), InputSpec("input", 20, 20)
+    image, spec = images.scene(), InputSpec("input", 20, 20)
     monkeypatch.setattr(Image.Image, "resize", fails(MemoryError()))
     with pytest.raises(ImageTooLarge, match="more memory") as caught:
         to_tensor(image, spec)

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 from events import form_body, http, json_body, rest
-from pictures import jpeg, noise
+from images import jpeg, noise
 
 PROJECT = Path(__file__).parents[2]
 PROGRAM = """

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from events import Context, base64_of
 from fakes import Broken
+from images import BLUE, RED, jpeg, solid
 from loupe import service as service_module
 from loupe.classifier import Classifier
 from loupe.errors import DeadlineExceeded, ImageUndecodable, RequestInvalid, UrlUnreachable
@@ -21,7 +22,6 @@ from loupe.settings import MetricsRules
 from loupe.sources.s3 import S3Rules
 from loupe.stages import Stages
 from loupe.telemetry import Telemetry
-from pictures import BLUE, RED, jpeg, solid
 from tinymodel import graph, write_model
 
 RED_IMAGE, BLUE_IMAGE = jpeg(solid(RED)), jpeg(solid(BLUE))

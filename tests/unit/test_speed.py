@@ -17,8 +17,8 @@ import onnxruntime as ort
 import pytest
 from events import Context, base64_of, rest
 from fakes import make_app
+from images import RED, jpeg, noise, solid
 from loupe.classifier import Classifier
-from pictures import RED, jpeg, noise, solid
 from PIL import Image, JpegImagePlugin
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,6 +7,7 @@ import json
 import pytest
 from events import Context, base64_of, json_body, rest
 from fakes import Broken, Opened, make_app
+from images import BLUE, RED, jpeg, solid
 from loupe import errors
 from loupe.classifier import Classifier
 from loupe.errors import UrlUnreachable
@@ -15,7 +16,6 @@ from loupe.settings import MetricsRules
 from loupe.sources import Sources
 from loupe.sources.url import Url, UrlRules
 from loupe.telemetry import NAMESPACE, STAGE_METRICS, Observation, Telemetry
-from pictures import BLUE, RED, jpeg, solid
 from tinymodel import graph, write_model
 
 PICTURE = jpeg(solid(RED))
@@ -222,7 +222,7 @@ UNVALIDATED = [
 @pytest.mark.parametrize("policy", ["off", "allow-list", "public"])
 @pytest.mark.parametrize("batch", [False, True], ids=["one", "batch"])
 def test_nothing_of_a_url_is_logged_before_its_host_was_checked(emitted, classifier, url, policy, batch) -> None:
-    rules = UrlRules(policy=policy, hosts=("pictures.example.com",))
+    rules = UrlRules(policy=policy, hosts=("images.example.com",))
     app = make_app(classifier, sources=Sources({Url: Opened(_fetcher(rules))}))
     payload = {"items": [{"url": url}]} if batch else {"url": url}
     logs, blobs = emitted(payload, True, app)

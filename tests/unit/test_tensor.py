@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import images
 import numpy as np
-import pictures
 import pytest
 from loupe.card import InputSpec, Resize
 from loupe.tensor import fit, to_tensor
@@ -40,7 +40,7 @@ def spec_of(**changes: Any) -> InputSpec:
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8"])
 def test_every_layout_colour_and_dtype(layout: Any, color: Any, dtype: Any) -> None:
     spec = spec_of(layout=layout, color=color, dtype=dtype)
-    image = pictures.scene((13, 9)).convert("L" if color == "L" else "RGB")
+    image = images.scene((13, 9)).convert("L" if color == "L" else "RGB")
     tensor = to_tensor(image, spec)
     assert tensor.dtype == np.dtype(dtype)
     assert tensor.shape == spec.shape
@@ -56,7 +56,7 @@ def test_every_layout_colour_and_dtype(layout: Any, color: Any, dtype: Any) -> N
 ])  # fmt: skip
 def test_crop_rounds_as_torchvision_does(size: Any, resized: Any, box: Any) -> None:
     spec = spec_of(resize=Resize(fit="crop", shortest=13))
-    image = pictures.scene(size)
+    image = images.scene(size)
     assert spec.resized(*size) == resized
     expected = image.resize(resized, Image.Resampling.BILINEAR).crop(box)
     assert np.abs(to_tensor(image, spec) - by_hand(expected, spec)).max() <= 1e-5
@@ -65,7 +65,7 @@ def test_crop_rounds_as_torchvision_does(size: Any, resized: Any, box: Any) -> N
 def test_crop_without_a_shortest_side_covers_the_input() -> None:
     spec = spec_of(resize=Resize(fit="crop"))
     for size in ((100, 100), (1000, 10), (10, 1000), (13, 9), (1, 1)):
-        image = pictures.scene(size) if min(size) > 4 else pictures.solid(size=size)
+        image = images.scene(size) if min(size) > 4 else images.solid(size=size)
         fitted = fit(image, spec)
         assert fitted.size == (13, 9)
         width, height = spec.resized(*size)
@@ -74,36 +74,36 @@ def test_crop_without_a_shortest_side_covers_the_input() -> None:
 
 def test_pad_centres_the_whole_image() -> None:
     spec = spec_of(resize=Resize(fit="pad", pad_color=(10, 20, 30)))
-    fitted = fit(pictures.solid(pictures.RED, (40, 10)), spec)
+    fitted = fit(images.solid(images.RED, (40, 10)), spec)
     assert spec.resized(40, 10) == (13, 3)
     expected = Image.new("RGB", (13, 9), (10, 20, 30))
-    expected.paste(pictures.RED, (0, 3, 13, 6))
+    expected.paste(images.RED, (0, 3, 13, 6))
     assert np.array_equal(np.asarray(fitted), np.asarray(expected))
 
 
 def test_an_odd_pixel_of_padding_goes_right_and_bottom() -> None:
     spec = spec_of(width=9, height=9, resize=Resize(fit="pad"))
-    fitted = np.asarray(fit(pictures.solid(pictures.WHITE, (2, 3)), spec))
+    fitted = np.asarray(fit(images.solid(images.WHITE, (2, 3)), spec))
     assert spec.resized(2, 3) == (6, 9)
     assert np.flatnonzero(fitted[4, :, 0]).tolist() == [1, 2, 3, 4, 5, 6]
 
 
 def test_padding_of_a_grey_model_is_the_colours_luma() -> None:
     spec = spec_of(color="L", resize=Resize(fit="pad", pad_color=(200, 100, 50)))
-    fitted = fit(pictures.solid(0, (10, 40), "L"), spec)
+    fitted = fit(images.solid(0, (10, 40), "L"), spec)
     assert fitted.getpixel((0, 0)) == Image.new("RGB", (1, 1), (200, 100, 50)).convert("L").getpixel((0, 0))
 
 
 @pytest.mark.parametrize("kind", ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"])
 def test_the_filter_is_the_one_of_the_card(kind: Any) -> None:
-    image = pictures.scene()
+    image = images.scene()
     expected = image.resize((13, 9), Image.Resampling[kind.upper()])
     assert np.array_equal(np.asarray(fit(image, spec_of(resize=Resize(filter=kind)))), np.asarray(expected))
 
 
 def test_bilinear_is_antialiased() -> None:
     """Against the triangle filter computed in float64: support grows with the reduction."""
-    image = pictures.scene((96, 64))
+    image = images.scene((96, 64))
     pixels = np.asarray(image, np.float64)
 
     def weights(full: int, small: int) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -117,11 +117,11 @@ def test_bilinear_is_antialiased() -> None:
 
 
 def test_image_of_the_input_size_is_not_resampled() -> None:
-    image = pictures.scene((13, 9))
+    image = images.scene((13, 9))
     assert fit(image, spec_of(resize=Resize(filter="lanczos"))) is image
 
 
 def test_the_tensor_can_be_written_to() -> None:
-    tensor = to_tensor(pictures.scene((13, 9)), spec_of(dtype="uint8", layout="NHWC"))
+    tensor = to_tensor(images.scene((13, 9)), spec_of(dtype="uint8", layout="NHWC"))
     assert tensor.flags.c_contiguous
     assert np.stack([tensor, tensor]).shape == (2, 9, 13, 3)

@@ -21,7 +21,7 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
-from pictures import texture  # noqa: E402
+from images import texture  # noqa: E402
 
 SIZES = {"wide": (301, 257), "tall": (199, 333)}
 STEP = 29

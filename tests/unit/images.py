@@ -1,4 +1,4 @@
-"""Pictures for tests, made in memory: their content is computed, so every pixel value is known."""
+"""Images for tests, made in memory: their content is computed, so every pixel value is known."""
 
 from __future__ import annotations
 
