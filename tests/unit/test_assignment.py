@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from events import Context, base64_of, body_of, http, rest
 from fakes import FakeFetcher, Opened
+from images import BLUE, RED, jpeg, noise, solid
 from loupe.cache import CachedService, PredictionCache
 from loupe.classifier import Classifier
 from loupe.errors import UrlUnreachable
@@ -22,7 +23,6 @@ from loupe.sources.s3 import S3Rules
 from loupe.sources.url import Url
 from loupe.telemetry import Telemetry
 from loupe.weights import LiveWeights
-from pictures import BLUE, RED, jpeg, noise, solid
 from tinymodel import graph, write_model
 
 RED_IMAGE, BLUE_IMAGE = jpeg(solid(RED)), jpeg(solid(BLUE))

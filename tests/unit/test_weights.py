@@ -16,9 +16,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, NoRegionError
 from botocore.stub import Stubber
+from images import RED, jpeg, solid
 from loupe import weights_parameter
 from loupe.weights import LiveWeights, WeightsUnavailable, open_parameter
-from pictures import RED, jpeg, solid
 
 ROOT = Path(__file__).resolve().parents[2]
 START = {"a": 90, "b": 10}
