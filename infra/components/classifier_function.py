@@ -176,7 +176,7 @@ def classifier_image(
 ) -> ContainerImage:
     """Return the image with these models, the default first: from ECR, or built from source."""
     if settings.source == "ecr":
-        return EcrImage(architecture, settings.repository or "", settings.reference)
+        return EcrImage(architecture, settings.repository or "", settings.reference, settings.account)
     context, exclude = sources.build_context(models, assembly)
     several = {"MODELS": " ".join(model.name for model in models)} if len(models) > 1 else {}
     return BuiltImage(

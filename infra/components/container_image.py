@@ -22,11 +22,18 @@ _ARCHITECTURES: Mapping[ArchitectureName, tuple[lambda_.Architecture, ecr_assets
 
 @dataclass(frozen=True)
 class EcrImage:
-    """An image in ECR, by digest; by tag only in the local cloud."""
+    """An image in ECR, by digest; by tag only in the local cloud.
+
+    Attributes
+    ----------
+    account
+        Account of the repository, if it is not the stack's.
+    """
 
     architecture: ArchitectureName
     repository: str
     reference: str
+    account: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ def image_code(scope: Construct, image: ContainerImage, command: str) -> lambda_
         Takes the imported repository of an image in ECR.
     """
     if isinstance(image, EcrImage):
-        repository = ecr.Repository.from_repository_name(scope, "Repository", image.repository)
+        repository = _repository(scope, image)
         return lambda_.DockerImageCode.from_ecr(repository, tag_or_digest=image.reference, cmd=[command])
     return lambda_.DockerImageCode.from_image_asset(
         str(image.context),
@@ -74,4 +81,15 @@ def image_code(scope: Construct, image: ContainerImage, command: str) -> lambda_
         platform=_ARCHITECTURES[image.architecture][1],
         ignore_mode=cdk.IgnoreMode.DOCKER,
         exclude=list(image.exclude) or None,
+    )
+
+
+def _repository(scope: Construct, image: EcrImage) -> ecr.IRepository:
+    if image.account is None:
+        return ecr.Repository.from_repository_name(scope, "Repository", image.repository)
+    arn = cdk.Stack.of(scope).format_arn(
+        service="ecr", resource="repository", resource_name=image.repository, account=image.account
+    )
+    return ecr.Repository.from_repository_attributes(
+        scope, "Repository", repository_arn=arn, repository_name=image.repository
     )

@@ -55,7 +55,7 @@ class JwtAuthorizer(Construct):
             deployment=deployment,
             name=f"{deployment.name}-authorizer",
             description=f"Lets callers in who show a token of {settings.issuer}",
-            image=_image(settings.image, function.architecture, sources or Sources()),
+            image=authorizer_image(settings.image, function.architecture, sources or Sources()),
             command=HANDLER,
             memory_mib=MEMORY_MIB,
             timeout=cdk.Duration.seconds(TIMEOUT_SECONDS),
@@ -110,9 +110,12 @@ def add_jwt_authorizer(
     )
 
 
-def _image(settings: AuthorizerImage | None, architecture: ArchitectureName, sources: Sources) -> ContainerImage:
+def authorizer_image(
+    settings: AuthorizerImage | None, architecture: ArchitectureName, sources: Sources
+) -> ContainerImage:
+    """Return the authorizer's image: from ECR, or built from source."""
     if settings is not None:
-        return EcrImage(architecture, settings.repository, settings.reference)
+        return EcrImage(architecture, settings.repository, settings.reference, settings.account)
     return BuiltImage(architecture, sources.authorizer, build_args=build_args(None, architecture, sources.base_lock))
 
 

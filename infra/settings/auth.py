@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from infra import token_owners
-from infra.settings.base import Digest, RepositoryName, Section, mutable_tag, text
+from infra.settings.base import AccountId, Digest, RepositoryName, Section, mutable_tag, text
 
 Mode = Literal["api-key", "iam", "cognito", "jwt", "none"]
 # Environments that may have no authorization: a developer's machine or experiment.
@@ -122,6 +122,8 @@ class AuthorizerImage(Section):
     """The authorizer's image, if a pipeline pushes it to ECR; by default it is built from source."""
 
     repository: RepositoryName
+    # Account of the repository, if it is not the stack's.
+    account: AccountId | None = None
     # By digest; a tag only in the local cloud, whose tags are digests.
     digest: Digest | None = None
     tag: Annotated[str, Field(min_length=1)] | None = None

@@ -32,6 +32,8 @@ def text(pattern: str, allowed: str) -> AfterValidator:
 # Amazon ECR API reference, CreateRepository.
 _WORD = r"[a-z0-9]+([._-][a-z0-9]+)*"
 RepositoryName = Annotated[str, text(rf"(?=.{{2,256}}$)({_WORD}/)*{_WORD}", "the name of a repository in ECR")]
+AccountId = Annotated[str, text(r"\d{12}", "the account's 12 digits, as text")]
+Region = Annotated[str, text(r"[a-z]{2}(-[a-z]+)+-\d", "a region such as eu-central-1")]
 Digest = Annotated[str, text(r"sha256:[0-9a-f]{64}", "an image's digest: sha256: and 64 hexadecimal digits")]
 
 

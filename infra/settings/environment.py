@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from infra.settings.alarms import AlarmSettings
 from infra.settings.api import ApiSettings
 from infra.settings.auth import AuthSettings, ClientPlan
-from infra.settings.base import Section, mutable_tag, text
+from infra.settings.base import AccountId, Region, Section, mutable_tag, text
 from infra.settings.bulk import BulkSettings
 from infra.settings.cache import CacheSettings
 from infra.settings.experiment import ExperimentSettings
@@ -29,8 +29,8 @@ class Settings(Section):
     environment: Annotated[
         str, text(r"[a-z][a-z0-9-]{0,19}", "a small letter, then small letters, digits and -, at most 20")
     ]
-    account: Annotated[str, text(r"\d{12}", "the account's 12 digits, as text")] | None = None
-    region: Annotated[str, text(r"[a-z]{2}(-[a-z]+)+-\d", "a region such as eu-central-1")] | None = None
+    account: AccountId | None = None
+    region: Region | None = None
     model: ModelSettings = ModelSettings()
     # At most so many that their alarms and dashboard rows stay readable.
     models: Annotated[tuple[ServedModel, ...], Field(max_length=10)] = ()
@@ -118,6 +118,8 @@ class Settings(Section):
         return None
 
     def _access_conflict(self) -> str | None:
+        if self.protection.permissions_boundary and self.local:
+            return "protection.permissions_boundary is not carried by the local cloud; leave it out there"
         return (
             self.auth.conflict(self.environment, self.api.rate_limit, self.api.burst_limit)
             or self.network.conflict(self.region, local=self.local)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import model_validator
 
-from infra.settings.base import Digest, RepositoryName, Section, text
+from infra.settings.base import AccountId, Digest, RepositoryName, Section, text
 
 
 class ImageSettings(Section):
@@ -14,6 +14,8 @@ class ImageSettings(Section):
 
     source: Literal["asset", "ecr"] = "asset"
     repository: RepositoryName | None = None
+    # Account of the repository, if it is not the stack's. The region is always the stack's: Lambda takes no other.
+    account: AccountId | None = None
     # A tag can be moved to another image; only the local cloud, whose tags are digests, accepts one.
     digest: Digest | None = None
     tag: Annotated[str, text(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", "a tag of an image")] | None = None
@@ -33,8 +35,8 @@ class ImageSettings(Section):
             raise ValueError("source 'ecr' needs repository and digest")
         if self.digest and self.tag:
             raise ValueError("digest and tag exclude each other: the digest names the image")
-        if self.source == "asset" and (self.repository or self.reference):
-            raise ValueError("repository, digest and tag belong to source 'ecr'")
+        if self.source == "asset" and (self.repository or self.account or self.reference):
+            raise ValueError("repository, account, digest and tag belong to source 'ecr'")
         if self.source == "ecr" and self.base:
             raise ValueError("base belongs to source 'asset': an image from ECR is built already")
         return self

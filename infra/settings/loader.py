@@ -23,6 +23,7 @@ def load_settings(
     patch: str | Mapping[str, Any] | None = None,
     *,
     environment: str | None = None,
+    images: Mapping[str, Any] | None = None,
 ) -> Settings:
     """Read an environment from the context of ``cdk.json``.
 
@@ -36,6 +37,8 @@ def load_settings(
         JSON merge patch, as text or as an object.
     environment
         Name of the deployed environment, if it is a copy of ``name``: ``-c name=...``.
+    images
+        Merge patch for the images that a delivery pushed, applied after ``patch``.
 
     Raises
     ------
@@ -52,6 +55,8 @@ def load_settings(
             values = merge_patch(values, json.loads(patch) if isinstance(patch, str) else dict(patch))
         except ValueError as error:
             raise SettingsError(f"-c settings=... is not valid JSON: {error}.") from None
+    if images:
+        values = merge_patch(values, images)
     if not isinstance(values, dict):
         raise SettingsError(f"environments.{name} in cdk.json must be an object.")
     if "environment" in values:

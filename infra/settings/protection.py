@@ -23,6 +23,10 @@ class ProtectionSettings(Section):
     keep_data: bool = False
     # Reject 'cdk destroy' until this is off again.
     termination_protection: bool = False
+    # Name of the managed policy that limits every role of the stack: docs/delivery.md, 'Permissions boundary'.
+    permissions_boundary: Annotated[str, text(r"[A-Za-z0-9_+=,.@-]{1,128}", "the name of a managed policy")] | None = (
+        None
+    )
     # Tags that every resource must have: synth rejects an environment without them.
     required_tags: tuple[Annotated[str, Field(min_length=1, max_length=128)], ...] = ()
     # cdk-nag rule packs of the synth. Each finding is an error.

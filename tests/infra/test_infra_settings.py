@@ -37,7 +37,7 @@ REFUSED = [
     ({"function": {"architecture": "riscv"}}, "should be 'x86_64' or 'arm64'"),
     ({"function": {"log_retention_days": 2}}, "log_retention_days"),
     ({"image": {"source": "ecr"}}, "environments.x.image: source 'ecr' needs repository and digest"),
-    ({"image": {"digest": DIGEST}}, "environments.x.image: repository, digest and tag belong to source 'ecr'"),
+    ({"image": {"digest": DIGEST}}, "environments.x.image: repository, account, digest and tag belong to source 'ecr'"),
     (
         {"image": {"source": "ecr", "repository": "loupe", "tag": "v1"}},
         "image.tag 'v1' can be moved to another image, without a deployment: name image.digest instead",

@@ -39,9 +39,9 @@ def check(settings: Settings, aws: Aws, account: str, qualifier: str, get: Downl
     """Check each image that the stack takes from ECR, and the repository that built images are pushed to."""
     image, jwt = settings.image, settings.auth.jwt
     if image.source == "ecr":
-        yield from _check(settings, aws, image.repository or "", image.reference, get)
+        yield from _check(settings, aws, (image.account, image.repository or ""), image.reference, get)
     if jwt is not None and jwt.image is not None:
-        yield from _check(settings, aws, jwt.image.repository, jwt.image.reference, get)
+        yield from _check(settings, aws, (jwt.image.account, jwt.image.repository), jwt.image.reference, get)
     if image.source == "asset" or (jwt is not None and jwt.image is None):
         yield _asset_repository(aws, account, qualifier)
 
@@ -61,13 +61,19 @@ def _asset_repository(aws: Aws, account: str, qualifier: str) -> Finding:
     return ok(CHECK, f"The image is built and pushed to {repository}.")
 
 
-def _check(settings: Settings, aws: Aws, repository: str, reference: str, get: Download) -> Iterator[Finding]:
+def _check(
+    settings: Settings, aws: Aws, home: tuple[str | None, str], reference: str, get: Download
+) -> Iterator[Finding]:
+    account, repository = home
+    # Without a registry ECR looks in the account of the credentials.
+    registry = {"registryId": account} if account else {}
     name = f"{repository}@{reference}"
     key = "imageDigest" if reference.startswith("sha256:") else "imageTag"
     try:
         answer = aws.call(
             "ecr",
             "batch_get_image",
+            **registry,
             repositoryName=repository,
             imageIds=[{key: reference}],
             acceptedMediaTypes=[*_MANIFESTS, *_INDEXES],
@@ -77,8 +83,8 @@ def _check(settings: Settings, aws: Aws, repository: str, reference: str, get: D
             raise
         yield error(
             CHECK,
-            f"There is no repository {repository} in {aws.region}.",
-            "Push the image to a repository of the stack's account and region, and name it in image.repository.",
+            f"There is no repository {repository} in {aws.region}{f' of account {account}' if account else ''}.",
+            "Push the image to a repository of the stack's region, and name it in image.repository.",
         )
         return
     if not answer.get("images"):
@@ -98,7 +104,7 @@ def _check(settings: Settings, aws: Aws, repository: str, reference: str, get: D
             "--provenance=false --sbom=false, and use the digest of that.",
         )
         return
-    yield _architecture(settings, aws, repository, name, manifest, get)
+    yield _architecture(settings, aws, {**registry, "repositoryName": repository}, name, manifest, get)
 
 
 def _manifest(image: dict[str, Any]) -> dict[str, Any]:
@@ -110,12 +116,12 @@ def _manifest(image: dict[str, Any]) -> dict[str, Any]:
 
 
 def _architecture(
-    settings: Settings, aws: Aws, repository: str, name: str, manifest: dict[str, Any], get: Download
+    settings: Settings, aws: Aws, home: dict[str, str], name: str, manifest: dict[str, Any], get: Download
 ) -> Finding:
     expected = ARCHITECTURES[settings.function.architecture]
     try:
         digest = manifest["config"]["digest"]
-        answer = aws.call("ecr", "get_download_url_for_layer", repositoryName=repository, layerDigest=digest)
+        answer = aws.call("ecr", "get_download_url_for_layer", **home, layerDigest=digest)
         architecture = json.loads(get(answer["downloadUrl"]))["architecture"]
     except (CallError, OSError, ValueError, KeyError, TypeError) as failure:
         return warning(
