@@ -1,0 +1,1 @@
+"""The permissions boundary: its document as JSON, and which actions it allows."""
