@@ -45,14 +45,33 @@ FLOOR_INFRA := 94
 COVERAGE ?=
 FLOORS = $(PY) -m coverage report --include='function/*' --fail-under=$(FLOOR_FUNCTION) && \
 	$(PY) -m coverage report --include='infra/*' --fail-under=$(FLOOR_INFRA)
+# Of a delivery: images by digest, their commit, the commit that was delivered before, and who is asked about changes
+# of permissions (never, broadening or any-change). LOOKUP=1 lets doctor read the account by the CDK's lookup role.
+DIGEST ?=
+AUTHORIZER_DIGEST ?=
+COMMIT ?=
+BASE ?=
+IMAGES ?=
+APPROVAL ?=
+BOUNDARY ?=
+LOOKUP ?=
+# Of propose-base: OWNER/NAME on GitHub, and the branch that the pull request is for.
+REPOSITORY ?= $(GITHUB_REPOSITORY)
+BRANCH ?= main
+# Of delivery-diff and delivery-deploy: a stack of the delivery's app.
+STACK ?= LoupeDelivery
+RELEASE = $(if $(DIGEST),-c digest=$(DIGEST)) $(if $(AUTHORIZER_DIGEST),-c authorizer-digest=$(AUTHORIZER_DIGEST)) \
+	$(if $(COMMIT),-c commit=$(COMMIT))
 LOCK := .venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header
 CDK := node_modules/.bin/cdk -c env=$(ENV)
+DELIVERY_CDK := node_modules/.bin/cdk --app '$(PY) -m infra.delivery_app' --output cdk.out/delivery
 
 .PHONY: help weights setup demo classify test up down smoke acceptance logs status synth bootstrap diff diff-comment doctor deploy destroy check coverage \
-	mutation lint format lock lock-base openapi page-image bench bench-aws clean
+	mutation lint format lock lock-base openapi page-image bench bench-aws clean gate image sbom push deployed \
+	smoke-deployed delivery-synth delivery-diff delivery-deploy boundary audit propose-base
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  ENV=dev|staging|prod|local selects the environment of synth, diff, doctor, deploy, destroy, acceptance and bench-aws."
 	@echo "  PACKAGES=deploy installs only what synth, diff, doctor, deploy and destroy need (for CI)."
@@ -91,19 +110,20 @@ status: setup ## Show versions, health, alarms and the last hour of ENV; fails i
 	@$(PY) -m tools.status --env $(ENV) $(STATUS)
 
 synth: setup ## Write the CloudFormation template of ENV; offline
-	@$(CDK) synth --quiet && ls cdk.out/Loupe-$(ENV).template.json
+	@$(CDK) synth --quiet $(RELEASE) && ls cdk.out/Loupe-$(ENV).template.json
 
-bootstrap: setup ## Prepare an AWS account and region for the CDK, once (AWS credentials)
-	@$(CDK) bootstrap
+bootstrap: setup ## Prepare an AWS account and region for the CDK, once (AWS credentials); BOUNDARY=policy limits it
+	@$(CDK) bootstrap $(if $(BOUNDARY),--custom-permissions-boundary $(BOUNDARY))
 
 diff: setup ## Compare ENV with what is deployed (AWS credentials)
-	@$(CDK) diff
+	@$(CDK) diff $(RELEASE)
 
 doctor: setup ## Check what a deployment of ENV needs, without changing anything (AWS credentials)
-	@$(PY) -m tools.doctor --env $(ENV) $(foreach check,$(ALLOW),--allow $(check))
+	@$(PY) -m tools.doctor --env $(ENV) $(foreach check,$(ALLOW),--allow $(check)) $(if $(LOOKUP),--lookup) \
+		$(if $(DIGEST),--digest $(DIGEST)) $(if $(AUTHORIZER_DIGEST),--authorizer-digest $(AUTHORIZER_DIGEST))
 
 deploy: doctor ## Check, then deploy ENV to AWS (AWS credentials, Docker); ALLOW=check turns its errors into warnings
-	@$(CDK) deploy
+	@$(CDK) deploy $(RELEASE) $(if $(APPROVAL),--require-approval $(APPROVAL))
 
 weights: setup ## Change the weights of ENV's experiment, WEIGHTS="a=90 b=10", or show them (AWS credentials; ENV=local: make up)
 	@$(PY) -m tools.experiment $(if $(WEIGHTS),set-weights $(ENV) $(WEIGHTS),show $(ENV))
@@ -113,6 +133,42 @@ destroy: setup ## Delete ENV from AWS (AWS credentials)
 
 diff-comment: setup ## Write what would change in ENV to a Markdown file, OUTPUT=diff.md (AWS credentials)
 	@$(PY) -m tools.diff_comment --env $(ENV) --output "$(or $(OUTPUT),diff.md)"
+
+gate: setup ## Verify the served models; compare changed ones with those of the delivered commit BASE (IMAGES=dir)
+	@$(PY) -m tools.delivery gate --env $(ENV) $(if $(BASE),--base $(BASE)) $(if $(IMAGES),--images "$(IMAGES)")
+
+image: setup ## Build the container images of this commit (Docker, or the engine that CDK_DOCKER names)
+	@$(PY) -m tools.delivery image --env $(ENV)
+
+sbom: setup ## Write the bill of materials of the built images to .local/sbom (Docker, after make image)
+	@$(PY) -m tools.delivery sbom --env $(ENV)
+
+push: setup ## Push the built images to the delivery's registry and print their digests (AWS credentials, Docker)
+	@$(PY) -m tools.delivery push
+
+deployed: setup ## Print images and commit of what was last delivered to ENV (AWS credentials)
+	@$(PY) -m tools.delivery deployed --env $(ENV)
+
+smoke-deployed: setup ## Smoke-test ENV at the address that its stack names (AWS credentials)
+	@$(PY) -m tools.delivery smoke --env $(ENV) $(SMOKE)
+
+delivery-synth: setup ## Write the templates of the delivery from GitHub: registry, roles, boundary; offline
+	@$(DELIVERY_CDK) synth --quiet && ls cdk.out/delivery/*.template.json
+
+delivery-diff: setup ## Compare the delivery's STACK with what is deployed (AWS credentials of its account)
+	@$(DELIVERY_CDK) diff $(STACK)
+
+delivery-deploy: setup ## Deploy the delivery's STACK, once for each account (AWS credentials of an administrator)
+	@$(DELIVERY_CDK) deploy $(STACK)
+
+boundary: setup ## Write docs/permissions-boundary.json
+	@$(PY) -m tools.boundary
+
+audit: setup ## Look for known vulnerabilities in every lock file (needs the package registries)
+	@$(PY) -m tools.audit
+
+propose-base: setup ## Propose a changed function/base-image.lock as a pull request (gh, GH_TOKEN)
+	@$(PY) -m tools.propose_base "$(REPOSITORY)" "$(BRANCH)"
 
 check: lint ## Lint, unit and infrastructure tests: the edit loop
 	@$(PY) -m pytest -q $(PARALLEL) tests/unit tests/infra

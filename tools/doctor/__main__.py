@@ -14,6 +14,9 @@ from botocore.exceptions import BotoCoreError
 
 from infra.paths import PROJECT_ROOT
 from infra.settings import Settings, SettingsError, load_settings
+from infra.settings.delivery import delivered_images
+from tools.delivery.errors import DeliveryError
+from tools.delivery.stack import lookup_session
 from tools.doctor.account import DEFAULT_QUALIFIER
 from tools.doctor.aws import Aws, explain
 from tools.doctor.checks import CHECKS, Surroundings, examine
@@ -50,11 +53,14 @@ def main(
         list[str] | None,
         typer.Option(parser=_check_name, metavar="CHECK", help="Report its errors as warnings; may be repeated."),
     ] = None,
+    digest: Annotated[str | None, typer.Option(help="Image of a delivery, as -c digest=... takes it.")] = None,
+    authorizer_digest: Annotated[str | None, typer.Option(help="Image of the JWT authorizer of a delivery.")] = None,
+    lookup: Annotated[bool, typer.Option(help="Read the account by the CDK's lookup role.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object instead of text.")] = False,
 ) -> None:
     """Print the findings."""
     try:
-        findings = _findings(env, settings, os.environ)
+        findings = _findings(env, settings, os.environ, images=(digest, authorizer_digest), lookup=lookup)
     except Exception as failure:  # noqa: BLE001 - the entry point: a broken check is a finding, never a traceback
         findings = [
             error("environment", f"The check itself failed ({type(failure).__name__}: {failure}).", "Report this.")
@@ -65,32 +71,34 @@ def main(
         raise typer.Exit(1)
 
 
-def _findings(env: str, patch: str | None, variables: Mapping[str, str]) -> list[Finding]:
+def _findings(
+    env: str, patch: str | None, variables: Mapping[str, str], *, images: tuple[str | None, str | None], lookup: bool
+) -> list[Finding]:
     context: Mapping[str, Any] = json.loads((PROJECT_ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     try:
-        settings = load_settings(context, env, patch)
+        delivered = delivered_images(context, env, images[0], images[1]) if images[0] else None
+        settings = load_settings(context, env, patch, images=delivered)
     except SettingsError as failure:
         return [
             error("environment", line, "Correct cdk.json; infra/settings/ lists the keys.")
             for line in str(failure).splitlines()
         ]
     try:
-        aws = _aws(settings)
+        qualifier = str(context.get("@aws-cdk/core:bootstrapQualifier", DEFAULT_QUALIFIER))
+        aws = _aws(settings, qualifier if lookup else None)
     except BotoCoreError as failure:
         return [explain(failure, "sts", "get_caller_identity").finding("account")]
-    return examine(
-        settings,
-        Surroundings(
-            aws,
-            program=variables.get("CDK_DOCKER", "docker"),
-            qualifier=str(context.get("@aws-cdk/core:bootstrapQualifier", DEFAULT_QUALIFIER)),
-        ),
-    )
+    except DeliveryError as failure:
+        return [error("account", str(failure), "The role is one of `cdk bootstrap`; the credentials must trust it.")]
+    return examine(settings, Surroundings(aws, program=variables.get("CDK_DOCKER", "docker"), qualifier=qualifier))
 
 
-def _aws(settings: Settings) -> Aws | None:
+def _aws(settings: Settings, lookup_qualifier: str | None) -> Aws | None:
     region = settings.region or configured_region()
-    return None if region is None else Aws(boto3.Session(), region)
+    if region is None:
+        return None
+    session = boto3.Session() if lookup_qualifier is None else lookup_session(settings, lookup_qualifier)
+    return Aws(session, region)
 
 
 def _as_json(env: str, findings: Sequence[Finding]) -> str:
