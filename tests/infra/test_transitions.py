@@ -39,6 +39,10 @@ RESET: Mapping[str, tuple[str, str]] = {
     "AWS::Logs::LogGroup.KmsKeyId": (
         "logs:DisassociateKmsKey", "aws-cloudformation-resource-providers-logs, UpdateHandler.java: disassociateKmsKey"
     ),
+    # The boundary itself denies this call: docs/delivery.md states the order.
+    "AWS::IAM::Role.PermissionsBoundary": (
+        "iam:DeleteRolePermissionsBoundary", "IAM API reference, DeleteRolePermissionsBoundary"
+    ),
     # Without classify on upload. If it stayed, S3 would send events that no rule matches.
     "AWS::S3::Bucket.NotificationConfiguration": (
         "s3:PutBucketNotification", "S3 API reference, PutBucketNotificationConfiguration replaces the configuration"

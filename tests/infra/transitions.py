@@ -67,6 +67,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "experiment": EXPERIMENT,
     "no bulk jobs": {"bulk": {"enabled": False}},
     "classify on upload": {"bulk": {"max_concurrency": 30, "on_upload": {"enabled": True, "notify": True}}},
+    "permissions boundary": {"protection": {"permissions_boundary": "loupe-boundary"}},
     "stage renamed": {"api": {"stage": "next", "method_metrics": True}},
 }
 # Their values are documents, which an update replaces as a whole; a key within one is no property.
