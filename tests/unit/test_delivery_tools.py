@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 from cyclonedx.schema import SchemaVersion
@@ -26,6 +27,8 @@ from tools.delivery.engine import Engine
 from tools.delivery.errors import DeliveryError
 from tools.delivery.outputs import publish
 from tools.delivery.registry import push
+from tools.smoke.credentials import ApiKey
+from tools.smoke.endpoint import Endpoint
 
 COMMIT, DIGEST = "c" * 40, f"sha256:{'a' * 64}"
 ACCOUNT = "999999999999"
@@ -244,6 +247,15 @@ def test_an_image_without_a_known_package_manager_has_no_bill_of_materials() -> 
         sbom.components(a_build(), Packages("apk"))
 
 
+def test_an_empty_package_database_is_no_bill_of_materials() -> None:
+    class Empty(Packages):
+        def read(self, tag: str, *command: str) -> str:
+            return super().read(tag, *command) if command[0] == "python" else "\n"
+
+    with pytest.raises(DeliveryError, match="lists no package"):
+        sbom.components(a_build(), Empty("rpm"))
+
+
 def test_outputs_are_single_words_of_the_steps_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "outputs"))
     publish({"digest": DIGEST, "authorizer-digest": ""})
@@ -422,3 +434,28 @@ def test_an_error_of_cloudformation_is_not_a_missing_stack() -> None:
 def test_the_lookup_role_is_that_of_the_bootstrap() -> None:
     role = stack.lookup_role("111111111111", "eu-central-1")
     assert role == "arn:aws:iam::111111111111:role/cdk-hnb659fds-lookup-role-111111111111-eu-central-1"
+
+
+@pytest.mark.parametrize(("ready_after", "settled"), [(1, True), (3, True), (1000, False)])
+def test_the_smoke_test_waits_for_health_and_for_the_key_to_be_known(ready_after: int, settled: bool) -> None:
+    """The first start of an image and a new key take a while; both would fail checks that nothing is wrong with."""
+    requests: list[str] = []
+    now = [0.0]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request.url.path)
+        count = requests.count(request.url.path)
+        if count < ready_after:
+            if request.url.path.endswith("health") and count == 1:
+                raise httpx.ConnectError("not yet")
+            return httpx.Response(403)
+        return httpx.Response(200)
+
+    endpoint = Endpoint("https://x/live/", ApiKey("k"), transport=httpx.MockTransport(answer))
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    assert smoke.wait(endpoint, sleep=sleep, clock=lambda: now[0]) is settled
+    assert not settled or requests[-1] == "/live/v1/models"
+    assert now[0] <= smoke.SETTLE_SECONDS + 5

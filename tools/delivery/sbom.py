@@ -119,6 +119,9 @@ def _system(tag: str, engine: Reader) -> Iterable[Component]:
             failures.append(str(error))
             continue
         rows = [line.split("\t") for line in lines if line.strip()]
+        if not rows:
+            failures.append(f"{command[0]} lists no package")
+            continue
         return [
             Component(name, version, f"{_url(f'{kind}/{vendor}', name, version)}?arch={quote(architecture)}")
             for name, version, architecture in rows

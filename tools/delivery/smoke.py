@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 import boto3
 
@@ -13,6 +14,13 @@ from infra.paths import PROJECT_ROOT
 from infra.settings import Settings
 from tools.delivery.errors import DeliveryError
 from tools.delivery.stack import api_key, outputs
+from tools.smoke.credentials import Anonymous, ApiKey
+from tools.smoke.endpoint import CheckError, Endpoint
+
+# A new key, stage or first start of a container image takes a minute; the smoke test itself waits for nothing.
+SETTLE_SECONDS = 180.0
+_POLL_SECONDS = 5.0
+_OK = 200
 
 
 def command(
@@ -51,7 +59,37 @@ def command(
     return arguments, {}
 
 
+def wait(
+    endpoint: Endpoint,
+    *,
+    seconds: float = SETTLE_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> bool:
+    """Wait until the endpoint is healthy and takes the credentials; return whether that was within the time.
+
+    If it was not, the smoke test says what is wrong.
+    """
+    deadline = clock() + seconds
+    while clock() < deadline:
+        try:
+            healthy = endpoint.get("v1/health", credentials=Anonymous()).status == _OK
+            if healthy and (isinstance(endpoint.credentials, Anonymous) or endpoint.get("v1/models").status == _OK):
+                return True
+        except CheckError:
+            # Not reachable yet.
+            pass
+        sleep(_POLL_SECONDS)
+    return False
+
+
 def run(settings: Settings, session: boto3.Session, options: Sequence[str]) -> int:
     """Run the smoke test and return its exit code; the key is never printed."""
     arguments, credentials = command(settings, session, options, os.environ)
+    key = credentials.get("LOUPE_API_KEY")
+    endpoint = Endpoint(arguments[arguments.index("--url") + 1], ApiKey(key) if key else Anonymous())
+    try:
+        wait(endpoint)
+    finally:
+        endpoint.close()
     return subprocess.run(arguments, cwd=PROJECT_ROOT, env={**os.environ, **credentials}, check=False).returncode
