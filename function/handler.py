@@ -37,11 +37,19 @@ if SETTINGS.cache_bytes:
     from loupe.cache import CachedService, PredictionCache
 
     CACHE = PredictionCache(SETTINGS.cache_bytes)
+SHADOW = None
+if SETTINGS.shadow:
+    from loupe.shadow.champion import Champion
+
+    SHADOW = Champion.from_environment(os.environ, SETTINGS.environment, SETTINGS.model)
 
 
 def create(model: str) -> ClassificationService:
     """Load a model; see `loupe.classifier.Classifier.load` for the exceptions."""
-    service = Service(Classifier.load(SETTINGS.models_dir / model, SETTINGS.limits, SETTINGS.threads))
+    classifier = Classifier.load(SETTINGS.models_dir / model, SETTINGS.limits, SETTINGS.threads)
+    if SHADOW is not None and model == SETTINGS.model:
+        classifier = SHADOW.sampled(classifier)
+    service = Service(classifier)
     return CachedService(service, CACHE) if SETTINGS.cache_bytes else service
 
 
@@ -89,6 +97,7 @@ APP = App(
 
 def handler(event: Any, context: Context) -> dict[str, Any]:
     """Answer one event: an HTTP request in API Gateway's envelope, or a direct invocation's payload."""
-    if is_http(event):
-        return APP.http(event, context)
-    return APP.direct(event, context)
+    answer = APP.http if is_http(event) else APP.direct
+    if SHADOW is not None:
+        return SHADOW.around(answer, event, context)
+    return answer(event, context)

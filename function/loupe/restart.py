@@ -13,16 +13,10 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from loupe.after_response import before_next_event
 
-# The runtime interface client of the AWS base image, and its method for the next event (awslambdaric, bootstrap.py).
-_CLIENT_MODULE = "awslambdaric.lambda_runtime_client"
-_CLIENT, _NEXT = "LambdaRuntimeClient", "wait_next_invocation"
 INITIALIZATION = "LOUPE_INITIALIZATION"
 
 
@@ -34,26 +28,16 @@ def after_response() -> bool:
     bool
         Whether it will be replaced: false if no supported runtime client is loaded.
     """
-    client = getattr(sys.modules.get(_CLIENT_MODULE), _CLIENT, None)
-    wait_next = getattr(client, _NEXT, None)
-    if not callable(wait_next):
-        return False
-    setattr(client, _NEXT, _replacing(wait_next))
-    return True
+    return before_next_event(_replace)
 
 
-def _replacing(wait_next: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(wait_next)
-    def replace_first(*arguments: Any, **options: Any) -> Any:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        if isolated := sys.modules.get("loupe.decoders.isolated"):
-            isolated.end_children()
-        environment = {**_first_environment(), INITIALIZATION: "restart"}
-        os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606 (this program again, with its own arguments)
-        return wait_next(*arguments, **options)  # pragma: no cover (execve does not return)
-
-    return replace_first
+def _replace() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if isolated := sys.modules.get("loupe.decoders.isolated"):
+        isolated.end_children()
+    environment = {**_first_environment(), INITIALIZATION: "restart"}
+    os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606 (this program again, with its own arguments)
 
 
 def _first_environment() -> dict[str, str]:

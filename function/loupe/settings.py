@@ -57,6 +57,7 @@ class Settings(NamedTuple):
     ``cache_bytes`` bounds the prediction cache (`loupe.cache`); 0 turns it off. ``models`` are all models of a
     deployment with several (`loupe.models`), the default ``model`` first; those of ``models_at_first_use`` are loaded
     by their first request. ``experiment`` splits requests that name no model between some of them (`loupe.experiment`).
+    With ``shadow``, a sample of images goes to a challenger (`loupe.shadow.settings` has the rest).
     """
 
     environment: str
@@ -76,6 +77,7 @@ class Settings(NamedTuple):
     models: tuple[str, ...] = ()
     models_at_first_use: tuple[str, ...] = ()
     experiment: ExperimentRules | None = None
+    shadow: bool = False
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str], default_models_dir: Path) -> Settings:
@@ -123,6 +125,7 @@ class Settings(NamedTuple):
             models=models,
             models_at_first_use=models_at_first_use,
             experiment=_experiment(read, models) if read.text("LOUPE_EXPERIMENT", "") else None,
+            shadow=bool(read.text("LOUPE_SHADOW_FUNCTION_ARN", "")),
             cache_bytes=read.integer("LOUPE_CACHE_MIB", 0, 0, MAX_CACHE_MIB) * 1024 * 1024,
         )
 

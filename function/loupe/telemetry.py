@@ -44,6 +44,11 @@ SERVER_FAULTS = "ServerFaults"
 CACHE_HITS, CACHE_MISSES = "CacheHits", "CacheMisses"
 # Reads of an experiment's weights that failed, with the dimension Environment alone.
 WEIGHT_FAILURES = "WeightFailures"
+# Of a shadow test (`loupe.shadow`), by Environment, Champion and Challenger: samples that the classifier function sent
+# or dropped, and what the shadow function made of them. The difference is the largest one of a label's probabilities.
+SHADOW_SENT, SHADOW_DROPPED, SHADOW_FAILURES = "ShadowSent", "ShadowDropped", "ShadowFailures"
+SHADOW_AGREEMENT, SHADOW_DISAGREEMENTS = "Agreement", "Disagreements"
+SHADOW_DIFFERENCE, SHADOW_LATENCY = "ProbabilityDifference", "ChallengerLatency"
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 # Stages of the core -> metric of each, in ms.
 STAGE_METRICS = {
@@ -191,7 +196,7 @@ class Telemetry:
         if observation.route in ("classify", "batch"):
             self._emit(observation, faults, cold=cold)
         elif faults:
-            _write_blobs([({SERVER_FAULTS: ([faults], "Count")}, self._dimensions(observation.model))])
+            write_metrics([({SERVER_FAULTS: ([faults], "Count")}, self._dimensions(observation.model))])
 
     def _log(self, level: str, model: ModelInfo, fields: Mapping[str, Any]) -> None:
         if _LEVELS[level] < self._least:
@@ -239,7 +244,7 @@ class Telemetry:
                     groups.append(({"Predictions": ([count], "Count")}, dimensions))
         for code, count in Counter(problem.code for problem in observation.problems).items():
             groups.append(({"Problems": ([count], "Count")}, {**self._dimensions(model), "Code": code}))
-        _write_blobs(groups)
+        write_metrics(groups)
 
     def _of_model(self, model: ModelInfo, values: _Values) -> list[_Group]:
         """Return a model's values, and once more by version and variant where the settings say so."""
@@ -303,7 +308,7 @@ def _of_predictions(predictions: Sequence[Prediction]) -> _Values:
     return values
 
 
-def _write_blobs(groups: Sequence[_Group]) -> None:
+def write_metrics(groups: Sequence[_Group]) -> None:
     """Write groups of metrics in the embedded metric format (CloudWatch user guide, 'Embedded metric format').
 
     As many as possible share a blob: in one, a dimension has one value and a metric one list.

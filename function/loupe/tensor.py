@@ -143,6 +143,12 @@ def _tensor(image: Image.Image, spec: InputSpec) -> Tensor:
     return from_pixels(np.asarray(fit(image, spec)), spec)
 
 
+def to_pixels(image: Image.Image, spec: InputSpec) -> Tensor:
+    """Return the input's size of an image, ``(H, W, 3)`` uint8 in RGB or ``(H, W)``; raises as `to_tensor`."""
+    with image_errors("picture"):
+        return np.asarray(fit(image, spec))
+
+
 def from_pixels(pixels: Tensor, spec: InputSpec) -> Tensor:
     """Turn pixels of the input's size, ``(H, W, 3)`` uint8 in RGB or ``(H, W)``, into one item; see `to_tensor`."""
     if pixels.ndim == 2:

@@ -84,7 +84,7 @@ def test_the_image_has_every_file_of_the_function(task: Task) -> None:
                if name.startswith("loupe/") and entry.is_file and "__pycache__" not in name}  # fmt: skip
     assert shipped == own
     assert "loupe/http/page/index.html" in shipped
-    assert {"handler.py", "bulk.py", "jobs.py", "python_multipart/__init__.py"} <= task.keys()
+    assert {"handler.py", "bulk.py", "jobs.py", "shadow.py", "python_multipart/__init__.py"} <= task.keys()
 
 
 def test_the_image_has_only_the_files_that_the_models_card_lists(task: Task) -> None:

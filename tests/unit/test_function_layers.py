@@ -14,7 +14,7 @@ FUNCTION = Path(__file__).resolve().parents[2] / "function"
 PARTS = {
     "http": ("loupe.http",),
     "sources": ("loupe.sources",),
-    "entry": ("handler", "bulk", "jobs", "loupe.bulk", "loupe.jobs"),
+    "entry": ("handler", "bulk", "jobs", "shadow", "loupe.bulk", "loupe.jobs", "loupe.shadow"),
     "observation": ("loupe.telemetry", "loupe.redaction", "loupe.processor"),
     "settings": ("loupe.settings", "loupe.variables"),
 }

@@ -1,0 +1,67 @@
+"""The classifier function's part of a shadow test: what `handler.py` needs of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from loupe.after_response import before_next_event
+from loupe.shadow.classifier import SampledClassifier
+from loupe.shadow.collector import Collector
+from loupe.shadow.sender import Sender
+from loupe.shadow.settings import ShadowSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from loupe.classifier import Classifier
+    from loupe.http.app import Context
+    from loupe.shadow.sender import Destination
+
+
+class Champion:
+    """Samples what a classifier answers, and sends the samples after each response.
+
+    Parameters
+    ----------
+    connect
+        Returns the destination of samples; None for that of the settings.
+
+    Attributes
+    ----------
+    after_response
+        Whether samples are sent after the response. Without a runtime client that is known they are sent before it.
+    """
+
+    def __init__(
+        self,
+        settings: ShadowSettings,
+        environment: str,
+        model: str,
+        connect: Callable[[], Destination] | None = None,
+    ) -> None:
+        self._settings, self._collector = settings, Collector()
+        dimensions = {"Environment": environment, "Champion": model, "Challenger": settings.challenger}
+        self._sender = Sender(self._collector, connect or self._aws, dimensions, large=bool(settings.bucket))
+        self.after_response = before_next_event(self._sender.flush)
+
+    @classmethod
+    def from_environment(cls, variables: Mapping[str, str], environment: str, model: str) -> Champion:
+        """Create it from the function's variables; raises `loupe.variables.SettingsError`."""
+        return cls(ShadowSettings.from_environment(variables), environment, model)
+
+    def sampled(self, classifier: Classifier) -> Classifier:
+        """Return a classifier that gives the same answers and is sampled."""
+        return SampledClassifier(classifier, self._collector, self._settings.share, pixels=not self._settings.bucket)
+
+    def around(self, answer: Callable[[Any, Context], dict[str, Any]], event: Any, context: Context) -> dict[str, Any]:
+        """Answer an event, and see to it that its samples are sent."""
+        self._sender.begin(context.get_remaining_time_in_millis)
+        result = answer(event, context)
+        if not self.after_response:
+            self._sender.flush()
+        return result
+
+    def _aws(self) -> Destination:
+        from loupe.shadow.destination import AwsDestination
+
+        return AwsDestination(self._settings)

@@ -1,0 +1,118 @@
+"""Sends samples to the shadow function between a response and the next event: within bounds, and never raises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loupe.shadow.breaker import CircuitBreaker
+from loupe.shadow.sample import MAX_EVENT_BYTES, event_of, new_key
+from loupe.telemetry import SHADOW_DROPPED, SHADOW_SENT, write_metrics
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Mapping
+    from typing import Protocol
+
+    from loupe.shadow.collector import Collector
+    from loupe.shadow.sample import Sample
+    from loupe.sources.connection import Deadline
+
+    class Destination(Protocol):
+        """Where samples go: `loupe.shadow.destination.AwsDestination`, or a fake."""
+
+        def store(self, key: str, data: bytes, deadline: Deadline) -> None:
+            """Put an image into the bucket, or raise `NotSent`."""
+
+        def invoke(self, payload: bytes, deadline: Deadline) -> None:
+            """Queue an event for the shadow function, or raise `NotSent`."""
+
+
+# For all samples of an invocation together.
+SEND_SECONDS = 0.5
+# What must be left of the invocation, or nothing is sent: Lambda ends an environment at the function's timeout.
+NEEDED_SECONDS = SEND_SECONDS + 0.5
+
+
+class NotSent(Exception):  # noqa: N818 (what became of the sample)
+    """A sample was not accepted; ``reason`` is ``throttled``, ``rejected`` or ``unreachable``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Sender:
+    """Sends what a collector has taken.
+
+    Parameters
+    ----------
+    connect
+        Returns the destination; called with the first sample, after a response, because it imports TLS.
+    dimensions
+        Of its metrics: environment, champion, challenger.
+    large
+        Whether images above the size of an event are sent through the bucket.
+    """
+
+    def __init__(
+        self, collector: Collector, connect: Callable[[], Destination], dimensions: Mapping[str, str], *, large: bool
+    ) -> None:
+        self._collector, self._connect = collector, connect
+        self._destination: Destination | None = None
+        self._dimensions, self._large = dimensions, large
+        self._breaker = CircuitBreaker()
+        self._milliseconds_left: Callable[[], int] | None = None
+
+    def begin(self, milliseconds_left: Callable[[], int]) -> None:
+        """Begin an invocation, with Lambda's clock of it."""
+        self._milliseconds_left = milliseconds_left
+
+    def flush(self) -> None:
+        """Send what was taken since the last call, in about `SEND_SECONDS` at most, and count it."""
+        samples, dropped = self._collector.take()
+        if not samples and not dropped:
+            return
+        from loupe.sources.connection import Deadline
+
+        left = self._milliseconds_left() / 1e3 if self._milliseconds_left else NEEDED_SECONDS
+        deadline, sent = Deadline(SEND_SECONDS), 0
+        for sample in samples:
+            reason = "timeout" if left < NEEDED_SECONDS else self._sent(sample, deadline)
+            if reason:
+                dropped[reason] += 1
+            else:
+                sent += 1
+        self._report(sent, dropped)
+
+    def _sent(self, sample: Sample, deadline: Deadline) -> str:
+        """Send one sample; return why it was not sent, or nothing."""
+        if self._breaker.is_open:
+            return "circuit_open"
+        try:
+            if self._destination is None:
+                self._destination = self._connect()
+            event = event_of(sample)
+            if len(event) > MAX_EVENT_BYTES:
+                if not self._large or not isinstance(sample.image, bytes):
+                    return "size"
+                key = new_key()
+                self._destination.store(key, sample.image, deadline)
+                event = event_of(sample, key)
+            self._destination.invoke(event, deadline)
+        except NotSent as error:
+            self._breaker.failure()
+            return error.reason
+        except Exception as error:  # noqa: BLE001 (an entry point: after the response)
+            self._breaker.failure()
+            return type(error).__name__
+        self._breaker.success()
+        return ""
+
+    def _report(self, sent: int, dropped: Counter[str]) -> None:
+        if dropped:
+            from loupe.bulk.log import write_log
+
+            fields = {"sent": sent, "dropped": dict(dropped), "circuit_open": self._breaker.is_open}
+            write_log("loupe", self._dimensions["Environment"], "WARNING", "shadow samples dropped", fields)
+        counts = {SHADOW_SENT: ([sent], "Count"), SHADOW_DROPPED: ([dropped.total()], "Count")}
+        write_metrics([(counts, self._dimensions)])
