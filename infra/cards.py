@@ -29,6 +29,8 @@ SESSION_MIB, SESSION_FACTOR = 24, 3.0
 # Kinds of output that give an image several labels (card.schema.json).
 _MULTILABEL = frozenset({"multilabel-logits", "multilabel-probabilities"})
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+# Keys of a card's input that say how pixels become the tensor; the others say which pixels.
+_OF_NUMBERS = frozenset({"name", "layout", "dtype", "scale", "mean", "std", "flatten"})
 # Standard library only (-S): the program needs nothing that is installed.
 _CHECK = (sys.executable, "-S", "-m", "loupe.model_files")
 
@@ -50,6 +52,10 @@ class ModelCard:
         Size of the model's files.
     multilabel
         Whether an image may have several labels.
+    pixels
+        What the card says of the pixels that the model takes, before they become numbers, as canonical JSON.
+    pixel_bytes
+        Size of these pixels.
     """
 
     name: str
@@ -57,9 +63,13 @@ class ModelCard:
     labels: tuple[str, ...]
     bytes: int = 0
     multilabel: bool = False
+    pixels: str = ""
+    pixel_bytes: int = 0
 
 
-def read_card(models: Path, name: str, *, files: Files, function: Path = SHIPPED / "function") -> ModelCard:
+def read_card(
+    models: Path, name: str, *, files: Files, function: Path = SHIPPED / "function", key: str = "model.name"
+) -> ModelCard:
     """Check ``models/<name>``, and read its card.
 
     The check is the function's own, run as a program: `infra` imports nothing of `function/`.
@@ -68,6 +78,8 @@ def read_card(models: Path, name: str, *, files: Files, function: Path = SHIPPED
     ----------
     function
         Source of the function, which holds the check.
+    key
+        Of the setting that names the model, for the message.
 
     Raises
     ------
@@ -77,7 +89,7 @@ def read_card(models: Path, name: str, *, files: Files, function: Path = SHIPPED
     path = models / name / "card.json"
     if not _NAME.fullmatch(name) or not path.is_file():
         known = ", ".join(sorted(path.parent.name for path in models.glob("*/card.json"))) or "none"
-        raise SettingsError(f"model.name: there is no models/{name[:80]}/card.json. Models here: {known}.")
+        raise SettingsError(f"{key}: there is no models/{name[:80]}/card.json. Models here: {known}.")
     command = [*_CHECK, "--files", files, str(path.parent.resolve())]
     outcome = subprocess.run(
         command, cwd=function, capture_output=True, encoding="utf-8", errors="replace", check=False
@@ -89,8 +101,16 @@ def read_card(models: Path, name: str, *, files: Files, function: Path = SHIPPED
     if card["name"] != name:
         raise SettingsError(f"models/{name}/card.json names the model {card['name']!r}, not {name!r}.")
     size = sum(file.get("bytes") or 0 for file in card["files"])
-    output = card["output"]
-    return ModelCard(name, card["version"], tuple(output["labels"]), size, output["kind"] in _MULTILABEL)
+    spec, output = card["input"], card["output"]
+    return ModelCard(
+        name,
+        card["version"],
+        tuple(output["labels"]),
+        size,
+        multilabel=output["kind"] in _MULTILABEL,
+        pixels=json.dumps({key: spec[key] for key in spec if key not in _OF_NUMBERS}, sort_keys=True),
+        pixel_bytes=spec["width"] * spec["height"] * (1 if spec.get("color") == "L" else 3),
+    )
 
 
 def check_arms(cards: Mapping[str, ModelCard], arms: Sequence[ArmSettings]) -> None:

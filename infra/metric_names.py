@@ -19,5 +19,9 @@ AUTHORIZER_FAULTS = "AuthorizerFaults"
 CACHE_HITS, CACHE_MISSES = "CacheHits", "CacheMisses"
 # Of experiments with live weights alone, with the dimension Environment alone.
 WEIGHT_FAILURES = "WeightFailures"
+# Of a shadow test alone, by environment, champion and challenger.
+SHADOW_SENT, SHADOW_DROPPED, SHADOW_FAILURES = "ShadowSent", "ShadowDropped", "ShadowFailures"
+SHADOW_AGREEMENT, SHADOW_DISAGREEMENTS = "Agreement", "Disagreements"
+SHADOW_DIFFERENCE, SHADOW_LATENCY = "ProbabilityDifference", "ChallengerLatency"
 STAGE_LATENCIES = ("SourceLatency", "DecodeLatency", "TensorLatency", "ModelLatency")
 TOTAL_LATENCY = "TotalLatency"

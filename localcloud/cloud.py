@@ -68,7 +68,7 @@ def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> di
         deployer = Deployer(state, account)
         with steps("image staged"):
             # An image is named by its content: what has changed is deployed, and nothing else.
-            tags = {emulator.REPOSITORY: stage.stage(PROJECT, deployed.served, state.images).tag}
+            tags = {emulator.REPOSITORY: stage.stage(PROJECT, deployed.packaged, state.images).tag}
             present: dict[str, Any] = {"image": {"tag": tags[emulator.REPOSITORY]}}
             if deployed.auth.mode == "jwt":
                 tag = tags[emulator.AUTHORIZER_REPOSITORY] = stage.stage_authorizer(PROJECT, state.images).tag

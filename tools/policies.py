@@ -15,6 +15,7 @@ import aws_cdk as cdk
 
 from infra.app import build
 from infra.components.container_function import XRAY_WILDCARD
+from infra.components.shadow_bucket import SAMPLES_WILDCARD
 from infra.components.upload_bucket import LOCATIONS_WILDCARD, UPLOADS_WILDCARD
 from infra.paths import PROJECT_ROOT
 
@@ -92,6 +93,7 @@ REASONS: tuple[tuple[str, str, str], ...] = (
         r"logs:CreateLogDelivery, (logs:\w+, )+logs:UpdateLogDelivery(, xray:\w+)* \*",
         "log delivery and X-Ray take no resource (Step Functions developer guide, 'Logging using CloudWatch Logs')",
     ),
+    ("AWS::IAM::Policy", r"s3:(Get|Put)Object <[^>]*ShadowSamples[^>]*>/shadow/\*", SAMPLES_WILDCARD),
     ("AWS::IAM::Policy", r"s3:GetObject, s3:PutObject <[^>]*Uploads[^>]*>/uploads/\*", UPLOADS_WILDCARD),
 )
 _HASH = re.compile(r"[0-9A-F]{8}$")

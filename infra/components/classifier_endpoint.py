@@ -9,6 +9,7 @@ from constructs import Construct
 
 from infra import base_image
 from infra.cards import check_arms, check_memory, needed_files, read_card
+from infra.challenger import check_challenger
 from infra.components.api import ClassifierApi
 from infra.components.auth import ApiAuth
 from infra.components.budget import add_budget
@@ -20,6 +21,7 @@ from infra.components.jwt_authorizer import add_jwt_authorizer
 from infra.components.monitoring import Monitoring
 from infra.components.network import add_domain
 from infra.components.saved_queries import SavedQueries
+from infra.components.shadow import Shadow
 from infra.components.tracing import add_sampling_rule
 from infra.contract import read_contract
 from infra.deployment import Deployment
@@ -96,6 +98,10 @@ class ClassifierEndpoint(Construct):
         check_memory([self.card, *others.values()], settings)
         if settings.experiment:
             check_arms({model.name: self.card, **others}, settings.experiment.arms)
+        challenger = None
+        if (name := settings.shadow.challenger) is not None:
+            challenger = read_card(model.parent, name, files=files, function=sources.function, key="shadow.challenger")
+            check_challenger(self.card, challenger, settings.shadow)
         if others:
             contract = contract.with_models([model.name, *others])
         self.monitoring = Monitoring(self, "Monitoring", deployment=deployment, settings=settings.alarms)
@@ -111,6 +117,7 @@ class ClassifierEndpoint(Construct):
             cache=settings.cache,
             others=[entry for entry in settings.models if entry.name in others],
             experiment=settings.experiment,
+            unserved=[challenger.name] if challenger is not None and challenger.name not in others else [],
             cors_origins=settings.api.cors_origins,
             domain=settings.network.domain.name if settings.network.domain else None,
             sources=sources,
@@ -145,6 +152,19 @@ class ClassifierEndpoint(Construct):
             if settings.bulk.enabled
             else None
         )
+        shadow = (
+            Shadow(
+                self,
+                "Shadow",
+                deployment=deployment,
+                settings=settings.shadow,
+                champion=self.card,
+                challenger=challenger,
+                classifier=classifier,
+            )
+            if challenger is not None
+            else None
+        )
         if bulk is not None:
             # Its contract lists the job routes.
             classifier.function.add_environment("LOUPE_JOBS", "true")
@@ -174,7 +194,7 @@ class ClassifierEndpoint(Construct):
             clients=settings.clients,
         )
         domain = add_domain(self, settings=settings.network.domain, stage=stage)
-        self.monitoring.add(api, classifier, *(part for part in (experiment, bulk, firewall, authorizer) if part))
+        self.monitoring.add(api, classifier, *(part for part in (experiment, bulk, shadow, firewall, authorizer) if part))
         add_budget(self, settings=settings.alarms.budget, topic=self.monitoring.topic)
         if settings.alarms.saved_queries:
             SavedQueries(

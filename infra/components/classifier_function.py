@@ -58,6 +58,8 @@ class ClassifierFunction(Construct):
         Models that are served beside it: folders beside ``model``.
     experiment
         Splits HTTP requests between models; further entry points have no part in it.
+    unserved
+        Names of further models of the image, for its other functions.
     domain
         Custom domain of the API; its page may upload from a browser.
 
@@ -83,6 +85,7 @@ class ClassifierFunction(Construct):
         cache: CacheSettings | None = None,
         others: Sequence[ServedModel] = (),
         experiment: ExperimentSettings | None = None,
+        unserved: Sequence[str] = (),
         cors_origins: Sequence[str] = (),
         domain: str | None = None,
         sources: Sources | None = None,
@@ -96,7 +99,7 @@ class ClassifierFunction(Construct):
         }
         stage = cdk.Stage.of(self)
         assert stage is not None  # noqa: S101
-        folders = [model, *(model.parent / item.name for item in others)]
+        folders = [model, *(model.parent / name for name in (*(item.name for item in others), *unserved))]
         self.image = classifier_image(
             image, folders, function.architecture, sources or Sources(), Path(stage.asset_outdir)
         )

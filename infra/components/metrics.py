@@ -16,6 +16,13 @@ from infra.metric_names import (
     PROBLEMS,
     REQUESTS,
     SERVER_FAULTS,
+    SHADOW_AGREEMENT,
+    SHADOW_DIFFERENCE,
+    SHADOW_DISAGREEMENTS,
+    SHADOW_DROPPED,
+    SHADOW_FAILURES,
+    SHADOW_LATENCY,
+    SHADOW_SENT,
     STAGE_LATENCIES,
     TOTAL_LATENCY,
     WEIGHT_FAILURES,
@@ -32,10 +39,18 @@ __all__ = [
     "PROBLEMS",
     "REQUESTS",
     "SERVER_FAULTS",
+    "SHADOW_AGREEMENT",
+    "SHADOW_DIFFERENCE",
+    "SHADOW_DISAGREEMENTS",
+    "SHADOW_DROPPED",
+    "SHADOW_FAILURES",
+    "SHADOW_LATENCY",
+    "SHADOW_SENT",
     "STAGE_LATENCIES",
     "TOTAL_LATENCY",
     "WEIGHT_FAILURES",
     "FunctionMetrics",
+    "ShadowMetrics",
     "arm_metric",
     "environment_metric",
 ]
@@ -83,3 +98,20 @@ def environment_metric(name: str, *, environment: str, period: cdk.Duration) -> 
         statistic="Sum",
         period=period,
     )
+
+
+class ShadowMetrics:
+    """The metrics of one shadow test."""
+
+    def __init__(self, *, environment: str, champion: str, challenger: str) -> None:
+        self._dimensions = {"Environment": environment, "Champion": champion, "Challenger": challenger}
+
+    def metric(self, name: str, statistic: str = "Sum", *, period: cdk.Duration) -> cloudwatch.Metric:
+        """Return a metric."""
+        return cloudwatch.Metric(
+            namespace=NAMESPACE,
+            metric_name=name,
+            dimensions_map=self._dimensions,
+            statistic=statistic,
+            period=period,
+        )

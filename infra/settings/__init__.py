@@ -21,6 +21,7 @@ from infra.settings.model import ModelSettings, ServedModel
 from infra.settings.network import NetworkSettings
 from infra.settings.protection import ProtectionSettings
 from infra.settings.scaling import ScalingSettings
+from infra.settings.shadow import ShadowSettings
 
 __all__ = [
     "AlarmSettings",
@@ -43,6 +44,7 @@ __all__ = [
     "ServedModel",
     "Settings",
     "SettingsError",
+    "ShadowSettings",
     "TraceSamplingSettings",
     "load_settings",
     "merge_patch",

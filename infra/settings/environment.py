@@ -21,6 +21,7 @@ from infra.settings.model import ModelSettings, ServedModel, models_conflict
 from infra.settings.network import NetworkSettings
 from infra.settings.protection import ProtectionSettings
 from infra.settings.scaling import ScalingSettings
+from infra.settings.shadow import ShadowSettings
 
 
 class Settings(Section):
@@ -39,6 +40,7 @@ class Settings(Section):
     function: FunctionSettings = FunctionSettings()
     inputs: InputSettings = InputSettings()
     cache: CacheSettings = CacheSettings()
+    shadow: ShadowSettings = ShadowSettings()
     api: ApiSettings = ApiSettings()
     auth: AuthSettings = AuthSettings()
     network: NetworkSettings = NetworkSettings()
@@ -58,6 +60,12 @@ class Settings(Section):
     def served(self) -> tuple[str, ...]:
         """Names of all models, the default first."""
         return (self.model.name, *(model.name for model in self.models if model.name != self.model.name))
+
+    @property
+    def packaged(self) -> tuple[str, ...]:
+        """Names of all models of the image, the default first: those that are served, and the challenger."""
+        challenger = self.shadow.challenger
+        return (*self.served, *([challenger] if challenger and challenger not in self.served else []))
 
     @property
     def local(self) -> bool:
@@ -99,6 +107,7 @@ class Settings(Section):
             self.cache.conflict(self.function.memory_mib)
             or models_conflict(self.model.name, self.models)
             or self._experiment_conflict()
+            or self.shadow.conflict(self.model.name)
         )
 
     def _experiment_conflict(self) -> str | None:

@@ -25,6 +25,8 @@ REPLACED: dict[tuple[str, str], str] = {
     (LAMBDA, "_execute_function"): "(func, event)",
     (LAMBDA, "_emit_lambda_metrics"): "(function_name, duration_ms, error, throttle)",
     (LAMBDA, "_get_func_record_for_ref_in_scope"): "(function_ref, *, account_id=None, region=None)",
+    (LAMBDA, "invoke_async_with_retry"): "(func, event)",
+    (LAMBDA, "_invoke"): "async (name, event, headers, path_qualifier=None, query_params=None)",
     (REST_API, "_lambda_proxy_response"): "(result)",
     (REST_API, "_invoke_lambda_proxy_v1"): (
         "async (integration, api_id, stage_name, stage, resource, request_path, method, headers, body, query_params, "

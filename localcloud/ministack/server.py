@@ -9,6 +9,7 @@ from localcloud.ministack import (
     cloudwatch_alarms,
     compatibility,
     iam_actions,
+    lambda_async,
     lambda_invoke,
     rest_api,
     secure_transport,
@@ -26,6 +27,7 @@ def replacements(fleet_url: str) -> tuple[Replacement, ...]:
     """Every replacement of a MiniStack function; `compatibility.REPLACED` lists the same functions."""
     return (
         *lambda_invoke.replacements(fleet_url),
+        *lambda_async.replacements(),
         *rest_api.replacements(),
         *cloudwatch_alarms.replacements(),
         *secure_transport.replacements(),

@@ -18,7 +18,15 @@ from transitions import EXPERIMENT
 
 from infra.settings import load_settings
 from tools.plan.costs import LAMBDA_LOG_BYTES
-from tools.plan.inventory import CACHE_SERIES, METRICS_OF_A_METHOD, OWN_SERIES, Inventory, contract, inventory
+from tools.plan.inventory import (
+    CACHE_SERIES,
+    METRICS_OF_A_METHOD,
+    OWN_SERIES,
+    SHADOW_SERIES,
+    Inventory,
+    contract,
+    inventory,
+)
 
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 PATCHES: dict[str, dict[str, Any]] = {
@@ -41,6 +49,7 @@ PATCHES: dict[str, dict[str, Any]] = {
     "several models": {"models": [{"name": "hair-type"}, {"name": "hair-type-large"}]},
     "experiment": EXPERIMENT,
     "cache": {"cache": {"memory_mib": 64}},
+    "shadow test": {"shadow": {"challenger": "hair-type-large"}},
     "methods": {"api": {"method_metrics": True, "cors_origins": ["https://example.com"]}},
 }
 
@@ -76,7 +85,9 @@ def _compare(template: Synthesized, counted: Inventory) -> None:
     if arms := variables.get("LOUPE_EXPERIMENT_ARMS"):
         series += own * len(arms.split(",")) + ("LOUPE_EXPERIMENT_PARAMETER" in variables)
     tokens = f"loupe-{template.name}-authorizer" in functions
-    assert counted.custom_metrics == series + tokens + detailed * METRICS_OF_A_METHOD * methods
+    shadow = f"loupe-{template.name}-shadow" in functions
+    assert counted.custom_metrics == series + tokens + shadow * SHADOW_SERIES + detailed * METRICS_OF_A_METHOD * methods
+    assert shadow == (counted.shadow is not None)
     traced = template.only("AWS::ApiGateway::Stage")["TracingEnabled"]
     assert traced == (counted.traces is not None)
 

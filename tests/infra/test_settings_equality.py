@@ -34,9 +34,10 @@ NOT_SETTINGS = {
     "LOUPE_S3_TIMEOUT_SECONDS",  # fixed
     "LOUPE_UPLOAD_BUCKET",  # the name that CloudFormation chose
     "LOUPE_JOBS",  # whether the stack has bulk jobs
+    "LOUPE_SHADOW_FUNCTION_ARN",  # of a shadow test: test_shadow.py
 }
-# Read by the bulk and the jobs function alone: they have variables of their own.
-OTHER_FUNCTIONS = ("bulk", "jobs")
+# Read by the bulk and the jobs function, and by both sides of a shadow test: they have variables of their own.
+OTHER_FUNCTIONS = ("bulk", "jobs", "shadow")
 
 
 def _numbers(low: int, high: int) -> st.SearchStrategy[int]:
@@ -317,7 +318,7 @@ def test_variables_above_lambdas_size_limit_are_rejected_at_synth() -> None:
 
 def test_every_function_setting_is_compared_or_derived_from_memory_and_location() -> None:
     compared = set(re.findall(r"^        (\w+)=", inspect.getsource(_compare), re.MULTILINE))
-    assert set(FunctionSettings._fields) == compared | {"models_dir", "threads", "vcpus", "jobs"}
+    assert set(FunctionSettings._fields) == compared | {"models_dir", "threads", "vcpus", "jobs", "shadow"}
 
 
 def _read_by_the_function() -> set[str]:

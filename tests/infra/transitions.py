@@ -65,6 +65,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "schedules": {"scaling": {"provisioned": PROVISIONED, "schedules": [SCHEDULE]}},
     "several models": {"models": [{"name": "hair-type"}, {"name": "hair-type-large", "load": "first-use"}]},
     "experiment": EXPERIMENT,
+    "shadow test": {"shadow": {"challenger": "hair-type-large", "share": 0.1, "reserved_concurrency": 2}},
     "no bulk jobs": {"bulk": {"enabled": False}},
     "classify on upload": {"bulk": {"max_concurrency": 30, "on_upload": {"enabled": True, "notify": True}}},
     "permissions boundary": {"protection": {"permissions_boundary": "loupe-boundary"}},

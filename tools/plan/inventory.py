@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from infra.contract import Contract, read_contract
-from infra.settings import Settings, TraceSamplingSettings
+from infra.settings import Settings, ShadowSettings, TraceSamplingSettings
 from infra.settings.auth import ClientPlan
 from infra.sources import Sources
 
@@ -16,6 +16,8 @@ from infra.sources import Sources
 OWN_SERIES = 10
 # CacheHits and CacheMisses, of a deployment with a prediction cache.
 CACHE_SERIES = 2
+# Of a shadow test: sent, dropped, failures, agreement, disagreements, difference, latency.
+SHADOW_SERIES = 7
 # API Gateway developer guide, 'Amazon API Gateway dimensions and metrics': of each method, in detailed metrics.
 METRICS_OF_A_METHOD = 7
 # AWS's groups (reputation, known bad inputs, common rules); the rate of each address, and bodies elsewhere.
@@ -34,6 +36,8 @@ class Inventory:
         CloudWatch charges for each metric that an alarm watches.
     traces
         None where tracing is off.
+    shadow
+        None without a shadow test.
     """
 
     custom_metrics: int
@@ -44,6 +48,7 @@ class Inventory:
     keys: int
     waf_rules: int
     traces: TraceSamplingSettings | None
+    shadow: ShadowSettings | None = None
 
 
 @cache
@@ -65,6 +70,7 @@ def inventory(settings: Settings, labels: int) -> Inventory:
         keys=0 if settings.protection.kms_key.startswith("arn:") else 1,
         waf_rules=_waf_rules(settings),
         traces=(function.trace_sampling or TraceSamplingSettings()) if function.tracing else None,
+        shadow=settings.shadow if settings.shadow.challenger else None,
     )
 
 
@@ -84,6 +90,8 @@ def _custom_metrics(settings: Settings, labels: int) -> int:
         series += own * len(settings.experiment.arms)
         series += settings.experiment.live_weights  # WeightFailures
     series += settings.auth.jwt is not None  # AuthorizerFaults
+    if settings.shadow.challenger:
+        series += SHADOW_SERIES
     if settings.api.method_metrics:
         series += METRICS_OF_A_METHOD * _methods(settings)
     return series
@@ -122,6 +130,8 @@ def _alarm_metrics(settings: Settings) -> int:
     if settings.bulk.enabled:
         rates["BulkFunctionErrorRate"] = 2
         single += ["BulkJobsFailed", "JobsFunctionErrors"]
+    if settings.shadow.challenger:
+        rates |= {"ShadowDisagreementRate": 2, "ShadowFailures": 2}
     if settings.bulk.on_upload.enabled:
         single += ["ArrivalsAge", "ArrivalsDeadLetters"]
     return sum(rates.values()) + len(single)
