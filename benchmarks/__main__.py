@@ -20,6 +20,7 @@ from benchmarks import (
     largest,
     opened,
     report,
+    shadow,
     shipped,
     stages,
     throughput,
@@ -59,6 +60,7 @@ def main(
         "bulk": lambda: bulk.run(folder, max(4, 12 // share), 2000 if share == 1 else 500),
         "throughput": lambda: throughput.run(folder, default, course, 8 / share, max(1, 3 // share)),
         "cache": lambda: caching.run(folder, default, 60 // share),
+        "shadow": lambda: shadow.run(default, 100 // share),
         "cost": lambda: costs.run(folder, default, course, 200 // share),
     }
     if only and only not in parts:

@@ -194,7 +194,9 @@ class ClassifierEndpoint(Construct):
             clients=settings.clients,
         )
         domain = add_domain(self, settings=settings.network.domain, stage=stage)
-        self.monitoring.add(api, classifier, *(part for part in (experiment, bulk, shadow, firewall, authorizer) if part))
+        self.monitoring.add(
+            api, classifier, *(part for part in (experiment, bulk, shadow, firewall, authorizer) if part)
+        )
         add_budget(self, settings=settings.alarms.budget, topic=self.monitoring.topic)
         if settings.alarms.saved_queries:
             SavedQueries(

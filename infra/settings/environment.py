@@ -136,6 +136,7 @@ class Settings(Section):
             or self.protection.conflict(
                 self.region, self.tags, self.function.reserved_concurrency, firewall=self.firewall.enabled
             )
+            or self.shadow.unlimited(self.protection.rule_packs)
         )
 
     def _image_conflict(self) -> str | None:

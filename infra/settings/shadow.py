@@ -37,3 +37,9 @@ class ShadowSettings(Section):
                 "another folder of models/"
             )
         return None
+
+    def unlimited(self, rule_packs: tuple[str, ...]) -> str | None:
+        """Return why a challenger needs a concurrency limit that it does not have, or None."""
+        if self.challenger and self.reserved_concurrency is None and "NIST.800.53.R5" in rule_packs:
+            return "protection.rule_packs has NIST.800.53.R5, which asks you to set shadow.reserved_concurrency"
+        return None

@@ -22,7 +22,7 @@ ALL: dict[str, Any] = {
     "models": EXPERIMENT["models"],
     "experiment": {**EXPERIMENT["experiment"], "key": "token-subject"},
     "bulk": {"enabled": True, "on_upload": {"enabled": True}},
-    "shadow": {"challenger": "hair-type-large"},
+    "shadow": {"challenger": "hair-type-large", "reserved_concurrency": 2},
 }
 
 

@@ -27,6 +27,8 @@ SYNTAX = {
 }  # fmt: skip
 # WAF developer guide, 'Log fields for web ACL traffic'.
 FIREWALL = {"terminatingRuleId", "httpRequest.clientIp", "httpRequest.country", "httpRequest.uri"}
+# Of the shadow function's log; test_shadow_comparison.py holds it.
+SHADOW = {"agreement", "challenger", "champion", "difference"}
 
 
 def fields_of(query: str) -> set[str]:
@@ -105,7 +107,7 @@ def test_one_caller_is_found_by_what_the_access_log_names(auth: dict[str, Any], 
 def test_the_runbooks_queries_read_known_fields(name: str, prod: Synthesized, logged: set[str]) -> None:
     query = entries()[name].query
     assert query
-    assert fields_of(query) <= DISCOVERED | FIREWALL | logged | accessed(prod)
+    assert fields_of(query) <= DISCOVERED | FIREWALL | SHADOW | logged | accessed(prod)
 
 
 def test_saved_queries_can_be_turned_off(tmp_path: Path) -> None:

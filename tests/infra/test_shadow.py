@@ -245,6 +245,13 @@ def test_settings_that_cannot_be_tested_are_rejected(shadow: dict[str, Any], mes
         load(shadow)
 
 
+def test_nist_asks_for_a_concurrency_limit_of_the_challenger() -> None:
+    prod = {"challenger": "hair-type-large"}
+    with pytest.raises(SettingsError, match=r"asks you to set shadow.reserved_concurrency"):
+        load_settings(context(), "prod", {"shadow": prod})
+    assert load_settings(context(), "prod", {"shadow": {**prod, "reserved_concurrency": 1}})
+
+
 def test_a_challenger_that_is_not_there_is_rejected_with_those_that_are(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"shadow.challenger: there is no models/none/card.json.*hair-type-large"):
         synthesize(tmp_path, "dev", {"shadow": {"challenger": "none"}})

@@ -17,7 +17,7 @@ from infra.settings import Settings, TraceSamplingSettings, load_settings
 from tools import prices
 from tools.plan.__main__ import app
 from tools.plan.costs import Costs, break_even, monthly
-from tools.plan.inventory import Inventory
+from tools.plan.inventory import Inventory, inventory
 from tools.plan.queueing import erlang_b, poisson_quantile
 from tools.plan.sizing import Load, cheapest_memory, million, rejected, settings, size
 
@@ -138,6 +138,25 @@ def test_costs_by_line() -> None:
     # 5 a second and a tenth of the other 45.
     assert _dollars(costs, "X-Ray traces") == pytest.approx(9.5 * 730 * 3600 * 5e-6)
     assert costs.totals[0] == pytest.approx(sum(line.dollars for line in costs.on_demand))
+
+
+@pytest.mark.parametrize(("picture_kb", "requests_of_a_sample", "stored"), [(100, 1, 0), (500, 8, 0), (800, 1, 1)])
+def test_a_shadow_test_costs_its_share_of_the_requests(
+    picture_kb: float, requests_of_a_sample: int, stored: int
+) -> None:
+    """667 KB of base64 are a request for the first 256 KB and seven for 64 KB each; 1,067 KB go through S3."""
+    load = Load(rate=50, duration_ms=11.5, memory_mib=1769, picture_kb=picture_kb)
+    values = {"shadow": {"challenger": "b", "share": 0.1, "memory_mib": 1024}}
+    settings = load_settings({"environments": {"dev": values}}, "dev")
+    costs = monthly(load, size(load), inventory(settings, 2))
+    samples = costs.requests * 0.1
+    names = {line.price.name for line in costs.on_demand}
+    assert _dollars(costs, "Shadow test: Lambda requests") == pytest.approx(samples * requests_of_a_sample * 0.2e-6)
+    assert _dollars(costs, "Shadow test: Lambda duration, x86") == pytest.approx(samples * 0.012 * 0.0000166667)
+    assert ("Shadow test: S3 PUT and LIST requests, Standard" in names) == bool(stored)
+    without = monthly(load, size(load), inventory(load_settings({"environments": {"dev": {}}}, "dev"), 2))
+    assert without.totals[0] < costs.totals[0]
+    assert not [line for line in without.on_demand if "Shadow" in line.price.name]
 
 
 def test_hours_without_load_cost_no_requests_but_what_is_provisioned() -> None:

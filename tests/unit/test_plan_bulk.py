@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from infra.bulk_rates import BulkLoad, rates
-from infra.settings import Settings
+from infra.settings import Settings, load_settings
 from tools import prices
-from tools.doctor.account import bulk_reserves
+from tools.doctor.account import bulk_reserves, shadow_reserve
 from tools.plan.bulk import START_SECONDS, TRANSITIONS_A_JOB, BulkJob, duration, report
 
 LOAD = BulkLoad(batch_items=50, concurrency=40, memory_mib=1769, seconds_per_image=0.05)
@@ -65,3 +65,11 @@ def test_durations_are_in_units_of_people(seconds: float, text: str) -> None:
 def test_the_doctor_adds_the_reserves_of_bulk_jobs(bulk: dict[str, Any], reserves: dict[str, int]) -> None:
     settings = Settings.model_validate({"environment": "x", "bulk": bulk})
     assert bulk_reserves(settings) == reserves
+
+
+def test_the_doctor_counts_the_reserve_of_a_shadow_test() -> None:
+    def reserve(**shadow: object) -> dict[str, int]:
+        return shadow_reserve(load_settings({"environments": {"dev": {"shadow": shadow}}}, "dev"))
+
+    assert reserve(challenger="b", reserved_concurrency=3) == {"loupe-dev-shadow": 3}
+    assert reserve(challenger="b") == reserve() == {}

@@ -58,7 +58,8 @@ def test_a_comparison_becomes_metrics_and_a_log_line(
     assert (blob["Environment"], blob["Champion"], blob["Challenger"]) == ("test", "champion", "tiny")
     assert blob["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Environment", "Champion", "Challenger"]]
     (line,) = lines(output)
-    assert line["agrees"] == bool(agrees)
+    assert line["agreement"] == agrees
+    assert line["difference"] == pytest.approx(difference, abs=1e-4)
     assert (line["champion"], line["challenger"]) == ("champion 1.2.0 float16", "tiny 1.0.0 fp32")
     assert line["champion_model_ms"] == 3.25
     assert {"decode", "tensor", "model"} <= line["stages_ms"].keys()

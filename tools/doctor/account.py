@@ -66,12 +66,12 @@ def concurrency(settings: Settings, aws: Aws) -> Iterator[Finding]:
     quota, unreserved = int(limits["ConcurrentExecutions"]), int(limits["UnreservedConcurrentExecutions"])
     name = f"loupe-{settings.environment}"
     functions = [name, f"{name}-authorizer"] if settings.auth.jwt is not None else [name]
-    # Bulk jobs have reserves of their own, which other functions of the account cannot have.
-    bulk = bulk_reserves(settings)
+    # Bulk jobs and a shadow test have reserves of their own, which other functions of the account cannot have.
+    further = bulk_reserves(settings) | shadow_reserve(settings)
     # What a deployed stack has already is given back before it is taken again.
-    own = sum(_reserve(aws, function) for function in (*functions, *bulk))
+    own = sum(_reserve(aws, function) for function in (*functions, *further))
     others = quota - unreserved - own
-    available = max(0, quota - others - LEFT_UNRESERVED - sum(bulk.values()))
+    available = max(0, quota - others - LEFT_UNRESERVED - sum(further.values()))
     reserve = settings.function.reserved_concurrency
     provisioned = settings.scaling.provisioned
     request = (
@@ -118,6 +118,14 @@ def bulk_reserves(settings: Settings) -> dict[str, int]:
         return {}
     name = f"loupe-{settings.environment}"
     return {f"{name}-bulk": settings.bulk.reserved_concurrency, f"{name}-jobs": JOBS_CONCURRENCY}
+
+
+def shadow_reserve(settings: Settings) -> dict[str, int]:
+    """Return the reserve of the function of a shadow test, by function."""
+    shadow = settings.shadow
+    if shadow.challenger is None or shadow.reserved_concurrency is None:
+        return {}
+    return {f"loupe-{settings.environment}-shadow": shadow.reserved_concurrency}
 
 
 def _reserve(aws: Aws, function: str) -> int:

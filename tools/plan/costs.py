@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 
+from infra.settings import ShadowSettings
 from tools import prices
 from tools.plan.inventory import Inventory
-from tools.plan.sizing import ROUNDING_MS, Load, Sizing
+from tools.plan.sizing import BASE64, ROUNDING_MS, Load, Sizing
 from tools.prices import Price
 
 # Measured at the handler: its log line and its metrics take 1.3 KB a request; Lambda adds START, END and REPORT, and
@@ -16,6 +18,10 @@ LAMBDA_LOG_BYTES, ACCESS_LOG_BYTES = 1_800, 450
 # An answer with its headers: 0.7 KB from the function, the rest from the gateway.
 ANSWER_BYTES = 1_000
 GB = 1024**3
+# An asynchronous invocation is one request up to 256 KB, and one more for each further 64 KB (AWS Lambda pricing).
+EVENT_KB, FURTHER_KB = 256, 64
+# Above this size of the base64 text an image goes through S3 (`infra.challenger`), KB.
+LARGEST_EVENT_KB = 950
 
 LEFT_OUT = (
     "free tiers, taxes, savings plans",
@@ -76,6 +82,8 @@ def monthly(load: Load, sizing: Sizing, monitored: Inventory | None = None) -> C
     shared = tuple(_shared(requests))
     if monitored is not None:
         shared += tuple(_monthly_fees(monitored, requests, _traced(monitored, load.rate, busy_seconds)))
+        if monitored.shadow is not None:
+            shared += tuple(_shadow(monitored.shadow, load, requests))
     environments = sizing.provisioned
     ready = environments.least * prices.SECONDS_A_MONTH * prices.gb(load.memory_mib)
     spilled = gb_seconds * environments.spill_on_average
@@ -124,6 +132,22 @@ def _monthly_fees(monitored: Inventory, requests: float, traces: float) -> Itera
         yield Line(prices.XRAY_TRACES, traces)
     yield Line(prices.KMS_KEYS, monitored.keys)
     yield Line(prices.SECRETS, monitored.secrets)
+
+
+def _shadow(shadow: ShadowSettings, load: Load, requests: float) -> Iterator[Line]:
+    """Lines of a shadow test: a challenger that takes as long as the load's requests, and large pictures."""
+    samples = requests * shadow.share
+    event_kb = load.picture_kb * BASE64
+    stored = event_kb > LARGEST_EVENT_KB
+    events = 1 if stored else 1 + max(0, ceil((event_kb - EVENT_KB) / FURTHER_KB))
+    gb_seconds = samples * (load.duration_ms + ROUNDING_MS) / 1000 * prices.gb(shadow.memory_mib)
+    for price, quantity in (
+        (prices.LAMBDA_REQUESTS, samples * events),
+        (prices.LAMBDA_DURATION[load.architecture], gb_seconds),
+        *(((prices.S3_PUTS, samples), (prices.S3_GETS, samples)) if stored else ()),
+        (prices.LAMBDA_LOGS, samples * LAMBDA_LOG_BYTES / GB),
+    ):
+        yield Line(replace(price, name=f"Shadow test: {price.name}"), quantity)
 
 
 def _traced(monitored: Inventory, rate: float, seconds: float) -> float:

@@ -125,7 +125,7 @@ class Comparer:
         fields = {
             "champion": _named(event.model),
             "challenger": _named(self._classifier.info),
-            "agrees": comparison.agrees,
+            "agreement": int(comparison.agrees),
             "difference": round(comparison.difference, 6),
             "champion_model_ms": None if event.model_ms is None else round(event.model_ms, 2),
             "stages_ms": {name: round(value, 2) for name, value in stages.milliseconds.items()},
