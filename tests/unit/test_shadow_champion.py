@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from images import BLUE, RED, jpeg, noise, png, solid
 from loupe.cache import CachedService, PredictionCache
 from loupe.classifier import Classifier
 from loupe.errors import UnsupportedMediaType
@@ -21,7 +22,6 @@ from loupe.shadow import breaker, collector, sampling, sender
 from loupe.shadow.champion import Champion
 from loupe.shadow.settings import ShadowSettings
 from loupe.variables import SettingsError
-from pictures import BLUE, RED, jpeg, noise, png, solid
 from shadow_fakes import FakeDestination, emf, lines
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:loupe-test-shadow:live"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from images import BLUE, RED, jpeg, solid
 from loupe.classifier import Classifier
 from loupe.errors import S3Unreachable
 from loupe.prediction import ModelInfo, Prediction
@@ -14,7 +15,6 @@ from loupe.shadow.comparison import Comparer, SampleError, compare
 from loupe.shadow.sample import Sample, event_of, parse_event
 from loupe.stages import Stages
 from loupe.tensor import to_pixels
-from pictures import BLUE, RED, jpeg, solid
 from shadow_fakes import emf, lines
 from test_bulk_entry import start
 from tinymodel import graph, write_model
