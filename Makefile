@@ -83,6 +83,7 @@ demo: setup ## Deploy to a local cloud, classify images (IMAGE=path for your own
 	@$(PY) -m localcloud demo $(if $(IMAGE),--image "$(IMAGE)")
 
 classify: setup ## Classify the images of the folder DIR=path in a bulk job (after make up); writes OUTPUT=results.jsonl
+	@$(if $(DIR),,echo 'Name the folder with the images: make classify DIR=path' >&2; exit 2)
 	@$(PY) -m localcloud classify "$(DIR)" --output "$(or $(OUTPUT),results.jsonl)"
 
 test: setup ## Run every test that this machine can run; list the others with the reason

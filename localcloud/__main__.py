@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -264,7 +265,7 @@ def _errors_reported() -> Iterator[None]:
     except CloudError as error:
         errors.print(f"[bold red]error:[/] {_plain(str(error))}")
         raise typer.Exit(1) from error
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, Boto3Error) as error:
         errors.print(f"[bold red]error:[/] the local cloud failed: {_plain(str(error))}")
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
     from localcloud.jobs import Jobs
 
-# Formats that the function reads; other files of the folder are left out and counted.
+# Extensions of images, as a job over a prefix reads them; other files of the folder are left out and counted.
 SUFFIXES = frozenset({
-    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".heif", ".bmp", ".tif", ".tiff",
+    ".apng", ".avif", ".bmp", ".dib", ".gif", ".heic", ".heics", ".heif", ".heifs", ".hif", ".jfif", ".jpe", ".jpeg",
+    ".jpg", ".pjp", ".pjpeg", ".png", ".tif", ".tiff", ".webp",
 })  # fmt: skip
 UPLOADS_AT_ONCE = 8
+# The most that DeleteObjects takes (S3 API reference).
+KEYS_OF_A_REQUEST = 1000
 POLL_SECONDS = 0.5
 
 
@@ -36,7 +39,7 @@ class Outcome:
     seconds
         Of the job, without the upload.
     left_out
-        Files of the folder with other suffixes.
+        Hidden files of the folder, and those with other suffixes.
     """
 
     job: Mapping[str, Any]
@@ -49,6 +52,9 @@ class Outcome:
 def find_images(folder: Path) -> tuple[list[Path], int]:
     """Return the images of a folder and its subfolders in order, and how many other files it has.
 
+    Hidden files and folders are left out, such as ``._photo.jpg`` and the packages in ``.venv``. Links to folders are
+    not followed.
+
     Raises
     ------
     CloudError
@@ -57,7 +63,11 @@ def find_images(folder: Path) -> tuple[list[Path], int]:
     if not folder.is_dir():
         raise CloudError(f"{folder} is not a folder.")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    images = [path for path in files if path.suffix.lower() in SUFFIXES]
+    images = [
+        path
+        for path in files
+        if path.suffix.lower() in SUFFIXES and not any(part[0] == "." for part in path.relative_to(folder).parts)
+    ]
     if not images:
         raise CloudError(f"{folder} has no images ({', '.join(sorted(SUFFIXES))}).")
     for path in images:
@@ -78,29 +88,32 @@ def _is_unicode(name: str) -> bool:
 def classify(folder: Path, output: Path, jobs: Jobs, s3: Any, progress: Callable[[str, int, int], None]) -> Outcome:
     """Classify the images of a folder; the output has a JSON line for each, in the order of their paths.
 
-    An interrupt stops the job and raises KeyboardInterrupt; what it had finished is written.
+    An interrupt stops the job, writes the rows that it had, deletes the uploaded images and raises KeyboardInterrupt.
 
     Raises
     ------
     CloudError
-        If the folder has no images, or the job fails.
+        If the folder has no images, a file cannot be read or written, or the job fails.
     """
     images, left_out = find_images(folder)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    _check_output(output)
     run = uuid.uuid4().hex
-    keys = [f"inputs/classify/{run}/{path.relative_to(folder).as_posix()}" for path in images]
-    _upload(images, keys, jobs.bucket, s3, progress)
+    # By number: a file's name may be longer than a key, or have control characters.
+    keys = [f"inputs/classify/{run}/{number:09}{path.suffix.lower()}" for number, path in enumerate(images)]
     manifest = f"inputs/classify/{run}.jsonl"
-    body = "".join(json.dumps({"key": key}, ensure_ascii=False) + "\n" for key in keys)
-    s3.put_object(Bucket=jobs.bucket, Key=manifest, Body=body.encode())
-    begun = time.monotonic()
-    job = jobs.start(manifest, run)
     try:
-        job = _await(jobs, job["id"], len(images), progress)
+        _upload(images, keys, jobs.bucket, s3, progress)
+        body = "".join(json.dumps({"key": key}) + "\n" for key in keys)
+        s3.put_object(Bucket=jobs.bucket, Key=manifest, Body=body.encode())
+        begun = time.monotonic()
+        job = _run(jobs, manifest, run, partial(_await, jobs, images=len(images), progress=progress))
+    except _Stopped as stopped:
+        _write(output, jobs, stopped.job_id, images, folder)
+        _delete([*keys, manifest], jobs.bucket, s3)
+        raise stopped.error from None
     except BaseException:
-        # Also for an interrupt: a job that nobody waits for would run on.
-        jobs.stop(job["id"])
-        _write(output, jobs, job["id"], images, folder)
+        # No job reads these.
+        _delete([*keys, manifest], jobs.bucket, s3)
         raise
     seconds = time.monotonic() - begun
     failed = _write(output, jobs, job["id"], images, folder)
@@ -110,6 +123,38 @@ def classify(folder: Path, output: Path, jobs: Jobs, s3: Any, progress: Callable
     return Outcome(job, len(images), failed, left_out, seconds)
 
 
+class _Stopped(Exception):  # noqa: N818 (``error`` is the error)
+    """The job was stopped because of an error: an interrupt, or it could not be followed."""
+
+    def __init__(self, job_id: str, error: BaseException) -> None:
+        super().__init__(job_id)
+        self.job_id, self.error = job_id, error
+
+
+def _run(jobs: Jobs, manifest: str, idempotency_key: str, wait: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """Start a job and return it when it has ended; whatever comes in between stops it: nobody waits for it any more."""
+    job_id = ""
+    try:
+        job_id = jobs.start(manifest, idempotency_key)["id"]
+        return wait(job_id)
+    except BaseException as error:
+        if not job_id and isinstance(error, CloudError):
+            raise
+        # The same key returns the job of a start whose answer was interrupted.
+        job_id = job_id or jobs.start(manifest, idempotency_key)["id"]
+        jobs.stop(job_id)
+        raise _Stopped(job_id, error) from error
+
+
+def _check_output(output: Path) -> None:
+    """Raise CloudError for a file that cannot be written: better before the job than after it."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.open("a").close()
+    except OSError as error:
+        raise CloudError(f"{output} cannot be written ({error.strerror}): name another file with --output.") from error
+
+
 def _upload(
     images: Sequence[Path], keys: Sequence[str], bucket: str, s3: Any, progress: Callable[[str, int, int], None]
 ) -> None:
@@ -117,12 +162,26 @@ def _upload(
         uploads = [
             pool.submit(partial(s3.upload_file, str(path), bucket, key)) for path, key in zip(images, keys, strict=True)
         ]
-        for number, upload in enumerate(uploads, start=1):
-            upload.result()
-            progress("upload", number, len(images))
+        try:
+            for number, (path, upload) in enumerate(zip(images, uploads, strict=True), start=1):
+                try:
+                    upload.result()
+                except OSError as error:
+                    raise CloudError(f"{path} cannot be read ({error.strerror}).") from error
+                progress("upload", number, len(images))
+        except BaseException:
+            # Leaving the pool waits for what it has not begun, too.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
-def _await(jobs: Jobs, job_id: str, images: int, progress: Callable[[str, int, int], None]) -> dict[str, Any]:
+def _delete(keys: Sequence[str], bucket: str, s3: Any) -> None:
+    for start in range(0, len(keys), KEYS_OF_A_REQUEST):
+        part = [{"Key": key} for key in keys[start : start + KEYS_OF_A_REQUEST]]
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": part, "Quiet": True})
+
+
+def _await(jobs: Jobs, job_id: str, *, images: int, progress: Callable[[str, int, int], None]) -> dict[str, Any]:
     while True:
         job = jobs.show(job_id)
         done = (job.get("progress") or {}).get("processed", 0)
