@@ -48,6 +48,21 @@ _THROTTLED = {
     "MaxAttempts": 1000,
     "JitterStrategy": "FULL",
 }
+# A function that nobody called for weeks is inactive; its first invocations fail until it is active again (Lambda
+# developer guide, 'Lambda function states'; Invoke, CodeArtifactUserPendingException). That took 40 to 106 s in issue
+# 801 of aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws: these attempts last for 9
+# minutes, and no jitter brings them forward.
+_INACTIVE: Mapping[str, Any] = {
+    "ErrorEquals": [
+        "Lambda.CodeArtifactUserPendingException",
+        "Lambda.ResourceNotReadyException",
+        "Lambda.ResourceConflictException",
+    ],
+    "IntervalSeconds": 5,
+    "BackoffRate": 2,
+    "MaxDelaySeconds": 60,
+    "MaxAttempts": 12,
+}
 # What another attempt can pass: faults of Lambda, an execution environment that ended, a batch that ran out of time.
 _FAULTS: Mapping[str, Any] = {
     "ErrorEquals": [
@@ -55,11 +70,6 @@ _FAULTS: Mapping[str, Any] = {
         "Lambda.AWSLambdaException",
         "Lambda.SdkClientException",
         "Lambda.ClientExecutionTimeoutException",
-        # A function that nobody called for weeks is inactive; its first invocations fail until it is active again
-        # (Lambda developer guide, 'Lambda function states').
-        "Lambda.ResourceNotReadyException",
-        "Lambda.ResourceConflictException",
-        "Lambda.CodeArtifactUserPendingException",
         "Lambda.Unknown",
         "States.Timeout",
         "Sandbox.Timedout",
@@ -72,10 +82,11 @@ _FAULTS: Mapping[str, Any] = {
     "MaxAttempts": 6,
     "JitterStrategy": "FULL",
 }
-RETRY: list[Mapping[str, Any]] = [_THROTTLED, _FAULTS]
+RETRY: list[Mapping[str, Any]] = [_THROTTLED, _INACTIVE, _FAULTS]
 # A summary reads and writes S3, which may throttle it for a while.
 SUMMARY_RETRY: list[Mapping[str, Any]] = [
     _THROTTLED,
+    _INACTIVE,
     {**_FAULTS, "ErrorEquals": [*_FAULTS["ErrorEquals"], "JobsUnavailable"]},
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from infra.components.bulk_definition import MAX_BATCH_BYTES, definition
 from infra.settings.bulk import BulkSettings
 from localcloud.stepfunctions.definition import problem
+from localcloud.stepfunctions.retries import delay_seconds
 
 SETTINGS = BulkSettings(enabled=True, batch_items=20, timeout_seconds=120)
 READERS = {
@@ -35,7 +37,9 @@ FAULTS = {
     "Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException", "Lambda.Unknown",
     "States.Timeout", "Sandbox.Timedout", "Runtime.ExitError", "BatchUnfinished",
     "Lambda.ClientExecutionTimeoutException",
-    # An inactive function.
+}  # fmt: skip
+# What an inactive function answers until it is active again.
+INACTIVE = {
     "Lambda.ResourceNotReadyException", "Lambda.ResourceConflictException", "Lambda.CodeArtifactUserPendingException",
 }  # fmt: skip
 
@@ -119,12 +123,12 @@ def test_a_batch_runs_on_the_version_that_its_job_started_with(machine: dict[str
 
 @pytest.mark.parametrize("name", MAPS)
 def test_batches_repeat_what_another_attempt_can_pass(machine: dict[str, Any], name: str) -> None:
-    assert retried(child(machine, name)) == [THROTTLED, FAULTS]
+    assert retried(child(machine, name)) == [THROTTLED, INACTIVE, FAULTS]
 
 
 def test_a_summary_is_also_repeated_while_s3_throttles_it(machine: dict[str, Any]) -> None:
     summarize = machine["States"]["Summarize"]
-    assert retried(summarize) == [THROTTLED, {*FAULTS, "JobsUnavailable"}]
+    assert retried(summarize) == [THROTTLED, INACTIVE, {*FAULTS, "JobsUnavailable"}]
     assert summarize["Parameters"]["FunctionName"] == "arn:jobs:live"
     assert summarize["Parameters"]["Payload"] == {
         "action": "summarize", "job.$": "$.job", "map.$": "$.map", "started.$": "$$.Execution.StartTime",
@@ -132,16 +136,30 @@ def test_a_summary_is_also_repeated_while_s3_throttles_it(machine: dict[str, Any
     assert summarize["TimeoutSeconds"] > 300
 
 
+def rules_of(machine: dict[str, Any], task: str) -> list[dict[str, Any]]:
+    state = machine["States"][task] if task == "Summarize" else child(machine, task)
+    return list(state["Retry"])
+
+
 @pytest.mark.parametrize("task", [*MAPS, "Summarize"])
 def test_retries_back_off_with_full_jitter(machine: dict[str, Any], task: str) -> None:
-    rules = (machine["States"][task] if task == "Summarize" else child(machine, task))["Retry"]
-    for rule in rules:
+    throttled, _, faults = rules_of(machine, task)
+    for rule in (throttled, faults):
         assert rule["JitterStrategy"] == "FULL"
         assert rule["BackoffRate"] > 1
         assert rule["MaxDelaySeconds"] <= 60
     # Throttling lasts as long as other jobs use the concurrency; a fault that stays must end the batch.
-    throttled, faults = (rule["MaxAttempts"] for rule in rules)
-    assert throttled > faults > 1
+    assert throttled["MaxAttempts"] > faults["MaxAttempts"] > 1
+
+
+@pytest.mark.parametrize("task", [*MAPS, "Summarize"])
+def test_retries_wait_for_an_inactive_function_for_minutes(machine: dict[str, Any], task: str) -> None:
+    """Full jitter could use up all attempts within seconds."""
+    _, inactive, _ = rules_of(machine, task)
+    generator = random.Random(1)
+    delays = [delay_seconds(inactive, attempt, generator) for attempt in range(inactive["MaxAttempts"])]
+    assert delays[0] <= 5
+    assert 300 <= sum(delays) <= 900
 
 
 def test_too_many_failed_images_fail_the_job_after_its_summary(machine: dict[str, Any]) -> None:
