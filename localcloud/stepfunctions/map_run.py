@@ -7,6 +7,7 @@ Runs'; API reference of DescribeMapRun.
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
 import uuid
 from collections import deque
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from localcloud.stepfunctions.batches import ChildInput
 
+log = logging.getLogger(__name__)
 # Threads on this machine; AWS runs up to MAX_CHILDREN.
 MACHINE_CHILDREN = 128
 UNSUCCESSFUL = ("FAILED", "TIMED_OUT", "ABORTED")
@@ -197,6 +199,11 @@ class MapRun:
             failure = None
         except StatesError as error:
             failure = error
+        except (
+            Exception
+        ) as error:  # an entry point: the thread of the reader, without which the run would wait for ever
+            log.exception("the reader of %s ended by an error of the emulator", self.arn)
+            failure = StatesError(RUNTIME, str(error))
         with self._changed:
             if self.record["redriveCount"] == attempt:
                 self._read, self._error = failure is None, failure
@@ -236,6 +243,9 @@ class MapRun:
             outcome = {"status": "FAILED", "error": error.error, "cause": error.cause}
         except AbortedError:
             return
+        except Exception as error:  # an entry point: the thread of a child
+            log.exception("the child %s ended by an error of the emulator", child["executionArn"])
+            outcome = {"status": "FAILED", "error": RUNTIME, "cause": str(error)}
         with self._changed:
             # The child was aborted in the meantime, or even started again: what it returned then is lost, as on AWS.
             if child["status"] != "RUNNING" or child["redriveCount"] != attempt:

@@ -9,7 +9,7 @@ import csv
 import io
 import itertools
 import json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from localcloud.stepfunctions.limits import (
     ITEM_READER_FAILED,
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 GET_OBJECT, LIST_OBJECTS = "arn:aws:states:::s3:getObject", "arn:aws:states:::s3:listObjectsV2"
+# Not documented by AWS; MiniStack copies values recursively.
+MAX_DEPTH = 100
 DELIMITERS = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
 
 
@@ -81,10 +83,7 @@ def limited(items: Iterable[Any], maximum: int | None) -> Iterator[Any]:
 
 
 def _json(body: bytes, _: Mapping[str, Any]) -> Iterator[Any]:
-    try:
-        items = json.loads(body)
-    except ValueError as error:
-        raise StatesError(ITEM_READER_FAILED, f"The file is not JSON: {error}") from None
+    items = _parsed(body.decode(), "The file")
     if not isinstance(items, list):
         raise StatesError(ITEM_READER_FAILED, "The file is not a JSON array.")
     yield from items
@@ -94,10 +93,39 @@ def _json_lines(body: bytes, _: Mapping[str, Any]) -> Iterator[Any]:
     for number, line in enumerate(io.TextIOWrapper(io.BytesIO(body), "utf-8-sig", newline="\n"), start=1):
         if not line.strip():
             continue
-        try:
-            yield json.loads(line)
-        except ValueError as error:
-            raise StatesError(ITEM_READER_FAILED, f"Line {number} is not JSON: {error}") from None
+        yield _parsed(line, f"Line {number}")
+
+
+def _parsed(text: str, what: str) -> Any:
+    """Parse JSON of RFC 8259: no NaN, no halves of characters, and no deeper than the interpreter copies a value."""
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+        if "\\u" in text:
+            # A surrogate that is no half of a pair cannot be encoded.
+            json.dumps(value, ensure_ascii=False).encode()
+        _check_depth(value)
+    except (ValueError, RecursionError) as error:
+        raise StatesError(ITEM_READER_FAILED, f"{what} is not JSON: {error}") from None
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _check_depth(value: Any) -> None:
+    """Raise ValueError for a value that is nested more than `MAX_DEPTH` levels deep."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise ValueError(f"more than {MAX_DEPTH} levels")
 
 
 def _csv(body: bytes, config: Mapping[str, Any]) -> Iterator[dict[str, str]]:

@@ -74,12 +74,13 @@ READERS = (
         Reader(
             "batch",
             ("loupe.jobs.manifest:check_beginning",),
-            partial(check_beginning, kind=kind),
+            partial(check_beginning, kind=kind, whole=True),
             {
                 "one long row": repeated(b"x", b'{"key":"', b'"}\n'),
                 "quotation marks": repeated(b'"'),
                 "commas": repeated(b",", b"key"),
                 "nested lists": repeated(b"[", b"", b"\n"),
+                "many rows": repeated(b"{}\n"),
                 "white space": repeated(b" \n"),
             },
             1.0,

@@ -25,6 +25,7 @@ from loupe.bulk.rows import read_rows
 from loupe.bulk.store import ResultStore
 from loupe.bulk.uploads import UploadProcessor
 from loupe.errors import DeadlineExceeded, InternalError, S3Unavailable
+from loupe.jobs.manifest import check_beginning
 from loupe.service import BatchResult, Service
 from loupe.sources import Sources
 from loupe.sources.s3 import S3Location, S3Object, S3Rules
@@ -137,6 +138,14 @@ def test_failed_rows_are_a_manifest_for_a_new_job(bulk, classifier) -> None:
     again = Bulk(classifier)
     again.run(lines)
     assert [row["error"]["code"] for row in again.rows()] == ["s3_unreachable", "image_undecodable", "item_invalid"]
+
+
+@pytest.mark.parametrize("row", [["red.jpg"], "red.jpg", 5, None, True])
+def test_a_manifest_of_failed_rows_begins_with_an_object(bulk, row) -> None:
+    bulk.run([row])
+    assert bulk.failures() == [{"row": row}]
+    (line,) = bulk.failures()
+    check_beginning(json.dumps(line).encode(), "jsonl", whole=True)
 
 
 def test_without_failures_there_is_no_file_of_them(bulk) -> None:

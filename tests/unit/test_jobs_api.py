@@ -105,6 +105,7 @@ def test_a_summary_above_the_limit_is_a_fault_and_not_a_missing_one(jobs, capsys
     [
         ("TooManyFailedImages", "too_many_failed_images"),
         ("States.ItemReaderFailed", "source_unreadable"),
+        ("States.DataLimitExceeded", "source_unreadable"),
         ("States.ExceedToleratedFailureThreshold", "batch_failed"),
         ("States.ResultWriterFailed", "results_unwritable"),
         ("States.Runtime", "job_failed"),
@@ -118,8 +119,8 @@ def test_a_failed_job_has_its_cause_and_remedy(jobs, error, code) -> None:
     job = body_of(jobs.call("GET", f"/v1/jobs/{job_id}"))
     assert job["error"]["code"] == code
     assert "arn:" not in json.dumps(job)
-    wanted = "failures.jsonl" if code == "too_many_failed_images" else f"/v1/jobs/{job_id}/redrive"
-    assert wanted in job["error"]["detail"]
+    others = {"TooManyFailedImages": "failures.jsonl", "States.DataLimitExceeded": "start a new job"}
+    assert others.get(error, f"/v1/jobs/{job_id}/redrive") in job["error"]["detail"]
 
 
 def test_a_job_is_stopped_once(jobs) -> None:

@@ -11,6 +11,7 @@ from events import body_of
 from jobs_calls import MANIFEST, Jobs
 from loupe.bulk.keys import failures_key
 from loupe.jobs.actions import START_DEADLINE_SECONDS
+from loupe.jobs.source_size import SAMPLE_BYTES
 
 
 @pytest.fixture
@@ -107,6 +108,17 @@ def test_the_listing_of_a_large_prefix_is_bounded(jobs) -> None:
         ({"manifest": "s3://photos/broken.jsonl"}, "manifest_invalid"),
         ({"manifest": "s3://photos/deep.jsonl"}, "manifest_invalid"),
         ({"manifest": "s3://photos/mark.jsonl"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/wide.jsonl"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/wide-unmarked.jsonl"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/wide.csv"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/later-broken.jsonl"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/later-latin.jsonl"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/nan.jsonl"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/one-array.jsonl"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/blank.jsonl"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/blank-line.csv"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/later-latin.csv"}, "manifest_invalid"),
+        ({"manifest": "s3://photos/twice.csv"}, "manifest_invalid"),
         ({"manifest": "s3://photos/names.csv"}, "manifest_invalid"),
         ({"manifest": "s3://photos/headless.csv"}, "manifest_invalid"),
         ({"manifest": "s3://photos/latin.csv"}, "manifest_invalid"),
@@ -125,6 +137,39 @@ def test_mistakes_of_a_request_start_nothing(jobs, body, code) -> None:
     assert answered == code
     assert status in (400, 422)
     assert jobs.states.executions == {}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "detail"),
+    [
+        ("later-broken.jsonl", "Line 3 of the manifest is not JSON"),
+        ("nan.jsonl", "Line 2 of the manifest is not JSON"),
+        ("later-latin.csv", "not UTF-8, at byte 12."),
+        ("wide.jsonl", "byte order mark"),
+        ("twice.csv", "a column twice"),
+        ("blank.jsonl", "The first 65,536 bytes of the manifest list no image."),
+        ("empty.jsonl", "The manifest is empty"),
+    ],
+)
+def test_a_rejected_manifest_says_where_it_is_wrong(jobs, manifest, detail) -> None:
+    assert detail in body_of(jobs.call("POST", "/v1/jobs", {"manifest": f"s3://photos/{manifest}"}))["detail"]
+
+
+@pytest.mark.parametrize("size", [SAMPLE_BYTES - 1, SAMPLE_BYTES, SAMPLE_BYTES + 1, SAMPLE_BYTES + 40])
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_a_row_or_character_that_the_sample_cuts_off_is_no_mistake(jobs, kind, size) -> None:
+    row = {"jsonl": '{"key": "ééééééé.jpg"}\n', "csv": "ééééééé.jpg\n"}[kind].encode()
+    beginning = b"key\n" if kind == "csv" else b""
+    rows, rest = divmod(size - len(beginning), len(row))
+    body = beginning + b" " * (0 if kind == "csv" else rest) + row * rows + (b"x" * rest if kind == "csv" else b"")
+    for shift in range(3):
+        jobs.s3.objects["photos", f"cut.{kind}"] = beginning + b" " * shift + body[len(beginning) :]
+        assert jobs.start({"manifest": f"s3://photos/cut.{kind}"})["estimate"]["images"] == pytest.approx(rows, abs=2)
+
+
+def test_rows_that_name_no_image_start_a_job(jobs) -> None:
+    jobs.s3.objects["photos", "mixed.jsonl"] = b'{"key": "a.jpg"}\n5\n"text"\n{}\n'
+    assert jobs.start({"manifest": "s3://photos/mixed.jsonl"})["estimate"]["images"] == 4
 
 
 def test_the_failed_rows_of_an_own_job_are_a_manifest(jobs) -> None:

@@ -30,9 +30,12 @@ def problem_row(item: Item, problem: Problem, request_id: str) -> bytes:
 
 
 def failure_line(item: Item) -> bytes:
-    """Return the line by which a new job repeats a failed row: the object, or the row that named none."""
+    """Return the line by which a new job repeats a failed row: the object, or the row that named none.
+
+    Each line is an object, as the first one of a manifest has to be.
+    """
     if item.source is None:
-        return _line(item.raw)
+        return _line(item.raw if isinstance(item.raw, dict) else {"row": item.raw})
     return _line({"s3": f"s3://{item.source.bucket}/{item.source.key}"})
 
 

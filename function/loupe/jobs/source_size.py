@@ -53,13 +53,16 @@ def _manifest(source: JobSource, s3: Storage) -> SourceSize:
     total = int(str(answer.get("ContentRange", f"/{len(sample)}")).rpartition("/")[2])
     if total > MAX_MANIFEST_BYTES:
         raise ManifestInvalid(f"The manifest has {total:,} bytes, and at most {MAX_MANIFEST_BYTES:,} can be read.")
+    whole = total <= len(sample)
     rows = sum(bool(line.strip()) for line in sample.splitlines())
     if rows:
-        check_beginning(sample, source.type)
+        check_beginning(sample, source.type, whole=whole)
     header = 1 if source.type == "csv" else 0
     if rows <= header:
+        if not whole:
+            raise ManifestInvalid(f"The first {len(sample):,} bytes of the manifest list no image.")
         raise empty
-    if total <= len(sample):
+    if whole:
         return SourceSize(rows - header, exact=source.type == "jsonl")
     return SourceSize(max(1, round(rows * total / len(sample)) - header), exact=False)
 

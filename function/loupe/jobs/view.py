@@ -36,6 +36,10 @@ _ERRORS = {
         "The manifest or the listing could not be read: check that it is there, and that it is JSON Lines or CSV with "
         "a header. " + _REDRIVE,
     ),
+    "States.DataLimitExceeded": (
+        "source_unreadable",
+        "A row of the manifest is too large: it may have 200 KiB. Shorten it and start a new job.",
+    ),
     "States.ResultWriterFailed": ("results_unwritable", "The batches' results could not be written. " + _REDRIVE),
     "States.ExceedToleratedFailureThreshold": (
         "batch_failed",
