@@ -70,7 +70,7 @@ def _block_end(start: int, rows: Array, lower_rows: Array, width: int, row_value
 
 
 def _between(block: Array, rows: Array, columns: Array, right_columns: Array, weights: Array) -> Array:
-    # Both indexes at once: whole rows of a wide picture, repeated, would take more than the result.
+    # Both indexes at once: whole rows of a wide image, repeated, would take more than the result.
     first = block[rows, columns].astype(np.float32)
     second = block[rows, right_columns].astype(np.float32)
     second -= first

@@ -260,10 +260,10 @@ def _thresholds(item: Fields, kind: Kind, count: int) -> tuple[float, ...]:
         if "thresholds" in item.value:
             raise item.error("thresholds", f"belongs to the kinds {' and '.join(MULTILABEL_KINDS)} only")
         return ()
-    given = item.value.get("thresholds", [0.5])
-    if not isinstance(given, list) or len(given) not in (1, count):
+    listed = item.value.get("thresholds", [0.5])
+    if not isinstance(listed, list) or len(listed) not in (1, count):
         raise item.error("thresholds", f"must be a list of one number for all labels, or of {count}, one for each")
-    thresholds = item.numbers("thresholds", len(given), 0.5)
+    thresholds = item.numbers("thresholds", len(listed), 0.5)
     if not all(0 < value < 1 for value in thresholds):
         raise item.error("thresholds", "must be above 0 and below 1")
     return thresholds * (count if len(thresholds) == 1 else 1)

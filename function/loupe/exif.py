@@ -1,4 +1,4 @@
-"""The orientation of a picture from its metadata, read within bounds.
+"""The orientation of an image from its metadata, read within bounds.
 
 Pillow reads every entry of an EXIF block to find one, and every entry may refer to the same megabyte, so a small file
 can fill memory. This module searches one directory for one number, in one pass.

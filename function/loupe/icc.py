@@ -18,7 +18,7 @@ _ANY_NUMBER_OF_OPERATIONS = b"mpet"
 
 
 def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Convert a picture without alpha from its embedded profile to sRGB.
+    """Convert an image without alpha from its embedded profile to sRGB.
 
     A profile that is broken, for another colour space, sRGB itself, larger than 4 MiB or with multi-process elements
     is ignored.

@@ -1,4 +1,4 @@
-"""Bytes to an upright RGB (or grey) picture, within limits that are checked before anything is decoded.
+"""Bytes to an upright RGB (or grey) image, within limits that are checked before anything is decoded.
 
 The format is detected from the content, never from the name or a header, and only its decoder is imported.
 docs/api.md lists the memory of each format at the largest allowed size.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from loupe.card import InputSpec
-    from loupe.decoders import Picture
+    from loupe.decoders import DecodedImage
 
 __all__ = ["Limits", "decode", "image_errors", "media_type_of"]
 
@@ -49,7 +49,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin")
 
 
 class Limits(NamedTuple):
-    """Upper bounds on one picture, checked before it is decoded.
+    """Upper bounds on one image, checked before it is decoded.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Limits(NamedTuple):
     max_pixels
         Width x height as declared.
     max_pixels_per_byte
-        Pixels that each byte of the file may stand for, in pictures of more than a million pixels. Photos have 2 to 30,
+        Pixels that each byte of the file may stand for, in images of more than a million pixels. Photos have 2 to 30,
         a blank page as PNG 1000; only bombs have more.
     formats
         The accepted formats of `loupe.formats.FORMATS`.
@@ -71,7 +71,7 @@ class Limits(NamedTuple):
 
 
 def decode(data: bytes, limits: Limits, spec: InputSpec) -> Image.Image:
-    """Decode one picture: first frame, upright by its EXIF orientation unless the card ignores it, alpha over white.
+    """Decode one image: first frame, upright by its EXIF orientation unless the card ignores it, alpha over white.
 
     Parameters
     ----------
@@ -145,10 +145,10 @@ def _decoded(data: bytes, kind: str, limits: Limits, spec: InputSpec) -> Image.I
             raise ImageUndecodable("The image's headers contradict each other about its size. Save it again.")
 
     decoder = import_module(FORMATS[kind].decoder)
-    picture: Picture = decoder.decode(data, Plan(check, spec, limits.max_pixels))
+    decoded: DecodedImage = decoder.decode(data, Plan(check, spec, limits.max_pixels))
     # One name from here on: the image of a step is freed when the next one exists.
-    image, orientation, profile = picture
-    del picture
+    image, orientation, profile = decoded
+    del decoded
     average = spec.color == "L" and spec.grey == "average"
     mode = "L" if spec.color == "L" and not average else "RGB"
     image = _flat(image, mode, profile if spec.icc == "srgb" else None)

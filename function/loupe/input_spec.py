@@ -44,9 +44,9 @@ class Resize(NamedTuple):
     """How an image is resized to the input's size.
 
     ``fit`` is ``stretch`` (both sides, aspect ratio lost), ``crop`` (resized, then the centre) or ``pad`` (all of it
-    inside, ``pad_color`` around it, in the middle or at the top left by ``align``). Before a crop the picture is
+    inside, ``pad_color`` around it, in the middle or at the top left by ``align``). Before a crop the image is
     resized to ``size`` (width, height; aspect ratio lost), or its shortest side to ``shortest`` pixels, or else to the
-    smallest size that covers the input. With ``crop_first`` the same centre is cut out of the picture itself, in whole
+    smallest size that covers the input. With ``crop_first`` the same centre is cut out of the image itself, in whole
     pixels, and then resized. ``crop_offset`` rounds the crop's first pixel where the margin is odd. Filters
     are Pillow's, antialiased but nearest; ``antialias`` false is bilinear between the four nearest pixels.
     """
@@ -101,7 +101,7 @@ class InputSpec(NamedTuple):
         return (self.height, self.width, self.channels)
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size in pixels to which a picture of this size is resized before crop or pad."""
+        """Return the size in pixels to which an image of this size is resized before crop or pad."""
         if self.resize.fit == "stretch":
             return (self.width, self.height)
         if self.resize.fit == "crop":
@@ -119,7 +119,7 @@ class InputSpec(NamedTuple):
         return (max(least[0], round(width * ratio)), max(least[1], round(height * ratio)))
 
     def cut(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size in pixels of the centre that ``crop_first`` takes of a picture of this size.
+        """Return the size in pixels of the centre that ``crop_first`` takes of an image of this size.
 
         fastai's Resize: the ratio as a float, its product with each side cut off to a whole number.
         """

@@ -168,11 +168,11 @@ def check_graph(card: Card, session: ort.InferenceSession) -> None:
     if node.type != _ORT_TYPES[card.input.dtype]:
         raise CardError(f"{where} says dtype {card.input.dtype}, but input {node.name!r} is {node.type}.")
     expected = card.input.shape
-    given = tuple(node.shape[1:])
+    declared = tuple(node.shape[1:])
     # A graph may declare no shape: `Model.warm` then compares the card with its output.
     fits = not node.shape or (
-        len(given) == len(expected)
-        and all(not isinstance(side, int) or side == want for side, want in zip(given, expected, strict=True))
+        len(declared) == len(expected)
+        and all(not isinstance(side, int) or side == want for side, want in zip(declared, expected, strict=True))
     )
     if not fits:
         raise CardError(

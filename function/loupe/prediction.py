@@ -56,7 +56,7 @@ class Prediction(NamedTuple):
     cache: str = "off"
 
     @property
-    def given(self) -> tuple[str, ...]:
+    def assigned_labels(self) -> tuple[str, ...]:
         """Return the labels that the image is given: its one label, or all of a multilabel model."""
         return (self.label,) if self.labels is None else self.labels
 
@@ -89,12 +89,12 @@ def read(row: Sequence[float] | Any, spec: OutputSpec, model: ModelInfo = UNNAME
     scores = sorted(zip(spec.labels, probabilities, strict=True), key=lambda pair: -pair[1])
     if not spec.multilabel:
         return Prediction(scores[0][0], scores[0][1], tuple(scores), None, model)
-    given = {
+    assigned = {
         label
         for label, probability, threshold in zip(spec.labels, probabilities, spec.thresholds, strict=True)
         if probability >= threshold
     }
-    labels = tuple(label for label, _ in scores if label in given)
+    labels = tuple(label for label, _ in scores if label in assigned)
     return Prediction(scores[0][0], scores[0][1], tuple(scores), labels, model)
 
 

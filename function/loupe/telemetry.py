@@ -239,7 +239,7 @@ class Telemetry:
                 groups += self._of_model(other, _of_predictions(of_other))
         for other, of_other in predictions.items():
             if other.label_count <= self._rules.max_labels:
-                for label, count in Counter(label for item in of_other for label in item.given).items():
+                for label, count in Counter(label for item in of_other for label in item.assigned_labels).items():
                     dimensions = {**self._dimensions(other), "Label": _dimension_value(label)}
                     groups.append(({"Predictions": ([count], "Count")}, dimensions))
         for code, count in Counter(problem.code for problem in observation.problems).items():
@@ -269,7 +269,7 @@ class Telemetry:
 def _of_items(observation: Observation) -> dict[str, Any]:
     """Return the log fields of a batch's items; ``item_models`` only if another model than the service's answered."""
     problems, predictions = observation.problems, observation.predictions
-    labels = Counter(label for prediction in predictions for label in prediction.given)
+    labels = Counter(label for prediction in predictions for label in prediction.assigned_labels)
     fields: dict[str, Any] = {
         "items": len(observation.items),
         "item_codes": dict(Counter(problem.code for problem in problems)),

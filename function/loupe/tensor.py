@@ -83,7 +83,7 @@ def _region(size: tuple[int, int], target: tuple[int, int], offset: str) -> tupl
 
 
 def _whole_bytes(full: tuple[int, int], size: tuple[int, int]) -> int:
-    """Bytes of the resized whole and of Pillow's picture between both axes."""
+    """Bytes of the resized whole and of Pillow's image between both axes."""
     between = min(size[0] * full[1], full[0] * size[1])
     return (size[0] * size[1] + between) * _PIXEL_BYTES
 
@@ -116,7 +116,7 @@ def _centre(
 
 
 def to_tensor(image: Image.Image, spec: InputSpec) -> Tensor:
-    """Turn a picture into one item of the input batch.
+    """Turn an image into one item of the input batch.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def to_tensor(image: Image.Image, spec: InputSpec) -> Tensor:
     loupe.errors.ImageTooLarge, loupe.errors.ImageUndecodable
         If memory is insufficient, or Pillow cannot resize the image.
     """
-    with image_errors("picture"):
+    with image_errors("image"):
         return _tensor(image, spec)
 
 

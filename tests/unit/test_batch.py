@@ -354,7 +354,7 @@ def test_sources_get_no_more_time_than_the_batch_has(classifier) -> None:
     class Watched:
         def read(self, source, *, seconds, hosts):
             given_seconds.append(seconds)
-            raise UrlUnreachable("The URL did not give the whole picture within 0.3 s.")
+            raise UrlUnreachable("The URL did not give the whole image within 0.3 s.")
 
     send(make_app(classifier, sources=Watched()), [{"url": "https://a"}] * 3, context=Context(remaining_ms=1500))
     assert len(given_seconds) == 3
@@ -365,7 +365,7 @@ def test_a_source_that_the_deadline_cut_off_is_not_blamed(classifier) -> None:
     class CutOff:
         def read(self, source, *, seconds, hosts):
             threading.Event().wait(seconds)
-            raise UrlUnreachable("The URL did not give the whole picture within 0.2 s.")
+            raise UrlUnreachable("The URL did not give the whole image within 0.2 s.")
 
     answers = send(make_app(classifier, sources=CutOff()), [{"url": "https://a"}], context=Context(remaining_ms=1200))
     assert answers == ["deadline_exceeded"]

@@ -39,7 +39,7 @@ EXEMPT = {
     "loupe.cache:PredictionCache.put": "the same",
     "loupe.decoders.avif:raw": "read by loupe.decoders.avif:decode",
     "loupe.decoders.heic:raw": "read by loupe.decoders.heic:decode",
-    "loupe.decoders.isolated:picture": "passes the bytes on to a decoder",
+    "loupe.decoders.isolated:decode_in_child": "passes the bytes on to a decoder",
     "loupe.bulk.store:ResultStore.write": "sends the function's own rows to S3, and reads nothing of them",
     "loupe.bulk.store:ResultStore.write_once": "the same",
     "loupe.icc:to_srgb": "LittleCMS reads the profile; bounded by Pillow's limits and by fuzzing",

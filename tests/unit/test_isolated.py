@@ -59,7 +59,7 @@ def test_the_time_to_decode_begins_with_the_size_and_grows_with_it(monkeypatch: 
     for work in (busy, opened):
         before, _ = usage()
         with pytest.raises(ImageUndecodable, match="too much time"):
-            isolated.picture(work, b"", PLAN)
+            isolated.decode_in_child(work, b"", PLAN)
         spent.append(usage()[0] - before)
     assert spent[0] < 0.3
     assert 0.3 < spent[1] < 0.8
@@ -83,7 +83,7 @@ def test_child_inherits_no_descriptors() -> None:
 
     before = descriptors()
     try:
-        assert isolated.picture(look, b"", PLAN).image.size == (2, 1)
+        assert isolated.decode_in_child(look, b"", PLAN).image.size == (2, 1)
         assert descriptors() == before
     finally:
         os.close(reader)

@@ -89,9 +89,9 @@ def test_each_label_has_a_sigmoid_and_a_threshold_of_its_own() -> None:
     prediction = read([2.0, 2.0, -1.0], spec)
     assert dict(prediction.scores)["red"] == pytest.approx(1 / (1 + math.exp(-1)))
     assert prediction.labels == ("red", "blue")
-    assert (prediction.label, prediction.given) == ("red", ("red", "blue"))
+    assert (prediction.label, prediction.assigned_labels) == ("red", ("red", "blue"))
     none = read([0.1, 0.2, 0.15], spec._replace(kind="multilabel-probabilities"))
-    assert (none.labels, none.given) == ((), ())
+    assert (none.labels, none.assigned_labels) == ((), ())
     assert none.label == "green"
     assert read([0.1, 0.2, 0.7], OutputSpec("y", "logits", LABELS)).labels is None
 

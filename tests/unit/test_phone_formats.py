@@ -215,7 +215,7 @@ def _fails(error: BaseException) -> Any:
 
 
 def test_child_returns_pixels_orientation_and_profile() -> None:
-    picture = isolated.picture(lambda *_: _raw(orientation=6, profile=b"icc"), b"", PLAN)
+    picture = isolated.decode_in_child(lambda *_: _raw(orientation=6, profile=b"icc"), b"", PLAN)
     assert (picture.image.tobytes(), picture.image.size, picture.orientation, picture.profile) == (
         b"ab", (2, 1), 6, b"icc",
     )  # fmt: skip
@@ -232,7 +232,7 @@ def test_child_returns_pixels_orientation_and_profile() -> None:
 )
 def test_exception_of_a_child_is_raised_in_the_parent(error: BaseException, kind: type[Problem], cause: str) -> None:
     with pytest.raises(kind) as caught:
-        isolated.picture(_fails(error), b"", PLAN)
+        isolated.decode_in_child(_fails(error), b"", PLAN)
     assert caught.value.cause == cause
 
 
@@ -255,7 +255,7 @@ def test_crash_of_a_child_is_a_problem_of_the_image(number: signal.Signals) -> N
         return _raw()
 
     with pytest.raises(ImageUndecodable, match="too much time or memory"):
-        isolated.picture(crash, b"", PLAN)
+        isolated.decode_in_child(crash, b"", PLAN)
 
 
 @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV])
@@ -269,7 +269,7 @@ def test_a_handler_of_the_parent_does_not_keep_a_crashed_child_alive(number: sig
     before = signal.signal(number, lambda *_: None)
     try:
         with pytest.raises(ImageUndecodable, match="too much time or memory"):
-            isolated.picture(crash, b"", PLAN)
+            isolated.decode_in_child(crash, b"", PLAN)
     finally:
         signal.signal(number, before)
 
@@ -279,7 +279,7 @@ def test_child_has_resource_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         return _raw(pixels=bytes(200 << 20))
 
     with pytest.raises(ImageTooLarge):
-        isolated.picture(allocate, b"", PLAN)
+        isolated.decode_in_child(allocate, b"", PLAN)
     monkeypatch.setattr(isolated, "_CPU_SECONDS", 1)
 
     def compute(*_: object) -> isolated.Raw:
@@ -287,7 +287,7 @@ def test_child_has_resource_limits(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
 
     with pytest.raises(ImageUndecodable, match="too much time"):
-        isolated.picture(compute, b"", PLAN)
+        isolated.decode_in_child(compute, b"", PLAN)
 
 
 def test_child_that_waits_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,7 +307,7 @@ def test_child_that_waits_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fork", forks)
     begun = time.monotonic()
     with pytest.raises(ImageUndecodable):
-        isolated.picture(hang, b"", PLAN)
+        isolated.decode_in_child(hang, b"", PLAN)
     assert time.monotonic() - begun < 10
     assert len(children) == 1
     with pytest.raises(ChildProcessError):

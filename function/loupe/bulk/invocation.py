@@ -40,8 +40,8 @@ def deadline_of(seconds: float, restart_seconds: float) -> float:
     restart_seconds
         What replacing the process takes, if a decoder is still at work: part of the invocation, too.
     """
-    kept = min(max(seconds / 10, WRITE_SECONDS[0]), WRITE_SECONDS[1]) + min(restart_seconds, seconds / 4)
-    return time.monotonic() + seconds - kept
+    reserved = min(max(seconds / 10, WRITE_SECONDS[0]), WRITE_SECONDS[1]) + min(restart_seconds, seconds / 4)
+    return time.monotonic() + seconds - reserved
 
 
 class BulkLog:

@@ -1,4 +1,4 @@
-"""One module for each format, imported with its first image: ``decode(data, plan)`` returns a `Picture`.
+"""One module for each format, imported with its first image: ``decode(data, plan)`` returns a `DecodedImage`.
 
 Pillow's and libheif's readers are used without the parts that read more than the first frame's pixels, so that a file
 cannot make them allocate or compute more than `Plan` allows. `loupe.image` turns their exceptions into problems.
@@ -43,7 +43,7 @@ class Plan(NamedTuple):
     max_pixels: int
 
 
-class Picture(NamedTuple):
+class DecodedImage(NamedTuple):
     """``orientation`` is EXIF's, 1 to 8; ``profile`` the embedded colour profile."""
 
     image: Image.Image
@@ -72,13 +72,13 @@ def typed(info: Mapping[Any, Any]) -> dict[Any, Any]:
     return {key: info[key] for key, kind in _INFO_TYPES.items() if isinstance(info.get(key), kind)}
 
 
-def loaded(file: ImageFile) -> Picture:
+def loaded(file: ImageFile) -> DecodedImage:
     """Decode the first frame of a file that Pillow has opened and whose size was checked."""
     collected = file.info
     file.info = typed(collected)
     file.load()
     # An EXIF block may follow the pixels; nothing else after them is used.
-    return Picture(file, orientation(typed(collected)), file.info.get("icc_profile"))
+    return DecodedImage(file, orientation(typed(collected)), file.info.get("icc_profile"))
 
 
 def orientation(info: Mapping[Any, Any]) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from PIL import _avif
 
-from loupe.decoders import Picture, Plan, isolated
+from loupe.decoders import DecodedImage, Plan, isolated
 
 
-def decode(data: bytes, plan: Plan) -> Picture:
+def decode(data: bytes, plan: Plan) -> DecodedImage:
     """Decode in a child process; see `loupe.image.decode`."""
-    return isolated.picture(raw, data, plan)
+    return isolated.decode_in_child(raw, data, plan)
 
 
 def raw(data: bytes, plan: Plan) -> isolated.Raw:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from PIL.BmpImagePlugin import BmpImageFile
 
-from loupe.decoders import Metered, Picture, Plan, loaded
+from loupe.decoders import DecodedImage, Metered, Plan, loaded
 from loupe.errors import ImageUndecodable
 
 
-def decode(data: bytes, plan: Plan) -> Picture:
+def decode(data: bytes, plan: Plan) -> DecodedImage:
     """Decode; see `loupe.image.decode`."""
     file = BmpImageFile(Metered(data))
     plan.check(file.size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL.GifImagePlugin import GifImageFile
 
-from loupe.decoders import Metered, Picture, Plan, loaded
+from loupe.decoders import DecodedImage, Metered, Plan, loaded
 
 
 class _FirstFrame(GifImageFile):
@@ -20,7 +20,7 @@ class _FirstFrame(GifImageFile):
         pass
 
 
-def decode(data: bytes, plan: Plan) -> Picture:
+def decode(data: bytes, plan: Plan) -> DecodedImage:
     """Decode; see `loupe.image.decode`."""
     file = _FirstFrame(Metered(data))
     # The decoder's size: the first frame may be larger than the screen.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import _pi_heif
 
-from loupe.decoders import Picture, Plan, isolated
+from loupe.decoders import DecodedImage, Plan, isolated
 from loupe.errors import ImageUndecodable
 
 _DEEP_GREY = "I;16"
 
 
-def decode(data: bytes, plan: Plan) -> Picture:
+def decode(data: bytes, plan: Plan) -> DecodedImage:
     """Decode in a child process; see `loupe.image.decode`."""
-    return isolated.picture(raw, data, plan)
+    return isolated.decode_in_child(raw, data, plan)
 
 
 def raw(data: bytes, plan: Plan) -> isolated.Raw:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from PIL import Image
 
 from loupe import errors
-from loupe.decoders import Picture
+from loupe.decoders import DecodedImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # Address space in bytes: to open a file, and for each pixel of the checked size. Decoding takes 8 to 20.
 _OPEN_BYTES, _BYTES_FOR_A_PIXEL = 64 << 20, 24
-# Processor time in seconds: to open a file, and to decode it by the checked size. The largest pictures take 2
+# Processor time in seconds: to open a file, and to decode it by the checked size. The largest images take 2
 # to 3 s of one vCPU, 0.12 s for a million pixels. Overlays of overlays double the work with each 70 bytes of a file.
 _OPEN_SECONDS, _SECONDS_FOR_A_MILLION = 1.5, 0.2
 # The kernel's limit, as a fallback of the timer. The wall clock limits a child that waits without computing; it ends
@@ -65,7 +65,7 @@ class Raw(NamedTuple):
     owner: object = None
 
 
-def picture(decode: Callable[[bytes, Plan], Raw], data: bytes, plan: Plan) -> Picture:
+def decode_in_child(decode: Callable[[bytes, Plan], Raw], data: bytes, plan: Plan) -> DecodedImage:
     """Run ``decode`` in a child process and return what it decoded.
 
     Raises
@@ -75,7 +75,7 @@ def picture(decode: Callable[[bytes, Plan], Raw], data: bytes, plan: Plan) -> Pi
     """
     if not hasattr(os, "fork"):
         raw = decode(data, plan)
-        return Picture(Image.frombytes(raw.mode, raw.size, bytes(raw.pixels)), raw.orientation, raw.profile)
+        return DecodedImage(Image.frombytes(raw.mode, raw.size, bytes(raw.pixels)), raw.orientation, raw.profile)
     try:
         shared = mmap.mmap(-1, _CHANNELS * min(plan.max_pixels, _MOST_PIXELS))
         reader, child = _start(decode, data, plan, shared)
@@ -96,7 +96,7 @@ def picture(decode: Callable[[bytes, Plan], Raw], data: bytes, plan: Plan) -> Pi
         raise kind(message["detail"], cause=message["cause"])
     width, height = message["size"]
     image = Image.frombuffer(message["mode"], (width, height), cast("bytes", shared), "raw", message["mode"], 0, 1)
-    return Picture(image, message["orientation"], bytes.fromhex(message["profile"]) or None)
+    return DecodedImage(image, message["orientation"], bytes.fromhex(message["profile"]) or None)
 
 
 def end_children() -> None:

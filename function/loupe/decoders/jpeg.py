@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL.JpegImagePlugin import JpegImageFile
 
-from loupe.decoders import Metered, Picture, Plan, loaded, orientation, typed
+from loupe.decoders import DecodedImage, Metered, Plan, loaded, orientation, typed
 from loupe.errors import ImageUndecodable
 from loupe.formats import up_to_scans
 
@@ -41,7 +41,7 @@ class _Jpeg(JpegImageFile):
         """Skip the resolution: Pillow would read a list of a million fractions from it."""
 
 
-def decode(data: bytes, plan: Plan) -> Picture:
+def decode(data: bytes, plan: Plan) -> DecodedImage:
     """Decode; see `loupe.image.decode`."""
     file = _Jpeg(Metered(data))
     plan.check(file.size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL.PngImagePlugin import PngImageFile, PngStream
 
-from loupe.decoders import Metered, Picture, Plan, loaded
+from loupe.decoders import DecodedImage, Metered, Plan, loaded
 
 
 class _Stream(PngStream):
@@ -35,7 +35,7 @@ class _Png(PngImageFile):
         self._stream = _Stream(stream.fp) if stream is not None and stream.fp is not None else None
 
 
-def decode(data: bytes, plan: Plan) -> Picture:
+def decode(data: bytes, plan: Plan) -> DecodedImage:
     """Decode; see `loupe.image.decode`."""
     file = _Png(Metered(data))
     # The decoder's size: a file may have two headers.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL.TiffImagePlugin import TiffImageFile
 
-from loupe.decoders import Metered, Picture, Plan, loaded
+from loupe.decoders import DecodedImage, Metered, Plan, loaded
 from loupe.errors import ImageUndecodable
 
 # JPEG, WebP, fax and others inside TIFF would be nested files with sizes of their own.
@@ -20,7 +20,7 @@ class _Tiff(TiffImageFile):
         """Skip further metadata: Pillow would create an object for every number in it."""
 
 
-def decode(data: bytes, plan: Plan) -> Picture:
+def decode(data: bytes, plan: Plan) -> DecodedImage:
     """Decode; see `loupe.image.decode`."""
     file = _Tiff(Metered(data))
     # Pillow reports the size after orientation; `loupe.image` applies the orientation.
@@ -36,7 +36,7 @@ def decode(data: bytes, plan: Plan) -> Picture:
         raise ImageUndecodable("The TIFF has too many channels or strips. Save it as PNG.")
     turned, profile = _number(file, _ORIENTATION, 1), file.tag_v2.get(_ICC)
     image = loaded(file).image
-    return Picture(image, turned if 1 <= turned <= 8 else 1, profile if isinstance(profile, bytes) else None)
+    return DecodedImage(image, turned if 1 <= turned <= 8 else 1, profile if isinstance(profile, bytes) else None)
 
 
 def _number(file: TiffImageFile, tag: int, default: int) -> int:

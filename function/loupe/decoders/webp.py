@@ -5,10 +5,10 @@ from __future__ import annotations
 from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
-from loupe.decoders import Metered, Picture, Plan, orientation, typed
+from loupe.decoders import DecodedImage, Metered, Plan, orientation, typed
 
 
-def decode(data: bytes, plan: Plan) -> Picture:
+def decode(data: bytes, plan: Plan) -> DecodedImage:
     """Decode the first frame and release the decoder; see `loupe.image.decode`.
 
     libwebp's animation decoder, which Pillow uses for all WebP files, keeps two canvases. Pillow's own ``load`` holds
@@ -20,4 +20,4 @@ def decode(data: bytes, plan: Plan) -> Picture:
     del file._decoder  # noqa: SLF001
     image = Image.frombuffer(file.rawmode, file.size, pixels, "raw", file.rawmode, 0, 1)
     info = typed(file.info)
-    return Picture(image, orientation(info), info.get("icc_profile"))
+    return DecodedImage(image, orientation(info), info.get("icc_profile"))

@@ -46,11 +46,11 @@ def result(prediction: Prediction, top: int | None, request_id: str) -> dict[str
 
 def scores(prediction: Prediction, top: int | None) -> dict[str, Any]:
     """Return the result object of one image, without the model."""
-    given = {} if prediction.labels is None else {"labels": list(prediction.labels)}
+    assigned = {} if prediction.labels is None else {"labels": list(prediction.labels)}
     return {
         "label": prediction.label,
         "probability": round(prediction.probability, _DIGITS),
-        **given,
+        **assigned,
         "scores": {label: round(score, _DIGITS) for label, score in prediction.top(top).items()},
     }
 

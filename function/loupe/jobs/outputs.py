@@ -62,19 +62,19 @@ def json_values(chunks: Iterator[str]) -> Iterator[Any]:
     OutputsError
         If it is no JSON, or a value is longer than `MAX_VALUE_CHARACTERS`.
     """
-    text, size, wanted = "", 0, 0
+    text, size, retry_size = "", 0, 0
     parts: list[str] = []
     for chunk in chunks:
         parts.append(chunk)
         size += len(chunk)
         # A value that did not end is tried again at twice its length: trying at each chunk would take quadratic time.
-        if size < wanted:
+        if size < retry_size:
             continue
         values, text = _split("".join(parts))
         yield from values
         if len(text) > MAX_VALUE_CHARACTERS:
             raise OutputsError("A result of the map is not valid JSON, or too large.")
-        parts, size, wanted = [text], len(text), 2 * len(text)
+        parts, size, retry_size = [text], len(text), 2 * len(text)
     values, text = _split("".join(parts))
     yield from values
     if text:

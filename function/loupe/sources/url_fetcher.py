@@ -119,7 +119,7 @@ class Fetcher:
                     return answer
                 url = _joined(url, answer)
         except TimeoutError:
-            raise UrlUnreachable(f"The URL did not give the whole picture within {limit:g} s.") from None
+            raise UrlUnreachable(f"The URL did not give the whole image within {limit:g} s.") from None
         raise UrlUnreachable(f"The URL redirects more than {self._rules.max_redirects} times.")
 
     def check(self, url: str, deadline: Deadline) -> Target:
@@ -208,7 +208,7 @@ class Fetcher:
         return self._tls
 
     def _too_large(self) -> ImageTooLarge:
-        return ImageTooLarge(f"The picture at the URL is larger than {self._max_bytes:,} bytes.")
+        return ImageTooLarge(f"The image at the URL is larger than {self._max_bytes:,} bytes.")
 
 
 def _split(url: str) -> tuple[SplitResult, str, int]:
