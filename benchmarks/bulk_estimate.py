@@ -74,11 +74,11 @@ def compared(job: BulkJob, measured: float) -> Row:
 def _duration(states: Any, execution: str) -> float:
     """Wait for an execution and return its seconds."""
     deadline = time.monotonic() + JOB_SECONDS
-    while (found := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
+    while (description := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
         if time.monotonic() > deadline:
             raise TimeoutError(execution)
         time.sleep(POLL_SECONDS)
-    if found["status"] != "SUCCEEDED":
-        raise RuntimeError(f"{found['status']}: {found.get('cause')}")
-    elapsed: float = (found["stopDate"] - found["startDate"]).total_seconds()
+    if description["status"] != "SUCCEEDED":
+        raise RuntimeError(f"{description['status']}: {description.get('cause')}")
+    elapsed: float = (description["stopDate"] - description["startDate"]).total_seconds()
     return elapsed

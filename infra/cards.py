@@ -88,8 +88,8 @@ def read_card(
     """
     path = models / name / "card.json"
     if not _NAME.fullmatch(name) or not path.is_file():
-        known = ", ".join(sorted(path.parent.name for path in models.glob("*/card.json"))) or "none"
-        raise SettingsError(f"{key}: there is no models/{name[:80]}/card.json. Models here: {known}.")
+        available = ", ".join(sorted(path.parent.name for path in models.glob("*/card.json"))) or "none"
+        raise SettingsError(f"{key}: there is no models/{name[:80]}/card.json. Models here: {available}.")
     command = [*_CHECK, "--files", files, str(path.parent.resolve())]
     outcome = subprocess.run(
         command, cwd=function, capture_output=True, encoding="utf-8", errors="replace", check=False

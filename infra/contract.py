@@ -38,7 +38,7 @@ class Contract:
         Routes with a model in their path (``x-loupe-feature: models``), of a deployment with several models.
     model_job_routes
         Routes of bulk jobs with a model in their path (``x-loupe-feature: bulk-models``), of one with both.
-    picture_paths
+    image_paths
         Paths whose bodies contain images, binary or as base64.
     problem_codes
         Every `code` of a problem, of the function or the gateway.
@@ -50,7 +50,7 @@ class Contract:
 
     routes: tuple[Route, ...]
     binary_media_types: tuple[str, ...]
-    picture_paths: tuple[str, ...]
+    image_paths: tuple[str, ...]
     problem_codes: tuple[str, ...]
     problems: Mapping[str, Mapping[str, Any]]
     retry_after: Mapping[str, int]
@@ -64,7 +64,7 @@ class Contract:
         return replace(
             self,
             routes=(*self.routes, *self.model_routes),
-            picture_paths=(*self.picture_paths, *paths),
+            image_paths=(*self.image_paths, *paths),
             job_routes=(*self.job_routes, *self.model_job_routes),
         )
 
@@ -108,7 +108,7 @@ def read_contract(document: Path) -> Contract:
         model_routes=_routes(api, "models"),
         model_job_routes=_routes(api, "bulk-models"),
         binary_media_types=tuple(gateway["binaryMediaTypes"]),
-        picture_paths=tuple(gateway["picturePaths"]),
+        image_paths=tuple(gateway["imagePaths"]),
         problem_codes=tuple(api["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]),
         problems=gateway["responses"],
         retry_after=gateway["retryAfter"],

@@ -26,26 +26,26 @@ def open_burst(settings: Settings, contract: Contract) -> int:
     SettingsError
         If the bursts can take more than three quarters of the reserve.
     """
-    given = settings.api.open_burst_limit
+    limit = settings.api.open_burst_limit
     if settings.local:  # Its clients are on this machine.
-        return LARGEST_DEFAULT if given is None else given
+        return LARGEST_DEFAULT if limit is None else limit
     methods = len(contract.open_methods(preflights=bool(settings.api.cors_origins)))
     reserve = settings.function.reserved_concurrency
     budget = _budget(reserve or UNRESERVED_CONCURRENCY)
-    if methods * (given or 1) <= budget:
-        return given or min(LARGEST_DEFAULT, budget // methods)
-    kept = (
+    if methods * (limit or 1) <= budget:
+        return limit or min(LARGEST_DEFAULT, budget // methods)
+    reason = (
         f"function.reserved_concurrency is {reserve}"
         if reserve
         else f"a function without a reserve can count on {UNRESERVED_CONCURRENCY}"
     )
-    needed = least_reserve(methods * (given or 1))
+    needed = least_reserve(methods * (limit or 1))
     advice = f"set function.reserved_concurrency to {needed} or more"
-    if given is not None and budget >= methods:
+    if limit is not None and budget >= methods:
         advice = f"set api.open_burst_limit to {budget // methods} or less, or {advice}"
     raise SettingsError(
         f"environments.{settings.environment}.api.open_burst_limit: {methods} methods without credentials and a burst "
-        f"of {given or 1} each can start {methods * (given or 1)} execution environments at once; {kept}, of which a "
+        f"of {limit or 1} each can start {methods * (limit or 1)} execution environments at once; {reason}, of which a "
         f"quarter is kept for callers with credentials: {advice}."
     )
 

@@ -19,12 +19,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from localcloud import classify, cloud, demo, doors, models
+from localcloud import classify, cloud, demo, isolation, models
 from localcloud.aws import Account
 from localcloud.cloud import Steps
 from localcloud.errors import CloudError
+from localcloud.images import media_type
 from localcloud.jobs import Jobs
-from localcloud.pictures import media_type
 from localcloud.settings import effective, overrides
 from localcloud.state import PROJECT, State
 
@@ -199,12 +199,12 @@ def _table(rows: list[demo.Row]) -> None:
         style = "green" if row.right else "bold red"
         server = "" if row.server_milliseconds is None else f"{row.server_milliseconds:.1f}"
         label, expected = f"[{style}]{row.label}[/]", row.expected or ""
-        table.add_row(row.picture, label, expected, f"{row.probability:.3f}", f"{row.milliseconds:.1f}", server)
+        table.add_row(row.image, label, expected, f"{row.probability:.3f}", f"{row.milliseconds:.1f}", server)
     out.print(table)
 
 
 def _example(model: str) -> Path | None:
-    """A golden picture of the model; None if it has none that can be read: the endpoint is up nevertheless."""
+    """A golden image of the model; None if it has none that can be read: the endpoint is up nevertheless."""
     try:
         return next((case.path for case in models.golden(model)), None)
     except CloudError:
@@ -233,10 +233,10 @@ def _bars() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
-def _curl(endpoint: dict[str, Any], picture: Path | None) -> str:
-    """A curl command for the current folder; without a golden picture, with a placeholder for the user's own."""
-    path = picture or Path("photo.jpg")
-    kind = "image/jpeg" if picture is None else media_type(picture)
+def _curl(endpoint: dict[str, Any], image: Path | None) -> str:
+    """A curl command for the current folder; without a golden image, with a placeholder for the user's own."""
+    path = image or Path("photo.jpg")
+    kind = "image/jpeg" if image is None else media_type(image)
     path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     key = f" -H {shlex.quote('x-api-key: ' + endpoint['api_key'])}" if endpoint["api_key"] else ""
     return (
@@ -258,7 +258,7 @@ def _errors_reported() -> Iterator[None]:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    doors.close()
+    isolation.clear_environment()
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield

@@ -65,13 +65,13 @@ def evaluate(alarm: Mapping[str, Any], read: Reader) -> tuple[str, str]:
     values = _values(alarm, read, count)
     breaches = _COMPARISONS[alarm["ComparisonOperator"]]
     threshold, missing = float(alarm["Threshold"]), alarm.get("TreatMissingData") or "missing"
-    known = [value for value in values if value is not None]
-    if not known and missing in {"missing", "ignore"}:
+    datapoints = [value for value in values if value is not None]
+    if not datapoints and missing in {"missing", "ignore"}:
         state = str(alarm["StateValue"]) if missing == "ignore" else "INSUFFICIENT_DATA"
         return state, f"Insufficient Data: {count} datapoints were unknown."
-    breaching = sum(breaches(value, threshold) for value in known)
+    breaching = sum(breaches(value, threshold) for value in datapoints)
     if missing == "breaching":
-        breaching += len(values) - len(known)
+        breaching += len(values) - len(datapoints)
     shown = ", ".join("-" if value is None else f"{value:g}" for value in values)
     state = "ALARM" if breaching >= needed else "OK"
     word = "Crossed" if state == "ALARM" else "not crossed"
@@ -132,8 +132,8 @@ def _compute(node: ast.AST, values: Mapping[str, float | None]) -> float | None:
             truth = _compute(condition, values)
             return None if truth is None else _compute(then if truth else otherwise, values)
         case ast.Call(func=ast.Name(id="FILL"), args=[value, filling]):
-            known = _compute(value, values)
-            return _compute(filling, values) if known is None else known
+            filled = _compute(value, values)
+            return _compute(filling, values) if filled is None else filled
         case ast.Call(func=ast.Name(id=name), args=[ast.List(elts=items)]) if name in _AGGREGATES:
             present = [amount for item in items if (amount := _compute(item, values)) is not None]
             return _AGGREGATES[name](present) if present else None

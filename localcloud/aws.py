@@ -11,7 +11,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 
-from localcloud import doors
+from localcloud import isolation
 
 SECRET = "local"  # noqa: S105 - any text does
 # Every setting that botocore would look for in variables and in files, with neither: (key of the file, variables,
@@ -54,7 +54,7 @@ class Account:
     def environment(self) -> dict[str, str]:
         """Variables of this process without credentials of other AWS accounts and without proxies."""
         return {
-            **doors.closed(os.environ),
+            **isolation.without_leaks(os.environ),
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ENDPOINT_URL_S3": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.number,

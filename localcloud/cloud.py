@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from localcloud import doors, emulator, omissions, stage
+from localcloud import emulator, isolation, omissions, stage
 from localcloud.aws import Account
 from localcloud.deploy import Deployer, command_line
 from localcloud.errors import CloudError
@@ -166,7 +166,7 @@ def _await_health(state: State, running: Running, url: str) -> None:
 
     def healthy() -> bool:
         try:
-            with doors.opener.open(f"{url}v1/health", timeout=10) as answer:
+            with isolation.opener.open(f"{url}v1/health", timeout=10) as answer:
                 return bool(json.load(answer)["status"] == "ok")
         except urllib.error.HTTPError as error:
             last["response"] = f"HTTP {error.code} {error.read(200).decode(errors='replace')}"

@@ -1,4 +1,4 @@
-"""The demonstration: start a cloud, classify a few pictures over HTTP, and stop it."""
+"""The demonstration: start a cloud, classify a few images over HTTP, and stop it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import httpx
 
 from localcloud import cloud, models
 from localcloud.errors import CloudError
-from localcloud.pictures import Picture, check, media_type
+from localcloud.images import ImageFile, check, media_type
 from localcloud.settings import effective
 
 if TYPE_CHECKING:
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from localcloud.cloud import Steps
     from localcloud.state import State
 
-GOLDEN_PICTURES = 2
+GOLDEN_IMAGES = 2
 TIMEOUT_SECONDS = 60.0
 _TOTAL = re.compile(r"\btotal;dur=([\d.]+)")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One classified picture.
+    """One classified image.
 
     Attributes
     ----------
     expected
-        The golden label; None for a person's own picture.
+        The golden label; None for a person's own image.
     milliseconds, server_milliseconds
         The whole round trip, and the part of it that the function's Server-Timing header accounts for.
     """
 
-    picture: str
+    image: str
     expected: str | None
     label: str
     probability: float
@@ -54,18 +54,18 @@ class Row:
 
 
 def run(state: State, image: Path | None, settings: Mapping[str, Any], steps: Steps) -> list[Row]:
-    """Start a cloud on a free port, classify two golden pictures and optionally another one, and stop it.
+    """Start a cloud on a free port, classify two golden images and optionally another one, and stop it.
 
     Raises
     ------
     CloudError
-        If a step fails; nothing is left running. A picture that cannot be classified is rejected before the first step.
+        If a step fails; nothing is left running. An image that cannot be classified is rejected before the first step.
     """
     settings_in_force = effective(settings)
-    chosen = [Picture(case.path, case.label) for case in models.golden(settings_in_force.model.name)[:GOLDEN_PICTURES]]
+    images = [ImageFile(case.path, case.label) for case in models.golden(settings_in_force.model.name)[:GOLDEN_IMAGES]]
     if image is not None:
-        chosen.append(check(image, settings_in_force.inputs))
-    if not chosen:
+        images.append(check(image, settings_in_force.inputs))
+    if not images:
         raise CloudError(
             f"The model {settings_in_force.model.name!r} has no golden images: name an image with IMAGE= or --image."
         )
@@ -73,32 +73,32 @@ def run(state: State, image: Path | None, settings: Mapping[str, Any], steps: St
         raise CloudError(f"A demo is up already: `python -m localcloud down --state {state.root}` ends it.")
     try:
         endpoint = cloud.up(state, 0, settings, steps)
-        with steps(f"{len(chosen)} images classified"):
-            rows = [_row(endpoint, picture) for picture in chosen]
+        with steps(f"{len(images)} images classified"):
+            rows = [_row(endpoint, image) for image in images]
     finally:
         with steps("taken down"):
             cloud.down(state)
     return rows
 
 
-def _row(endpoint: Mapping[str, Any], picture: Picture) -> Row:
+def _row(endpoint: Mapping[str, Any], image: ImageFile) -> Row:
     headers = {"x-api-key": endpoint["api_key"]} if endpoint["api_key"] else {}
     url = endpoint["url"].rstrip("/")
     # Without a proxy: the endpoint is on this machine.
     with httpx.Client(headers=headers, trust_env=False, timeout=TIMEOUT_SECONDS) as client:
         begun = time.perf_counter()
         try:
-            answer = (_classify if picture.direct else _upload_and_classify)(client, url, picture.path)
+            answer = (_classify if image.direct else _upload_and_classify)(client, url, image.path)
         except httpx.HTTPError as error:
-            raise CloudError(f"{picture.path} was not classified: {error}.") from error
+            raise CloudError(f"{image.path} was not classified: {error}.") from error
         milliseconds = (time.perf_counter() - begun) * 1000
     if answer.is_error:
-        raise CloudError(f"{picture.path} was not classified: HTTP {answer.status_code}, {_detail(answer)}")
+        raise CloudError(f"{image.path} was not classified: HTTP {answer.status_code}, {_detail(answer)}")
     result = answer.json()
     timing = _TOTAL.search(answer.headers.get("Server-Timing", ""))
     return Row(
-        picture=picture.path.name,
-        expected=picture.expected,
+        image=image.path.name,
+        expected=image.expected,
         label=result["label"],
         probability=result["probability"],
         milliseconds=milliseconds,

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from localcloud import doors
+from localcloud import isolation
 from localcloud.errors import CloudError
 from localcloud.invoke_api import STATUS_PATH, Options
 from localcloud.ministack.server import FLEET_URL_VARIABLE
@@ -118,7 +118,7 @@ def push_images(account: Account, tags: Mapping[str, str]) -> None:
 
 
 def fleet_status(running: Running) -> dict[str, Any]:
-    with doors.opener.open(fleet_status_url(running), timeout=5) as answer:
+    with isolation.opener.open(fleet_status_url(running), timeout=5) as answer:
         status: dict[str, Any] = json.load(answer)
     return status
 
@@ -154,7 +154,7 @@ def _answers_or_ended(url: str, record: ProcessRecord) -> bool:
 
 def _answers(url: str) -> bool:
     try:
-        with doors.opener.open(url, timeout=2) as answer:
+        with isolation.opener.open(url, timeout=2) as answer:
             return bool(answer.status == http.client.OK)
     except (OSError, http.client.HTTPException):
         return False

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-from localcloud import doors
+from localcloud import isolation
 from localcloud.errors import CloudError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Jobs:
             method=method,
         )
         try:
-            with doors.opener.open(request, timeout=SECONDS) as answer:
+            with isolation.opener.open(request, timeout=SECONDS) as answer:
                 result: dict[str, Any] = json.load(answer)
                 return result
         except urllib.error.HTTPError as error:

@@ -1,4 +1,4 @@
-"""The golden pictures of a model and their expected results."""
+"""The golden images of a model and their expected results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Golden:
-    """A picture with its expected result."""
+    """An image with its expected result."""
 
     path: Path
     label: str
@@ -39,7 +39,7 @@ def golden(name: str) -> list[Golden]:
             for case in card.get("golden", [])
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CloudError(f"The golden pictures of the model {name!r} cannot be read: {error}.") from error
+        raise CloudError(f"The golden images of the model {name!r} cannot be read: {error}.") from error
     first: dict[str, Golden] = {}
     for case in cases:
         first.setdefault(case.label, case)

@@ -50,8 +50,8 @@ def compose(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
     """
     composed = dict(first)
     for key, value in second.items():
-        known = composed.get(key)
-        composed[key] = compose(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+        current = composed.get(key)
+        composed[key] = compose(current, value) if isinstance(current, dict) and isinstance(value, dict) else value
     return composed
 
 

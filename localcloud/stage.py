@@ -130,7 +130,7 @@ def _function_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _model_files(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
-    """The card and the files that it names; golden pictures and documents stay out of the image."""
+    """The card and the files that it names; golden images and documents stay out of the container image."""
     card = folder / "card.json"
     if not card.is_file():
         raise CloudError(f"There is no model {name!r}: {card} is missing.")

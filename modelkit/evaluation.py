@@ -73,14 +73,14 @@ class Quality:
         return value
 
     def _judged_multilabel(self) -> dict[str, Any]:
-        labels, given = self.card.output.labels, self.readings.given
-        targets = self.readings.targets if self.readings.targets is not None else np.zeros_like(given)
+        labels, assigned = self.card.output.labels, self.readings.assigned
+        targets = self.readings.targets if self.readings.targets is not None else np.zeros_like(assigned)
         precisions = np.array(
             [average_precision(targets[:, i], self.readings.probabilities[:, i]) for i in range(len(labels))]
         )
-        scores = f1_scores(targets, given)
-        hits = int((targets & given).sum())
-        chosen, right = int(given.sum()), int(targets.sum())
+        scores = f1_scores(targets, assigned)
+        hits = int((targets & assigned).sum())
+        chosen, right = int(assigned.sum()), int(targets.sum())
         return {
             "exact_match": round(float(self.right.mean()), 4),
             "mean_average_precision": _mean(precisions),
@@ -91,7 +91,7 @@ class Quality:
                     "average_precision": _number(precisions[i]),
                     "f1": _number(scores[i]),
                     "count": int(targets[:, i].sum()),
-                    "given": int(given[:, i].sum()),
+                    "given": int(assigned[:, i].sum()),
                 }
                 for i, label in enumerate(labels)
             },
@@ -132,7 +132,7 @@ class Comparison:
     @property
     def disagreeing(self) -> Any:
         if self.model.card.output.multilabel:
-            return (self.model.readings.given != self.against.readings.given).any(axis=1)
+            return (self.model.readings.assigned != self.against.readings.assigned).any(axis=1)
         return self.model.readings.predicted != self.against.readings.predicted
 
     @property
@@ -152,7 +152,7 @@ class Comparison:
         """Return the images on which the labels differ although the reference was not near a tie."""
         if self.model.card.output.multilabel:
             reference = self.against.readings
-            differ = self.model.readings.given != reference.given
+            differ = self.model.readings.assigned != reference.assigned
             distances = np.abs(reference.probabilities - np.array(self.against.card.output.thresholds))
             serious = (differ & (distances > margin)).any(axis=1)
         else:

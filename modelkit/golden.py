@@ -137,7 +137,7 @@ def make_cases(folder: Path, classifier: Classifier, images: Sequence[Golden]) -
             raise ModelkitError(f"Golden image {path.name}: {problem.detail}") from None
         probability = dict(prediction.scores)[label]
         evidence.append(Evidence(image, label, stated, TOLERANCE))
-        if label not in prediction.given:
+        if label not in prediction.assigned_labels:
             below = f"; {label} has {probability:.3f}" if classifier.card.output.multilabel else ""
             wrong.append(f"{name} comes out as {prediction.label} ({prediction.probability:.3f}), not {label}{below}")
         elif stated is not None and abs(probability - stated) > TOLERANCE:

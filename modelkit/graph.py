@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import external_data_helper, inliner
 
 from modelkit.errors import ModelkitError
-from modelkit.impostors import HEAD_BYTES, impostor, zip_impostor
+from modelkit.file_formats import HEAD_BYTES, describe_other_format, describe_zip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -95,7 +95,7 @@ def _read(path: Path) -> bytes:
             head = file.read(HEAD_BYTES)
             if not head:
                 raise ModelkitError(f"{path} is empty: the download or the export was cut off.")
-            if what := impostor(head):
+            if what := describe_other_format(head):
                 raise ModelkitError(f"{path} {what}.")
             if size > LARGEST_PROTO_BYTES:
                 raise ModelkitError(
@@ -104,7 +104,7 @@ def _read(path: Path) -> bytes:
             data = head + file.read()
     except OSError as error:
         raise ModelkitError(f"{path} cannot be read: {error.strerror}.") from None
-    if what := zip_impostor(data):
+    if what := describe_zip(data):
         raise ModelkitError(f"{path} {what}.")
     return data
 

@@ -106,13 +106,13 @@ def _last_node(graph: onnx.GraphProto, output: str) -> onnx.NodeProto | None:
 def _regressor(graph: onnx.GraphProto, output: str) -> str:
     """Return the regressor of ai.onnx.ml whose numbers an output holds, combined or not."""
     producers = {name: node for node in graph.node for name in node.output}
-    waiting, known = [output], set()
+    waiting, visited = [output], set()
     while waiting:
         name = waiting.pop()
         node = producers.get(name)
-        if node is None or name in known:
+        if node is None or name in visited:
             continue
-        known.add(name)
+        visited.add(name)
         if node.op_type in REGRESSORS:
             return str(node.op_type)
         if node.op_type in _PASSING | _ELEMENTWISE | _COMBINING:

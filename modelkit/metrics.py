@@ -106,10 +106,10 @@ def average_precision(targets: Flags, probabilities: Floats) -> float:
     return float(np.sum(np.diff(recall, prepend=0) * precision))
 
 
-def f1_scores(targets: Flags, given: Flags) -> Floats:
+def f1_scores(targets: Flags, assigned: Flags) -> Floats:
     """Return the F1 of each label, ``(labels,)``; nan where a label is neither right nor given anywhere."""
-    hits = (targets & given).sum(axis=0)
-    total = targets.sum(axis=0) + given.sum(axis=0)
+    hits = (targets & assigned).sum(axis=0)
+    total = targets.sum(axis=0) + assigned.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(2 * hits / total, np.float64)
 

@@ -40,7 +40,7 @@ class Proof:
         self._size = size
         self._producers = {name: node for node in graph.node for name in node.output}
         self._tensors = {tensor.name: tensor for tensor in graph.initializer}
-        self._known: dict[tuple[str, str], Any] = {}
+        self._results: dict[tuple[str, str], Any] = {}
         self._depth = 0
 
     def probabilities(self, name: str) -> bool:
@@ -68,13 +68,13 @@ class Proof:
 
     def _once(self, question: str, name: str, answer: Callable[[str], Any]) -> Any:
         key = (question, name)
-        if key not in self._known:
-            self._known[key] = None
+        if key not in self._results:
+            self._results[key] = None
             if self._depth < _DEPTH:
                 self._depth += 1
-                self._known[key] = answer(name)
+                self._results[key] = answer(name)
                 self._depth -= 1
-        return self._known[key]
+        return self._results[key]
 
     def _row_total(self, name: str) -> float | None:
         node = self._producers.get(name)
@@ -93,9 +93,9 @@ class Proof:
             return self.row_total(inputs[0]) if target and target[-1] == self._size else None
         if operator in {"Add", "Sum", "Mean"}:
             totals = [self.row_total(value) for value in inputs]
-            known = [total for total in totals if total is not None]
+            known_totals = [total for total in totals if total is not None]
             share = len(totals) if operator == "Mean" else 1
-            return sum(known) / share if len(known) == len(totals) else None
+            return sum(known_totals) / share if len(known_totals) == len(totals) else None
         if operator == "Exp":
             return 1.0 if self._is_log_probability(inputs[0]) else None
         if operator == "Concat":

@@ -43,7 +43,7 @@ class Readings:
     thresholds: Floats | None = None
 
     @property
-    def given(self) -> Flags:
+    def assigned(self) -> Flags:
         """Return the labels that a multilabel model predicts, ``(images, labels)``."""
         thresholds = 1.0 if self.thresholds is None else self.thresholds
         return np.asarray(self.probabilities >= thresholds)
@@ -52,7 +52,7 @@ class Readings:
     def right(self) -> Flags:
         """Return which images are classified correctly; for multilabel models, with all labels and no other."""
         if self.targets is not None and self.thresholds is not None:
-            return np.asarray((self.given == self.targets).all(axis=1))
+            return np.asarray((self.assigned == self.targets).all(axis=1))
         return np.asarray(self.predicted == self.truth)
 
     @property

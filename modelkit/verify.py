@@ -249,7 +249,7 @@ def _check_golden(card: Card, model: Model) -> list[Check]:
             continue
         probability = dict(prediction.scores)[case.label]
         observed = f"{case.label} {probability:.4f}, the card says {case.probability:.4f} +- {case.tolerance:g}"
-        right = case.label in prediction.given and abs(probability - case.probability) <= case.tolerance
+        right = case.label in prediction.assigned_labels and abs(probability - case.probability) <= case.tolerance
         checks.append(
             Check(name, "pass", f"{observed}.") if right else Check(name, "fail", f"{observed}.", "See below.")
         )

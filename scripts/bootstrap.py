@@ -109,17 +109,17 @@ def tool_variables(variables: Mapping[str, str]) -> dict[str, str]:
 
     A mirror that is named for one of pip and uv serves both.
     """
-    kept = {name: value for name, value in variables.items() if not MISLEADING.fullmatch(name)}
+    passed_on = {name: value for name, value in variables.items() if not MISLEADING.fullmatch(name)}
     mirror = python_index(variables)
     if mirror is not None:
-        kept.setdefault("PIP_INDEX_URL", mirror)
-        if "UV_INDEX_URL" not in kept:
-            kept.setdefault("UV_DEFAULT_INDEX", mirror)
-    kept["PATH"] = f"{BIN}{os.pathsep}{variables.get('PATH', '')}"
+        passed_on.setdefault("PIP_INDEX_URL", mirror)
+        if "UV_INDEX_URL" not in passed_on:
+            passed_on.setdefault("UV_DEFAULT_INDEX", mirror)
+    passed_on["PATH"] = f"{BIN}{os.pathsep}{variables.get('PATH', '')}"
     if not home_is_writable(variables):
         for name, folder in (("UV_CACHE_DIR", "uv"), ("npm_config_cache", "npm"), ("PIP_CACHE_DIR", "pip")):
-            kept.setdefault(name, str(ROOT / ".local" / "cache" / folder))
-    return kept
+            passed_on.setdefault(name, str(ROOT / ".local" / "cache" / folder))
+    return passed_on
 
 
 def home_is_writable(variables: Mapping[str, str]) -> bool:
@@ -213,10 +213,10 @@ def digest(*parts: str | Path) -> str:
     return total.hexdigest()
 
 
-def step(name: str, words: str, key: str, folder: Path, made: Path, do: Callable[[], None]) -> None:
+def step(name: str, words: str, key: str, folder: Path, result: Path, do: Callable[[], None]) -> None:
     """Do a step unless its stamp and its result are there."""
     stamp = folder / name
-    if stamp.is_file() and stamp.read_text() == key and made.exists():
+    if stamp.is_file() and stamp.read_text() == key and result.exists():
         return
     print(f"{words} ...", end=" ", flush=True)
     begun = time.monotonic()

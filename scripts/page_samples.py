@@ -1,6 +1,6 @@
-"""Write small copies of models' golden pictures as the page's samples: python scripts/page_samples.py models/hair-type.
+"""Write small copies of models' golden images as the page's samples: python scripts/page_samples.py models/hair-type.
 
-A picture is taken if the model still gives it its label when it is small. The page offers a model's samples to every
+An image is taken if the model still gives it its label when it is small. The page offers a model's samples to every
 model with the same labels, and does not tell what they show: neither by a name nor by their order. `make page-image`
 runs this.
 """
@@ -30,28 +30,28 @@ MIN_PROBABILITY = 0.9
 
 def small(path: Path, spec: InputSpec) -> bytes:
     """Upright, over white, at most `SIDE` pixels a side, as WebP."""
-    picture: Image.Image = decode(path.read_bytes(), Limits(), spec).convert("RGB")
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    image: Image.Image = decode(path.read_bytes(), Limits(), spec).convert("RGB")
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    picture.save(out, "WEBP", quality=QUALITY, method=6)
+    image.save(out, "WEBP", quality=QUALITY, method=6)
     return out.getvalue()
 
 
 def samples(folder: Path) -> dict[str, list[str]]:
     """Return a model's labels and its samples as data URIs, in an order that depends on their bytes alone."""
     classifier = Classifier.load(folder)
-    pictures: dict[str, list[str]] = {}
+    images: dict[str, list[str]] = {}
     for case in classifier.card.golden:
         data = small(folder / case.image, classifier.card.input)
         prediction = classifier.classify(data)
         usable = prediction.label == case.label and prediction.probability >= MIN_PROBABILITY and len(data) <= MAX_BYTES
         score = f"{prediction.label} {prediction.probability:.3f}"
         print(f"{case.image}: {len(data):,} bytes, {score}{'' if usable else ': left out'}")
-        if usable and len(pictures.setdefault(case.label, [])) < PER_LABEL:
-            pictures[case.label].append(f"data:image/webp;base64,{base64.b64encode(data).decode()}")
+        if usable and len(images.setdefault(case.label, [])) < PER_LABEL:
+            images[case.label].append(f"data:image/webp;base64,{base64.b64encode(data).decode()}")
     return {
         "labels": list(classifier.card.output.labels),
-        "pictures": sorted(chain(*pictures.values()), key=lambda uri: hashlib.sha256(uri.encode()).digest()),
+        "pictures": sorted(chain(*images.values()), key=lambda uri: hashlib.sha256(uri.encode()).digest()),
     }
 
 

@@ -1,4 +1,4 @@
-"""Draw architecture.svg: `python docs/images/architecture.py`. The picture's source; no dependency but Python."""
+"""Draw architecture.svg: `python docs/images/architecture.py`. The image's source; no dependency but Python."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class ClassifierApi(Construct):
             self,
             "Api",
             rest_api_name=deployment.name,
-            description="Classifies pictures",
+            description="Classifies images",
             binary_media_types=list(contract.binary_media_types),
             cloud_watch_role=settings.account_log_role,
             deploy_options=apigateway.StageOptions(
@@ -131,7 +131,7 @@ class ClassifierApi(Construct):
             "ApiLatencyP99",
             stage.metric_latency(period=period, statistic="p99"),
             settings.api_latency_p99_ms,
-            "The slowest answers are too slow. Cold starts and pictures by URL show in the function's log lines.",
+            "The slowest answers are too slow. Cold starts and images by URL show in the function's log lines.",
         )
         monitoring.add_row(
             graph("Requests", [stage.metric_count(period=period)]),

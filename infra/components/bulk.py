@@ -331,10 +331,10 @@ class Bulk(Construct):
 
 def _check_variables(environment: str, variables: Mapping[str, str], locations: Sequence[str]) -> None:
     """Raise SettingsError where the functions' variables could be more than Lambda takes."""
-    given = sum(len(name) + len(value.encode()) for name, value in variables.items())
-    if given + LATER_VARIABLES_BYTES > MAX_VARIABLES_BYTES:
+    variables_bytes = sum(len(name) + len(value.encode()) for name, value in variables.items())
+    if variables_bytes + LATER_VARIABLES_BYTES > MAX_VARIABLES_BYTES:
         raise SettingsError(
             f"environments.{environment}.bulk: with its own variables its functions could have "
-            f"{given + LATER_VARIABLES_BYTES} bytes of them, and Lambda takes {MAX_VARIABLES_BYTES}: shorten "
+            f"{variables_bytes + LATER_VARIABLES_BYTES} bytes of them, and Lambda takes {MAX_VARIABLES_BYTES}: shorten "
             f"inputs.s3.locations ({len(locations)} now), inputs.url.hosts or api.cors_origins."
         )

@@ -102,8 +102,8 @@ class ResultsBucket(Construct):
         stack = cdk.Stack.of(self)
         through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"}}
         # Decrypt for multipart uploads, too (S3 user guide, 'Uploading a large object ... with SSE-KMS').
-        for action, wanted in (("kms:Decrypt", reads or writes), ("kms:GenerateDataKey", writes)):
-            if wanted:
+        for action, allowed in (("kms:Decrypt", reads or writes), ("kms:GenerateDataKey", writes)):
+            if allowed:
                 role.add_to_principal_policy(
                     iam.PolicyStatement(actions=[action], resources=[key.key_arn], conditions=through_s3)
                 )

@@ -190,7 +190,7 @@ class ClassifierEndpoint(Construct):
             deployment=deployment,
             settings=settings.firewall,
             stage=stage,
-            picture_paths=contract.picture_paths,
+            image_paths=contract.image_paths,
             clients=settings.clients,
         )
         domain = add_domain(self, settings=settings.network.domain, stage=stage)

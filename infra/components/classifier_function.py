@@ -120,7 +120,7 @@ class ClassifierFunction(Construct):
             "Default",
             deployment=deployment,
             name=deployment.name,
-            description=f"Classifies pictures with {model.name}",
+            description=f"Classifies images with {model.name}",
             image=self.image,
             command=HANDLER,
             memory_mib=function.memory_mib,

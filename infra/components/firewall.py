@@ -44,7 +44,7 @@ class Firewall(Construct):
 
     Parameters
     ----------
-    picture_paths
+    image_paths
         Ends of the paths whose bodies are images: there the managed body rules only count.
     clients
         Clients with API keys and their plans; without any there is no rate limit per key.
@@ -58,7 +58,7 @@ class Firewall(Construct):
         deployment: Deployment,
         settings: FirewallSettings,
         stage: apigateway.Stage,
-        picture_paths: Sequence[str],
+        image_paths: Sequence[str],
         clients: Mapping[str, ClientPlan],
     ) -> None:
         super().__init__(scope, id)
@@ -70,12 +70,12 @@ class Firewall(Construct):
         self._add_rates(clients)
         for group, rules in BODY_RULES.items():
             self._add_managed(group, rules)
-        self._add_bodies_elsewhere(picture_paths)
+        self._add_bodies_elsewhere(image_paths)
         self.web_acl = wafv2.CfnWebACL(
             self,
             "WebAcl",
             name=deployment.name,
-            description="In front of the API: pictures pass, attacks and floods do not",
+            description="In front of the API: images pass, attacks and floods do not",
             scope="REGIONAL",
             default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
             rules=self._rules,
@@ -185,7 +185,7 @@ class Firewall(Construct):
             )
         )
 
-    def _add_bodies_elsewhere(self, picture_paths: Sequence[str]) -> None:
+    def _add_bodies_elsewhere(self, image_paths: Sequence[str]) -> None:
         """Block requests that the counted rules have labelled, on paths whose bodies are not images."""
         statement = wafv2.CfnWebACL.StatementProperty
         labelled = [
@@ -194,7 +194,7 @@ class Firewall(Construct):
             for label in rules.values()
         ]
         # ENDS_WITH: the path that WAF sees begins with the stage, except behind a custom domain.
-        pictures = [
+        image_path_matches = [
             statement(
                 byte_match_statement=wafv2.CfnWebACL.ByteMatchStatementProperty(
                     field_to_match=wafv2.CfnWebACL.FieldToMatchProperty(uri_path={}),
@@ -203,10 +203,10 @@ class Firewall(Construct):
                     text_transformations=[_AS_IT_IS],
                 )
             )
-            for path in picture_paths
+            for path in image_paths
         ]
-        to_pictures = statement(or_statement=wafv2.CfnWebACL.OrStatementProperty(statements=pictures))
-        elsewhere = statement(not_statement=wafv2.CfnWebACL.NotStatementProperty(statement=to_pictures))
+        to_image_paths = statement(or_statement=wafv2.CfnWebACL.OrStatementProperty(statements=image_path_matches))
+        elsewhere = statement(not_statement=wafv2.CfnWebACL.NotStatementProperty(statement=to_image_paths))
         of_a_body = statement(or_statement=wafv2.CfnWebACL.OrStatementProperty(statements=labelled))
         self._add(
             "BodiesElsewhere",
@@ -271,7 +271,7 @@ def add_firewall(
     deployment: Deployment,
     settings: FirewallSettings,
     stage: apigateway.Stage,
-    picture_paths: Sequence[str],
+    image_paths: Sequence[str],
     clients: Mapping[str, ClientPlan],
 ) -> Firewall | None:
     """Add the firewall, or the reason why a stage has none."""
@@ -282,7 +282,7 @@ def add_firewall(
             deployment=deployment,
             settings=settings,
             stage=stage,
-            picture_paths=picture_paths,
+            image_paths=image_paths,
             clients=clients,
         )
     acknowledge(

@@ -19,7 +19,7 @@ UPLOADS_WILDCARD = "Each upload gets a random key below this prefix; the prefix 
 LOCATIONS_WILDCARD = "inputs.s3.locations names this bucket or prefix: all objects of it may be classified."
 _NOT_FOR_A_DAY = {
     "LoggingEnabled": "Objects live for a day and are read once by the function, whose log names each request.",
-    "ReplicationEnabled": "An upload is a request's body, gone within a day; its sender has the picture and sends it "
+    "ReplicationEnabled": "An upload is a request's body, gone within a day; its sender has the image and sends it "
     "again.",
     "VersioningEnabled": "Each upload gets a key of its own, never written again; versions would keep what is to be "
     "forgotten within a day.",

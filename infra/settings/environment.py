@@ -96,7 +96,7 @@ class Settings(Section):
         if own and not self.local:
             return (
                 f"inputs.url.private_networks has {own[0]}, which reaches the function's own machine or link; "
-                "name the private networks that hold pictures"
+                "name the private networks that hold images"
             )
         return None
 

@@ -69,9 +69,9 @@ class FirewallSettings(Section):
     def _complete(self) -> Self:
         if self.allowed_countries and self.blocked_countries:
             raise ValueError("allowed_countries and blocked_countries exclude each other: name one of them")
-        given = sorted(self.model_fields_set - {"enabled"})
-        if given and not self.enabled:
-            raise ValueError(f"{given[0]} belongs to a firewall that is enabled; set enabled to true")
+        fields_set = sorted(self.model_fields_set - {"enabled"})
+        if fields_set and not self.enabled:
+            raise ValueError(f"{fields_set[0]} belongs to a firewall that is enabled; set enabled to true")
         return self
 
     def conflict(self, clients: Mapping[str, ClientPlan], *, private: bool, local: bool) -> str | None:

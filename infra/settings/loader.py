@@ -47,8 +47,8 @@ def load_settings(
     """
     environments = context.get("environments")
     if not isinstance(environments, dict) or name not in environments:
-        known = ", ".join(sorted(environments)) if isinstance(environments, dict) else "none"
-        raise SettingsError(f"cdk.json has no environment {name!r}. Choose one with -c env=...: {known}.")
+        available = ", ".join(sorted(environments)) if isinstance(environments, dict) else "none"
+        raise SettingsError(f"cdk.json has no environment {name!r}. Choose one with -c env=...: {available}.")
     values: Any = _extended(environments, name, ())
     if patch:
         try:
@@ -77,8 +77,8 @@ def _extended(environments: Mapping[str, Any], name: str, descendants: tuple[str
         return values
     base, descendants = values["extends"], (*descendants, name)
     if not isinstance(base, str) or base not in environments:
-        known = ", ".join(sorted(set(environments) - {name}))
-        raise SettingsError(f"environments.{name}.extends: must be another environment: {known} (it is {base!r}).")
+        others = ", ".join(sorted(set(environments) - {name}))
+        raise SettingsError(f"environments.{name}.extends: must be another environment: {others} (it is {base!r}).")
     if base in descendants:
         raise SettingsError(f"environments.{name}.extends: {' extends '.join((*descendants, base))}, which never ends.")
     return merge_patch(

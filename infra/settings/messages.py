@@ -38,8 +38,9 @@ def _sentence(model: type[BaseModel], root: tuple[str, ...], error: Any) -> str:
     if error["type"] == "too_short":
         return f"{path}: must have at least {error['ctx']['min_length']} (it has {error['ctx']['actual_length']})."
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    given = "" if error["type"] == "value_error" or isinstance(error["input"], dict) else f" (it is {error['input']!r})"
-    return f"{path}: {message}{given}."
+    if error["type"] == "value_error" or isinstance(error["input"], dict):
+        return f"{path}: {message}."
+    return f"{path}: {message} (it is {error['input']!r})."
 
 
 def _known_keys(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:

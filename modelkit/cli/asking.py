@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from modelkit.adding import Answers
 
-Given = list[tuple[str, str]]
+GivenOptions = list[tuple[str, str]]
 
 
 def _labels(text: str) -> tuple[str, ...] | None:
@@ -49,18 +49,18 @@ def interactive() -> bool:
 
 
 @contextmanager
-def keeping(given: Given) -> Iterator[None]:
+def keeping(options_given: GivenOptions) -> Iterator[None]:
     """Print the answers as options if the block fails, so that they can be reused."""
     try:
         yield
     except BaseException:
-        if given:
-            listed = " ".join(f"{option} {shlex.quote(text)}" for option, text in given)
+        if options_given:
+            listed = " ".join(f"{option} {shlex.quote(text)}" for option, text in options_given)
             typer.echo(f"Your answers, to be given as options: {listed}", err=True)
         raise
 
 
-def complete(file: Path, name: str, answers: Answers, given: Given) -> None:
+def complete(file: Path, name: str, answers: Answers, options_given: GivenOptions) -> None:
     """Prompt for facts that the graph does not state, then for fit and golden cases; adds to ``answers`` and ``given``.
 
     Raises
@@ -77,24 +77,24 @@ def complete(file: Path, name: str, answers: Answers, given: Given) -> None:
             if not interactive():
                 raise
             option, question = next(iter(missing.questions.items()))
-            _ask(file, name, answers, given, option, question)
+            _ask(file, name, answers, options_given, option, question)
         else:
             break
-    if not given:
+    if not options_given:
         return
     if answers.fit is None and answers.shortest is None and answers.resize_to is None:
         question = "stretch (both sides), crop (the centre) or pad (all of it inside), as in training"
-        _ask(file, name, answers, given, "--fit", question, default="stretch")
+        _ask(file, name, answers, options_given, "--fit", question, default="stretch")
         if answers.fit == "crop":
             least = max(card["input"]["width"], card["input"]["height"])
             question = f"pixels of the shortest side before the crop, at least {least}; empty: the crop's own"
-            _ask(file, name, answers, given, "--shortest", question, default="", least=least)
+            _ask(file, name, answers, options_given, "--shortest", question, default="", least=least)
     if not answers.golden:
-        _ask_golden(answers, given)
+        _ask_golden(answers, options_given)
 
 
 def _ask(
-    file: Path, name: str, answers: Answers, given: Given, option: str, question: str,
+    file: Path, name: str, answers: Answers, options_given: GivenOptions, option: str, question: str,
     *, default: str | None = None, least: int = 0,
 ) -> None:  # fmt: skip
     """Ask until the answer parses and does not contradict the graph or the other answers."""
@@ -117,11 +117,11 @@ def _ask(
         setattr(answers, field, value)
         if text:
             is_file = option == "--labels" and Path(text).is_file()
-            given.append(("--labels-file" if is_file else option, text))
+            options_given.append(("--labels-file" if is_file else option, text))
         return
 
 
-def _ask_golden(answers: Answers, given: Given) -> None:
+def _ask_golden(answers: Answers, options_given: GivenOptions) -> None:
     """Ask for golden cases until there are no more."""
     question = (
         "--golden: IMAGE=LABEL:PROBABILITY, an image and its label and probability from training; empty: finish\n"
@@ -136,4 +136,4 @@ def _ask_golden(answers: Answers, given: Given) -> None:
             typer.echo(str(error), err=True)
             continue
         answers.golden = (*answers.golden, case)
-        given.append(("--golden", text))
+        options_given.append(("--golden", text))

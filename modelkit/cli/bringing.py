@@ -178,10 +178,10 @@ def add(
     taken = fill(answers, read_sources(from_, inspection, weights), inspection)
     if not as_json:
         show.plain([f"  {line}" for line in taken])
-    given: asking.Given = []
-    with asking.keeping(given):
+    options_given: asking.GivenOptions = []
+    with asking.keeping(options_given):
         try:
-            asking.complete(file, name, answers, given)
+            asking.complete(file, name, answers, options_given)
         except MissingDataError as missing:
             hints = _download_hints(inspect_file(file), models_dir)
             raise ModelkitError("\n".join([str(missing), *hints])) from None

@@ -65,10 +65,10 @@ def labels(text: str | None, file: Path | None, *, numbered: bool = False) -> tu
 def golden(items: list[str], file: Path | None) -> tuple[Golden, ...]:
     """Read golden cases from options and a file."""
     try:
-        given = tuple(parse_golden(item) for item in items)
+        cases = tuple(parse_golden(item) for item in items)
     except ModelkitError as error:
         raise typer.BadParameter(str(error)) from None
-    return given + (read_golden_file(file) if file is not None else ())
+    return cases + (read_golden_file(file) if file is not None else ())
 
 
 def bindings(items: list[str]) -> dict[str, str]:

@@ -81,8 +81,8 @@ def read_config(path: Path, raw: dict[str, Any]) -> Source:
     NotExpressibleError
         If the network is no image classifier.
     """
-    given = raw.get("architectures")
-    heads = [head for head in given if isinstance(head, str)] if isinstance(given, list) else []
+    architectures = raw.get("architectures")
+    heads = [head for head in architectures if isinstance(head, str)] if isinstance(architectures, list) else []
     if heads and not any("ForImageClassification" in head for head in heads):
         raise NotExpressibleError(
             f"{path.name}: the architecture {heads[0]} is no image classifier (those end in ForImageClassification)."
@@ -104,8 +104,8 @@ def read_config(path: Path, raw: dict[str, Any]) -> Source:
 
 
 def _name(raw: dict[str, Any], model: dict[str, Any] | None, file: str) -> tuple[str, str]:
-    given = raw.get("image_processor_type") or raw.get("feature_extractor_type")
-    if given is None:
+    processor = raw.get("image_processor_type") or raw.get("feature_extractor_type")
+    if processor is None:
         architecture = (model or {}).get("model_type")
         if isinstance(architecture, str) and architecture in BY_MODEL:
             return BY_MODEL[architecture], ""
@@ -113,9 +113,9 @@ def _name(raw: dict[str, Any], model: dict[str, Any] | None, file: str) -> tuple
             f"{file} names no image_processor_type, and no config.json beside it has a model_type that is known: which "
             "processor it is for cannot be told. Use flags."
         )
-    match = _NAME.fullmatch(str(given))
+    match = _NAME.fullmatch(str(processor))
     if match is None:
-        raise NotExpressibleError(f"{file}: {str(given)[:80]!r} is no image processor of transformers. Use flags.")
+        raise NotExpressibleError(f"{file}: {str(processor)[:80]!r} is no image processor of transformers. Use flags.")
     return match[1].replace("ConvNeXT", "ConvNext"), match[3] or ""
 
 

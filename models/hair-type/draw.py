@@ -1,8 +1,8 @@
-"""Draw the golden pictures: people's heads with curly or with straight hair.
+"""Draw the golden images: people's heads with curly or with straight hair.
 
-The project owns these pictures, so they can be published and tested with; the photos cannot. Every picture is
+The project owns these images, so they can be published and tested with; the photos cannot. Every image is
 thousands of single strands, placed lock by lock over a head. All of it is seeded: the same script, NumPy and Pillow
-draw the same pictures. The model has never seen a drawing: it learned from photos alone.
+draw the same images. The model has never seen a drawing: it learned from photos alone.
 
     python models/hair-type/draw.py
 """
@@ -34,7 +34,7 @@ SKIN: tuple[Rgb, ...] = ((236, 200, 176), (222, 178, 146), (190, 138, 102), (142
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture: what is drawn and how it is stored."""
+    """One image: what is drawn and how it is stored."""
 
     label: str
     seed: int
@@ -46,7 +46,7 @@ class Scene:
     """How far the hair falls below the chin, in head heights."""
     from_behind: bool = False
     orientation: int = 1
-    """EXIF orientation that the file is stored with; the picture is upright once it is applied."""
+    """EXIF orientation that the file is stored with; the image is upright once it is applied."""
     transparent: bool = False
     quality: int = 80
     looseness: float = 1.0
@@ -69,7 +69,7 @@ LOOSENESS = {"hair-type": 2.6, "hair-type-large": 3.05}
 
 @dataclass(frozen=True)
 class Head:
-    """Centre and half axes of the skull, in pixels of the oversampled picture."""
+    """Centre and half axes of the skull, in pixels of the oversampled image."""
 
     x: float
     y: float
@@ -160,14 +160,14 @@ def _guide(head: Head, side: float, radius: float, start: float, turn: float, en
     fall = np.linspace(0, 1, 140)[1:, None]
     target = np.array([over[-1, 0] + side * 0.12 * head.a * (radius - 0.9), max(end, over[-1, 1] + 0.2 * head.b)])
     down = over[-1] + (target - over[-1]) * np.concatenate([fall**1.6, fall], 1)
-    way = np.concatenate([over, down])
-    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(way, axis=0).T))])
+    path = np.concatenate([over, down])
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
     even = np.linspace(0, along[-1], 160)
-    return np.stack([np.interp(even, along, way[:, 0]), np.interp(even, along, way[:, 1])], 1)
+    return np.stack([np.interp(even, along, path[:, 0]), np.interp(even, along, path[:, 1])], 1)
 
 
 def _stroke(draw: ImageDraw.ImageDraw, points: Array, color: Rgb, light: Array, width: int) -> None:
-    """One strand: short lines whose brightness follows ``light`` along the way."""
+    """One strand: short lines whose brightness follows ``light`` along the path."""
     colors = (np.outer(light, color)).clip(0, 255).astype(np.int64).tolist()
     flat = points.ravel().tolist()
     for index in range(0, len(points) - STROKE, STROKE):
@@ -217,16 +217,16 @@ def _curly_lock(
     direction = np.gradient(guide, axis=0)
     direction /= np.maximum(np.hypot(*direction.T), 1e-6)[:, None]
     normal = np.stack([-direction[:, 1], direction[:, 0]], 1)
-    way = guide + normal * (wander * np.sin(t * rng.uniform(2, 5) + phase))[:, None]
+    path = guide + normal * (wander * np.sin(t * rng.uniform(2, 5) + phase))[:, None]
     fine = np.linspace(0, 1, 300)
-    way = np.stack([np.interp(fine, t, way[:, axis]) for axis in (0, 1)], 1)
+    path = np.stack([np.interp(fine, t, path[:, axis]) for axis in (0, 1)], 1)
     normal = np.stack([np.interp(fine, t, normal[:, axis]) for axis in (0, 1)], 1)
     along = np.stack([np.interp(fine, t, direction[:, axis]) for axis in (0, 1)], 1)
     grow = np.minimum(1, 0.35 + 2.2 * fine)
     for _ in range(22):
         angle = phase + 2 * np.pi * turns * fine + rng.normal(0, 0.28)
         wide = coil * grow * rng.normal(1, 0.16)
-        points = way + normal * (wide * np.cos(angle))[:, None] + along * (0.7 * wide * np.sin(angle))[:, None]
+        points = path + normal * (wide * np.cos(angle))[:, None] + along * (0.7 * wide * np.sin(angle))[:, None]
         points += rng.normal(0, 0.02, 2) * head.a
         light = shade * (0.72 + 0.62 * np.clip(np.sin(angle + 0.6), -0.5, 1)) * rng.normal(1, 0.12)
         end = int(len(points) * rng.uniform(0.88, 1.0))
@@ -272,7 +272,7 @@ def _evened(points: Array) -> Array:
     return np.stack([np.interp(at, index, points[:, axis]) for axis in (0, 1)], 1)
 
 
-def picture(scene: Scene) -> Image.Image:
+def draw_image(scene: Scene) -> Image.Image:
     """Draw a scene upright; mode ``RGB``, or ``RGBA`` with nothing behind the person."""
     rng = np.random.default_rng(scene.seed)
     size = (scene.width * OVERSAMPLING, scene.height * OVERSAMPLING)
@@ -308,7 +308,7 @@ def _behind_glass(image: Image.Image, alpha: Image.Image) -> Image.Image:
 
 def encoded(scene: Scene) -> bytes:
     """Draw a scene and return its file: PNG where it is transparent, else JPEG stored in the scene's orientation."""
-    image = picture(scene)
+    image = draw_image(scene)
     buffer = BytesIO()
     if scene.transparent:
         image.save(buffer, "PNG", optimize=True)
@@ -340,7 +340,7 @@ def write_golden(folder: Path, model: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Draw the golden pictures.")
+    parser = argparse.ArgumentParser(description="Draw the golden images.")
     parser.add_argument(
         "--output", type=Path, default=Path(__file__).parents[1], help="the folder of the models' folders"
     )

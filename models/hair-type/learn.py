@@ -32,11 +32,11 @@ def _batch(activations: np.ndarray, view: Tensor, rows: Tensor) -> Tensor:
 
 
 def _average(into: Top, network: Top, decay: float) -> None:
-    for kept, new in zip(into.state_dict().values(), network.state_dict().values(), strict=True):
-        if kept.is_floating_point():
-            kept.lerp_(new, 1 - decay)
+    for average, new in zip(into.state_dict().values(), network.state_dict().values(), strict=True):
+        if average.is_floating_point():
+            average.lerp_(new, 1 - decay)
         else:
-            kept.copy_(new)
+            average.copy_(new)
 
 
 def _targets(examples: Examples, recipe: Recipe, view: Tensor, rows: Tensor) -> Tensor:

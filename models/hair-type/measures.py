@@ -26,8 +26,8 @@ def calibration_error(of_straight: np.ndarray, targets: np.ndarray) -> float:
 
 
 def log_loss(of_straight: np.ndarray, targets: np.ndarray) -> float:
-    kept = np.clip(np.where(targets > 0.5, of_straight, 1 - of_straight), 1e-12, 1)
-    return float(-np.log(kept).mean())
+    clipped = np.clip(np.where(targets > 0.5, of_straight, 1 - of_straight), 1e-12, 1)
+    return float(-np.log(clipped).mean())
 
 
 def best_temperature(logits: np.ndarray, targets: np.ndarray) -> float:

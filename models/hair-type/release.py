@@ -15,7 +15,7 @@ import outside
 import readme
 from measures import cross_validation, probability, quality
 from onnx_graph import OPSET, OUTPUT, exported, session
-from pictures import served
+from photos import served
 from recipes import CANVAS, FOLD_SEED, LABELS, LARGE, SMALL, TRAINING_SEED, VIEW_SEED, VIEWS, Recipe
 
 from modelkit.optimizing import optimized
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from backbone import Network
     from crossval import HeldOut
-    from pictures import Photo
+    from photos import Photo
     from views import Photos
 
 GRAPH = "model.onnx"

@@ -18,7 +18,7 @@ from pathlib import Path
 import release
 import torch
 from crossval import cross_validate, final_networks, split, train_fold
-from pictures import photos
+from photos import list_photos
 from recipes import CANVAS, FOLDS, LARGE, SMALL, VIEW_SEED, VIEW_SIDE, VIEWS, Recipe
 from views import activations, read
 from work import ACTIVATIONS, Work
@@ -48,7 +48,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.use_deterministic_algorithms(True)
     options.work.mkdir(parents=True, exist_ok=True)
-    data = read(photos(options.data / "train"))
+    data = read(list_photos(options.data / "train"))
     digest = hashlib.sha256(data.pixels.tobytes() + data.targets.tobytes()).hexdigest()
     work = Work(options.work, digest)
     print(f"{len(data.targets)} photos to train on", flush=True)
@@ -63,7 +63,7 @@ def main() -> None:
     if options.no_validation:
         release.show_cross_validation(held_out, data)
         return
-    release.publish(networks, held_out, data, photos(options.data / "validation"), options.output)
+    release.publish(networks, held_out, data, list_photos(options.data / "validation"), options.output)
 
 
 if __name__ == "__main__":

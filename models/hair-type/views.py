@@ -15,7 +15,7 @@ import torch
 from augment import augmented
 from backbone import Stem
 from onnx_graph import exported, session
-from pictures import canvases, normalized
+from photos import canvases, normalized
 from recipes import CANVAS, SMALL, VIEW_SEED, VIEW_SIDE, VIEWS
 from torch.nn.functional import interpolate
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from pictures import Photo
+    from photos import Photo
     from recipes import Recipe
 
 _BATCH = 38
@@ -62,23 +62,23 @@ def activations(photos: Photos, recipe: Recipe, path: Path) -> np.ndarray:
     run = session(exported(Stem(recipe), recipe.side))
     progress = path.with_suffix(".finished")
     finished = int(progress.read_text()) if progress.exists() and path.exists() else 0
-    kept = np.load(path, mmap_mode="r+") if finished else None
+    stored = np.load(path, mmap_mode="r+") if finished else None
     for number in range(finished, VIEWS):
         if number == 0:
             batches = iter([canvases(photos.items, recipe.spec, recipe.side)])
         else:
             batches = _view(photos.pixels, number, recipe.side)
         row = np.concatenate([_through(run, normalized(batch, recipe.spec)) for batch in batches])
-        if kept is None:
+        if stored is None:
             shape = (VIEWS, *row.shape)
-            kept = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-        kept[number] = row
-        kept.flush()
+            stored = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+        stored[number] = row
+        stored.flush()
         progress.write_text(str(number + 1))
         print(f"{recipe.name}: view {number + 1} of {VIEWS}", flush=True)
-    if kept is None:
+    if stored is None:
         raise ValueError("There are no views.")
-    return kept
+    return stored
 
 
 def _through(run: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray) -> np.ndarray:

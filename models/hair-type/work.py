@@ -13,7 +13,7 @@ import torch
 
 HERE = Path(__file__).resolve().parent
 # What activations depend on besides photos and recipe, and what trained weights depend on.
-ACTIVATIONS = ("augment.py", "backbone.py", "onnx_graph.py", "pictures.py", "views.py")
+ACTIVATIONS = ("augment.py", "backbone.py", "onnx_graph.py", "photos.py", "views.py")
 TRAINING = (*ACTIVATIONS, "crossval.py", "folds.py", "learn.py")
 
 

@@ -30,7 +30,7 @@ PREFIX = {
 }
 
 
-PICTURE_PATHS = read_contract(ROOT / "docs" / "openapi.json").picture_paths
+IMAGE_PATHS = read_contract(ROOT / "docs" / "openapi.json").image_paths
 
 
 @dataclass
@@ -113,7 +113,7 @@ def web_acl(prod: Synthesized) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("stage", ["/live", ""])
-@pytest.mark.parametrize("path", PICTURE_PATHS)
+@pytest.mark.parametrize("path", IMAGE_PATHS)
 def test_an_image_of_3_mb_passes_with_any_content(web_acl: dict[str, Any], stage: str, path: str) -> None:
     for start in (b"\xff\xd8", b"<script>", b"${jndi:ldap", b'{"url": "http://169.254.169.254"}'):
         picture = Request(path=stage + path, body=start.ljust(3 * MB, b"\0"))
@@ -274,8 +274,8 @@ def test_every_path_with_a_body_is_classified() -> None:
     bodies = {path for path, methods in paths.items() if any("requestBody" in each for each in methods.values())}
     # Those of several models are added with the models' names (`Contract.with_models`).
     named = {route.path for route in read_contract(ROOT / "docs" / "openapi.json").model_routes}
-    assert bodies - set(PICTURE_PATHS) - named == {"/v1/uploads", "/v1/jobs"}
-    assert set(PICTURE_PATHS) <= bodies
+    assert bodies - set(IMAGE_PATHS) - named == {"/v1/uploads", "/v1/jobs"}
+    assert set(IMAGE_PATHS) <= bodies
 
 
 def test_country_codes_are_those_of_waf() -> None:

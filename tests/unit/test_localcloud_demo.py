@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from localcloud.__main__ import app
 from localcloud.errors import CloudError
+from localcloud.images import DIRECT_BYTES, check, media_type
 from localcloud.models import golden
-from localcloud.pictures import DIRECT_BYTES, check, media_type
 from localcloud.settings import effective
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def test_a_file_that_is_not_a_picture_is_rejected_before_deployment(tmp_path: Pa
     (tmp_path / "notes.txt").write_text("hello")
     result = run(app, ["demo", "--image", str(tmp_path / "notes.txt"), "--state", str(tmp_path / "state")])
     assert result.exit_code == 1
-    assert "not a picture" in result.output
+    assert "not an image" in result.output
     with pytest.raises(CloudError, match="cannot be read"):
         check(tmp_path / "none.jpg", inputs)
     with pytest.raises(CloudError, match="not a file"):
@@ -83,7 +83,7 @@ def test_up_prints_the_url_without_readable_golden_pictures(
 ) -> None:
     def golden(_: str) -> list[object]:
         if broken:
-            raise CloudError("The golden pictures cannot be read.")
+            raise CloudError("The golden images cannot be read.")
         return []
 
     endpoint = {"url": "http://127.0.0.1:1/live", "api_key": "k"}

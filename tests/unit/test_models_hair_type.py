@@ -173,11 +173,11 @@ def test_training_describes_its_input_as_the_card_does(card: Card) -> None:
 
 @GOLDEN
 def test_training_reads_images_as_serving_does(card: Card, case: GoldenCase) -> None:
-    pictures = script("pictures")
+    photos = script("photos")
     content, expected = (card.directory / case.image).read_bytes(), tensor(card, case)
-    canvas = pictures.canvas(content, card.input, card.input.width)
-    np.testing.assert_allclose(pictures.normalized(canvas[None], card.input)[0], expected, atol=1e-5)
-    np.testing.assert_allclose(pictures.served(content, card.input), expected, atol=1e-5)
+    canvas = photos.canvas(content, card.input, card.input.width)
+    np.testing.assert_allclose(photos.normalized(canvas[None], card.input)[0], expected, atol=1e-5)
+    np.testing.assert_allclose(photos.served(content, card.input), expected, atol=1e-5)
 
 
 @EVERY_MODEL

@@ -316,7 +316,7 @@ def test_paths_whose_bodies_hold_images_are_named() -> None:
         if any(kind.startswith("image/") for kind in content) or '"image"' in json.dumps(expanded(content)):
             holding.add(path)
     # infra puts the names of the deployed models into the paths of the other routes.
-    assert holding == {*DOCUMENT["x-loupe-gateway"]["picturePaths"], *(route.path for route in MODEL_ROUTES)}
+    assert holding == {*DOCUMENT["x-loupe-gateway"]["imagePaths"], *(route.path for route in MODEL_ROUTES)}
 
 
 def test_busy_and_failed_functions_return_the_same_response() -> None:

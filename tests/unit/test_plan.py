@@ -200,7 +200,7 @@ def test_short_requests_get_a_fixed_number_because_tracking_cannot_see_their_rat
         ({"rate": 900}, "above the 900 that an account of 1000 can reserve"),
         ({"rate": 5_000}, "API Gateway takes 10,000 requests a second"),
         ({"rate": 1_500}, "Some regions let only 2,500 requests a second"),
-        ({"picture_kb": 5_000}, "is 6.5 MB as base64, above the 6 MB of a synchronous call"),
+        ({"image_kb": 5_000}, "is 6.5 MB as base64, above the 6 MB of a synchronous call"),
         ({}, "After a deployment all requests meet cold starts"),
     ],
 )
@@ -210,7 +210,7 @@ def test_obstacles_are_warnings(changes: dict[str, Any], sentence: str) -> None:
 
 
 def test_warns_of_nothing_where_nothing_is() -> None:
-    load = Load(rate=20, duration_ms=200, memory_mib=1769, cold_start_ms=300, picture_kb=4_600)
+    load = Load(rate=20, duration_ms=200, memory_mib=1769, cold_start_ms=300, image_kb=4_600)
     assert size(load).warnings == ()
 
 

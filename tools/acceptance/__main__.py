@@ -90,21 +90,21 @@ def acceptance(
 def _target(env: str, patch: str | None) -> tuple[Target, Path]:
     """The target of an environment, and the folder of the model that it serves."""
     try:
-        given: dict[str, Any] = json.loads(patch) if patch else {}
+        overrides: dict[str, Any] = json.loads(patch) if patch else {}
     except ValueError as error:
         raise ValueError(f"--settings is not JSON: {error}.") from None
     context = json.loads((PROJECT / "cdk.json").read_text(encoding="utf-8"))["context"]
-    loaded = load_settings(context, env, given)
+    loaded = load_settings(context, env, overrides)
     model = PROJECT / "models" / loaded.model.name
     if env == "local":
         from localcloud.state import State
         from tools.acceptance.local import LocalTarget
 
-        return LocalTarget(State(PROJECT / ".local" / "acceptance"), given), model
+        return LocalTarget(State(PROJECT / ".local" / "acceptance"), overrides), model
     from tools.acceptance.aws import AwsTarget
 
     name = f"acc-{secrets.token_hex(3)}"
-    copy = compose(COPY, given)
+    copy = compose(COPY, overrides)
     log = PROJECT / ".local" / "acceptance" / f"{name}.log"
     return AwsTarget(env, name, copy, log, region=loaded.region or configured_region()), model
 

@@ -61,8 +61,8 @@ def context(subjects: Sequence[Subject]) -> str:
 
 def main() -> int:
     app = cdk.App()
-    given = app.node.try_get_context("bench")
-    subjects = [Subject(**values) for values in json.loads(given)]
+    bench = app.node.try_get_context("bench")
+    subjects = [Subject(**values) for values in json.loads(bench)]
     BenchStack(app, f"Loupe-{subjects[0].function.removeprefix('loupe-').rpartition('-')[0]}", subjects)
     cdk.Tags.of(app).add("Project", "loupe")
     app.synth()

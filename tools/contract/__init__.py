@@ -15,10 +15,10 @@ from tools.contract.job_schemas import JOB_ANSWERS, JOB_REQUESTS
 from tools.contract.jobs import FEATURE, JOB_OPERATIONS, MODEL_JOB_OPERATIONS, MODEL_JOBS_FEATURE
 from tools.contract.operations import (
     BINARY_MEDIA_TYPES,
+    IMAGE_OPERATIONS,
     MODEL_OPERATIONS,
     MODELS_FEATURE,
     OPERATIONS,
-    PICTURE_OPERATIONS,
 )
 from tools.contract.problems import GATEWAY_PROBLEMS, examples, gateway_example
 from tools.contract.schemas import ANSWERS, REQUESTS, problem
@@ -77,7 +77,7 @@ def document(*, jobs: bool = True, models: bool = True) -> dict[str, Any]:
         },
         "x-loupe-gateway": {
             "binaryMediaTypes": list(BINARY_MEDIA_TYPES),
-            "picturePaths": [route.path for route in ROUTES if route.name in PICTURE_OPERATIONS],
+            "imagePaths": [route.path for route in ROUTES if route.name in IMAGE_OPERATIONS],
             "responses": {
                 name: gateway_example(problem, "$context.requestId")
                 for problem in GATEWAY_PROBLEMS

@@ -27,7 +27,7 @@ from tools.contract.problems import EXAMPLES, REQUEST_ID, example
 # that arrive without a media type or with a rare one ("Working with binary media types for REST APIs").
 BINARY_MEDIA_TYPES = ("*/*",)
 # Operations whose bodies hold images, themselves or as base64: a firewall must not judge them by their bytes.
-PICTURE_OPERATIONS = ("classify", "batch")
+IMAGE_OPERATIONS = ("classify", "batch")
 # Mark of the routes that a deployment with several models has beside the others.
 MODELS_FEATURE = "models"
 _BYTES = {"type": "string", "format": "binary"}

@@ -126,7 +126,9 @@ def main(
         int | None,
         typer.Option(min=1, help="Fixed reserve or provisioned concurrency, to plan its rejections and spillover."),
     ] = None,
-    picture_kb: Annotated[float, typer.Option(min=0.1, help="Size of a large picture.")] = 500.0,
+    image_kb: Annotated[
+        float, typer.Option("--image-kb", "--picture-kb", min=0.1, help="Size of a large image.")
+    ] = 500.0,
     hours_per_day: Annotated[float, typer.Option(min=0.1, max=24, help="Hours that have load.")] = 24.0,
     env: Annotated[
         str, typer.Option(help="Environment of cdk.json whose monitoring, firewall, keys and tracing are counted.")
@@ -172,7 +174,7 @@ def main(
             spill=spill,
             target_utilization=target_utilization,
             hours_a_day=hours_per_day,
-            picture_kb=picture_kb,
+            image_kb=image_kb,
             environments=environments,
         )
         sizing = size(load)

@@ -17,7 +17,7 @@ LEFT_UNRESERVED = 100
 SYNC_PAYLOAD_KB = 6 * 1024
 # API Gateway developer guide, 'Amazon API Gateway quotas'. 2,500 and 1,250 in some regions.
 API_RATE, API_BURST = 10_000, 5_000
-# A body of pictures reaches Lambda as base64: 4 bytes for 3.
+# A body of images reaches Lambda as base64: 4 bytes for 3.
 BASE64 = 4 / 3
 # Room above the peak before the stage throttles.
 HEADROOM = 1.25
@@ -57,7 +57,7 @@ class Load:
     spill: float = 0.01
     target_utilization: float = 0.7
     hours_a_day: float = 24.0
-    picture_kb: float = 500.0
+    image_kb: float = 500.0
     environments: int | None = None
 
     @property
@@ -194,10 +194,10 @@ def _warnings(load: Load, sizing: Sizing) -> Iterator[str]:
             f"Requests of {load.duration_ms:g} ms reach an environment's 10 requests a second while it is mostly idle. "
             "Target tracking sees only how busy it is, so the provisioned number is fixed; change it by schedules."
         )
-    if load.picture_kb * BASE64 > SYNC_PAYLOAD_KB:
+    if load.image_kb * BASE64 > SYNC_PAYLOAD_KB:
         yield (
-            f"A picture of {load.picture_kb:g} KB is {load.picture_kb * BASE64 / 1024:.1f} MB as base64, above the "
-            "6 MB of a synchronous call (API Gateway takes 10 MB): such pictures go by POST /v1/uploads."
+            f"An image of {load.image_kb:g} KB is {load.image_kb * BASE64 / 1024:.1f} MB as base64, above the "
+            "6 MB of a synchronous call (API Gateway takes 10 MB): such images go by POST /v1/uploads."
         )
 
 

@@ -20,7 +20,7 @@ def alarms(target: Target, stack: Stack) -> Iterator[Item]:
     By the names of the stack's resources: a prefix ``loupe-prod-`` would also match those of environment ``prod-eu``.
     """
     names = [*stack.physical("AWS::CloudWatch::Alarm"), *stack.physical("AWS::CloudWatch::CompositeAlarm")]
-    found: list[dict[str, Any]] = []
+    described: list[dict[str, Any]] = []
     for start in range(0, len(names), _NAMES_AT_ONCE):
         answer = target.aws.call(
             "cloudwatch",
@@ -29,23 +29,23 @@ def alarms(target: Target, stack: Stack) -> Iterator[Item]:
             AlarmTypes=["MetricAlarm", "CompositeAlarm"],
             MaxRecords=_NAMES_AT_ONCE,
         )
-        found += [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
+        described += [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
     ringing = sorted(
-        (_item(target, alarm) for alarm in found if alarm.get("StateValue") == "ALARM"),
+        (_item(target, alarm) for alarm in described if alarm.get("StateValue") == "ALARM"),
         key=lambda item: (item.values["severity"] != "page", item.values["name"]),
     )
     yield from ringing
-    silenced = sorted(str(alarm["AlarmName"]) for alarm in found if alarm.get("ActionsEnabled") is False)
+    silenced = sorted(str(alarm["AlarmName"]) for alarm in described if alarm.get("ActionsEnabled") is False)
     if silenced:
         action = f"aws cloudwatch enable-alarm-actions --alarm-names {' '.join(silenced)}"
         yield Item("alarms", State.note, f"silenced: {', '.join(silenced)}", action, {"silenced": silenced})
-    missing = sorted(set(names) - {str(alarm["AlarmName"]) for alarm in found})
+    missing = sorted(set(names) - {str(alarm["AlarmName"]) for alarm in described})
     if missing:
         text = f"deleted outside the stack: {', '.join(missing)}"
         yield Item("alarms", State.wrong, text, f"make diff ENV={target.environment}", {"missing": missing})
     if not ringing:
-        text = f"none of {len(found)} is in alarm" if names else "there are none (alarms.enabled is off)"
-        yield Item("alarms", State.ok if names else State.note, text, values={"total": len(found), "in_alarm": 0})
+        text = f"none of {len(described)} is in alarm" if names else "there are none (alarms.enabled is off)"
+        yield Item("alarms", State.ok if names else State.note, text, values={"total": len(described), "in_alarm": 0})
 
 
 def _item(target: Target, alarm: dict[str, Any]) -> Item:

@@ -144,7 +144,7 @@ def _version(aws: Aws, function: str, version: str) -> dict[str, Any]:
 
 def _about(version: dict[str, Any]) -> str:
     published = str(version.get("published") or "")[:16]
-    known = [text for text in (version.get("model"), f"of {published}Z" if published else "") if text]
+    details = [text for text in (version.get("model"), f"of {published}Z" if published else "") if text]
     if version.get("state") not in (None, "Active"):
-        known.append(str(version["state"]))
-    return f" ({' '.join(known)})" if known else ""
+        details.append(str(version["state"]))
+    return f" ({' '.join(details)})" if details else ""

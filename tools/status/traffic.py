@@ -146,8 +146,8 @@ def _read(target: Target, metrics: Sequence[Metric]) -> dict[str, float]:
             # Periods begin at full hours, so the last hour may be in two. Percentiles cannot be combined: the higher.
             combine = sum if statistics[item["Id"]] in ("Sum", "SampleCount") else max
             if points := [float(value) for value in item["Values"]]:
-                known = [values[item["Id"]]] if item["Id"] in values else []
-                values[item["Id"]] = combine([*known, *points])
+                earlier = [values[item["Id"]]] if item["Id"] in values else []
+                values[item["Id"]] = combine([*earlier, *points])
         if not answer.get("NextToken"):
             return values
         arguments["NextToken"] = answer["NextToken"]

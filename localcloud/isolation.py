@@ -27,14 +27,14 @@ _ALLOWED = ("NODE_EXTRA_CA_CERTS",)
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def closed(variables: Mapping[str, str]) -> dict[str, str]:
+def without_leaks(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the variables without those that change the account, the network or the settings of a local run."""
     return {name: value for name, value in variables.items() if name in _ALLOWED or not _leaks(name)}
 
 
-def close() -> None:
+def clear_environment() -> None:
     """Remove these variables from this process: boto3 and urllib read the environment in many places."""
-    for name in [name for name in os.environ if name not in closed({name: ""})]:
+    for name in [name for name in os.environ if name not in without_leaks({name: ""})]:
         del os.environ[name]
 
 

@@ -1,4 +1,4 @@
-"""Variables of a person's shell that would lead a local run elsewhere."""
+"""Environment variables of the user's shell that would redirect a local run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from localcloud import doors
+from localcloud import isolation
 from localcloud.aws import Account
 from localcloud.deploy import Deployer
 from localcloud.state import PROJECT, State
@@ -57,14 +57,14 @@ def test_programs_get_no_credentials_of_other_accounts() -> None:
 
 
 def test_variables_that_a_run_needs_remain() -> None:
-    kept = {"PATH": "/bin", "HOME": "/root", "SSL_CERT_FILE": "/ca.pem", "LOUPE_MODEL": "mine", "TMPDIR": "/tmp",
+    harmless = {"PATH": "/bin", "HOME": "/root", "SSL_CERT_FILE": "/ca.pem", "LOUPE_MODEL": "mine", "TMPDIR": "/tmp",
             "NODE_EXTRA_CA_CERTS": "/ca.pem", "LANG": "C", "PIP_INDEX_URL": "https://pypi.example"}  # fmt: skip
-    assert doors.closed(kept) == kept
+    assert isolation.without_leaks(harmless) == harmless
 
 
 @pytest.mark.usefixtures("hostile")
-def test_the_command_line_closes_them_in_its_own_process() -> None:
-    doors.close()
+def test_the_command_line_removes_them_from_its_own_process() -> None:
+    isolation.clear_environment()
     assert not HOSTILE.keys() & os.environ.keys()
 
 
@@ -87,17 +87,17 @@ class _Health(BaseHTTPRequestHandler):
 
 @pytest.mark.usefixtures("hostile")
 @pytest.mark.allow_hosts(["127.0.0.1"])
-def test_this_machine_is_reached_without_the_proxy() -> None:
+def test_requests_to_this_machine_bypass_the_proxy() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Health) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        with doors.opener.open(f"http://127.0.0.1:{server.server_port}/", timeout=5) as answer:
+        with isolation.opener.open(f"http://127.0.0.1:{server.server_port}/", timeout=5) as answer:
             assert answer.read() == b"ok"
         server.shutdown()
         thread.join()
 
 
-def test_the_command_line_starts_with_all_of_them() -> None:
+def test_the_command_line_starts_despite_all_of_them() -> None:
     variables = {**os.environ, **HOSTILE}
     del variables["PYTHONPATH"], variables["PYTHONWARNINGS"]
     done = subprocess.run(

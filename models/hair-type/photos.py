@@ -33,7 +33,7 @@ class Photo:
     target: int
 
 
-def photos(folder: Path) -> list[Photo]:
+def list_photos(folder: Path) -> list[Photo]:
     """List ``folder/curly`` and ``folder/straight`` in an order that does not depend on the machine."""
     listed = [
         Photo(path, target)

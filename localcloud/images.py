@@ -1,4 +1,4 @@
-"""The user's own pictures, checked before anything is deployed."""
+"""The user's own images, checked before anything is deployed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ UNKNOWN = "application/octet-stream"
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageFile:
     """A file to classify.
 
     Attributes
     ----------
     expected
-        The golden label; None for the user's own picture.
+        The golden label; None for the user's own image.
     """
 
     path: Path
@@ -38,13 +38,13 @@ class Picture:
         return self.path.stat().st_size <= DIRECT_BYTES
 
 
-def check(path: Path, inputs: InputSettings) -> Picture:
-    """Check a file as far as possible without the endpoint, which decides by itself about formats.
+def check(path: Path, inputs: InputSettings) -> ImageFile:
+    """Check a file as far as possible without the endpoint, which decides which formats it accepts.
 
     Raises
     ------
     CloudError
-        If there is no such file, it is no picture at all, or it is larger than this deployment takes.
+        If there is no such file, it is no image, or it is larger than this deployment takes.
     """
     try:
         status = path.stat()
@@ -58,22 +58,22 @@ def check(path: Path, inputs: InputSettings) -> Picture:
             f"{path} has {status.st_size} bytes, and inputs.max_image_bytes is {inputs.max_image_bytes}: "
             "make it smaller, or raise the setting with --set inputs.max_image_bytes=BYTES."
         )
-    picture = Picture(path)
-    if not picture.direct and not inputs.uploads.enabled:
+    image = ImageFile(path)
+    if not image.direct and not inputs.uploads.enabled:
         raise CloudError(
-            f"{path} has {status.st_size} bytes. A request carries about {DIRECT_BYTES}; larger pictures are uploaded, "
+            f"{path} has {status.st_size} bytes. A request carries about {DIRECT_BYTES}; larger images are uploaded, "
             "which inputs.uploads.enabled=false turns off."
         )
-    return picture
+    return image
 
 
 def media_type(path: Path) -> str:
-    """The picture's media type by its content, as the image library names it.
+    """The image's media type by its content, as the image library names it.
 
     Raises
     ------
     CloudError
-        If it is no picture.
+        If it is no image.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -85,7 +85,7 @@ def media_type(path: Path) -> str:
         with Image.open(path) as image:
             return str(Image.MIME.get(image.format or "", UNKNOWN))
     except UnidentifiedImageError as error:
-        raise CloudError(f"{path} is not a picture: a file in an image format is needed.") from error
+        raise CloudError(f"{path} is not an image: a file in an image format is needed.") from error
     except Image.DecompressionBombError:
-        # A picture it is; whether it is too large is the endpoint's to judge.
+        # It is an image; the endpoint decides whether it is too large.
         return UNKNOWN

@@ -31,13 +31,13 @@ _AT_4 = {
 }
 _TEXTS = (
     ("version https://git-lfs", "is a Git LFS pointer, not the model: run 'git lfs pull'"),
-    ("<", "is a web page, not a model: the download was refused or needs the file's direct address"),
+    ("<", "is a web page, not a model: the download was denied or needs the file's direct address"),
     ("{", "is JSON, not a model"),
 )
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
 
-def impostor(head: bytes) -> str | None:
+def describe_other_format(head: bytes) -> str | None:
     """Return what a file is that is no ONNX model, by its first `HEAD_BYTES` bytes, as the rest of a sentence."""
     binary = next((what for start, what in _STARTS if head.startswith(start)), _AT_4.get(head[4:8]))
     if binary:
@@ -51,7 +51,7 @@ def impostor(head: bytes) -> str | None:
     return next((what for start, what in _TEXTS if text.startswith(start)), None)
 
 
-def zip_impostor(data: bytes) -> str | None:
+def describe_zip(data: bytes) -> str | None:
     """Return what a zip archive is, by the names in it, as the rest of a sentence; None for what is no zip archive."""
     if not data.startswith(b"PK\x03\x04"):
         return None
