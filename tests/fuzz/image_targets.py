@@ -41,9 +41,9 @@ def image(data: bytes) -> None:
     """Decode and resize, for a model that the file's size chooses."""
     spec = SPECS[len(data) % len(SPECS)]
     try:
-        picture = decode(data, LIMITS, spec)
-        assert picture.mode == ("L" if spec.color == "L" else "RGB")
-        tensor = to_tensor(picture, spec)
+        decoded = decode(data, LIMITS, spec)
+        assert decoded.mode == ("L" if spec.color == "L" else "RGB")
+        tensor = to_tensor(decoded, spec)
     except (ImageTooLarge, ImageUndecodable, UnsupportedMediaType):
         return
     assert tensor.shape == spec.shape
@@ -67,7 +67,7 @@ def headers(data: bytes) -> None:
 
 
 def profile(data: bytes) -> None:
-    """Convert by a profile that came with a picture."""
+    """Convert by a profile that came with an image."""
     for mode in ("RGB", "L", "CMYK"):
         to_srgb(Image.new(mode, (4, 4)), data)
 
@@ -78,8 +78,8 @@ def _good(kind: str) -> Iterator[bytes]:
         yield from (path.read_bytes() for path in sorted(HEIC.glob("*.heic")) if path.stem != "4096")
         return
     if kind == "avif":
-        for picture in (scene, scene.convert("RGBA"), scene.convert("L")):
-            yield images.encode(picture, "AVIF", speed=10, exif=images.exif(6))
+        for image in (scene, scene.convert("RGBA"), scene.convert("L")):
+            yield images.encode(image, "AVIF", speed=10, exif=images.exif(6))
         yield images.encode(scene, "AVIF", speed=10, save_all=True, append_images=[images.solid(size=(24, 16))])
         return
     if kind in ("bmp", "tiff"):

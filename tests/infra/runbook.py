@@ -35,8 +35,8 @@ class Entry:
 
 def entries() -> dict[str, Entry]:
     """Read the entries by alarm name."""
-    found = {}
+    read = {}
     for name, body in _ENTRY.findall(FILE.read_text(encoding="utf-8")):
         severity = re.match(r"\nSeverity: (\w+)\.", body)
-        found[name] = Entry(severity[1] if severity else "", dict(_PART.findall(body)))
-    return found
+        read[name] = Entry(severity[1] if severity else "", dict(_PART.findall(body)))
+    return read

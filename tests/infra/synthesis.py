@@ -39,11 +39,11 @@ class Synthesized:
         return Template.from_json(self.template)
 
     def resources(self, kind: str) -> dict[str, dict[str, Any]]:
-        return {name: each for name, each in self.template["Resources"].items() if each["Type"] == kind}
+        return {name: resource for name, resource in self.template["Resources"].items() if resource["Type"] == kind}
 
     def of_endpoint(self, kind: str) -> dict[str, dict[str, Any]]:
         """Resources of a kind, without those of bulk jobs."""
-        return {name: each for name, each in self.resources(kind).items() if not name.startswith("Bulk")}
+        return {name: resource for name, resource in self.resources(kind).items() if not name.startswith("Bulk")}
 
     def only(self, kind: str) -> dict[str, Any]:
         """The only resource of a kind, beside those of bulk jobs: `test_bulk.py` has theirs."""

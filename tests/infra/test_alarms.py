@@ -42,22 +42,22 @@ PUBLISHED = {
 def _metrics_of(alarm: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if "MetricName" in alarm:
         yield alarm
-    for each in alarm.get("Metrics", []):
-        if "MetricStat" in each:
-            yield each["MetricStat"]["Metric"]
+    for entry in alarm.get("Metrics", []):
+        if "MetricStat" in entry:
+            yield entry["MetricStat"]["Metric"]
 
 
 def _dimensions(metric: dict[str, Any]) -> dict[str, Any]:
-    return {each["Name"]: each["Value"] for each in metric.get("Dimensions", [])}
+    return {dimension["Name"]: dimension["Value"] for dimension in metric.get("Dimensions", [])}
 
 
 @pytest.fixture(scope="module")
 def emitted() -> set[tuple[str, frozenset[str]]]:
-    """Name and dimension names of each metric that the function writes for a good picture and for a broken one."""
+    """Name and dimension names of each metric that the function writes for a good image and for a broken one."""
     variables = {"LOUPE_ENVIRONMENT": "prod", "LOUPE_MODEL": "hair-type"}
     buffer = BytesIO()
     Image.new("RGB", (64, 64), "brown").save(buffer, "JPEG")
-    pictures = [base64.b64encode(data).decode() for data in (buffer.getvalue(), buffer.getvalue()[:200])]
+    images = [base64.b64encode(data).decode() for data in (buffer.getvalue(), buffer.getvalue()[:200])]
     code = (
         "import json, sys, types, handler\n"
         "for line in sys.stdin:\n"
@@ -65,17 +65,17 @@ def emitted() -> set[tuple[str, frozenset[str]]]:
         "    handler.handler({'image': line.strip()}, context)\n"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code], input="\n".join(pictures), capture_output=True, text=True, check=True,
+        [sys.executable, "-c", code], input="\n".join(images), capture_output=True, text=True, check=True,
         env={**os.environ, **variables},
     )  # fmt: skip
-    found = set()
+    emitted_metrics = set()
     for line in run.stdout.splitlines():
         record = json.loads(line)
         for directive in record.get("_aws", {}).get("CloudWatchMetrics", []):
             assert directive["Namespace"] == metrics.NAMESPACE
             for names in directive["Dimensions"]:
-                found |= {(each["Name"], frozenset(names)) for each in directive["Metrics"]}
-    return found
+                emitted_metrics |= {(metric["Name"], frozenset(names)) for metric in directive["Metrics"]}
+    return emitted_metrics
 
 
 def test_every_alarm_watches_a_published_metric(synthesized: Synthesized, emitted) -> None:

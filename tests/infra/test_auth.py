@@ -1,4 +1,4 @@
-"""Who may call, mode by mode: what each method asks for, and what there is to give it."""
+"""Authorization modes: what each method requires, and the credentials that the stack creates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MODES: dict[str, dict[str, Any]] = {
     "jwt": {
         "jwt": {
             "issuer": "https://id.example.com/",
-            "audience": ["https://pictures.example"],
+            "audience": ["https://images.example"],
             "scopes": ["classify"],
             "claims": {"tenant": "acme", "verified": True, "level": 2},
         }
@@ -40,13 +40,13 @@ OPEN = {"/v1/health", "", "/openapi.json"}
 @pytest.fixture(scope="session")
 def modes(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Production in a mode, with a page elsewhere that may call it."""
-    made: dict[str, Synthesized] = {}
+    stacks: dict[str, Synthesized] = {}
 
     def mode(name: str) -> Synthesized:
-        if name not in made:
+        if name not in stacks:
             patch = {"auth": {"mode": name, **MODES[name]}, "api": {"cors_origins": ["https://a.example"]}}
-            made[name] = once("prod", tmp_path_factory, patch)
-        return made[name]
+            stacks[name] = once("prod", tmp_path_factory, patch)
+        return stacks[name]
 
     return mode
 
@@ -56,29 +56,31 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _methods(synthesized: Synthesized) -> dict[tuple[str, str], dict[str, Any]]:
-    parents = {name: each["Properties"] for name, each in synthesized.resources("AWS::ApiGateway::Resource").items()}
+    parents = {
+        name: resource["Properties"] for name, resource in synthesized.resources("AWS::ApiGateway::Resource").items()
+    }
 
     def path(resource_id: Any) -> str:
         name = resource_id.get("Ref", "")
         return f"{path(parents[name]['ParentId'])}/{parents[name]['PathPart']}" if name in parents else ""
 
     return {
-        (each["Properties"]["HttpMethod"], path(each["Properties"]["ResourceId"])): each["Properties"]
-        for each in synthesized.resources("AWS::ApiGateway::Method").values()
+        (method["Properties"]["HttpMethod"], path(method["Properties"]["ResourceId"])): method["Properties"]
+        for method in synthesized.resources("AWS::ApiGateway::Method").values()
     }
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_health_and_preflights_are_open_and_other_routes_require_authorization(modes, mode: str) -> None:
-    wanted = {"iam": "AWS_IAM", "cognito": "COGNITO_USER_POOLS", "jwt": "CUSTOM"}.get(mode, "NONE")
+    expected = {"iam": "AWS_IAM", "cognito": "COGNITO_USER_POOLS", "jwt": "CUSTOM"}.get(mode, "NONE")
     methods = _methods(modes(mode))
-    asking = {each for each in methods if each[0] != "OPTIONS" and each[1] not in OPEN}
-    assert {("POST", "/v1/classify"), ("POST", "/v1/classify/batch"), ("POST", "/v1/uploads")} <= asking
-    assert {("GET", "/v1/health"), ("HEAD", "/v1/health"), ("OPTIONS", "/v1/classify")} <= set(methods) - asking
+    closed = {route for route in methods if route[0] != "OPTIONS" and route[1] not in OPEN}
+    assert {("POST", "/v1/classify"), ("POST", "/v1/classify/batch"), ("POST", "/v1/uploads")} <= closed
+    assert {("GET", "/v1/health"), ("HEAD", "/v1/health"), ("OPTIONS", "/v1/classify")} <= set(methods) - closed
     for name, method in methods.items():
-        assert method["AuthorizationType"] == (wanted if name in asking else "NONE"), name
-        assert method["ApiKeyRequired"] is (mode == "api-key" and name in asking), name
-        assert ("AuthorizerId" in method) is (mode in {"cognito", "jwt"} and name in asking), name
+        assert method["AuthorizationType"] == (expected if name in closed else "NONE"), name
+        assert method["ApiKeyRequired"] is (mode == "api-key" and name in closed), name
+        assert ("AuthorizerId" in method) is (mode in {"cognito", "jwt"} and name in closed), name
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -98,7 +100,7 @@ def test_nag_findings_equal_the_acknowledged_ones(mode: str, monkeypatch: pytest
 def test_each_client_has_a_key_and_a_plan(modes) -> None:
     keyed: Synthesized = modes("api-key")
     keys, plans = keyed.resources("AWS::ApiGateway::ApiKey"), keyed.resources("AWS::ApiGateway::UsagePlan")
-    by_name = {each["Properties"]["UsagePlanName"]: (name, each["Properties"]) for name, each in plans.items()}
+    by_name = {plan["Properties"]["UsagePlanName"]: (name, plan["Properties"]) for name, plan in plans.items()}
     assert set(by_name) == {"loupe-prod-app", "loupe-prod-night-batch"}
     app, night = by_name["loupe-prod-app"][1], by_name["loupe-prod-night-batch"][1]
     assert app["Throttle"] == {"RateLimit": 5, "BurstLimit": 10}
@@ -107,17 +109,17 @@ def test_each_client_has_a_key_and_a_plan(modes) -> None:
     assert night["Throttle"] == {"RateLimit": 100, "BurstLimit": 200}
     assert "Quota" not in night
     (stage,) = keyed.resources("AWS::ApiGateway::Stage")
-    assert [each["Stage"] for plan in (app, night) for each in plan["ApiStages"]] == [{"Ref": stage}] * 2
+    assert [api_stage["Stage"] for plan in (app, night) for api_stage in plan["ApiStages"]] == [{"Ref": stage}] * 2
     pairs = {
-        (each["Properties"]["KeyId"]["Ref"], each["Properties"]["UsagePlanId"]["Ref"])
-        for each in keyed.resources("AWS::ApiGateway::UsagePlanKey").values()
+        (link["Properties"]["KeyId"]["Ref"], link["Properties"]["UsagePlanId"]["Ref"])
+        for link in keyed.resources("AWS::ApiGateway::UsagePlanKey").values()
     }
-    described = {name: each["Properties"]["Description"].rpartition(" ")[2] for name, each in keys.items()}
+    described = {name: key["Properties"]["Description"].rpartition(" ")[2] for name, key in keys.items()}
     assert {(described[key], plan) for key, plan in pairs} == {
         ("app", by_name["loupe-prod-app"][0]),
         ("night-batch", by_name["loupe-prod-night-batch"][0]),
     }
-    outputs = {name: each["Value"]["Ref"] for name, each in keyed.template["Outputs"].items() if "ApiKeyId" in name}
+    outputs = {name: output["Value"]["Ref"] for name, output in keyed.template["Outputs"].items() if "ApiKeyId" in name}
     assert {name: described[key] for name, key in outputs.items()} == {
         "ApiKeyId": "app", "ApiKeyIdNightBatch": "night-batch"
     }  # fmt: skip
@@ -125,17 +127,17 @@ def test_each_client_has_a_key_and_a_plan(modes) -> None:
 
 def test_key_values_come_from_secrets_and_are_never_in_the_template(modes, synthesized: Synthesized) -> None:
     keyed: Synthesized = modes("api-key")
-    ((secret, made),) = keyed.resources("AWS::SecretsManager::Secret").items()
+    ((secret, generated),) = keyed.resources("AWS::SecretsManager::Secret").items()
     values = {
-        each["Properties"]["Description"].rpartition(" ")[2]: each["Properties"]["Value"]
-        for each in keyed.resources("AWS::ApiGateway::ApiKey").values()
+        key["Properties"]["Description"].rpartition(" ")[2]: key["Properties"]["Value"]
+        for key in keyed.resources("AWS::ApiGateway::ApiKey").values()
     }
     assert values["night-batch"] == "{{resolve:secretsmanager:team/loupe-key:SecretString:::}}"
     assert values["app"] == {"Fn::Join": ["", ["{{resolve:secretsmanager:", {"Ref": secret}, ":SecretString:::}}"]]}
-    assert "SecretString" not in made["Properties"]
-    assert made["Properties"]["GenerateSecretString"]["PasswordLength"] == 40
-    # A key that a removed client might want back.
-    assert made["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert "SecretString" not in generated["Properties"]
+    assert generated["Properties"]["GenerateSecretString"]["PasswordLength"] == 40
+    # The key of a removed client may be needed again.
+    assert generated["DeletionPolicy"] == "RetainExceptOnCreate"
     for key in synthesized.resources("AWS::ApiGateway::ApiKey").values():
         assert "{{resolve:secretsmanager:" in json.dumps(key["Properties"]["Value"])
 
@@ -144,9 +146,9 @@ def test_a_new_key_version_is_a_new_key(tmp_path) -> None:
     names = []
     for version in (1, 2):
         patch = {"auth": {"clients": {"app": {"key_version": version}}}}
-        made = synthesize(tmp_path / str(version), "dev", patch)
-        names.append((*made.resources("AWS::ApiGateway::ApiKey"), *made.resources("AWS::SecretsManager::Secret")))
-        plans = set(made.resources("AWS::ApiGateway::UsagePlan"))
+        built = synthesize(tmp_path / str(version), "dev", patch)
+        names.append((*built.resources("AWS::ApiGateway::ApiKey"), *built.resources("AWS::SecretsManager::Secret")))
+        plans = set(built.resources("AWS::ApiGateway::UsagePlan"))
     assert not set(names[0]) & set(names[1])
     assert len(plans) == 1
 
@@ -165,9 +167,9 @@ def test_the_resource_policy_authorizes_other_accounts_and_keeps_open_routes_ope
     assert everybody["Principal"] == {"AWS": "*"}
     reached = set(everybody["Resource"])
     assert {
-        f"execute-api:/live/{each}" for each in ("GET/", "GET/v1/health", "HEAD/openapi.json", "OPTIONS/v1/classify")
+        f"execute-api:/live/{route}" for route in ("GET/", "GET/v1/health", "HEAD/openapi.json", "OPTIONS/v1/classify")
     } <= reached
-    assert not [each for each in reached if "POST" in each]
+    assert not [resource for resource in reached if "POST" in resource]
     # Identities of the account need no statement, and one for all routes would authorize every one of them.
     own_account = synthesize(tmp_path, "dev", {"auth": {"mode": "iam"}})
     (everybody,) = own_account.only("AWS::ApiGateway::RestApi")["Policy"]["Statement"]
@@ -184,63 +186,65 @@ def test_every_mode_writes_a_resource_policy_with_least_privilege(modes, mode: s
 
 
 def test_a_user_pool_is_created_with_a_machine_client(modes) -> None:
-    made: Synthesized = modes("cognito")
-    (pool,) = made.resources("AWS::Cognito::UserPool")
-    assert made.only("AWS::Cognito::UserPool")["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
-    server = made.only("AWS::Cognito::UserPoolResourceServer")
-    assert (server["Identifier"], [each["ScopeName"] for each in server["Scopes"]]) == ("loupe", ["classify"])
-    client = made.only("AWS::Cognito::UserPoolClient")
+    built: Synthesized = modes("cognito")
+    (pool,) = built.resources("AWS::Cognito::UserPool")
+    assert built.only("AWS::Cognito::UserPool")["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
+    server = built.only("AWS::Cognito::UserPoolResourceServer")
+    assert (server["Identifier"], [scope["ScopeName"] for scope in server["Scopes"]]) == ("loupe", ["classify"])
+    client = built.only("AWS::Cognito::UserPoolClient")
     assert client["AllowedOAuthFlows"] == ["client_credentials"]
     assert client["GenerateSecret"] is True
-    authorizer = made.only("AWS::ApiGateway::Authorizer")
+    authorizer = built.only("AWS::ApiGateway::Authorizer")
     assert authorizer["Type"] == "COGNITO_USER_POOLS"
     assert authorizer["ProviderARNs"] == [{"Fn::GetAtt": [pool, "Arn"]}]
-    assert _methods(made)["POST", "/v1/classify"]["AuthorizationScopes"] == ["loupe/classify"]
-    assert {"UserPoolId", "UserPoolClientId", "TokenUrl"} <= set(made.template["Outputs"])
+    assert _methods(built)["POST", "/v1/classify"]["AuthorizationScopes"] == ["loupe/classify"]
+    assert {"UserPoolId", "UserPoolClientId", "TokenUrl"} <= set(built.template["Outputs"])
 
 
-def test_a_user_pool_that_is_given_is_used(tmp_path) -> None:
+def test_an_existing_user_pool_is_used(tmp_path) -> None:
     settings = {"mode": "cognito", "cognito": {"user_pool_arn": POOL, "scopes": ["pictures:read", "admin"]}}
-    given = synthesize(tmp_path, "dev", {"auth": settings})
-    assert not given.resources("AWS::Cognito::UserPool")
-    assert given.only("AWS::ApiGateway::Authorizer")["ProviderARNs"] == [POOL]
-    assert _methods(given)["GET", "/v1/models"]["AuthorizationScopes"] == ["pictures:read", "admin"]
+    built = synthesize(tmp_path, "dev", {"auth": settings})
+    assert not built.resources("AWS::Cognito::UserPool")
+    assert built.only("AWS::ApiGateway::Authorizer")["ProviderARNs"] == [POOL]
+    assert _methods(built)["GET", "/v1/models"]["AuthorizationScopes"] == ["pictures:read", "admin"]
 
 
 def test_an_authorizer_checks_the_tokens_of_the_issuer(modes) -> None:
-    made: Synthesized = modes("jwt")
+    built: Synthesized = modes("jwt")
     (name,) = (
         name
-        for name, each in made.resources("AWS::Lambda::Function").items()
-        if each["Properties"]["FunctionName"] == "loupe-prod-authorizer"
+        for name, function in built.resources("AWS::Lambda::Function").items()
+        if function["Properties"]["FunctionName"] == "loupe-prod-authorizer"
     )
-    authorizer = made.only("AWS::ApiGateway::Authorizer")
+    authorizer = built.only("AWS::ApiGateway::Authorizer")
     assert (authorizer["Type"], authorizer["AuthorizerResultTtlInSeconds"]) == ("TOKEN", 60)
     assert authorizer["IdentitySource"] == "method.request.header.Authorization"
     assert name in json.dumps(authorizer["AuthorizerUri"])
-    looks = re.compile(authorizer["IdentityValidationExpression"])
-    assert looks.match("Bearer eyJhbGciOi.eyJpc3MiOi.c2lnbmF0dXJl-_")
-    assert not [each for each in ("eyJ.eyJ.c2", "Basic eyJ.eyJ.c2", "Bearer x", "Bearer a.b.", "") if looks.match(each)]
-    allowed = [
-        each["Properties"]
-        for each in made.resources("AWS::Lambda::Permission").values()
-        if each["Properties"]["FunctionName"] == {"Fn::GetAtt": [name, "Arn"]}
+    pattern = re.compile(authorizer["IdentityValidationExpression"])
+    assert pattern.match("Bearer eyJhbGciOi.eyJpc3MiOi.c2lnbmF0dXJl-_")
+    assert not [
+        token for token in ("eyJ.eyJ.c2", "Basic eyJ.eyJ.c2", "Bearer x", "Bearer a.b.", "") if pattern.match(token)
     ]
-    assert [each["Principal"] for each in allowed] == ["apigateway.amazonaws.com"]
+    allowed = [
+        permission["Properties"]
+        for permission in built.resources("AWS::Lambda::Permission").values()
+        if permission["Properties"]["FunctionName"] == {"Fn::GetAtt": [name, "Arn"]}
+    ]
+    assert [permission["Principal"] for permission in allowed] == ["apigateway.amazonaws.com"]
     assert "/authorizers/" in json.dumps(allowed[0]["SourceArn"])
     statements = [
         statement
-        for policy_name, policy in made.resources("AWS::IAM::Policy").items()
+        for policy_name, policy in built.resources("AWS::IAM::Policy").items()
         if policy_name.startswith("Authorizer")
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]
     ]
-    actions = {action for each in statements for action in each["Action"]}
+    actions = {action for statement in statements for action in statement["Action"]}
     assert actions == {
         "logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"
     }  # fmt: skip
-    (manifest,) = made.folder.glob("*.assets.json")
+    (manifest,) = built.folder.glob("*.assets.json")
     images = [
-        sorted(path.name for path in (made.folder / image["source"]["directory"]).iterdir() if path.is_file())
+        sorted(path.name for path in (built.folder / image["source"]["directory"]).iterdir() if path.is_file())
         for image in json.loads(manifest.read_text())["dockerImages"].values()
     ]
     assert [
@@ -249,17 +253,17 @@ def test_an_authorizer_checks_the_tokens_of_the_issuer(modes) -> None:
     ] in images  # fmt: skip
 
 
-def test_the_authorizer_understands_its_variables(modes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_authorizer_reads_its_variables(modes, monkeypatch: pytest.MonkeyPatch) -> None:
     (variables,) = (
-        each["Properties"]["Environment"]["Variables"]
-        for each in modes("jwt").resources("AWS::Lambda::Function").values()
-        if each["Properties"]["FunctionName"] == "loupe-prod-authorizer"
+        function["Properties"]["Environment"]["Variables"]
+        for function in modes("jwt").resources("AWS::Lambda::Function").values()
+        if function["Properties"]["FunctionName"] == "loupe-prod-authorizer"
     )
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.syspath_prepend(ROOT / "authorizer")
     rules, issuer = importlib.import_module("authorize").configured(variables)
-    assert (rules.issuer, rules.audience) == ("https://id.example.com/", ("https://pictures.example",))
+    assert (rules.issuer, rules.audience) == ("https://id.example.com/", ("https://images.example",))
     assert (rules.scopes, rules.claims) == ({"classify"}, {"tenant": "acme", "verified": True, "level": 2})
     assert [type(value) for value in rules.claims.values()] == [str, bool, int]
     assert (rules.algorithms, rules.leeway_seconds) == (("RS256", "ES256"), 30)
@@ -270,7 +274,7 @@ def test_an_authorizer_that_a_pipeline_pushed_is_used_by_its_digest(tmp_path) ->
     digest = f"sha256:{'0a' * 32}"
     pushed = synthesize(tmp_path, "local", {"auth": _jwt(image={"repository": "gate", "digest": digest})})
     assert f"gate@{digest}" in json.dumps(
-        [each["Properties"]["Code"] for each in pushed.resources("AWS::Lambda::Function").values()]
+        [function["Properties"]["Code"] for function in pushed.resources("AWS::Lambda::Function").values()]
     )
 
 
@@ -335,9 +339,9 @@ WRONG = [
 
 @pytest.mark.parametrize(("settings", "sentence"), WRONG, ids=[sentence[:50] for _, sentence in WRONG])
 def test_conflicting_settings_are_rejected_with_a_message(settings: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(SettingsError, match=r"environments\.prod") as refused:
+    with pytest.raises(SettingsError, match=r"environments\.prod") as rejection:
         load_settings(context(), "prod", {"auth": settings})
-    assert sentence in str(refused.value)
+    assert sentence in str(rejection.value)
 
 
 @pytest.mark.parametrize("environment", ["prod", "staging", "live"])
@@ -345,8 +349,8 @@ def test_a_public_endpoint_must_be_confirmed(environment: str) -> None:
     environments = {"environments": {environment: {"auth": {"mode": "none"}}}}
     with pytest.raises(SettingsError, match="i_know_this_is_public"):
         load_settings(environments, environment)
-    wanted = load_settings(environments, environment, {"auth": {"i_know_this_is_public": True}})
-    assert wanted.auth.mode == "none"
+    confirmed = load_settings(environments, environment, {"auth": {"i_know_this_is_public": True}})
+    assert confirmed.auth.mode == "none"
 
 
 def test_two_clients_cannot_have_one_key() -> None:

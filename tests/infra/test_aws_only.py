@@ -30,9 +30,9 @@ def test_every_alarm_may_publish_to_its_topic(synthesized: Synthesized) -> None:
             topic = action["Ref"]
             assert topic in topics
             (policy,) = [
-                each["Properties"]
-                for each in synthesized.resources("AWS::SNS::TopicPolicy").values()
-                if {"Ref": topic} in each["Properties"]["Topics"]
+                policy_resource["Properties"]
+                for policy_resource in synthesized.resources("AWS::SNS::TopicPolicy").values()
+                if {"Ref": topic} in policy_resource["Properties"]["Topics"]
             ]
             assert any(
                 statement["Effect"] == "Allow"
@@ -100,8 +100,11 @@ def test_only_the_deployed_stage_may_call_the_function(synthesized: Synthesized)
 
 def test_open_routes_cannot_use_up_the_functions_concurrency(prod: Synthesized) -> None:
     throttles = {
-        (each["ResourcePath"], each["HttpMethod"]): (each.get("ThrottlingRateLimit"), each.get("ThrottlingBurstLimit"))
-        for each in prod.only("AWS::ApiGateway::Stage")["MethodSettings"]
+        (setting["ResourcePath"], setting["HttpMethod"]): (
+            setting.get("ThrottlingRateLimit"),
+            setting.get("ThrottlingBurstLimit"),
+        )
+        for setting in prod.only("AWS::ApiGateway::Stage")["MethodSettings"]
     }
     everything = throttles.pop(("/*", "*"))
     assert everything == (100, 200)

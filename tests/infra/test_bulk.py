@@ -115,7 +115,7 @@ def function(template: Synthesized, command: str) -> dict[str, Any]:
 
 
 def only(template: Synthesized, kind: str) -> dict[str, Any]:
-    (resource,) = (each for name, each in template.resources(kind).items() if name.startswith("Bulk"))
+    (resource,) = (candidate for name, candidate in template.resources(kind).items() if name.startswith("Bulk"))
     return dict(resource["Properties"])
 
 
@@ -134,7 +134,11 @@ def test_the_state_machine_has_the_definition_of_the_settings(full: Synthesized)
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_may_do_what_its_part_of_a_job_needs(full: Synthesized, role: str) -> None:
-    allowed = [(each.actions, each.resources) for each in permissions(full.template) if each.where == role]
+    allowed = [
+        (permission.actions, permission.resources)
+        for permission in permissions(full.template)
+        if permission.where == role
+    ]
     assert set(allowed) == ROLES[role]
 
 
@@ -225,8 +229,8 @@ def test_uploads_reach_the_bulk_function_through_a_queue(full: Synthesized) -> N
     assert rule["EventPattern"]["detail"]["object"] == {"key": [{"prefix": "inputs/new/"}]}
     assert "BulkResultsBucket" in json.dumps(rule["EventPattern"]["detail"]["bucket"])
     queues = {
-        name.removeprefix("BulkArrivals")[:-8]: each["Properties"]
-        for name, each in full.resources("AWS::SQS::Queue").items()
+        name.removeprefix("BulkArrivals")[:-8]: queue["Properties"]
+        for name, queue in full.resources("AWS::SQS::Queue").items()
     }
     assert set(queues) == {"Queue", "DeadLetters"}
     (target,) = rule["Targets"]
@@ -295,7 +299,7 @@ def test_disabled_bulk_jobs_leave_nothing_behind(without: Synthesized, prod: Syn
         assert word in json.dumps(prod.template)
         assert word not in text
     resources, others = without.template["Resources"], prod.template["Resources"]
-    changed = {each["Type"] for name, each in resources.items() if name in others and each != others[name]}
+    changed = {resource["Type"] for name, resource in resources.items() if name in others and resource != others[name]}
     # The alias and the stage name the version and the deployment, which have a hash of what they contain.
     assert changed == {
         "AWS::CloudWatch::Dashboard",

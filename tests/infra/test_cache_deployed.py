@@ -39,11 +39,11 @@ def test_the_cache_adds_one_variable_and_one_graph(cached: Synthesized, dev: Syn
 
 def test_the_cache_needs_no_resource_and_no_permission(cached: Synthesized, dev: Synthesized) -> None:
     # A changed function has another version.
-    def kept(template: Synthesized, *kinds: str) -> dict[str, Any]:
+    def unchanged(template: Synthesized, *kinds: str) -> dict[str, Any]:
         return {kind: list(template.resources(kind).values()) for kind in kinds}
 
     kinds = ("AWS::IAM::Policy", "AWS::IAM::Role", "AWS::CloudWatch::Alarm", "AWS::ApiGateway::Method")
-    assert kept(cached, *kinds) == kept(dev, *kinds)
+    assert unchanged(cached, *kinds) == unchanged(dev, *kinds)
 
 
 def test_an_explicit_zero_is_the_default(dev: Synthesized, tmp_path) -> None:

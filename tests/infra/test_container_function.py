@@ -45,8 +45,8 @@ def test_a_second_entry_point_runs_another_command_of_the_same_image() -> None:
         scope, "Jobs", deployment=DEPLOYMENT, name="loupe-dev-jobs", description="Starts jobs", image=classifier.image,
         command="jobs.handler", memory_mib=512, timeout=cdk.Duration.seconds(30), environment=classifier.variables,
     )  # fmt: skip
-    made = functions(scope)
-    first, second = made["loupe-dev"], made["loupe-dev-jobs"]
+    deployed = functions(scope)
+    first, second = deployed["loupe-dev"], deployed["loupe-dev-jobs"]
     assert first["Code"] == second["Code"]
     assert (first["ImageConfig"], second["ImageConfig"]) == (
         {"Command": ["handler.handler"]}, {"Command": ["jobs.handler"]}

@@ -101,12 +101,12 @@ def test_the_repository_keeps_what_has_a_tag_and_tags_stay(templates: dict[str, 
 def test_functions_of_every_environment_may_pull_and_nobody_else(templates: dict[str, dict[str, Any]]) -> None:
     (repository,) = of_kind(templates["LoupeDelivery"], "AWS::ECR::Repository")
     statements = repository["RepositoryPolicyText"]["Statement"]
-    assert all(each["Action"] == ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"] for each in statements)
-    services = [each for each in statements if each["Principal"] == {"Service": "lambda.amazonaws.com"}]
-    assert [text(each["Condition"]["ArnLike"]["aws:SourceArn"]) for each in services] == [
+    assert all(statement["Action"] == ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"] for statement in statements)
+    services = [statement for statement in statements if statement["Principal"] == {"Service": "lambda.amazonaws.com"}]
+    assert [text(statement["Condition"]["ArnLike"]["aws:SourceArn"]) for statement in services] == [
         f"arn:aws:lambda:{REGION}:{account}:function:loupe-*" for account in ACCOUNTS.values()
     ]
-    accounts = [text(each["Principal"]["AWS"]) for each in statements if "AWS" in each["Principal"]]
+    accounts = [text(statement["Principal"]["AWS"]) for statement in statements if "AWS" in statement["Principal"]]
     assert accounts == [f"arn:aws:iam::{account}:root" for account in ACCOUNTS.values()]
     assert len(statements) == len(services) + len(accounts)
 

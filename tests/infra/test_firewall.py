@@ -1,10 +1,11 @@
-"""The firewall lets pictures pass and nothing else that it should not: its rules, walked as WAF walks them."""
+"""The firewall lets images pass and nothing else that it should not: its rules, walked as WAF walks them."""
 
 from __future__ import annotations
 
 import copy
 import json
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -47,33 +48,33 @@ class Request:
 
 
 def managed(group: str, request: Request) -> list[tuple[str, str]]:
-    """Rules of a managed group that match, with their labels; of each kind, the ones that meet pictures and attacks."""
+    """Rules of a managed group that match, with their labels: of each group, some that match images or attacks."""
     if group == "AWSManagedRulesCommonRuleSet":
-        found = {
+        rules = {
             "SizeRestrictions_BODY": (len(request.body) > 8 * 1024, "SizeRestrictions_Body"),
             "CrossSiteScripting_BODY": (b"<script>" in request.body[: 16 * 1024], "CrossSiteScripting_Body"),
             "EC2MetaDataSSRF_BODY": (b"169.254.169.254" in request.body[: 16 * 1024], "EC2MetaDataSSRF_Body"),
             "RestrictedExtensions_URIPATH": (request.path.endswith(".bak"), "RestrictedExtensions_URIPath"),
         }
     elif group == "AWSManagedRulesKnownBadInputsRuleSet":
-        found = {
+        rules = {
             "Log4JRCE_BODY": (b"${jndi:" in request.body[: 16 * 1024], "Log4JRCE_Body"),
             "ExploitablePaths_URIPATH": (request.path.endswith("/.git/config"), "ExploitablePaths_URIPath"),
         }
     else:
         return []
-    return [(rule, PREFIX[group] + label) for rule, (matches, label) in found.items() if matches]
+    return [(rule, PREFIX[group] + label) for rule, (matches, label) in rules.items() if matches]
 
 
 def verdict(properties: dict[str, Any], request: Request) -> str:
     """``Allow``, or the name of the rule that blocks."""
     request = replace(request, labels=set())
-    for rule in sorted(properties["Rules"], key=lambda each: each["Priority"]):
+    for rule in sorted(properties["Rules"], key=itemgetter("Priority")):
         statement = rule["Statement"]
         if "ManagedRuleGroupStatement" in statement:
             assert rule["OverrideAction"] == {"None": {}}
             group = statement["ManagedRuleGroupStatement"]
-            overrides = {each["Name"]: each["ActionToUse"] for each in group.get("RuleActionOverrides", [])}
+            overrides = {override["Name"]: override["ActionToUse"] for override in group.get("RuleActionOverrides", [])}
             for name, label in managed(group["Name"], request):
                 request.labels.add(label)
                 if overrides.get(name, {"Block": {}}) == {"Block": {}}:
@@ -88,9 +89,9 @@ def verdict(properties: dict[str, Any], request: Request) -> str:
 def matches(statement: dict[str, Any], request: Request) -> bool:
     ((kind, content),) = statement.items()
     if kind == "AndStatement":
-        return all(matches(each, request) for each in content["Statements"])
+        return all(matches(part, request) for part in content["Statements"])
     if kind == "OrStatement":
-        return any(matches(each, request) for each in content["Statements"])
+        return any(matches(part, request) for part in content["Statements"])
     if kind == "NotStatement":
         return not matches(content["Statement"], request)
     if kind == "LabelMatchStatement":
@@ -116,12 +117,12 @@ def web_acl(prod: Synthesized) -> dict[str, Any]:
 @pytest.mark.parametrize("path", IMAGE_PATHS)
 def test_an_image_of_3_mb_passes_with_any_content(web_acl: dict[str, Any], stage: str, path: str) -> None:
     for start in (b"\xff\xd8", b"<script>", b"${jndi:ldap", b'{"url": "http://169.254.169.254"}'):
-        picture = Request(path=stage + path, body=start.ljust(3 * MB, b"\0"))
-        assert verdict(web_acl, picture) == "Allow"
+        request = Request(path=stage + path, body=start.ljust(3 * MB, b"\0"))
+        assert verdict(web_acl, request) == "Allow"
 
 
 def test_without_the_overrides_every_image_would_be_blocked(web_acl: dict[str, Any]) -> None:
-    """What AWS's rules are by themselves, and why they are not taken as they are."""
+    """AWS's rules without overrides reject images, which is why they are overridden."""
     bare = copy.deepcopy(web_acl)
     for rule in bare["Rules"]:
         rule["Statement"].get("ManagedRuleGroupStatement", {}).pop("RuleActionOverrides", None)
@@ -153,14 +154,14 @@ def test_a_key_has_a_rate_of_its_own(tmp_path: Path) -> None:
     assert verdict(acl, Request(recent=30_200)) == "Allow"
     assert verdict(acl, Request(recent=30_201)) == "RateByKey"
     assert verdict(acl, Request(recent=30_201, key=None)) == "Allow"
-    (rate,) = (each["Statement"]["RateBasedStatement"] for each in acl["Rules"] if each["Name"] == "RateByKey")
+    (rate,) = (rule["Statement"]["RateBasedStatement"] for rule in acl["Rules"] if rule["Name"] == "RateByKey")
     assert [key["Header"]["Name"] for key in rate["CustomKeys"]] == ["x-api-key"]
     assert rate["EvaluationWindowSec"] == 300
 
 
 def test_without_api_keys_there_is_no_rate_per_key(tmp_path: Path) -> None:
     built = synthesize(tmp_path, "prod", {"auth": {"mode": "iam"}})
-    assert "RateByKey" not in [each["Name"] for each in built.only("AWS::WAFv2::WebACL")["Rules"]]
+    assert "RateByKey" not in [rule["Name"] for rule in built.only("AWS::WAFv2::WebACL")["Rules"]]
 
 
 def test_countries_and_networks(tmp_path: Path) -> None:
@@ -173,14 +174,14 @@ def test_countries_and_networks(tmp_path: Path) -> None:
         }},
     )  # fmt: skip
     acl = built.only("AWS::WAFv2::WebACL")
-    names = [each["Name"] for each in sorted(acl["Rules"], key=lambda each: each["Priority"])]
+    names = [rule["Name"] for rule in sorted(acl["Rules"], key=itemgetter("Priority"))]
     assert names[:4] == ["BlockedNetworks4", "TrustedNetworks4", "TrustedNetworks6", "Countries"]
-    actions = {each["Name"]: each.get("Action") for each in acl["Rules"]}
+    actions = {rule["Name"]: rule.get("Action") for rule in acl["Rules"]}
     assert actions["BlockedNetworks4"] == {"Block": {}}
     assert actions["TrustedNetworks6"] == {"Allow": {}}
     sets = {
-        each["Properties"]["Name"]: (each["Properties"]["IPAddressVersion"], each["Properties"]["Addresses"])
-        for each in built.resources("AWS::WAFv2::IPSet").values()
+        ip_set["Properties"]["Name"]: (ip_set["Properties"]["IPAddressVersion"], ip_set["Properties"]["Addresses"])
+        for ip_set in built.resources("AWS::WAFv2::IPSet").values()
     }
     assert sets == {
         "loupe-prod-BlockedNetworks4": ("IPV4", ["192.0.2.7/32"]),
@@ -193,7 +194,7 @@ def test_countries_and_networks(tmp_path: Path) -> None:
     }
     assert verdict(without_sets, Request(country="FR")) == "Allow"
     assert verdict(without_sets, Request(country="US")) == "Countries"
-    assert sum(units(each["Statement"]) for each in acl["Rules"]) <= 1_500
+    assert sum(units(rule["Statement"]) for rule in acl["Rules"]) <= 1_500
 
 
 def test_blocked_countries(tmp_path: Path) -> None:
@@ -203,7 +204,7 @@ def test_blocked_countries(tmp_path: Path) -> None:
     assert verdict(acl, Request(country="DE")) == "Allow"
 
 
-def test_it_stands_before_the_stage(prod: Synthesized) -> None:
+def test_the_web_acl_is_associated_with_the_stage(prod: Synthesized) -> None:
     association = prod.only("AWS::WAFv2::WebACLAssociation")
     (stage,) = prod.resources("AWS::ApiGateway::Stage")
     assert {"Ref": stage} in association["ResourceArn"]["Fn::Join"][1]
@@ -212,7 +213,7 @@ def test_it_stands_before_the_stage(prod: Synthesized) -> None:
 
 
 def test_the_web_acl_capacity_stays_below_the_extra_charge(web_acl: dict[str, Any]) -> None:
-    assert sum(units(each["Statement"]) for each in web_acl["Rules"]) <= 1_500
+    assert sum(units(rule["Statement"]) for rule in web_acl["Rules"]) <= 1_500
 
 
 def units(statement: dict[str, Any]) -> int:
@@ -236,11 +237,11 @@ def units(statement: dict[str, Any]) -> int:
 def test_keys_tokens_and_queries_stay_out_of_its_log(prod: Synthesized) -> None:
     logging = prod.only("AWS::WAFv2::LoggingConfiguration")
     redacted = logging["RedactedFields"]
-    assert {each["SingleHeader"]["Name"] for each in redacted if "SingleHeader" in each} == {
+    assert {redaction["SingleHeader"]["Name"] for redaction in redacted if "SingleHeader" in redaction} == {
         "x-api-key", "authorization", "cookie",
     }  # fmt: skip
     assert {"QueryString": {}} in redacted
-    # What a rate counts by is told in the log as well, and is protected apart.
+    # The log also holds the key that a rate rule aggregates by; it is protected separately.
     acl = prod.only("AWS::WAFv2::WebACL")
     (protected,) = acl["DataProtectionConfig"]["DataProtections"]
     assert protected["Action"] == "HASH"
@@ -248,32 +249,35 @@ def test_keys_tokens_and_queries_stay_out_of_its_log(prod: Synthesized) -> None:
     assert protected["Field"]["FieldType"] == "SINGLE_HEADER"
     counted_by = [
         key["Header"]["Name"]
-        for each in acl["Rules"]
-        for key in each["Statement"].get("RateBasedStatement", {}).get("CustomKeys", [])
+        for rule in acl["Rules"]
+        for key in rule["Statement"].get("RateBasedStatement", {}).get("CustomKeys", [])
     ]
     assert counted_by
     assert set(counted_by) <= set(protected["Field"]["FieldKeys"])
     assert logging["LoggingFilter"]["DefaultBehavior"] == "DROP"
     (destination,) = logging["LogDestinationConfigs"]
     assert destination["Fn::Join"][1][-1] == ":log-group:aws-waf-logs-loupe-prod"
-    groups = [each["Properties"] for each in prod.resources("AWS::Logs::LogGroup").values()]
-    (group,) = (each for each in groups if each.get("LogGroupName") == "aws-waf-logs-loupe-prod")
+    groups = [log_group["Properties"] for log_group in prod.resources("AWS::Logs::LogGroup").values()]
+    (group,) = (candidate for candidate in groups if candidate.get("LogGroupName") == "aws-waf-logs-loupe-prod")
     assert group["RetentionInDays"] == 180
-    for each in web_acl_rules(prod):
-        assert each["VisibilityConfig"]["CloudWatchMetricsEnabled"] is True
-        assert each["VisibilityConfig"]["SampledRequestsEnabled"] is False
+    for rule in web_acl_rules(prod):
+        assert rule["VisibilityConfig"]["CloudWatchMetricsEnabled"] is True
+        assert rule["VisibilityConfig"]["SampledRequestsEnabled"] is False
 
 
 def web_acl_rules(built: Synthesized) -> list[dict[str, Any]]:
     return built.only("AWS::WAFv2::WebACL")["Rules"]
 
 
-def test_every_path_with_a_body_is_classified() -> None:
-    """A new one is blocked above 8 KB until it is named: it either takes pictures or stands here."""
+def test_every_path_with_a_body_is_an_image_path_or_listed() -> None:
+    """A new path with a body is blocked above 8 KB: it is an image path, or is listed here."""
     paths = json.loads((ROOT / "docs" / "openapi.json").read_text())["paths"]
-    bodies = {path for path, methods in paths.items() if any("requestBody" in each for each in methods.values())}
+    bodies = {
+        path for path, methods in paths.items() if any("requestBody" in operation for operation in methods.values())
+    }
     # Those of several models are added with the models' names (`Contract.with_models`).
-    named = {route.path for route in read_contract(ROOT / "docs" / "openapi.json").model_routes}
+    contract = read_contract(ROOT / "docs" / "openapi.json")
+    named = {route.path for route in (*contract.model_routes, *contract.model_job_routes)}
     assert bodies - set(IMAGE_PATHS) - named == {"/v1/uploads", "/v1/jobs"}
     assert set(IMAGE_PATHS) <= bodies
 
@@ -293,9 +297,9 @@ def test_no_client_is_blocked_within_its_plan(environment: str, patch: dict[str,
     settings = load_settings(context(), environment, patch)
     built = synthesize(tmp_path, environment, patch)
     rates = [
-        each["Statement"]["RateBasedStatement"]
-        for each in web_acl_rules(built)
-        if "RateBasedStatement" in each["Statement"]
+        rule["Statement"]["RateBasedStatement"]
+        for rule in web_acl_rules(built)
+        if "RateBasedStatement" in rule["Statement"]
     ]
     assert len(rates) == 2
     for rate in rates:
@@ -308,7 +312,7 @@ def test_disabling_the_firewall_of_prod_requires_dropping_the_nist_rule_pack() -
     assert not load_settings(context(), "prod", off).firewall.enabled
 
 
-def test_dev_has_none(tmp_path: Path) -> None:
+def test_dev_has_no_firewall(tmp_path: Path) -> None:
     assert synthesize(tmp_path, "dev").resources("AWS::WAFv2::WebACL") == {}
 
 

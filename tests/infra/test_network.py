@@ -12,7 +12,7 @@ from infra.settings import SettingsError, load_settings
 
 CERTIFICATE = "arn:aws:acm:eu-central-1:111122223333:certificate/0d1c2b3a-0000-4000-8000-000000000000"
 ZONE = {"hosted_zone_id": "Z0123456789ABC", "hosted_zone_name": "example.com"}
-DOMAIN = {"name": "pictures.example.com", "certificate_arn": CERTIFICATE}
+DOMAIN = {"name": "images.example.com", "certificate_arn": CERTIFICATE}
 TLS = {"truststore": "s3://certificates/authorities.pem", "version": "v1"}
 ENDPOINT = "vpce-0123456789abcdef0"
 CIDRS = ["198.51.100.0/24", "2001:db8::/32"]
@@ -52,7 +52,7 @@ def test_in_mode_iam_only_open_routes_allow_all_principals(tmp_path: Path) -> No
     everybody, deny = policy(stack)
     assert everybody["Principal"] == {"AWS": "*"}
     assert min(everybody["Resource"]).startswith("execute-api:/live/GET/")
-    assert not [each for each in everybody["Resource"] if "classify" in each or each.endswith("*")]
+    assert not [resource for resource in everybody["Resource"] if "classify" in resource or resource.endswith("*")]
     assert deny["Effect"] == "Deny"
 
 
@@ -64,9 +64,9 @@ def test_a_private_api_accepts_its_vpc_endpoints_only(tmp_path: Path) -> None:
     }  # fmt: skip
     # With STRICT the endpoints' own names would be rejected.
     assert api["EndpointAccessMode"] == "BASIC"
-    (allow,) = (each for each in policy(stack) if each["Effect"] == "Allow")
+    (allow,) = (statement for statement in policy(stack) if statement["Effect"] == "Allow")
     assert (allow["Principal"], allow["Resource"]) == ({"AWS": "*"}, "execute-api:/*")
-    conditions = [each["Condition"] for each in policy(stack) if each["Effect"] == "Deny"]
+    conditions = [statement["Condition"] for statement in policy(stack) if statement["Effect"] == "Deny"]
     assert conditions == [
         {"StringNotEquals": {"aws:SourceVpce": [ENDPOINT]}},
         {"NotIpAddress": {"aws:VpcSourceIp": ["10.1.0.0/16"]}},
@@ -76,7 +76,7 @@ def test_a_private_api_accepts_its_vpc_endpoints_only(tmp_path: Path) -> None:
 def test_a_domain_is_the_only_address_and_has_its_records(tmp_path: Path) -> None:
     stack = built(tmp_path, {"domain": {**DOMAIN, **ZONE}})
     domain = stack.only("AWS::ApiGateway::DomainName")
-    assert domain["DomainName"] == "pictures.example.com"
+    assert domain["DomainName"] == "images.example.com"
     assert domain["RegionalCertificateArn"] == CERTIFICATE
     assert domain["SecurityPolicy"] == "TLS_1_2"
     assert domain["EndpointConfiguration"] == {"Types": ["REGIONAL"], "IpAddressType": "dualstack"}
@@ -84,12 +84,12 @@ def test_a_domain_is_the_only_address_and_has_its_records(tmp_path: Path) -> Non
     assert stack.only("AWS::ApiGateway::RestApi")["DisableExecuteApiEndpoint"] is True
     (stage,) = stack.resources("AWS::ApiGateway::Stage")
     assert stack.only("AWS::ApiGateway::BasePathMapping")["Stage"] == {"Ref": stage}
-    records = [each["Properties"] for each in stack.resources("AWS::Route53::RecordSet").values()]
-    assert {(each["Name"], each["Type"], each["HostedZoneId"]) for each in records} == {
-        ("pictures.example.com.", "A", ZONE["hosted_zone_id"]),
-        ("pictures.example.com.", "AAAA", ZONE["hosted_zone_id"]),
+    records = [record["Properties"] for record in stack.resources("AWS::Route53::RecordSet").values()]
+    assert {(record["Name"], record["Type"], record["HostedZoneId"]) for record in records} == {
+        ("images.example.com.", "A", ZONE["hosted_zone_id"]),
+        ("images.example.com.", "AAAA", ZONE["hosted_zone_id"]),
     }
-    assert stack.template["Outputs"]["Url"]["Value"] == "https://pictures.example.com/"
+    assert stack.template["Outputs"]["Url"]["Value"] == "https://images.example.com/"
 
 
 def test_without_a_zone_the_record_target_is_an_output(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_mutual_tls_disables_the_default_endpoint(tmp_path: Path) -> None:
 def test_the_page_on_the_domain_may_upload(tmp_path: Path) -> None:
     stack = built(tmp_path, {"domain": DOMAIN}, api={"cors_origins": ["https://shop.example"]})
     (rule,) = stack.only("AWS::S3::Bucket")["CorsConfiguration"]["CorsRules"]
-    assert {"https://shop.example", "https://pictures.example.com"} <= {str(each) for each in rule["AllowedOrigins"]}
+    assert {"https://shop.example", "https://images.example.com"} <= {str(origin) for origin in rule["AllowedOrigins"]}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_page_on_the_domain_may_upload(tmp_path: Path) -> None:
         ({"private_endpoint": {"vpc_endpoint_ids": ["vpc-1"]}}, r"vpc_endpoint_ids.0: must be an endpoint's ID"),
         ({"allowed_cidrs": ["198.51.100.7/24"]}, r"allowed_cidrs.0: must be a network.*has host bits set"),
         ({"allowed_cidrs": ["10.0.0.0/8", "10.1.0.0/16"]}, "which overlap; the larger one is enough"),
-        ({"domain": {"name": "pictures.example.com"}}, r"network.domain.certificate_arn: "),
+        ({"domain": {"name": "images.example.com"}}, r"network.domain.certificate_arn: "),
         ({"domain": {**DOMAIN, "name": "Pictures"}}, r"network.domain.name: must be a domain name in small letters"),
         ({"domain": {**DOMAIN, "certificate_arn": "arn:x"}}, r"certificate_arn: must be the ARN of a certificate"),
         ({"domain": {**DOMAIN, "hosted_zone_id": "Z1"}}, "hosted_zone_id and hosted_zone_name belong together"),

@@ -27,9 +27,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def assert_no_unreasoned_wildcard(built: Synthesized) -> None:
-    found = permissions(built.template)
-    assert len(found) > 10
-    assert [each for each in found if each.reason is None] == []
+    rows = permissions(built.template)
+    assert len(rows) > 10
+    assert [row for row in rows if row.reason is None] == []
 
 
 def test_no_policy_has_a_wildcard_without_a_reason(synthesized: Synthesized) -> None:
@@ -37,7 +37,7 @@ def test_no_policy_has_a_wildcard_without_a_reason(synthesized: Synthesized) -> 
 
 
 def assert_every_statement_is_read(template: dict[str, Any]) -> None:
-    """Whatever kind of resource it stands in: a kind that is not known here would pass unread."""
+    """Check that statements of all resource types are read: an unknown type would pass unchecked."""
 
     def statements(value: Any) -> int:
         if isinstance(value, list):
@@ -48,15 +48,15 @@ def assert_every_statement_is_read(template: dict[str, Any]) -> None:
         return ("Effect" in value) + sum(map(statements, value.values()))
 
     read = [
-        each for each in permissions(template)
-        if each.kind != "AWS::Lambda::Permission" and each.actions != "(managed policy)"
+        row for row in permissions(template)
+        if row.kind != "AWS::Lambda::Permission" and row.actions != "(managed policy)"
     ]  # fmt: skip
     assert len(read) == statements(template["Resources"]) > 5
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_resources_of_other_settings_meet_the_requirements_of_prod(variant: str, tmp_path: Path) -> None:
-    """Policies, logs, keys and what stays: also of what no environment of cdk.json has."""
+    """Policies, logs, keys and retention of settings that no environment in cdk.json has."""
     built = synthesize(tmp_path, "prod", VARIANTS[variant])
     assert_no_unreasoned_wildcard(built)
     assert_every_statement_is_read(built.template)
@@ -71,11 +71,11 @@ def test_resources_of_other_settings_meet_the_requirements_of_prod(variant: str,
 
 def test_bucket_permissions_are_limited_to_reading_objects(tmp_path: Path) -> None:
     reads = [
-        each for each in permissions(synthesize(tmp_path, "prod", VARIANTS["s3"]).template)
-        if "s3:GetObjectVersion" in each.actions
+        permission for permission in permissions(synthesize(tmp_path, "prod", VARIANTS["s3"]).template)
+        if "s3:GetObjectVersion" in permission.actions
     ]  # fmt: skip
     # The endpoint, the bulk function, the jobs function and the state machine.
-    assert [each.resources for each in reads] == [
+    assert [row.resources for row in reads] == [
         "arn:<Partition>:s3:::archive/2026/a/*, arn:<Partition>:s3:::pictures/*"
     ] * 4
 
@@ -85,9 +85,9 @@ def test_every_statement_of_a_template_is_read(synthesized: Synthesized) -> None
 
 
 def test_identities_have_no_wildcard_action_at_all(prod: Synthesized) -> None:
-    actions = [each.actions for each in permissions(prod.template) if each.kind == "AWS::IAM::Policy"]
+    actions = [row.actions for row in permissions(prod.template) if row.kind == "AWS::IAM::Policy"]
     assert actions
-    assert not [each for each in actions if "*" in each]
+    assert not [action for action in actions if "*" in action]
 
 
 @pytest.mark.parametrize(
@@ -108,20 +108,20 @@ def test_identities_have_no_wildcard_action_at_all(prod: Synthesized) -> None:
 def test_a_wildcard_without_a_reason_is_detected(kind: str, statement: dict[str, Any]) -> None:
     document = {"Statement": {"Effect": "Allow", **statement}}
     properties = {"KeyPolicy" if kind == "AWS::KMS::Key" else "PolicyDocument": document}
-    (found,) = permissions({"Resources": {"Some0123ABCD": {"Type": kind, "Properties": properties}}})
-    assert found.where == "Some"
-    assert found.reason is None
+    (row,) = permissions({"Resources": {"Some0123ABCD": {"Type": kind, "Properties": properties}}})
+    assert row.where == "Some"
+    assert row.reason is None
 
 
 def test_a_wildcard_in_an_inline_policy_is_detected() -> None:
     statement = {"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}
     role = {"Policies": [{"PolicyName": "all", "PolicyDocument": {"Statement": [statement]}}]}
-    (found,) = permissions({"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": role}}})
-    assert found.reason is None
+    (row,) = permissions({"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": role}}})
+    assert row.reason is None
 
 
 def test_the_only_managed_policy_is_that_of_the_accounts_log_role(prod: Synthesized) -> None:
-    (managed,) = (each.resources for each in permissions(prod.template) if each.actions == "(managed policy)")
+    (managed,) = (row.resources for row in permissions(prod.template) if row.actions == "(managed policy)")
     assert managed.endswith(":policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs")
 
 
@@ -133,14 +133,14 @@ def test_the_page_lists_the_permissions_as_generated(prod: Synthesized) -> None:
 
 
 def test_every_test_that_the_page_names_exists() -> None:
-    known = {
+    defined = {
         name
         for path in (ROOT / "tests").rglob("test_*.py")
         for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
     named = set(re.findall(r"`(test_\w+)`", PAGE.read_text(encoding="utf-8")))
     assert len(named) > 20
-    assert named - known == set()
+    assert named - defined == set()
 
 
 def test_statements_by_exclusion_are_rejected() -> None:

@@ -1,4 +1,4 @@
-"""What must not be lost, read or done by mistake: keys, data, deletion, tags; and what each environment has of it."""
+"""Encryption keys, retention, deletion protection and tags of each environment."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from infra.app import build
 from infra.settings import SettingsError, load_settings
 
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/0d1c2b3a-0000-4000-8000-000000000000"
-KEPT = ("AWS::Logs::LogGroup", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::SecretsManager::Secret")
+STORES = ("AWS::Logs::LogGroup", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::SecretsManager::Secret")
 
 
 def stored(built: Synthesized) -> list[dict[str, Any]]:
-    return [each for kind in KEPT for each in built.resources(kind).values()]
+    return [resource for kind in STORES for resource in built.resources(kind).values()]
 
 
 def keys_of(built: Synthesized) -> list[Any]:
     """The KMS key of everything that the stack stores, or None."""
-    groups = [each["Properties"].get("KmsKeyId") for each in built.resources("AWS::Logs::LogGroup").values()]
-    secrets = [each["Properties"].get("KmsKeyId") for each in built.resources("AWS::SecretsManager::Secret").values()]
+    groups = [group["Properties"].get("KmsKeyId") for group in built.resources("AWS::Logs::LogGroup").values()]
+    secrets = [
+        secret["Properties"].get("KmsKeyId") for secret in built.resources("AWS::SecretsManager::Secret").values()
+    ]
     buckets = [
         rule["ServerSideEncryptionByDefault"].get("KMSMasterKeyID")
-        for each in built.resources("AWS::S3::Bucket").values()
-        for rule in each["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        for bucket in built.resources("AWS::S3::Bucket").values()
+        for rule in bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     ]
     return [*groups, *secrets, *buckets]
 
@@ -45,7 +47,9 @@ def test_prod_encrypts_stored_data_with_one_customer_managed_key(prod: Synthesiz
 
 def test_logs_may_use_the_key_for_this_accounts_groups_only(prod: Synthesized) -> None:
     (statement,) = (
-        each for each in prod.only("AWS::KMS::Key")["KeyPolicy"]["Statement"] if each.get("Sid", "").startswith("LogG")
+        statement
+        for statement in prod.only("AWS::KMS::Key")["KeyPolicy"]["Statement"]
+        if statement.get("Sid", "").startswith("LogG")
     )
     assert json.dumps(statement["Principal"]).count("logs.") == 1
     (arn,) = statement["Condition"]["ArnLike"].values()
@@ -59,14 +63,14 @@ def test_the_function_may_use_the_key_for_uploads(prod: Synthesized) -> None:
     allowed = {
         action
         for policy in prod.resources("AWS::IAM::Policy").values()
-        for each in policy["Properties"]["PolicyDocument"]["Statement"]
-        if each["Resource"] == {"Fn::GetAtt": [name, "Arn"]}
-        for action in each["Action"]
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if statement["Resource"] == {"Fn::GetAtt": [name, "Arn"]}
+        for action in statement["Action"]
     }
     assert allowed == {"kms:Decrypt", "kms:GenerateDataKey"}
 
 
-def test_a_given_key_is_used_and_none_is_created(tmp_path: Path) -> None:
+def test_an_existing_key_is_used_and_none_is_created(tmp_path: Path) -> None:
     built = synthesize(tmp_path, "dev", {"protection": {"kms_key": KEY}})
     assert built.resources("AWS::KMS::Key") == {}
     assert keys_of(built) == [KEY] * len(stored(built))
@@ -80,16 +84,16 @@ def test_keep_data_retains_data_when_the_stack_is_deleted(
     built = once(environment, tmp_path_factory)
     # Six of the endpoint; of bulk jobs three log groups and a bucket.
     assert len(stored(built)) == 10
-    for each in stored(built):
-        assert each["DeletionPolicy"] == policy
-        assert each["UpdateReplacePolicy"] == ("Retain" if environment == "prod" else "Delete")
+    for resource in stored(built):
+        assert resource["DeletionPolicy"] == policy
+        assert resource["UpdateReplacePolicy"] == ("Retain" if environment == "prod" else "Delete")
 
 
-def test_prod_is_not_deleted_by_mistake() -> None:
+def test_prod_has_termination_protection() -> None:
     for environment in ENVIRONMENTS:
         app = cdk.App(context={**context(), "env": environment}, analytics_reporting=False)
         build(app)
-        (stack,) = (each for each in app.node.children if isinstance(each, cdk.Stack))
+        (stack,) = (child for child in app.node.children if isinstance(child, cdk.Stack))
         assert stack.termination_protection == (environment == "prod")
 
 
@@ -114,7 +118,7 @@ def test_log_groups_expire(synthesized: Synthesized) -> None:
 
 
 def test_bodies_and_headers_stay_out_of_the_gateways_logs(synthesized: Synthesized) -> None:
-    """Execution logs with data trace would hold pictures and keys."""
+    """Execution logs with data trace would hold images and keys."""
     stage = synthesized.only("AWS::ApiGateway::Stage")
     for settings in stage["MethodSettings"]:
         assert settings.get("DataTraceEnabled", False) is False
@@ -129,7 +133,9 @@ def test_bodies_and_headers_stay_out_of_the_gateways_logs(synthesized: Synthesiz
 
 def test_every_taggable_resource_of_prod_has_an_owner_tag(prod: Synthesized) -> None:
     tagged = [
-        each["Properties"]["Tags"] for each in prod.template["Resources"].values() if "Tags" in each["Properties"]
+        resource["Properties"]["Tags"]
+        for resource in prod.template["Resources"].values()
+        if "Tags" in resource["Properties"]
     ]
     assert len(tagged) > 8
     for tags in tagged:
@@ -211,10 +217,10 @@ def test_environments_in_two_regions_or_accounts_do_not_collide(tmp_path: Path) 
         assert stack.termination_protection is True
         named = ("FunctionName", "LogGroupName", "AlarmName", "AliasName", "DashboardName", "BucketName")
         names[environment] = {
-            each["Properties"][key]
-            for each in stack.template["Resources"].values()
+            resource["Properties"][key]
+            for resource in stack.template["Resources"].values()
             for key in named
-            if isinstance(each.get("Properties", {}).get(key), str)
+            if isinstance(resource.get("Properties", {}).get(key), str)
         }
         assert f"loupe-{environment}" in names[environment]
     assert not names["prod-eu"] & names["prod-us"]

@@ -85,11 +85,11 @@ def test_queries_read_fields_that_their_log_groups_have(prod: Synthesized, logge
     groups = prod.resources("AWS::Logs::LogGroup")
     assert len(queries(prod)) == 6
     for name, definition in queries(prod).items():
-        known = set(DISCOVERED)
+        fields = set(DISCOVERED)
         for group in definition["LogGroupNames"]:
             properties = groups[group["Ref"]]["Properties"]
-            known |= logged if properties.get("LogGroupName") == "/aws/lambda/loupe-prod" else accessed(prod)
-        assert fields_of(definition["QueryString"]) <= known, name
+            fields |= logged if properties.get("LogGroupName") == "/aws/lambda/loupe-prod" else accessed(prod)
+        assert fields_of(definition["QueryString"]) <= fields, name
 
 
 def test_a_field_that_nothing_writes_is_found() -> None:

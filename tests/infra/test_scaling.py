@@ -61,20 +61,20 @@ def test_the_share_in_use_is_tracked(scaled: Synthesized) -> None:
 def test_schedules_change_the_bounds_in_their_own_time_zone(scaled: Synthesized) -> None:
     assert scaled.only(TARGET)["ScheduledActions"] == [
         {
-            "ScheduledActionName": each["name"],
-            "Schedule": each["cron"],
+            "ScheduledActionName": schedule["name"],
+            "Schedule": schedule["cron"],
             "Timezone": "Europe/Berlin",
-            "ScalableTargetAction": {"MinCapacity": each["min"], "MaxCapacity": each["max"]},
+            "ScalableTargetAction": {"MinCapacity": schedule["min"], "MaxCapacity": schedule["max"]},
         }
-        for each in (OFFICE, NIGHT)
+        for schedule in (OFFICE, NIGHT)
     ]
 
 
 def test_the_spillover_alarm_fires_after_several_periods(scaled: Synthesized) -> None:
     (alarm,) = [
-        each["Properties"]
-        for each in scaled.resources("AWS::CloudWatch::Alarm").values()
-        if each["Properties"].get("MetricName") == "ProvisionedConcurrencySpilloverInvocations"
+        resource["Properties"]
+        for resource in scaled.resources("AWS::CloudWatch::Alarm").values()
+        if resource["Properties"].get("MetricName") == "ProvisionedConcurrencySpilloverInvocations"
     ]
     assert alarm["AlarmName"] == "loupe-prod-ProvisionedSpillover"
     assert (alarm["Threshold"], alarm["Statistic"]) == (1, "Sum")
@@ -82,7 +82,7 @@ def test_the_spillover_alarm_fires_after_several_periods(scaled: Synthesized) ->
     assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (3, 5)
     ((function, _),) = scaled.of_endpoint("AWS::Lambda::Function").items()
     # Lambda developer guide, 'Viewing metrics': an alias' metrics have FunctionName and Resource, name:alias.
-    assert {each["Name"]: each["Value"] for each in alarm["Dimensions"]} == {
+    assert {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]} == {
         "FunctionName": {"Ref": function},
         "Resource": {"Fn::Join": ["", [{"Ref": function}, ":live"]]},
     }

@@ -92,7 +92,7 @@ VALUES = st.fixed_dictionaries(
 PARTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     # With the longest timeout of the function, which the function does not compare with the one for URLs.
     "inputs.url": VALUES.map(lambda url: {"inputs": {"url": url}, "function": {"timeout_seconds": 28}}),
-    "inputs.s3.locations": _lists(LOCATIONS).map(lambda found: {"inputs": {"s3": {"locations": found}}}),
+    "inputs.s3.locations": _lists(LOCATIONS).map(lambda locations: {"inputs": {"s3": {"locations": locations}}}),
     "inputs.max_image_bytes": _numbers(1024, 100 * MIB).map(lambda number: {"inputs": {"max_image_bytes": number}}),
     "inputs.max_image_pixels": _numbers(10_000, 200_000_000).map(lambda n: {"inputs": {"max_image_pixels": n}}),
     "inputs.formats": st.lists(st.sampled_from([*FORMATS, "JPEG", "jpg", "svg", ""]), max_size=4).map(

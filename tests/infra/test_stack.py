@@ -35,13 +35,13 @@ def test_the_function_has_its_settings(prod: Synthesized) -> None:
     assert function["Environment"]["Variables"]["LOUPE_URL_SCHEMES"] == "https"
 
 
-def test_every_variable_of_the_function_is_understood(synthesized: Synthesized, tmp_path) -> None:
+def test_the_function_accepts_every_variable(synthesized: Synthesized, tmp_path) -> None:
     from loupe.settings import Settings
 
     variables = synthesized.only("AWS::Lambda::Function")["Environment"]["Variables"]
-    # What only a deployment knows is a reference in the template.
-    known = {name: value if isinstance(value, str) else "some-bucket" for name, value in variables.items()}
-    parsed = Settings.from_environment(known, tmp_path)
+    # Values known only at deployment are references in the template.
+    resolved = {name: value if isinstance(value, str) else "some-bucket" for name, value in variables.items()}
+    parsed = Settings.from_environment(resolved, tmp_path)
     assert parsed.environment == synthesized.name
     assert (parsed.url.policy == "off") == (synthesized.name in ("staging", "prod"))
 
@@ -94,12 +94,12 @@ def test_the_role_may_write_its_log_and_traces_and_use_its_uploads_only(prod: Sy
         if name.startswith("Classifier")
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]
     ]
-    actions = {action for each in statements for action in _list(each["Action"])}
+    actions = {action for statement in statements for action in _list(statement["Action"])}
     assert actions == {
         "logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords",
         "s3:GetObject", "s3:PutObject", "kms:Decrypt", "kms:GenerateDataKey",
     }  # fmt: skip
-    (role,) = (each for name, each in prod.resources("AWS::IAM::Role").items() if name.startswith("Classifier"))
+    (role,) = (resource for name, resource in prod.resources("AWS::IAM::Role").items() if name.startswith("Classifier"))
     assert "ManagedPolicyArns" not in role["Properties"]
 
 
@@ -121,7 +121,9 @@ def test_the_api_calls_the_alias(prod: Synthesized) -> None:
 
 
 def test_routes_and_their_authorization(synthesized: Synthesized) -> None:
-    parents = {name: each["Properties"] for name, each in synthesized.resources("AWS::ApiGateway::Resource").items()}
+    parents = {
+        name: resource["Properties"] for name, resource in synthesized.resources("AWS::ApiGateway::Resource").items()
+    }
 
     def path(resource_id: Any) -> str:
         name = resource_id.get("Ref", "")
@@ -130,8 +132,10 @@ def test_routes_and_their_authorization(synthesized: Synthesized) -> None:
         return f"{path(parents[name]['ParentId'])}/{parents[name]['PathPart']}"
 
     methods = {
-        (each["Properties"]["HttpMethod"], path(each["Properties"]["ResourceId"])): each["Properties"]["ApiKeyRequired"]
-        for each in synthesized.resources("AWS::ApiGateway::Method").values()
+        (method["Properties"]["HttpMethod"], path(method["Properties"]["ResourceId"])): method["Properties"][
+            "ApiKeyRequired"
+        ]
+        for method in synthesized.resources("AWS::ApiGateway::Method").values()
     }
     assert methods[("POST", "/v1/classify")] is True
     assert methods[("GET", "/v1/models")] is True
@@ -179,12 +183,12 @@ def test_s3_locations_open_their_objects_only(tmp_path) -> None:
 def test_cors_reaches_preflights_and_the_gateways_own_problems(tmp_path, origins: list[str], allowed: str) -> None:
     crossing = synthesize(tmp_path, "dev", {"api": {"cors_origins": origins}})
     preflights = [
-        each["Properties"]
-        for each in crossing.resources("AWS::ApiGateway::Method").values()
-        if each["Properties"]["HttpMethod"] == "OPTIONS"
+        resource["Properties"]
+        for resource in crossing.resources("AWS::ApiGateway::Method").values()
+        if resource["Properties"]["HttpMethod"] == "OPTIONS"
     ]
     assert len(preflights) >= 6
-    assert not any(each["ApiKeyRequired"] for each in preflights)
+    assert not any(preflight["ApiKeyRequired"] for preflight in preflights)
     for response in crossing.resources("AWS::ApiGateway::GatewayResponse").values():
         headers = response["Properties"]["ResponseParameters"]
         assert headers["gatewayresponse.header.Access-Control-Allow-Origin"] == allowed
@@ -196,11 +200,11 @@ def test_cors_reaches_preflights_and_the_gateways_own_problems(tmp_path, origins
 
 def test_the_stage_throttles_and_logs_without_secrets(prod: Synthesized) -> None:
     stage = prod.only("AWS::ApiGateway::Stage")
-    (settings,) = (each for each in stage["MethodSettings"] if each["ResourcePath"] == "/*")
+    (settings,) = (setting for setting in stage["MethodSettings"] if setting["ResourcePath"] == "/*")
     assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (100, 200)
-    for each in stage["MethodSettings"]:
-        assert each["MetricsEnabled"] is False
-        assert not each["DataTraceEnabled"]
+    for setting in stage["MethodSettings"]:
+        assert setting["MetricsEnabled"] is False
+        assert not setting["DataTraceEnabled"]
     log = json.loads(stage["AccessLogSetting"]["Format"])
     assert log["request_id"] == "$context.requestId"
     assert "$context.identity.apiKey" not in log.values()
@@ -220,8 +224,8 @@ def test_bodies_of_all_media_types_are_binary(prod: Synthesized) -> None:
 
 def test_gateway_responses_are_problems(prod: Synthesized) -> None:
     responses = {
-        each["Properties"]["ResponseType"]: each["Properties"]
-        for each in prod.resources("AWS::ApiGateway::GatewayResponse").values()
+        response["Properties"]["ResponseType"]: response["Properties"]
+        for response in prod.resources("AWS::ApiGateway::GatewayResponse").values()
     }
     assert set(responses) == set(read_contract(ROOT / "docs" / "openapi.json").problems)
     for response in responses.values():
@@ -262,14 +266,14 @@ def test_the_topic_is_encrypted_and_cloudwatch_may_use_its_key(prod: Synthesized
 
 
 def test_subscriptions_come_from_the_settings(tmp_path) -> None:
-    told = synthesize(tmp_path, "dev", {"alarms": {"subscriptions": ["ops@example.com"]}})
-    assert told.only("AWS::SNS::Subscription")["Endpoint"] == "ops@example.com"
+    subscribed = synthesize(tmp_path, "dev", {"alarms": {"subscriptions": ["ops@example.com"]}})
+    assert subscribed.only("AWS::SNS::Subscription")["Endpoint"] == "ops@example.com"
 
 
 def test_alarms_notify_the_topic_and_describe_the_response(synthesized: Synthesized) -> None:
     alarms = {
-        each["Properties"]["AlarmName"].removeprefix(f"loupe-{synthesized.name}-"): each["Properties"]
-        for each in synthesized.resources("AWS::CloudWatch::Alarm").values()
+        alarm["Properties"]["AlarmName"].removeprefix(f"loupe-{synthesized.name}-"): alarm["Properties"]
+        for alarm in synthesized.resources("AWS::CloudWatch::Alarm").values()
     }
     with_reserve = {"FunctionConcurrency"} if synthesized.name != "dev" else set()
     arrivals = {"ArrivalsAge", "ArrivalsDeadLetters"} if synthesized.name == "local" else set()

@@ -88,15 +88,17 @@ def test_cloudformation_resets_omitted_properties(path: str) -> None:
 
 
 def test_new_resources_do_not_collide_with_old_ones(pairs: Any) -> None:
-    found = {conflict: (one, other) for one, other, before, after in pairs for conflict in conflicts(before, after)}
-    assert found == {}
+    collisions = {
+        conflict: (one, other) for one, other, before, after in pairs for conflict in conflicts(before, after)
+    }
+    assert collisions == {}
 
 
 def test_retained_resources_do_not_collide_when_a_setting_is_enabled_again(pairs: Any) -> None:
-    kept = {name for _, _, before, after in pairs for name in retained_with_a_fixed_name(before, after)}
+    retained = {name for _, _, before, after in pairs for name in retained_with_a_fixed_name(before, after)}
     # WAF writes only to groups whose names begin with aws-waf-logs-, so that this one cannot be left to CloudFormation.
-    assert {name.partition(" ")[0] for name in kept} == {"AWS::Logs::LogGroup"}
-    assert len(kept) == 1
+    assert {name.partition(" ")[0] for name in retained} == {"AWS::Logs::LogGroup"}
+    assert len(retained) == 1
     note = two_steps(load("bare", protection={"keep_data": True, "kms_key": "aws", "rule_packs": ["AwsSolutions"]}))
     assert "delete or import" in note["firewall"]
     assert "The firewall on again" in PAGE
@@ -181,7 +183,11 @@ class TestTheComparison:
 
     @staticmethod
     def template(**resources: tuple[str, dict[str, Any]]) -> dict[str, Any]:
-        return {"Resources": {name: {"Type": kind, "Properties": given} for name, (kind, given) in resources.items()}}
+        return {
+            "Resources": {
+                name: {"Type": kind, "Properties": properties} for name, (kind, properties) in resources.items()
+            }
+        }
 
     def test_an_omitted_policy_is_detected(self) -> None:
         before = self.template(Api=("AWS::ApiGateway::RestApi", {"Name": "a", "Policy": {"Statement": []}}))

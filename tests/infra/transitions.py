@@ -206,15 +206,15 @@ def identities(resource: Mapping[str, Any], template: Template) -> Iterator[tupl
 def conflicts(before: Template, after: Template) -> Iterator[str]:
     """New or replaced resources that have what an old one still has: create comes before delete."""
     replaced_names = {name for name, *_ in replaced(before, after)}
-    kept = {name for name in before["Resources"] if name in after["Resources"] and name not in replaced_names}
+    unreplaced = {name for name in before["Resources"] if name in after["Resources"] and name not in replaced_names}
     leaving = {
         identity: name
         for name, resource in before["Resources"].items()
-        if name not in kept
+        if name not in unreplaced
         for identity in identities(resource, before)
     }
     for name, resource in after["Resources"].items():
-        if name not in kept:
+        if name not in unreplaced:
             for identity in identities(resource, after):
                 # A value made of a replaced resource's attributes is another value.
                 if identity in leaving and not _refers(json.loads(identity[-1]), replaced_names):

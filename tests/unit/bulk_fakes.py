@@ -193,7 +193,7 @@ class FakeStepFunctions:
     def list_executions(self, **arguments: Any) -> dict[str, Any]:
         self._called("list_executions", arguments)
         status = arguments.get("statusFilter")
-        names = [name for name, each in reversed(self.executions.items()) if status in (None, each["status"])]
+        names = [name for name, execution in reversed(self.executions.items()) if status in (None, execution["status"])]
         token = arguments.get("nextToken", "page-0")
         if not token.startswith("page-"):
             raise client_error("InvalidToken")
@@ -236,7 +236,7 @@ class FakeStepFunctions:
         self.map_runs[name] = {
             "status": "RUNNING",
             "startDate": self.executions[name]["startDate"],
-            "itemCounts": {each: counts.get(each, 0) for each in names},
+            "itemCounts": {status: counts.get(status, 0) for status in names},
         }
 
 

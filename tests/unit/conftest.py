@@ -21,7 +21,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a model that tells red pictures from blue ones."""
+    """Folder of a model that tells red images from blue ones."""
     return write_model(tmp_path_factory.mktemp("models") / "tiny")
 
 

@@ -1,4 +1,4 @@
-"""A corpus of odd and broken pictures, made by computing, the same in every run: `cases`.
+"""A corpus of odd and broken images, made by computing, the same in every run: `cases`.
 
 ``python tests/unit/corpus.py FOLDER`` writes them as files. Valid images show red, the expected result.
 """
@@ -150,7 +150,7 @@ def _odd() -> Iterator[Case]:
             FINE,
         )
         yield f"{kind} profile that is none", maker(red, icc_profile=b"no profile at all" * 20), FINE
-    yield "jpeg of several pictures", encode(red, "MPO", save_all=True, append_images=[blue]), FINE
+    yield "jpeg of several images", encode(red, "MPO", save_all=True, append_images=[blue]), FINE
     yield "jpeg with a comment", jpeg(red, comment=b"x" * 60_000), FINE
     yield "jpeg with fill bytes", jpeg(red)[:2] + b"\xff" * 100 + jpeg(red)[2:], FINE
     yield "jpeg with a thumbnail", jpeg(red, exif=exif(1) + jpeg(blue)), FINE
@@ -294,12 +294,16 @@ def _wrong_headers() -> Iterator[Case]:
         yield f"webp whose chunk has {size} bytes", data[:16] + struct.pack("<I", size) + data[20:], REJECTED
     yield "webp of an unknown kind", data[:12] + b"VP9 " + data[16:], REJECTED
     data = gif()
-    yield "gif without a picture", data[:13] + b";", REJECTED
+    yield "gif without an image", data[:13] + b";", REJECTED
     yield "gif of 0 x 0", data[:6] + bytes(4) + data[10:], EITHER
-    picture = data.index(b",\0\0\0\0")
-    yield "gif whose frame is empty", data[: picture + 5] + bytes(4) + data[picture + 9 :], REJECTED
+    descriptor = data.index(b",\0\0\0\0")
+    yield "gif whose frame is empty", data[: descriptor + 5] + bytes(4) + data[descriptor + 9 :], REJECTED
     for bits in (0, 1, 13, 255):
-        yield f"gif with codes of {bits} bits", data[: picture + 10] + bytes([bits]) + data[picture + 11 :], EITHER
+        yield (
+            f"gif with codes of {bits} bits",
+            data[: descriptor + 10] + bytes([bits]) + data[descriptor + 11 :],
+            EITHER,
+        )
 
 
 def _bombs() -> Iterator[Case]:
@@ -331,7 +335,7 @@ def _bombs() -> Iterator[Case]:
         yield f"jpeg of empty {name}", photo[:2] + filler * (9 * MIB // len(filler)) + photo[2:], REJECTED
     yield "jpeg of tables", photo[:2] + (b"\xff\xdb\0\x43\0" + bytes(range(1, 65))) * 100_000 + photo[2:], EITHER
     yield "jpeg of 50000 scans", _scans(jpeg(Image.new("RGB", (1000, 1000)), progressive=True), 50_000), REJECTED
-    yield "jpeg of 50000 scans after a picture", jpeg(solid(RED, SIZE)) + b"\xff\xda" * 50_000, FINE
+    yield "jpeg of 50000 scans after an image", jpeg(solid(RED, SIZE)) + b"\xff\xda" * 50_000, FINE
     plain = gif()
     yield (
         "gif of comments",
@@ -339,17 +343,17 @@ def _bombs() -> Iterator[Case]:
         REJECTED,
     )
     yield "gif declares 65535 x 65535", plain[:6] + b"\xff" * 4 + plain[10:], REJECTED
-    picture = plain.index(b",\0\0\0\0")
+    descriptor = plain.index(b",\0\0\0\0")
     for name, disposal in (
         ("a frame", b""),
         ("a frame to dispose", b"!\xf9\4\x08\0\0\0\0"),
         ("a frame to restore", b"!\xf9\4\x0d\0\0\0\0"),
     ):
-        claim = plain[:picture] + disposal + b",\0\0\0\0" + b"\xff" * 4 + plain[picture + 9 :]
+        claim = plain[:descriptor] + disposal + b",\0\0\0\0" + b"\xff" * 4 + plain[descriptor + 9 :]
         yield f"gif with {name} of 65535 x 65535", claim, REJECTED
         yield (
             f"gif with {name} far outside",
-            plain[:picture] + disposal + b"," + b"\xff" * 4 + plain[picture + 5 :],
+            plain[:descriptor] + disposal + b"," + b"\xff" * 4 + plain[descriptor + 5 :],
             REJECTED,
         )
     many = b"".join(struct.pack(">HHII", i & 0xFFFF, 5, 100_000, 8) for i in range(60_000))

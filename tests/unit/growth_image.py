@@ -38,7 +38,7 @@ def _inside(data: bytes, place: int, part: bytes, after: bytes = b"") -> Make:
 
 
 def _jpeg_bodies() -> dict[str, Make]:
-    """Everything that may be repeated in a header, in a scan, and instead of scans, before a good picture goes on."""
+    """Everything that may be repeated in a header, in a scan, and instead of scans, before a good image goes on."""
     plain, progressive = images.jpeg(), images.jpeg(progressive=True)
     restarts = images.jpeg(restart_marker_blocks=1)
     places = [match.start() for match in re.finditer(b"\xff\xda", progressive)]
@@ -61,7 +61,7 @@ def _jpeg_bodies() -> dict[str, Make]:
         "stuffed zeros": _inside(plain, entropy, b"\xff\0"),
         "scans": _inside(progressive, len(progressive) - 2, scan),
         "empty scans": _inside(progressive, places[1], progressive[places[0] : places[0] + 14]),
-        "pictures": repeated(plain, plain),
+        "images": repeated(plain, plain),
     }
 
 
@@ -85,15 +85,15 @@ def _png_bodies() -> dict[str, Make]:
 
 def _gif_bodies() -> dict[str, Make]:
     data = images.gif(images.solid())
-    picture = data.index(b",\0\0\0\0")
+    descriptor = data.index(b",\0\0\0\0")
     return {
-        "comments": _inside(data, picture, b"!\xfe\1a\0"),
-        "one comment's blocks": repeated(b"\1a", data[:picture] + b"!\xfe", b"\0" + data[picture:]),
-        "applications": _inside(data, picture, b"!\xff\1a\0"),
-        "controls": _inside(data, picture, b"!\xf9\4\x0d\0\0\0\0"),
-        "zeros": _inside(data, picture, b"\0"),
-        "frames": _inside(data, len(data) - 1, data[picture:-1]),
-        "empty code blocks": _inside(data, picture + 11, b"\1\0"),
+        "comments": _inside(data, descriptor, b"!\xfe\1a\0"),
+        "one comment's blocks": repeated(b"\1a", data[:descriptor] + b"!\xfe", b"\0" + data[descriptor:]),
+        "applications": _inside(data, descriptor, b"!\xff\1a\0"),
+        "controls": _inside(data, descriptor, b"!\xf9\4\x0d\0\0\0\0"),
+        "zeros": _inside(data, descriptor, b"\0"),
+        "frames": _inside(data, len(data) - 1, data[descriptor:-1]),
+        "empty code blocks": _inside(data, descriptor + 11, b"\1\0"),
     }
 
 
@@ -144,9 +144,9 @@ def _tiff_bodies() -> dict[str, Make]:
 
     def numbers(size: int) -> bytes:
         strips = struct.pack("<HHII", 273, 4, size // 4, 200)
-        kept = bytearray(data)
-        kept[start + 2 : start + 14] = strips
-        return bytes(kept) + bytes(size)
+        damaged = bytearray(data)
+        damaged[start + 2 : start + 14] = strips
+        return bytes(damaged) + bytes(size)
 
     return {
         "entries": entries,

@@ -33,7 +33,7 @@ def texture(size: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def noise(width: int, height: int) -> Image.Image:
-    """A picture whose JPEG is as large as a photo's."""
+    """An image whose JPEG is as large as a photo's."""
     small = np.random.default_rng(7).integers(0, 256, (height // 4, width // 4, 3), np.uint8)
     return Image.fromarray(small).resize((width, height), Image.Resampling.BILINEAR)
 

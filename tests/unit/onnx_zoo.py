@@ -99,8 +99,8 @@ def save(proto: onnx.ModelProto, path: Path, *, external: str | None = None) -> 
     return path
 
 
-def picture(folder: Path, label: str, number: int = 0, side: int = 40) -> Path:
-    """A noisy picture in the label's colour."""
+def write_image(folder: Path, label: str, number: int = 0, side: int = 40) -> Path:
+    """A noisy image in the label's colour."""
     random = np.random.default_rng(number)
     pixels = np.full((side, side + 8, 3), COLORS[label]) + random.normal(0, 25, (side, side + 8, 3))
     path = folder / label / f"{label}-{number}.png"
@@ -109,8 +109,8 @@ def picture(folder: Path, label: str, number: int = 0, side: int = 40) -> Path:
     return path
 
 
-def pictures(folder: Path, labels: tuple[str, ...], count: int) -> Path:
+def write_images(folder: Path, labels: tuple[str, ...], count: int) -> Path:
     for label in labels:
         for number in range(count):
-            picture(folder, label, number)
+            write_image(folder, label, number)
     return folder

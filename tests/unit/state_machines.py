@@ -108,8 +108,8 @@ class Machines:
         """The only Map Run of an execution, once it has one."""
 
         def runs() -> list[Any]:
-            found: list[Any] = self.request("_list_map_runs", executionArn=arn)[1]["mapRuns"]
-            return found
+            runs: list[Any] = self.request("_list_map_runs", executionArn=arn)[1]["mapRuns"]
+            return runs
 
         self.until(lambda: bool(runs()))
         assert len(runs()) == 1

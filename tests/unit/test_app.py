@@ -20,7 +20,7 @@ from loupe.image import Limits
 from loupe.sources.s3 import S3Location, S3Rules
 
 FUNCTION = Path(__file__).parents[2] / "function"
-PICTURE = jpeg(solid(RED))
+IMAGE = jpeg(solid(RED))
 URL = "https://example.com/red.jpg"
 RULES = S3Rules((S3Location("photos"),), "uploads-bucket")
 PROBLEM_KEYS = {"type", "title", "status", "detail", "code", "request_id"}
@@ -32,8 +32,8 @@ EVENTS = pytest.mark.parametrize("event", [rest, http])
 def app(classifier):
     return make_app(
         classifier,
-        pages={URL: PICTURE, "https://example.com/down": UrlUnreachable("The host has no address.")},
-        s3=FakeS3({("photos", "red.jpg"): PICTURE}),
+        pages={URL: IMAGE, "https://example.com/down": UrlUnreachable("The host has no address.")},
+        s3=FakeS3({("photos", "red.jpg"): IMAGE}),
         s3_rules=RULES,
     )
 
@@ -66,12 +66,12 @@ def is_red(result):
 
 
 SENT = {
-    "body": {"body": PICTURE, "headers": {"content-type": "image/jpeg"}},
-    "no type": {"body": PICTURE},
-    "base64": json_body({"image": base64_of(PICTURE)}),
+    "body": {"body": IMAGE, "headers": {"content-type": "image/jpeg"}},
+    "no type": {"body": IMAGE},
+    "base64": json_body({"image": base64_of(IMAGE)}),
     "url": json_body({"url": URL}),
     "s3": json_body({"s3": {"bucket": "photos", "key": "red.jpg"}}),
-    "form": form_body(("file", PICTURE, "red.jpg", "image/jpeg")),
+    "form": form_body(("file", IMAGE, "red.jpg", "image/jpeg")),
 }
 
 
@@ -92,7 +92,7 @@ def test_every_input_gives_the_result(app, event, kind) -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", [{"image": base64_of(PICTURE)}, {"url": URL}, {"s3": {"bucket": "photos", "key": "red.jpg"}}]
+    "payload", [{"image": base64_of(IMAGE)}, {"url": URL}, {"s3": {"bucket": "photos", "key": "red.jpg"}}]
 )
 def test_direct_invocation_returns_the_bare_result(app, payload) -> None:
     result = app.direct({**payload, "top": 1}, Context())
@@ -109,7 +109,7 @@ def test_direct_invocation_returns_a_problem_for_an_invalid_payload(app, payload
 
 @EVENTS
 def test_top_limits_the_scores(app, event) -> None:
-    answer = call(app, event(body=PICTURE, query={"top": "1"}))
+    answer = call(app, event(body=IMAGE, query={"top": "1"}))
     assert list(body_of(answer)["scores"]) == ["red"]
 
 
@@ -120,14 +120,14 @@ def test_top_limits_the_scores(app, event) -> None:
         ({"body": None}, 400, "request_invalid"),
         (json_body({"url": URL, "image": "aa"}), 400, "request_invalid"),
         ({"body": "a!", "isBase64Encoded": True}, 400, "request_invalid"),
-        ({"body": PICTURE, "query": {"top": "x"}}, 400, "request_invalid"),
+        ({"body": IMAGE, "query": {"top": "x"}}, 400, "request_invalid"),
         ({"path": "/nothing"}, 404, "not_found"),
         ({"path": "/v1/classify/other"}, 404, "not_found"),
         ({"method": "GET"}, 405, "method_not_allowed"),
         ({"method": "DELETE", "path": "/v1/models"}, 405, "method_not_allowed"),
         ({"body": b"%PDF-1.7"}, 415, "unsupported_media_type"),
         ({"body": b"<svg/>", "headers": {"Content-Type": "image/svg+xml"}}, 415, "unsupported_media_type"),
-        ({"body": PICTURE[:400]}, 422, "image_undecodable"),
+        ({"body": IMAGE[:400]}, 422, "image_undecodable"),
         (json_body({"url": "https://example.com/down"}), 422, "url_unreachable"),
         (json_body({"s3": {"bucket": "photos", "key": "none"}}), 422, "s3_unreachable"),
         (json_body({"s3": {"bucket": "other", "key": "red.jpg"}}), 422, "s3_not_allowed"),
@@ -138,10 +138,10 @@ def test_client_mistakes_are_4xx(app, event, sent, status, code) -> None:
 
 
 def test_an_image_beyond_the_limits_is_413(tiny_directory) -> None:
-    app = make_app(Classifier.load(tiny_directory, Limits(max_bytes=len(PICTURE) - 1)))
-    is_problem(call(app, rest(body=PICTURE)), 413, "image_too_large")
+    app = make_app(Classifier.load(tiny_directory, Limits(max_bytes=len(IMAGE) - 1)))
+    is_problem(call(app, rest(body=IMAGE)), 413, "image_too_large")
     app = make_app(Classifier.load(tiny_directory, Limits(max_pixels=63 * 48)))
-    is_problem(call(app, rest(body=PICTURE)), 413, "image_too_large")
+    is_problem(call(app, rest(body=IMAGE)), 413, "image_too_large")
 
 
 def test_method_not_allowed_lists_the_allowed_methods(app) -> None:
@@ -171,7 +171,7 @@ def test_a_model_that_fails_is_a_500(tiny_directory) -> None:
         raise ModelFailed("The model's output for this image is not a number.")
 
     broken.model.run = run  # type: ignore[method-assign]
-    is_problem(call(make_app(broken), rest(body=PICTURE)), 500, "model_failed")
+    is_problem(call(make_app(broken), rest(body=IMAGE)), 500, "model_failed")
 
 
 def test_a_problem_for_head_has_no_body(app) -> None:
@@ -298,13 +298,11 @@ def preflight(path="/v1/classify", origin="https://a.example"):
 
 
 def test_cors_off_sends_no_headers(app) -> None:
-    for event in (preflight(), rest(body=PICTURE, headers={"Origin": "https://a.example"})):
+    for event in (preflight(), rest(body=IMAGE, headers={"Origin": "https://a.example"})):
         assert not [name for name in call(app, event)["headers"] if name.startswith(("Access-Control", "Vary"))]
 
 
-@pytest.mark.parametrize(
-    "event", [rest(body=PICTURE), rest(body=b"x"), rest("GET", "/v1/models"), rest("GET", "/none")]
-)
+@pytest.mark.parametrize("event", [rest(body=IMAGE), rest(body=b"x"), rest("GET", "/v1/models"), rest("GET", "/none")])
 def test_cors_headers_are_in_every_response_to_an_allowed_origin(classifier, event) -> None:
     app = make_app(classifier, cors_origins=("https://a.example", "https://b.example"))
     event = {**event, "headers": {"origin": "https://b.example"}}
@@ -319,7 +317,7 @@ def test_cors_headers_are_in_every_response_to_an_allowed_origin(classifier, eve
 
 
 def test_cors_for_all(classifier) -> None:
-    headers = call(make_app(classifier, cors_origins=("*",)), rest(body=PICTURE))["headers"]
+    headers = call(make_app(classifier, cors_origins=("*",)), rest(body=IMAGE))["headers"]
     assert headers["Access-Control-Allow-Origin"] == "*"
     assert "Vary" not in headers
 
@@ -341,5 +339,5 @@ def test_routes_match_with_and_without_a_trailing_slash() -> None:
 
 
 def test_consecutive_images_do_not_mix(app) -> None:
-    labels = [body_of(call(app, rest(body=data)))["label"] for data in (PICTURE, png(solid(BLUE)), PICTURE)]
+    labels = [body_of(call(app, rest(body=data)))["label"] for data in (IMAGE, png(solid(BLUE)), IMAGE)]
     assert labels == ["red", "blue", "red"]

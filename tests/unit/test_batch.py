@@ -60,10 +60,10 @@ def test_direct_invocation_accepts_a_batch(classifier) -> None:
 
 def test_the_same_numbers_as_one_by_one(classifier) -> None:
     app = make_app(classifier)
-    pictures = [jpeg(scene((30 + i, 40)), exif=exif(i % 8 + 1)) for i in range(20)]
-    one_by_one = [body_of(app.http(rest(body=data), Context()))["scores"] for data in pictures]
+    files = [jpeg(scene((30 + i, 40)), exif=exif(i % 8 + 1)) for i in range(20)]
+    one_by_one = [body_of(app.http(rest(body=data), Context()))["scores"] for data in files]
     answer = app.http(
-        rest(path="/v1/classify/batch", **json_body({"items": [{"image": base64_of(data)} for data in pictures]})),
+        rest(path="/v1/classify/batch", **json_body({"items": [{"image": base64_of(data)} for data in files]})),
         Context(),
     )
     for result, alone in zip(body_of(answer)["results"], one_by_one, strict=True):
@@ -407,13 +407,13 @@ def many_labels(directory, count):
     return Classifier.load(write_model(directory, graph(outputs=count), output={"kind": "logits", "labels": labels}))
 
 
-@pytest.mark.parametrize(("top", "kept"), [(3, 3), (None, 1000)])
-def test_batch_keeps_only_the_scores_of_its_response(tmp_path, top, kept) -> None:
+@pytest.mark.parametrize(("top", "count"), [(3, 3), (None, 1000)])
+def test_batch_keeps_only_the_scores_of_its_response(tmp_path, top, count) -> None:
     classifier = many_labels(tmp_path / "many", 1000)
     outcomes, _ = Service(classifier).classify_many(
         [jpeg(solid(RED))] * 5, deadline=time.monotonic() + 60, keep=batch_response.ScoreBudget(top)
     )
-    assert [len(outcome.scores) for outcome in outcomes] == [kept] * 5
+    assert [len(outcome.scores) for outcome in outcomes] == [count] * 5
 
 
 def test_scores_over_the_response_limit_are_not_kept(tmp_path, monkeypatch) -> None:

@@ -202,13 +202,13 @@ class Slow:
     """A service that has time for a few images in each invocation."""
 
     def __init__(self, service: Any, most: int) -> None:
-        self._service, self.most, self.asked = service, most, []
+        self._service, self.most, self.batch_sizes = service, most, []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._service, name)
 
     def classify_many(self, images: Any, **options: Any) -> BatchResult:
-        self.asked.append(len(images))
+        self.batch_sizes.append(len(images))
         for image in [] if self.most else images[:WORKERS]:
             # Read, and not decoded by the deadline.
             with suppress(S3Unavailable):
@@ -228,7 +228,7 @@ def test_an_invocation_at_its_deadline_writes_finished_rows_and_the_retry_resume
     with pytest.raises(BatchUnfinished, match="1 of 7"):
         bulk.run(items)
     result = bulk.run(items)
-    assert slow.asked == [7, 4, 1]
+    assert slow.batch_sizes == [7, 4, 1]
     assert [row["index"] for row in bulk.rows()] == list(range(7))
     assert (result["rows"], result["failed"], result["labels"]) == (7, 2, {"red": 1, "blue": 4})
     assert bulk.failures() == [{"s3": "s3://photos/missing.jpg"}, {}]

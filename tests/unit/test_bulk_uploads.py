@@ -188,10 +188,10 @@ def test_one_message_for_each_object(classifier) -> None:
     arrivals = Arrivals(classifier, topic=topic)
     arrivals.deliver(created(), created("arrivals/broken.jpg"))
     arrivals.deliver(created(), created("arrivals/broken.jpg"))
-    messages = [json.loads(each["Message"]) for each in topic.published]
+    messages = [json.loads(message["Message"]) for message in topic.published]
     assert {message["key"] for message in messages} == {"arrivals/red.jpg", "arrivals/broken.jpg"}
     assert len(messages) == 2
-    attributes = {each["MessageAttributes"]["outcome"]["StringValue"] for each in topic.published}
+    attributes = {message["MessageAttributes"]["outcome"]["StringValue"] for message in topic.published}
     assert attributes == {"classified", "image_undecodable"}
 
 

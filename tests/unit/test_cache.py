@@ -145,9 +145,9 @@ def test_the_digest_of_a_card_covers_files_preprocessing_and_labels() -> None:
     assert card_digest(card) == card_digest(load_card(ROOT / "models" / "hair-type"))
 
 
-def prediction(count, given=None):
+def prediction(count, assigned=None):
     scores = tuple((f"label-{index}", 1 / (index + 2)) for index in range(count))
-    return Prediction(scores[0][0], scores[0][1], scores, given, ModelInfo("m", "1", "v", count))
+    return Prediction(scores[0][0], scores[0][1], scores, assigned, ModelInfo("m", "1", "v", count))
 
 
 def test_the_least_recently_used_entry_is_evicted_first() -> None:
@@ -168,8 +168,8 @@ def test_a_prediction_larger_than_the_cache_evicts_nothing() -> None:
     assert cache.get(b"b") is None
 
 
-@pytest.mark.parametrize(("count", "given"), [(2, None), (2, ("label-0",)), (20, None), (1000, None)])
-def test_entries_stay_within_the_bytes_that_they_are_counted_as(count, given) -> None:
+@pytest.mark.parametrize(("count", "assigned"), [(2, None), (2, ("label-0",)), (20, None), (1000, None)])
+def test_entries_stay_within_the_bytes_that_they_are_counted_as(count, assigned) -> None:
     """Measured by what Python allocates; the texts of labels belong to the card."""
     scores = prediction(count).scores
     cache = PredictionCache(4 * MIB)
@@ -180,7 +180,9 @@ def test_entries_stay_within_the_bytes_that_they_are_counted_as(count, given) ->
             # New floats, pairs and tuples, as of a new image.
             values = tuple((label, value * 0.999) for label, value in scores)
             key = index.to_bytes(32, "big")
-            cache.put(key, Prediction(values[0][0], values[0][1], values, given and tuple(given), ModelInfo(*"abc", 2)))
+            cache.put(
+                key, Prediction(values[0][0], values[0][1], values, assigned and tuple(assigned), ModelInfo(*"abc", 2))
+            )
             index += 1
         used = tracemalloc.get_traced_memory()[0] - before
     finally:
@@ -212,9 +214,9 @@ def test_problems_of_readers_are_their_own(service) -> None:
 def test_keep_is_called_for_each_image_and_decides_what_is_returned(service, held) -> None:
     calls = []
 
-    def keep(index, kept):
+    def keep(index, prediction):
         calls.append(index)
-        return kept._replace(scores=kept.scores[:1]) if len(calls) < 3 else ResultTooLarge("Too large.")
+        return prediction._replace(scores=prediction.scores[:1]) if len(calls) < 3 else ResultTooLarge("Too large.")
 
     outcomes, _ = service.classify_many([RED_IMAGE, RED_IMAGE, RED_IMAGE], deadline=soon(), keep=keep)
     assert sorted(calls) == [0, 1, 2]

@@ -184,16 +184,16 @@ def test_body_that_is_not_json_is_named(tmp_path: Path, content: bytes) -> None:
 
 def test_the_schema_and_the_reader_have_the_same_keys_and_words() -> None:
     properties = SCHEMA["properties"]
-    given, expected = properties["input"]["properties"], set(InputSpec._fields)
-    assert set(given) == expected
+    documented, expected = properties["input"]["properties"], set(InputSpec._fields)
+    assert set(documented) == expected
     words = {
         "layout": inputs.LAYOUTS, "dtype": inputs.DTYPES, "color": inputs.COLORS, "icc": inputs.ICC,
         "exif": inputs.EXIF, "grey": inputs.GREYS,
     }  # fmt: skip
     for key, allowed in words.items():
-        assert tuple(given[key]["enum"]) == allowed
-        assert given[key]["default"] == InputSpec._field_defaults[key]
-    resize = given["resize"]["properties"]
+        assert tuple(documented[key]["enum"]) == allowed
+        assert documented[key]["default"] == InputSpec._field_defaults[key]
+    resize = documented["resize"]["properties"]
     assert set(resize) == set(Resize._fields)
     choices = {"filter": inputs.FILTERS, "fit": inputs.FITS, "align": inputs.ALIGNS, "crop_offset": inputs.CROP_OFFSETS}
     for key, allowed in choices.items():

@@ -1,4 +1,4 @@
-"""Every odd and broken picture of the corpus gives a right answer or a problem, in bounded time and memory."""
+"""Every odd and broken image of the corpus gives a right answer or a problem, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GOOD = {"red": images.jpeg(images.solid(images.RED)), "blue": images.png(images.
 @dataclass(frozen=True)
 class Outcome:
     name: str
-    wanted: str
+    expected: str
     label: str | None
     problem: Problem | None
     cpu_seconds: float
@@ -39,11 +39,11 @@ def cases() -> list[corpus.Case]:
 
 @pytest.fixture(scope="module")
 def outcomes(classifier: Classifier, cases: list[corpus.Case]) -> list[Outcome]:
-    """Run all of it in this one process, with a good picture after each."""
+    """Run all of it in this one process, with a good image after each."""
     return [_run(classifier, *case) for case in cases]
 
 
-def _run(classifier: Classifier, name: str, data: bytes, wanted: str) -> Outcome:
+def _run(classifier: Classifier, name: str, data: bytes, expected: str) -> Outcome:
     label, problem = None, None
 
     def classify() -> None:
@@ -61,7 +61,7 @@ def _run(classifier: Classifier, name: str, data: bytes, wanted: str) -> Outcome
         grown = 0
     seconds = time.thread_time() - begun
     good = all(classifier.classify(content).label == label for label, content in GOOD.items())
-    return Outcome(name, wanted, label, problem, seconds, grown, good)
+    return Outcome(name, expected, label, problem, seconds, grown, good)
 
 
 def test_the_corpus_is_large_and_always_the_same(cases: list[corpus.Case]) -> None:
@@ -71,13 +71,13 @@ def test_the_corpus_is_large_and_always_the_same(cases: list[corpus.Case]) -> No
 
 
 def test_valid_corpus_images_are_classified(outcomes: list[Outcome]) -> None:
-    fine = [outcome for outcome in outcomes if outcome.wanted == corpus.FINE]
+    fine = [outcome for outcome in outcomes if outcome.expected == corpus.FINE]
     assert len(fine) > 50
     assert [(o.name, o.label, o.problem) for o in fine if o.label != "red"] == []
 
 
 def test_broken_token_is_rejected(outcomes: list[Outcome]) -> None:
-    broken = [outcome for outcome in outcomes if outcome.wanted == corpus.REJECTED]
+    broken = [outcome for outcome in outcomes if outcome.expected == corpus.REJECTED]
     assert len(broken) > 100
     assert [o.name for o in broken if o.problem is None] == []
 

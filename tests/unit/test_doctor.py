@@ -26,7 +26,7 @@ def findings(
     settings: Settings | None = None, *, runner: Any = None, config: bytes | Exception = b"{}", **answers: Any
 ) -> list[Finding]:
     """The findings of a healthy account, with these answers in place of its own (``sts__get_caller_identity=...``)."""
-    given: dict[str, Answer | Exception] = {
+    responses: dict[str, Answer | Exception] = {
         **HEALTHY,
         **{name.replace("__", "."): value for name, value in answers.items()},
     }
@@ -36,19 +36,19 @@ def findings(
             raise config
         return config
 
-    around = Surroundings(StubbedAws(given), runner=runner or engine(), download=download)
+    around = Surroundings(StubbedAws(responses), runner=runner or engine(), download=download)
     return examine(settings or environment(), around)
 
 
-def one(found: list[Finding], check: str, level: Level | None = None) -> Finding:
-    (finding,) = [item for item in found if item.check == check and level in (None, item.level)]
+def one(report: list[Finding], check: str, level: Level | None = None) -> Finding:
+    (finding,) = [item for item in report if item.check == check and level in (None, item.level)]
     return finding
 
 
 def test_a_healthy_account_can_be_deployed_to() -> None:
-    found = findings()
-    assert {item.level for item in found} == {Level.ok}
-    assert {item.check for item in found} == set(CHECKS) - {"environment"}
+    report = findings()
+    assert {item.level for item in report} == {Level.ok}
+    assert {item.check for item in report} == set(CHECKS) - {"environment"}
 
 
 CREDENTIALS = [
@@ -66,13 +66,13 @@ CREDENTIALS = [
 @pytest.mark.parametrize(("answer", "sentence"), CREDENTIALS)
 def test_invalid_credentials_are_one_error_and_end_the_checks(answer: Any, sentence: str) -> None:
     aws = StubbedAws({**HEALTHY, "sts.get_caller_identity": answer})
-    found = examine(environment(), Surroundings(aws, runner=engine()))
-    finding = one(found, "account")
+    report = examine(environment(), Surroundings(aws, runner=engine()))
+    finding = one(report, "account")
     assert (finding.level, aws.calls) == (Level.error, ["sts.get_caller_identity"])
     assert sentence in finding.summary
     assert "AWS_PROFILE" in finding.action
     # What is known without AWS is reported all the same.
-    assert {"docker", "tags", "alarms"} <= {item.check for item in found}
+    assert {"docker", "tags", "alarms"} <= {item.check for item in report}
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_invalid_credentials_are_one_error_and_end_the_checks(answer: Any, sente
 )
 @pytest.mark.parametrize("operation", ["sts.get_caller_identity", "ssm.get_parameter", "lambda.get_account_settings"])
 def test_an_endpoint_that_cannot_be_reached_is_an_error_that_names_the_network(operation: str, failure: Any) -> None:
-    found = findings(**{operation.replace(".", "__"): failure})
-    (finding,) = [item for item in found if item.level is Level.error]
+    report = findings(**{operation.replace(".", "__"): failure})
+    (finding,) = [item for item in report if item.level is Level.error]
     assert "cannot be reached" in finding.summary
     assert "HTTPS_PROXY" in finding.action
 
@@ -100,8 +100,8 @@ CALLS = [name for name in HEALTHY if not name.startswith("sts")]
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException"])
 def test_a_missing_permission_is_a_warning_that_names_it(operation: str, code: str) -> None:
-    found = findings(**{operation.replace(".", "__"): (code, "User is not authorized to perform", 403)})
-    (finding,) = [item for item in found if item.level is not Level.ok]
+    report = findings(**{operation.replace(".", "__"): (code, "User is not authorized to perform", 403)})
+    (finding,) = [item for item in report if item.level is not Level.ok]
     assert finding.level is Level.warning
     service, _, name = operation.partition(".")
     assert f"{service}:{''.join(word.capitalize() for word in name.split('_'))}" in finding.summary
@@ -110,14 +110,14 @@ def test_a_missing_permission_is_a_warning_that_names_it(operation: str, code: s
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("code", ["Throttling", "ThrottlingException", "TooManyRequestsException"])
 def test_throttling_is_a_warning_that_suggests_a_retry(operation: str, code: str) -> None:
-    found = findings(**{operation.replace(".", "__"): (code, "Rate exceeded", 429)})
-    (finding,) = [item for item in found if item.level is not Level.ok]
+    report = findings(**{operation.replace(".", "__"): (code, "Rate exceeded", 429)})
+    (finding,) = [item for item in report if item.level is not Level.ok]
     assert (finding.level, finding.action) == (Level.warning, "Run it again in a minute.")
 
 
 def test_an_unexpected_error_is_reported_with_its_code() -> None:
-    found = findings(apigateway__get_account=("InternalFailure", "Something broke.", 500))
-    assert one(found, "log-role").summary == "apigateway:GetAccount failed: Something broke (InternalFailure)."
+    report = findings(apigateway__get_account=("InternalFailure", "Something broke.", 500))
+    assert one(report, "log-role").summary == "apigateway:GetAccount failed: Something broke (InternalFailure)."
 
 
 def test_credentials_of_another_account_are_an_error() -> None:
@@ -134,8 +134,8 @@ def test_the_root_user_is_a_warning() -> None:
 
 
 def test_no_region_is_an_error() -> None:
-    found = examine(environment(region=None), Surroundings(None, runner=engine()))
-    assert "name a region" in one(found, "account", Level.error).summary
+    report = examine(environment(region=None), Surroundings(None, runner=engine()))
+    assert "name a region" in one(report, "account", Level.error).summary
 
 
 @pytest.mark.parametrize(
@@ -171,16 +171,16 @@ def _limits(quota: int, unreserved: int) -> dict[str, Any]:
 def test_a_reserve_must_fit_beside_those_of_other_functions(
     quota: int, unreserved: int, own: int | None, reserve: int, fits: bool
 ) -> None:
-    found = findings(
+    report = findings(
         environment(function={"reserved_concurrency": reserve}),
         lambda__get_account_settings=_limits(quota, unreserved),
         **({} if own is None else {"lambda__get_function_concurrency": {"ReservedConcurrentExecutions": own}}),
     )
-    finding = one(found, "concurrency")
+    finding = one(report, "concurrency")
     assert finding.level is (Level.ok if fits else Level.error)
     if not fits:
-        wanted = quota - unreserved - (own or 0) + reserve + 100
-        assert f"--quota-code L-B99A9384 --desired-value {wanted} " in finding.action
+        value = quota - unreserved - (own or 0) + reserve + 100
+        assert f"--quota-code L-B99A9384 --desired-value {value} " in finding.action
 
 
 def test_the_authorizer_reserves_as_much_again() -> None:
@@ -197,8 +197,8 @@ def test_without_a_reserve_a_small_quota_is_a_warning_and_provisioned_concurrenc
     none = environment("dev", function={"reserved_concurrency": None})
     assert one(findings(none, lambda__get_account_settings=small), "concurrency").level is Level.warning
     assert one(findings(none), "concurrency").level is Level.ok
-    kept = environment("dev", function={"reserved_concurrency": None}, scaling={"provisioned": {"max": 20}})
-    finding = one(findings(kept, lambda__get_account_settings=_limits(110, 110)), "concurrency")
+    settings = environment("dev", function={"reserved_concurrency": None}, scaling={"provisioned": {"max": 20}})
+    finding = one(findings(settings, lambda__get_account_settings=_limits(110, 110)), "concurrency")
     assert (finding.level, "scaling.provisioned.max is 20" in finding.summary) == (Level.error, True)
 
 
@@ -251,13 +251,13 @@ def _image(manifest: dict[str, Any]) -> dict[str, Any]:
 def test_an_image_in_ecr_must_be_there_by_its_digest_and_for_the_architecture(
     answer: Any, config: Any, level: Level, sentence: str
 ) -> None:
-    found = findings(
+    report = findings(
         environment(**ECR), config=config, ecr__batch_get_image=answer, ecr__get_download_url_for_layer=LAYER
     )
-    finding = one(found, "image")
+    finding = one(report, "image")
     assert (finding.level, sentence in finding.summary) == (level, True), finding
     # Nothing is built.
-    assert "No image is built" in one(found, "docker").summary
+    assert "No image is built" in one(report, "docker").summary
 
 
 def test_a_missing_asset_repository_is_an_error() -> None:
@@ -340,10 +340,10 @@ def test_production_requires_alarm_recipients(
 
 
 def test_environments_that_keep_data_are_production() -> None:
-    kept = {"keep_data": True}
+    protection = {"keep_data": True}
     assert is_production(environment("prod"))
     assert is_production(environment("prod-eu"))
-    assert is_production(environment("europe", protection=kept))
+    assert is_production(environment("europe", protection=protection))
     assert not is_production(environment("staging"))
     assert not is_production(environment("product-demo"))
 
@@ -367,9 +367,9 @@ def test_the_local_cloud_is_no_environment_to_deploy_to_aws() -> None:
 
 
 def test_errors_of_an_allowed_check_are_warnings() -> None:
-    found = findings(environment(**NOBODY))
-    assert one(allowing(found, ["alarms"]), "alarms").level is Level.warning
-    assert one(allowing(found, ["tags"]), "alarms").level is Level.error
+    report = findings(environment(**NOBODY))
+    assert one(allowing(report, ["alarms"]), "alarms").level is Level.warning
+    assert one(allowing(report, ["tags"]), "alarms").level is Level.error
 
 
 @pytest.fixture

@@ -64,9 +64,9 @@ def test_only_the_first_color_profile_of_a_png_is_inflated(monkeypatch: pytest.M
         return zlib.decompress(data)
 
     monkeypatch.setattr(PngImagePlugin, "_safe_zlib_decompress", inflate)
-    picture = images.png()
-    hostile = with_chunks(with_chunks(picture, *[packed] * 500), *[packed] * 500, behind=True)
-    assert decode(hostile, Limits(), SRGB).tobytes() == decode(picture, Limits(), SRGB).tobytes()
+    plain = images.png()
+    hostile = with_chunks(with_chunks(plain, *[packed] * 500), *[packed] * 500, behind=True)
+    assert decode(hostile, Limits(), SRGB).tobytes() == decode(plain, Limits(), SRGB).tobytes()
     assert len(inflated) == 1
 
 
@@ -158,7 +158,7 @@ def test_fill_bytes_after_a_scan_take_no_time() -> None:
     assert cpu_seconds(data[:place] + b"\xff" * 90_000 + b"\0" + b"\xff\xda" * 200 + data[place:]) < 0.5
 
 
-def test_the_largest_pictures_may_have_thirty_scans() -> None:
+def test_the_largest_images_may_have_thirty_scans() -> None:
     data = images.jpeg(Image.new("RGB", (5000, 5000)), progressive=True)
     begin, end = data.rindex(b"\xff\xda"), len(data) - 2
     scans = data.count(b"\xff\xda")
@@ -168,7 +168,7 @@ def test_the_largest_pictures_may_have_thirty_scans() -> None:
 
 
 def test_bytes_after_a_photo_may_be_anything() -> None:
-    """A film behind a photo (Motion Photo), a second picture (MPO, gain map) and profiles have FF DA by chance."""
+    """A film behind a photo (Motion Photo), a second image (MPO, gain map) and profiles have FF DA by chance."""
     photo = images.jpeg(progressive=True, exif=images.exif(1) + images.jpeg())
     assert decode(photo + b"\xff\xda\0\2" * 500, Limits(), SPEC).tobytes() == decode(photo, Limits(), SPEC).tobytes()
 
@@ -182,7 +182,7 @@ def test_decoder_that_finds_more_pixels_than_declared_is_stopped() -> None:
         decode(data, Limits(), SPEC)
 
 
-def test_pictures_after_an_end_without_a_frame_are_read() -> None:
+def test_images_after_an_end_without_a_frame_are_read() -> None:
     tables = images.jpeg()
     frame = tables.index(b"\xff\xc0")
     assert decode(tables[:frame] + b"\xff\xd9" + images.jpeg(), Limits(), SPEC).size == (96, 64)

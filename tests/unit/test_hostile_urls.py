@@ -179,8 +179,14 @@ def test_private_networks_open_no_more_than_themselves() -> None:
 
 
 def test_addresses_of_both_families_are_tried_in_turn() -> None:
-    given_ = [ipaddress.ip_address(text) for text in ("2606::1", "2606::2", "2606::3", "1.1.1.1", "1.0.0.1")]
-    assert [str(address) for address in interleaved(given_)] == ["2606::1", "1.1.1.1", "2606::2", "1.0.0.1", "2606::3"]
+    addresses = [ipaddress.ip_address(text) for text in ("2606::1", "2606::2", "2606::3", "1.1.1.1", "1.0.0.1")]
+    assert [str(address) for address in interleaved(addresses)] == [
+        "2606::1",
+        "1.1.1.1",
+        "2606::2",
+        "1.0.0.1",
+        "2606::3",
+    ]
     assert interleaved([]) == []
 
 

@@ -119,7 +119,7 @@ def test_other_profile_tags_do_not_change_the_colours() -> None:
     )
 
 
-def test_grey_pictures_have_grey_profiles() -> None:
+def test_grey_images_have_grey_profiles() -> None:
     data = images.png(images.solid(128, mode="L"), icc_profile=grey(1.0))
     assert color(data, PLAIN) == (128, 128, 128)
     # Half the light is 188 in sRGB (IEC 61966-2-1).

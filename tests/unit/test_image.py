@@ -1,4 +1,4 @@
-"""Bytes to pictures: formats, modes, orientation, and limits that hold before anything is decoded."""
+"""Bytes to images: formats, modes, orientation, and limits that hold before anything is decoded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read(data: bytes, spec: InputSpec = SPEC, limits: Limits = LIMITS) -> Image.
 
 
 def difference(image: Image.Image, expected: Image.Image) -> float:
-    """Mean absolute difference of two pictures, in 8-bit steps."""
+    """Mean absolute difference of two images, in 8-bit steps."""
     assert image.size == expected.size
     return float(np.abs(np.asarray(image, float) - np.asarray(expected.convert(image.mode), float)).mean())
 
@@ -278,8 +278,8 @@ def test_jpeg_with_a_padded_header_is_rejected_as_fast() -> None:
 def test_pillows_warning_of_bombs_is_an_error() -> None:
     """A frame that only shows inside Pillow: larger than the screen, and than Pillow's own bound, in a small GIF."""
     data = images.gif(images.solid(RED))
-    picture = data.index(b",\0\0\0\0")
-    data = data[: picture + 5] + struct.pack("<HH", 10_000, 10_000) + data[picture + 9 :]
+    descriptor = data.index(b",\0\0\0\0")
+    data = data[: descriptor + 5] + struct.pack("<HH", 10_000, 10_000) + data[descriptor + 9 :]
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with pytest.raises(ImageTooLarge):

@@ -1,4 +1,4 @@
-"""Peak memory of decoding, per pixel of the picture: what the default limit of 25 million pixels rests on.
+"""Peak memory of decoding, per pixel of the image: what the default limit of 25 million pixels rests on.
 
 The table in docs/api.md is these bounds times 25 million.
 """
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not memory.can_measure(), reason="this kernel do
 
 SIDE = 2000
 PIXELS = SIDE * SIDE
-# What does not grow with the picture: the decoder's code and tables, strips, the allocator's slack.
+# What does not grow with the image: the decoder's code and tables, strips, the allocator's slack.
 FIXED = 12 << 20
 PLAIN = InputSpec("input", 200, 200)
 DRAFT = InputSpec("input", 200, 200, jpeg_draft=2)

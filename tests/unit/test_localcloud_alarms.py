@@ -69,14 +69,14 @@ def test_missing_data_is_treated_as_the_alarm_specifies(treatment: str, expected
 
 
 def test_the_metric_is_read_with_its_dimensions_and_statistic() -> None:
-    asked = []
+    queries = []
 
     def read(metric: MetricStat, periods: int) -> list[float]:
-        asked.append((metric, periods))
+        queries.append((metric, periods))
         return [0, 0, 0]
 
     evaluate(alarm(ExtendedStatistic="p99"), read)
-    assert asked == [(MetricStat("AWS/Lambda", "Errors", (("FunctionName", "loupe"),), 60, "p99"), 3)]
+    assert queries == [(MetricStat("AWS/Lambda", "Errors", (("FunctionName", "loupe"),), 60, "p99"), 3)]
 
 
 @pytest.mark.parametrize(

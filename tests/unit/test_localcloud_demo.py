@@ -32,13 +32,13 @@ def inputs() -> InputSettings:
     [("JPEG", "image/jpeg"), ("PNG", "image/png"), ("WEBP", "image/webp"), ("GIF", "image/gif"),
      ("AVIF", "image/avif"), ("BMP", "image/bmp"), ("TIFF", "image/tiff")],
 )  # fmt: skip
-def test_pictures_of_all_formats_are_taken(tmp_path: Path, inputs: InputSettings, kind: str, expected: str) -> None:
+def test_images_of_all_formats_are_accepted(tmp_path: Path, inputs: InputSettings, kind: str, expected: str) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "picture", kind)
     assert check(tmp_path / "picture", inputs).direct
     assert media_type(tmp_path / "picture") == expected
 
 
-def test_a_file_that_is_not_a_picture_is_rejected_before_deployment(tmp_path: Path, inputs: InputSettings) -> None:
+def test_a_file_that_is_not_an_image_is_rejected_before_deployment(tmp_path: Path, inputs: InputSettings) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     result = run(app, ["demo", "--image", str(tmp_path / "notes.txt"), "--state", str(tmp_path / "state")])
     assert result.exit_code == 1
@@ -56,7 +56,7 @@ def sized(path: Path, size: int) -> Path:
     return path
 
 
-def test_a_picture_above_a_request_is_uploaded(tmp_path: Path, inputs: InputSettings) -> None:
+def test_an_image_larger_than_a_request_is_uploaded(tmp_path: Path, inputs: InputSettings) -> None:
     assert check(sized(tmp_path / "a", DIRECT_BYTES), inputs).direct
     large = sized(tmp_path / "b", DIRECT_BYTES + 1)
     assert not check(large, inputs).direct
@@ -65,12 +65,12 @@ def test_a_picture_above_a_request_is_uploaded(tmp_path: Path, inputs: InputSett
         check(large, off)
 
 
-def test_a_picture_above_the_deployments_limit_is_an_error(tmp_path: Path, inputs: InputSettings) -> None:
+def test_an_image_above_the_limit_of_the_deployment_is_rejected(tmp_path: Path, inputs: InputSettings) -> None:
     with pytest.raises(CloudError, match="max_image_bytes"):
         check(sized(tmp_path / "a", inputs.max_image_bytes + 1), inputs)
 
 
-def test_a_model_without_golden_pictures_needs_one_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_without_golden_images_needs_one_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("localcloud.models.golden", lambda _: [])
     result = run(app, ["demo", "--state", str(tmp_path)])
     assert result.exit_code == 1
@@ -78,7 +78,7 @@ def test_a_model_without_golden_pictures_needs_one_named(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["none", "unreadable"])
-def test_up_prints_the_url_without_readable_golden_pictures(
+def test_up_prints_the_url_without_readable_golden_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bool
 ) -> None:
     def golden(_: str) -> list[object]:
@@ -112,7 +112,7 @@ def test_status_and_down_of_nothing(tmp_path: Path) -> None:
     assert "nothing was running" in run(app, ["down", "--state", str(tmp_path)]).output
 
 
-def test_golden_pictures_start_with_one_per_label() -> None:
+def test_golden_images_start_with_one_per_label() -> None:
     first, second, *_ = golden("hair-type")
     assert {first.label, second.label} == {"curly", "straight"}
     with pytest.raises(CloudError, match="no-such-model"):

@@ -47,12 +47,13 @@ class Recorder:
         self.data += [(namespace, datum) for datum in data]
 
     def value(self, name: str, *dimensions: str) -> float:
-        (found,) = (
+        (match,) = (
             datum
             for _, datum in self.data
-            if datum["MetricName"] == name and [each["Value"] for each in datum["Dimensions"]] == list(dimensions)
+            if datum["MetricName"] == name
+            and [dimension["Value"] for dimension in datum["Dimensions"]] == list(dimensions)
         )
-        return float(found.get("Value", sum(found.get("Values", []))))
+        return float(match.get("Value", sum(match.get("Values", []))))
 
 
 def outcome(**changes: Any) -> Outcome:
@@ -75,8 +76,8 @@ def publish(result: Outcome) -> Recorder:
 
 
 def test_a_warm_invocation_is_reported_as_lambda_does() -> None:
-    told = publish(outcome())
-    assert told.lines == [
+    published = publish(outcome())
+    assert published.lines == [
         "START RequestId: id-1 Version: 7",
         "hello",
         EMF_LINE,
@@ -99,18 +100,18 @@ def test_a_cold_start_reports_and_bills_its_init() -> None:
 
 
 def test_a_timeout_has_its_line() -> None:
-    told = publish(outcome(status="timeout", function_error="Unhandled", duration_ms=15000.0))
-    assert told.lines[-3].endswith("id-1 Task timed out after 15.00 seconds")
-    assert told.lines[-1].endswith("Status: timeout")
+    published = publish(outcome(status="timeout", function_error="Unhandled", duration_ms=15000.0))
+    assert published.lines[-3].endswith("id-1 Task timed out after 15.00 seconds")
+    assert published.lines[-1].endswith("Status: timeout")
 
 
 def test_each_metric_is_under_the_function_and_under_its_alias() -> None:
-    told = publish(outcome(function_error="Unhandled", status="error\tError Type: ValueError"))
+    published = publish(outcome(function_error="Unhandled", status="error\tError Type: ValueError"))
     for dimensions in (("loupe-local",), ("loupe-local", "loupe-local:live")):
-        assert told.value("Invocations", *dimensions) == 1
-        assert told.value("Errors", *dimensions) == 1
-        assert told.value("Duration", *dimensions) == 12.345
-        assert told.value("ConcurrentExecutions", *dimensions) == 3
+        assert published.value("Invocations", *dimensions) == 1
+        assert published.value("Errors", *dimensions) == 1
+        assert published.value("Duration", *dimensions) == 12.345
+        assert published.value("ConcurrentExecutions", *dimensions) == 3
 
 
 def test_a_throttle_is_no_invocation() -> None:
@@ -121,9 +122,9 @@ def test_a_throttle_is_no_invocation() -> None:
 
 
 def test_metrics_in_the_functions_lines_are_published() -> None:
-    told = publish(outcome())
-    assert told.value("Requests", "local", "hair-type") == 1
-    assert told.value("ModelLatency", "local", "hair-type") == 2.5
+    published = publish(outcome())
+    assert published.value("Requests", "local", "hair-type") == 1
+    assert published.value("ModelLatency", "local", "hair-type") == 2.5
 
 
 def test_other_lines_carry_no_metric() -> None:

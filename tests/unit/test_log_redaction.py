@@ -18,8 +18,8 @@ from loupe.classifier import Classifier
 from loupe.errors import UrlUnreachable
 from loupe.redaction import MAX_CHARACTERS, redacted
 
-PICTURE = jpeg(noise(64, 64))
-BROKEN = PICTURE[: len(PICTURE) // 2]
+IMAGE = jpeg(noise(64, 64))
+BROKEN = IMAGE[: len(IMAGE) // 2]
 HEADERS = {
     "X-Api-Key": "hush-api-key",
     "Authorization": "Bearer hush-token",
@@ -29,12 +29,12 @@ HEADERS = {
 SIGNED = "https://images.example/a/b.jpg?X-Amz-Signature=hush-signature&X-Amz-Credential=hush-credential"
 WITH_PASSWORD = "https://hush-user:hush-password@images.example/a.jpg"
 REQUESTS: dict[str, dict[str, Any]] = {
-    "bytes": {"body": PICTURE, "headers": {"Content-Type": "image/jpeg"}},
-    "half a picture": {"body": BROKEN, "headers": {"Content-Type": "image/jpeg"}},
-    "no picture": {"body": b"hush-text " * 50, "headers": {"Content-Type": "image/jpeg"}},
-    "base64": json_body({"image": base64_of(PICTURE)}),
-    "bad base64": json_body({"image": "hush-text!" + base64_of(PICTURE)}),
-    "form": form_body(("image", PICTURE, "hush-name.jpg", "image/jpeg")),
+    "bytes": {"body": IMAGE, "headers": {"Content-Type": "image/jpeg"}},
+    "half an image": {"body": BROKEN, "headers": {"Content-Type": "image/jpeg"}},
+    "no image": {"body": b"hush-text " * 50, "headers": {"Content-Type": "image/jpeg"}},
+    "base64": json_body({"image": base64_of(IMAGE)}),
+    "bad base64": json_body({"image": "hush-text!" + base64_of(IMAGE)}),
+    "form": form_body(("image", IMAGE, "hush-name.jpg", "image/jpeg")),
     "form with text": form_body(
         ("image", b"hush-text", "hush-name.jpg", "image/jpeg"), ("top", b"hush-top", None, None)
     ),
@@ -46,11 +46,11 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "URL with a password": json_body({"url": WITH_PASSWORD}),
     "S3": json_body({"s3": {"bucket": "hush-bucket", "key": "hush-key.jpg", "versionId": "hush-version"}}),
     "batch": {
-        **json_body({"items": [{"image": base64_of(PICTURE)}, {"url": SIGNED}, {"image": base64_of(BROKEN)}]}),
+        **json_body({"items": [{"image": base64_of(IMAGE)}, {"url": SIGNED}, {"image": base64_of(BROKEN)}]}),
         "path": "/v1/classify/batch",
     },
     "query": {
-        "body": PICTURE,
+        "body": IMAGE,
         "headers": {"Content-Type": "image/jpeg"},
         "query": {"token": "hush-query"},
     },
@@ -59,7 +59,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
 
 def secrets() -> list[str]:
     # Any part of the image's bytes in a text encoding: base64 from the start, hexadecimal, Python's own.
-    return [base64.b64encode(PICTURE[:30]).decode(), PICTURE[40:60].hex(), repr(PICTURE[60:90])[2:-1], "203.0.113.77"]
+    return [base64.b64encode(IMAGE[:30]).decode(), IMAGE[40:60].hex(), repr(IMAGE[60:90])[2:-1], "203.0.113.77"]
 
 
 def assert_silent(capfd: pytest.CaptureFixture[str], answer: Any) -> None:
@@ -75,7 +75,7 @@ def assert_silent(capfd: pytest.CaptureFixture[str], answer: Any) -> None:
 def test_log_of_a_request_contains_nothing_private(
     name: str, make: Any, classifier: Classifier, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pages: dict[str, Any] = {SIGNED: PICTURE, SIGNED.replace("images", "down"): UrlUnreachable("It is down.")}
+    pages: dict[str, Any] = {SIGNED: IMAGE, SIGNED.replace("images", "down"): UrlUnreachable("It is down.")}
     app = make_app(classifier, pages=pages, s3=FakeS3({}))
     request = REQUESTS[name]
     event = make(**{**request, "headers": {**HEADERS, **request["headers"]}})
@@ -114,11 +114,11 @@ def test_a_crash_shows_its_trace_and_no_request(classifier: Classifier, capfd: p
         "\n".join(f"{name}: {value}" for name, value in HEADERS.items() if not name.startswith("X-F")),
         "Authorization: AWS4-HMAC-SHA256 Credential=hush-id/20261101, Signature=hush-signature",
         "session_token=hush-token, password = 'hush-word'",
-        f"no picture: {PICTURE!r}",
-        f"no picture: {bytearray(PICTURE)!r}",
-        f"no picture: {base64_of(PICTURE)}",
-        f"no picture: {PICTURE.hex()}",
-        "no picture: " + repr(b"hush-text'" + PICTURE)[:40],  # cut off
+        f"no image: {IMAGE!r}",
+        f"no image: {bytearray(IMAGE)!r}",
+        f"no image: {base64_of(IMAGE)}",
+        f"no image: {IMAGE.hex()}",
+        "no image: " + repr(b"hush-text'" + IMAGE)[:40],  # cut off
     ],
 )
 @pytest.mark.parametrize("cause", [False, True])
@@ -169,5 +169,5 @@ def test_bytes_in_a_trace_are_redacted(content: bytes, form: str, around: str) -
 
 def test_secrets_are_searched_in_every_encoding() -> None:
     """The check of these tests detects them."""
-    text = base64_of(PICTURE) + PICTURE.hex() + repr(PICTURE) + json.dumps(HEADERS)
+    text = base64_of(IMAGE) + IMAGE.hex() + repr(IMAGE) + json.dumps(HEADERS)
     assert all(secret in text for secret in secrets())

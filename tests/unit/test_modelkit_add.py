@@ -10,7 +10,7 @@ import pytest
 from loupe.card import load_card
 from loupe.classifier import Classifier
 from onnx import TensorProto
-from onnx_zoo import SIDE, classifier, picture, save
+from onnx_zoo import SIDE, classifier, save, write_image
 from typer.testing import CliRunner, Result
 
 from modelkit.adding import Answers, plan
@@ -21,7 +21,7 @@ from modelkit.folders import staged_folder
 from modelkit.label_files import read_text
 from modelkit.verify import verify
 
-GIVEN = ["--preprocess", "unit", "--resize", "bilinear"]
+OPTIONS = ["--preprocess", "unit", "--resize", "bilinear"]
 
 
 def add(file: Path, models: Path, *options: str, name: str = "mine") -> Result:
@@ -54,7 +54,7 @@ def add(file: Path, models: Path, *options: str, name: str = "mine") -> Result:
 def test_every_kind_of_model_becomes_a_verified_folder(
     tmp_path: Path, graph: dict[str, Any], options: list[str], expected: dict[str, Any]
 ) -> None:
-    result = add(save(classifier(**graph), tmp_path / "net.onnx"), tmp_path / "models", *GIVEN, *options)
+    result = add(save(classifier(**graph), tmp_path / "net.onnx"), tmp_path / "models", *OPTIONS, *options)
     assert result.exit_code == 0, result.output
     folder = tmp_path / "models" / "mine"
     raw = json.loads((folder / "card.json").read_bytes())
@@ -72,7 +72,7 @@ def test_uint8_needs_no_preprocessing(tmp_path: Path) -> None:
 
 def test_external_data_keeps_its_name(tmp_path: Path) -> None:
     file = save(classifier(), tmp_path / "net.onnx", external="net.onnx.data")
-    assert add(file, tmp_path / "models", *GIVEN, "--labels", "red,blue").exit_code == 0
+    assert add(file, tmp_path / "models", *OPTIONS, "--labels", "red,blue").exit_code == 0
     card = load_card(tmp_path / "models" / "mine")
     assert [file.path for file in card.files] == ["model.onnx", "net.onnx.data"]
     assert Classifier.load(card.directory)
@@ -85,7 +85,7 @@ def test_external_data_behind_a_link_out_of_the_folder_is_not_added(tmp_path: Pa
     file = save(classifier(), source / "net.onnx", external="net.onnx.data")
     (source / "net.onnx.data").rename(tmp_path / "outside.data")
     (source / "net.onnx.data").symlink_to(target)
-    result = add(file, tmp_path / "models", *GIVEN, "--labels", "red,blue")
+    result = add(file, tmp_path / "models", *OPTIONS, "--labels", "red,blue")
     assert result.exit_code == 3, result.output
     assert "Traceback" not in result.output
     assert not (tmp_path / "models" / "mine").exists()
@@ -93,9 +93,17 @@ def test_external_data_behind_a_link_out_of_the_folder_is_not_added(tmp_path: Pa
 
 def test_golden_images_are_copied_with_their_expected_results(tmp_path: Path) -> None:
     file = save(classifier(), tmp_path / "net.onnx")
-    blue, red = picture(tmp_path, "blue"), picture(tmp_path, "red")
+    blue, red = write_image(tmp_path, "blue"), write_image(tmp_path, "red")
     result = add(
-        file, tmp_path / "models", *GIVEN, "--labels", "red,blue", "--golden", f"{blue}=blue", "--golden", f"{red}=red"
+        file,
+        tmp_path / "models",
+        *OPTIONS,
+        "--labels",
+        "red,blue",
+        "--golden",
+        f"{blue}=blue",
+        "--golden",
+        f"{red}=red",
     )
     assert result.exit_code == 0, result.output
     card = load_card(tmp_path / "models" / "mine")
@@ -105,8 +113,8 @@ def test_golden_images_are_copied_with_their_expected_results(tmp_path: Path) ->
 
 def test_a_misclassified_golden_image_stops_add_with_a_hint(tmp_path: Path) -> None:
     file = save(classifier(), tmp_path / "net.onnx")
-    blue = picture(tmp_path, "blue")
-    options = [*GIVEN, "--labels", "red,blue", "--golden", f"{blue}=blue", "--color", "BGR"]
+    blue = write_image(tmp_path, "blue")
+    options = [*OPTIONS, "--labels", "red,blue", "--golden", f"{blue}=blue", "--color", "BGR"]
     result = add(file, tmp_path / "models", *options)
     assert result.exit_code == 3
     assert "comes out as red" in result.output
@@ -169,7 +177,7 @@ def test_an_option_that_does_not_parse_is_a_usage_error(tmp_path: Path, option: 
 
 def test_an_existing_model_is_not_replaced_without_the_option(tmp_path: Path) -> None:
     file = save(classifier(), tmp_path / "net.onnx")
-    options = [*GIVEN, "--labels", "red,blue"]
+    options = [*OPTIONS, "--labels", "red,blue"]
     assert add(file, tmp_path / "models", *options).exit_code == 0
     refused = add(file, tmp_path / "models", *options)
     assert refused.exit_code == 3
@@ -184,14 +192,14 @@ def test_an_interruption_leaves_no_partial_model(tmp_path: Path, monkeypatch: py
 
     file = save(classifier(), tmp_path / "net.onnx")
     monkeypatch.setattr("modelkit.adding.Classifier.load", interrupt)
-    result = add(file, tmp_path / "models", *GIVEN, "--labels", "red,blue")
+    result = add(file, tmp_path / "models", *OPTIONS, "--labels", "red,blue")
     assert result.exit_code == 130
     assert not list((tmp_path / "models").iterdir())
 
 
 def test_json_holds_the_card_and_the_checks(tmp_path: Path) -> None:
     file = save(classifier(), tmp_path / "net.onnx")
-    report = json.loads(add(file, tmp_path / "models", *GIVEN, "--labels", "red,blue", "--json").stdout)
+    report = json.loads(add(file, tmp_path / "models", *OPTIONS, "--labels", "red,blue", "--json").stdout)
     assert report["card"]["output"]["labels"] == ["red", "blue"]
     assert {check["status"] for check in report["checks"]} == {"pass", "warn"}
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from onnx_zoo import classifier, picture, save
+from onnx_zoo import classifier, save, write_image
 from typer.testing import CliRunner, Result
 
 from modelkit.cli import app
@@ -51,7 +51,7 @@ def test_invalid_answers_are_reported_and_prompted_for_again(tmp_path: Path) -> 
 
 
 def test_golden_cases_are_prompted_for_and_checked(tmp_path: Path) -> None:
-    blue = picture(tmp_path, "blue")
+    blue = write_image(tmp_path, "blue")
     preprocessing = ("--preprocess", "unit", "--resize", "bilinear")
     answers = ("red,blue", "", "nothing", f"{tmp_path}/none.png=blue", f"{blue}=green", f"{blue}=blue", "")
     result = add(tmp_path, *answers, options=preprocessing)
@@ -71,7 +71,7 @@ def test_labels_may_be_answered_with_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", ["no more input", "a wrong golden case"])
 def test_answers_are_printed_as_options_when_it_fails(tmp_path: Path, end: str) -> None:
-    red = picture(tmp_path, "red")
+    red = write_image(tmp_path, "red")
     answers = ["unit", "bilinear", "red,blue skies"]
     if end == "a wrong golden case":
         answers += ["stretch", f"{red}=blue skies", ""]

@@ -114,8 +114,8 @@ def card(
     )  # fmt: skip
 
 
-def get(wanted: Card) -> list[str]:
-    return fetch(wanted, schemes=("http",))
+def get(model: Card) -> list[str]:
+    return fetch(model, schemes=("http",))
 
 
 def names(folder: Path) -> list[str]:
@@ -123,10 +123,10 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_file_is_brought_once(tmp_path: Path, site: Site) -> None:
-    wanted = card(tmp_path / "m", site.url("whole"), size=len(CONTENT))
-    assert get(wanted) == ["model.onnx"]
+    model = card(tmp_path / "m", site.url("whole"), size=len(CONTENT))
+    assert get(model) == ["model.onnx"]
     assert (tmp_path / "m" / "model.onnx").read_bytes() == CONTENT
-    assert get(wanted) == []
+    assert get(model) == []
     assert len(site.requests) == 1
 
 
@@ -155,24 +155,24 @@ def test_an_interrupted_download_resumes(tmp_path: Path, site: Site) -> None:
 
 
 def test_a_server_without_ranges_starts_over(tmp_path: Path, site: Site) -> None:
-    wanted = card(tmp_path / "m", site.url("plain"))
+    model = card(tmp_path / "m", site.url("plain"))
     (tmp_path / "m" / "model.onnx.part").write_bytes(CONTENT[:5000])
-    assert get(wanted) == ["model.onnx"]
+    assert get(model) == ["model.onnx"]
     assert (tmp_path / "m" / "model.onnx").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("partial", [b"x" * 5000, CONTENT + b"more"])
 def test_a_leftover_of_another_file_is_thrown_away(tmp_path: Path, site: Site, partial: bytes) -> None:
-    wanted = card(tmp_path / "m", site.url("whole"), size=len(CONTENT))
+    model = card(tmp_path / "m", site.url("whole"), size=len(CONTENT))
     (tmp_path / "m" / "model.onnx.part").write_bytes(partial)
-    assert get(wanted) == ["model.onnx"]
+    assert get(model) == ["model.onnx"]
     assert (tmp_path / "m" / "model.onnx").read_bytes() == CONTENT
 
 
 def test_a_whole_leftover_is_used_as_it_is(tmp_path: Path, site: Site) -> None:
-    wanted = card(tmp_path / "m", site.url("whole"), size=len(CONTENT))
+    model = card(tmp_path / "m", site.url("whole"), size=len(CONTENT))
     (tmp_path / "m" / "model.onnx.part").write_bytes(CONTENT)
-    assert get(wanted) == ["model.onnx"]
+    assert get(model) == ["model.onnx"]
     assert site.requests == []
 
 
@@ -200,33 +200,33 @@ def test_no_redirect_leads_to_another_scheme(tmp_path: Path, site: Site, path: s
 
 
 def test_a_link_in_place_of_the_part_is_not_written_through(tmp_path: Path, site: Site) -> None:
-    wanted, outside = card(tmp_path / "m", site.url("whole")), tmp_path / "outside"
+    model, outside = card(tmp_path / "m", site.url("whole")), tmp_path / "outside"
     outside.write_bytes(b"precious")
     (tmp_path / "m" / "model.onnx.part").symlink_to(outside)
     (tmp_path / "m" / "model.onnx").symlink_to(outside)
-    assert get(wanted) == ["model.onnx"]
+    assert get(model) == ["model.onnx"]
     assert outside.read_bytes() == b"precious"
     assert not (tmp_path / "m" / "model.onnx").is_symlink()
 
 
 def test_a_folder_in_place_of_the_file_is_a_sentence(tmp_path: Path, site: Site) -> None:
-    wanted = card(tmp_path / "m", site.url("whole"))
+    model = card(tmp_path / "m", site.url("whole"))
     (tmp_path / "m" / "model.onnx").mkdir()
     with pytest.raises(ModelkitError, match=r"model\.onnx is a folder"):
-        get(wanted)
+        get(model)
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = card(tmp_path / "m", site.url("whole"))
+    model = card(tmp_path / "m", site.url("whole"))
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(ModelkitError, match="cannot be written: No space left on device"):
-        get(wanted)
+        get(model)
 
 
 def test_a_length_of_thousands_of_digits_is_no_length(tmp_path: Path, site: Site) -> None:
@@ -242,14 +242,14 @@ def test_server_messages_are_escaped_on_the_terminal(tmp_path: Path, site: Site)
 
 
 def test_the_next_address_is_tried(tmp_path: Path, site: Site) -> None:
-    wanted = card(tmp_path / "m", site.url("gone"), site.url("other"), site.url("redirect"))
-    assert get(wanted) == ["model.onnx"]
+    model = card(tmp_path / "m", site.url("gone"), site.url("other"), site.url("redirect"))
+    assert get(model) == ["model.onnx"]
 
 
 def test_a_damaged_file_is_replaced(tmp_path: Path, site: Site) -> None:
-    wanted = card(tmp_path / "m", site.url("whole"))
+    model = card(tmp_path / "m", site.url("whole"))
     (tmp_path / "m" / "model.onnx").write_bytes(b"damaged")
-    assert get(wanted) == ["model.onnx"]
+    assert get(model) == ["model.onnx"]
 
 
 def test_only_https_is_fetched_by_default(tmp_path: Path, site: Site) -> None:

@@ -12,7 +12,7 @@ from loupe.card import load_card
 from loupe.classifier import Classifier
 from loupe.input_spec import InputSpec, Resize
 from onnx import TensorProto, helper, numpy_helper
-from onnx_zoo import classifier, picture, save
+from onnx_zoo import classifier, save, write_image
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -68,7 +68,7 @@ def probability(folder: Path, image: Path, label: str) -> float:
 
 def test_a_probability_of_training_detects_drift_within_a_label(tmp_path: Path) -> None:
     file = save(classifier(), tmp_path / "net.onnx")
-    blue = picture(tmp_path, "blue")
+    blue = write_image(tmp_path, "blue")
     assert add(file, tmp_path / "models", "red,blue").exit_code == 0
     right = probability(tmp_path / "models" / "mine", blue, "blue")
     fine = add(file, tmp_path / "models", "red,blue", "--replace", "--golden", f"{blue}=blue:{right:.4f}")
@@ -85,7 +85,7 @@ def test_a_probability_of_training_detects_drift_within_a_label(tmp_path: Path) 
 
 def test_golden_cases_without_a_probability_prove_the_label_only(tmp_path: Path) -> None:
     file = save(classifier(), tmp_path / "net.onnx")
-    options = ["--golden", f"{picture(tmp_path, 'blue')}=blue"]
+    options = ["--golden", f"{write_image(tmp_path, 'blue')}=blue"]
     assert "proves the label only" in add(file, tmp_path / "models", "red,blue", *options).output
     value = json.loads(add(file, tmp_path / "models", "red,blue", *options, "--replace", "--json").stdout)
     assert "proves the label only" in value["notes"][0]
@@ -139,7 +139,7 @@ def test_labels_and_names_may_hold_the_separators(tmp_path: Path) -> None:
 
 def test_the_same_golden_image_twice_is_rejected(tmp_path: Path) -> None:
     file = save(classifier(), tmp_path / "net.onnx")
-    blue = picture(tmp_path, "blue")
+    blue = write_image(tmp_path, "blue")
     result = add(file, tmp_path / "models", "red,blue", "--golden", f"{blue}=blue", "--golden", f"{blue}=red")
     assert result.exit_code == 3
     assert "is given twice" in result.output
@@ -256,7 +256,7 @@ def test_training_on_stored_pixels_is_detected_and_swapped_labels_are_not_recomm
     assert "with no other single change that was tried" in result.output
     assert "output.labels" not in result.output
 
-    # The turned picture alone fits with swapped labels as well: neither is recommended.
+    # The turned image alone fits with swapped labels as well: neither is recommended.
     alone = add(file, tmp_path / "models", "up,down", "--golden", f"{turned}=up")
     assert "input.exif 'ignore'" in alone.output
     assert "do not single one out" in alone.output

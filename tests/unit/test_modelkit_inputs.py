@@ -12,7 +12,7 @@ from loupe.classifier import Classifier
 from loupe.prediction import Prediction
 from loupe.stages import Stages
 from onnx import TensorProto, helper, numpy_helper
-from onnx_zoo import SIDE, classifier, picture, save
+from onnx_zoo import SIDE, classifier, save, write_image
 from typer.testing import CliRunner, Result
 
 from modelkit.checks import passed
@@ -65,7 +65,7 @@ def logit(tmp_path: Path) -> float:
 
 def probability(tmp_path: Path, label: str) -> float:
     served = Classifier.load(tmp_path / "models" / "mine", UNLIMITED)
-    return dict(served.classify(picture(tmp_path, label).read_bytes()).scores)["blue"]
+    return dict(served.classify(write_image(tmp_path, label).read_bytes()).scores)["blue"]
 
 
 @pytest.mark.parametrize(("dtype", "shape", "value"), [
@@ -129,7 +129,7 @@ def test_an_input_without_a_batch_axis_is_rewritten(tmp_path: Path, layout: str,
     folder = tmp_path / "models" / "mine"
     assert passed(verify(folder))
     served = Classifier.load(folder, UNLIMITED)
-    images = [picture(tmp_path, label, number).read_bytes() for number in range(2) for label in ("red", "blue")]
+    images = [write_image(tmp_path, label, number).read_bytes() for number in range(2) for label in ("red", "blue")]
     outcomes = served.run([served.prepare(image, Stages()) for image in images])
     together = [outcome.scores for outcome in outcomes if isinstance(outcome, Prediction)]
     assert together == [served.classify(image).scores for image in images]

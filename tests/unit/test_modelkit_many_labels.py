@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from onnx_zoo import COLORS, picture
+from onnx_zoo import COLORS, write_image
 from typer.testing import CliRunner, Result
 
 from modelkit.cli import app
@@ -51,11 +51,11 @@ def models(tmp_path: Path) -> Path:
     assert result.exit_code == 0, result.output
     for label in COLORS:
         for number in range(4):
-            picture(tmp_path / "photos", label, number)
+            write_image(tmp_path / "photos", label, number)
     # Green photos in another label's folder are mistakes to be listed.
     (tmp_path / "photos" / LABELS[500]).mkdir()
     for number in range(3):
-        path = picture(tmp_path, "green", 10 + number)
+        path = write_image(tmp_path, "green", 10 + number)
         path.rename(tmp_path / "photos" / LABELS[500] / path.name)
     return tmp_path / "models"
 

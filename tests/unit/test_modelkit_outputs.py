@@ -12,7 +12,7 @@ import pytest
 from loupe.card import load_card
 from loupe.classifier import Classifier
 from onnx import TensorProto, helper, numpy_helper
-from onnx_zoo import classifier, picture, save
+from onnx_zoo import classifier, save, write_image
 from typer.testing import CliRunner, Result
 
 from modelkit.cli import app
@@ -130,7 +130,7 @@ def test_unusual_graph_ends_return_the_same_probabilities(
 ) -> None:
     result = add(tmp_path, make(), *options)
     assert result.exit_code == 0, result.output
-    data = picture(tmp_path, "blue").read_bytes()
+    data = write_image(tmp_path, "blue").read_bytes()
     served = dict(Classifier.load(tmp_path / "models" / "mine", UNLIMITED).classify(data).scores)
     assert served == pytest.approx(plain(tmp_path, data, outputs), abs=1e-6)
 

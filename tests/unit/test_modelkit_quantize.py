@@ -18,7 +18,7 @@ from loupe.card import Card, load_card
 from loupe.model import Model
 from loupe.processor import describe
 from onnx import numpy_helper
-from onnx_zoo import COLORS, classifier, pictures, save
+from onnx_zoo import COLORS, classifier, save, write_images
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -54,7 +54,7 @@ def make(tmp_path: Path, name: str = "base", **graph: Any) -> Card:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    return pictures(tmp_path / "photos", LABELS, 10)
+    return write_images(tmp_path / "photos", LABELS, 10)
 
 
 def unpacked(codes: np.ndarray, count: int) -> np.ndarray:
@@ -103,7 +103,7 @@ def test_a_scheme_is_deterministic_and_nearly_exact(tmp_path: Path, photos: Path
 
 def test_auto_takes_the_best_that_passes(tmp_path: Path) -> None:
     card = make(tmp_path)
-    photos = pictures(tmp_path / "photos", LABELS, 24)
+    photos = write_images(tmp_path / "photos", LABELS, 24)
     command = ["quantize", "base", "--calibration", str(photos), "--models-dir", str(card.directory.parent), "--json"]
     result = CliRunner().invoke(app, command)
     report = json.loads(result.stdout)
@@ -184,7 +184,7 @@ def test_a_scheme_that_failed_is_not_called_untried(
 ) -> None:
     card = make(tmp_path)
     monkeypatch.setattr("modelkit.quantize.trials.verify", lambda _: [Check("range", "fail", "odd numbers.")])
-    plan = Plan("auto", judged=find_images(pictures(tmp_path / "more", LABELS, 12), LABELS))
+    plan = Plan("auto", judged=find_images(write_images(tmp_path / "more", LABELS, 12), LABELS))
     outcome = quantize(card, plan)
     tried = {trial.recipe.scheme: trial.tried for trial in outcome.trials}
     assert tried == {
@@ -223,7 +223,7 @@ def test_an_interrupted_trial_leaves_nothing(tmp_path: Path, photos: Path, monke
         raise KeyboardInterrupt
 
     card = make(tmp_path)
-    pictures(photos, LABELS, 12)
+    write_images(photos, LABELS, 12)
     monkeypatch.setattr("modelkit.quantize.trials.verify", interrupt)
     command = ["quantize", "base", "--images", str(photos), "--models-dir", str(card.directory.parent)]
     assert CliRunner().invoke(app, command).exit_code == 130

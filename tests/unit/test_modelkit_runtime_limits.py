@@ -16,7 +16,7 @@ from modelkit.cli import app
 from modelkit.inspection import inspect_file
 from modelkit.runtime_limits import obstacle_to_loading
 
-GIVEN = ["--name", "mine", "--labels", "red,blue", "--preprocess", "unit", "--resize", "bilinear"]
+OPTIONS = ["--name", "mine", "--labels", "red,blue", "--preprocess", "unit", "--resize", "bilinear"]
 
 
 def newer_ir() -> onnx.ModelProto:
@@ -54,7 +54,7 @@ def test_graphs_that_the_runtime_cannot_load_are_reported(
     tmp_path: Path, proto: onnx.ModelProto, sentence: str
 ) -> None:
     file = save(proto, tmp_path / "net.onnx")
-    result = CliRunner().invoke(app, ["add", str(file), "--models-dir", str(tmp_path / "models"), *GIVEN])
+    result = CliRunner().invoke(app, ["add", str(file), "--models-dir", str(tmp_path / "models"), *OPTIONS])
     assert result.exit_code == 3
     assert re.search(sentence, result.output), result.output
     assert "onnxruntime_src" not in result.output
@@ -92,7 +92,7 @@ def test_axis_names_of_exporters_determine_the_layout(tmp_path: Path) -> None:
     image_input = inspect_file(file).image
     assert image_input is not None
     assert (image_input.layout, image_input.width) == ("NCHW", None)
-    options = ["--models-dir", str(tmp_path / "models"), *GIVEN]
+    options = ["--models-dir", str(tmp_path / "models"), *OPTIONS]
     result = CliRunner().invoke(app, ["add", str(file), *options])
     assert result.exit_code == 3
     assert "--size" in result.output
@@ -104,6 +104,6 @@ def test_an_input_without_a_shape_requires_layout_and_size(tmp_path: Path) -> No
     proto = classifier()
     proto.graph.input[0].type.tensor_type.ClearField("shape")
     file = save(proto, tmp_path / "net.onnx")
-    options = ["--models-dir", str(tmp_path / "models"), *GIVEN]
+    options = ["--models-dir", str(tmp_path / "models"), *OPTIONS]
     result = CliRunner().invoke(app, ["add", str(file), *options, "--size", "16x16", "--layout", "NCHW"])
     assert result.exit_code == 0, result.output

@@ -226,9 +226,9 @@ def test_a_chain_of_many_operators_is_left_unproved() -> None:
 def add(tmp_path: Path, proto: onnx.ModelProto, *options: str) -> Result:
     file = tmp_path / "net.onnx"
     onnx.save(proto, file)
-    given = ["--name", "mine", "--models-dir", str(tmp_path / "models"), "--preprocess", "unit", "--resize", "bilinear",
-             "--size", "2x2", "--layout", "NHWC", "--color", "RGB"]  # fmt: skip
-    return CliRunner().invoke(app, ["add", str(file), *given, *options])
+    required = ["--name", "mine", "--models-dir", str(tmp_path / "models"), "--preprocess", "unit", "--resize",
+                "bilinear", "--size", "2x2", "--layout", "NHWC", "--color", "RGB"]  # fmt: skip
+    return CliRunner().invoke(app, ["add", str(file), *required, *options])
 
 
 def test_a_forest_is_added_without_a_kind(tmp_path: Path) -> None:

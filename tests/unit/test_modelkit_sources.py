@@ -118,10 +118,10 @@ def from_reference(tmp_path: Path, name: str, kind: str, references: Any, versio
         config |= {"size": {"shortest_edge": 288}}
     files = {"preprocessor_config.json": config, "config.json": {"transformers_version": version}}
     fields = input_of(folder_of(tmp_path, files, graph("side")), tmp_path)
-    made = tensor(fields, texture(SIZES[kind]))
-    assert made.shape == tuple(references[f"{name}/{kind}/shape"])
+    pixels = tensor(fields, texture(SIZES[kind]))
+    assert pixels.shape == tuple(references[f"{name}/{kind}/shape"])
     level = 1 / 255 / np.array(fields["std"])[:, None, None]
-    return np.asarray(np.abs(made[:, ::STEP, ::STEP] - references[f"{name}/{kind}"]) / level)
+    return np.asarray(np.abs(pixels[:, ::STEP, ::STEP] - references[f"{name}/{kind}"]) / level)
 
 
 def test_at_least_ten_published_configs_are_equal() -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from onnx_zoo import classifier, pictures, save
+from onnx_zoo import classifier, save, write_images
 from typer.testing import CliRunner, Result
 
 from modelkit.cli import app
@@ -41,7 +41,7 @@ def gate(models: Path, name: str, *options: object) -> Result:
 
 
 def test_a_retrained_model_of_equal_accuracy_passes_as_successor_only(models: Path, tmp_path: Path) -> None:
-    images = ("--images", pictures(tmp_path / "photos", LABELS, 4))
+    images = ("--images", write_images(tmp_path / "photos", LABELS, 4))
     assert gate(models, "retrained", *images).exit_code == 1
     result = gate(models, "retrained", *images, "--successor")
     assert result.exit_code == 0, result.output
@@ -52,13 +52,13 @@ def test_a_retrained_model_of_equal_accuracy_passes_as_successor_only(models: Pa
 
 
 def test_more_images_exclude_a_loss(models: Path, tmp_path: Path) -> None:
-    result = gate(models, "retrained", "--images", pictures(tmp_path / "photos", LABELS, 30), "--successor")
+    result = gate(models, "retrained", "--images", write_images(tmp_path / "photos", LABELS, 30), "--successor")
     evidence = next(check for check in json.loads(result.stdout)["checks"] if check["name"] == "evidence")
     assert evidence["status"] == "pass"
 
 
 def test_a_less_accurate_successor_is_rejected(models: Path, tmp_path: Path) -> None:
-    result = gate(models, "worse", "--images", pictures(tmp_path / "photos", LABELS, 4), "--successor")
+    result = gate(models, "worse", "--images", write_images(tmp_path / "photos", LABELS, 4), "--successor")
     assert result.exit_code == 1
     accuracy = next(check for check in json.loads(result.stdout)["checks"] if check["name"] == "accuracy")
     assert accuracy["status"] == "fail"
@@ -67,7 +67,7 @@ def test_a_less_accurate_successor_is_rejected(models: Path, tmp_path: Path) -> 
 
 def test_a_successor_needs_labelled_images(models: Path, tmp_path: Path) -> None:
     assert gate(models, "retrained", "--successor").exit_code == 2
-    photos = pictures(tmp_path / "photos", ("red",), 2) / "red"
+    photos = write_images(tmp_path / "photos", ("red",), 2) / "red"
     result = gate(models, "retrained", "--images", photos, "--successor")
     assert result.exit_code == 3
     assert "use --images DIR with images in DIR/<label>/" in result.output

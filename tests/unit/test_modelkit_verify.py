@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from onnx_zoo import classifier, picture, save
+from onnx_zoo import classifier, save, write_image
 from typer.testing import CliRunner
 
 from modelkit.adding import Answers, add
@@ -24,9 +24,9 @@ from modelkit.verify import verify
 
 
 def make(tmp_path: Path, name: str = "mine", *, golden: bool = True, external: str | None = None, **graph: Any) -> Path:
-    """A folder with the zoo's red-or-blue model, and a golden picture of each."""
+    """A folder with the zoo's red-or-blue model, and a golden image of each."""
     file = save(classifier(**graph), tmp_path / "source" / "net.onnx", external=external)
-    cases = tuple(Golden(picture(tmp_path, label), label) for label in ("red", "blue")) if golden else ()
+    cases = tuple(Golden(write_image(tmp_path, label), label) for label in ("red", "blue")) if golden else ()
     answers = Answers(labels=("red", "blue"), preprocess="unit", resize="bilinear", golden=cases)
     return add(file, tmp_path / "models", name, answers)
 

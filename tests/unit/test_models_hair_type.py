@@ -138,10 +138,10 @@ def test_the_drawing_script_draws_the_golden_images(card: Card, case: GoldenCase
     draw = script("draw")
     path = card.directory / case.image
     scene = draw.scenes(card.name)[path.name]
-    kept = Image.open(BytesIO(path.read_bytes()))
+    shipped = Image.open(BytesIO(path.read_bytes()))
     drawn = Image.open(BytesIO(_drawn(scene)))
-    assert (drawn.size, drawn.mode, drawn.getexif()) == (kept.size, kept.mode, kept.getexif())
-    difference = np.abs(np.asarray(drawn, np.int16) - np.asarray(kept, np.int16))
+    assert (drawn.size, drawn.mode, drawn.getexif()) == (shipped.size, shipped.mode, shipped.getexif())
+    difference = np.abs(np.asarray(drawn, np.int16) - np.asarray(shipped, np.int16))
     assert difference.mean() < 1.0
     assert scene.label == case.label
 

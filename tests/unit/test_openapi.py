@@ -37,7 +37,7 @@ from tools.contract.tables import TABLES
 
 PROJECT = Path(__file__).parents[2]
 DOCUMENT = document()
-PICTURE = jpeg(solid(RED))
+IMAGE = jpeg(solid(RED))
 OPERATION_LIST = [
     (method, path, operation) for path, methods in DOCUMENT["paths"].items() for method, operation in methods.items()
 ]
@@ -237,15 +237,15 @@ def make_app_of(classifier, **options):
 def app(classifier):
     rules = S3Rules((S3Location("photos"),))
     return make_app(
-        classifier, pages={"https://a": PICTURE}, s3=FakeS3({("photos", "a"): PICTURE}), s3_rules=rules, max_batch=3
+        classifier, pages={"https://a": IMAGE}, s3=FakeS3({("photos", "a"): IMAGE}), s3_rules=rules, max_batch=3
     )
 
 
 REQUEST_LIST = [
-    rest(body=PICTURE),
+    rest(body=IMAGE),
     rest(**json_body({"url": "https://a", "top": 1})),
     rest(**json_body({"s3": {"bucket": "photos", "key": "a"}})),
-    rest(**form_body(("file", PICTURE, "a.jpg", None))),
+    rest(**form_body(("file", IMAGE, "a.jpg", None))),
     rest(path="/v1/classify/batch", **json_body({"items": [{"url": "https://a"}, {"url": "https://b"}, None]})),
     rest(path="/v1/classify/batch", **json_body({"items": [{}] * 4})),
     rest(path="/v1/uploads"),
@@ -257,7 +257,7 @@ REQUEST_LIST = [
     rest("HEAD", "/v1/health"),
     rest(),
     rest(body=b"%PDF"),
-    rest(body=PICTURE[:300]),
+    rest(body=IMAGE[:300]),
     rest(**json_body({"url": "https://none"})),
     rest(**json_body({"s3": {"bucket": "other", "key": "a"}})),
     rest(**json_body({"s3": {"bucket": "photos", "key": "none"}})),

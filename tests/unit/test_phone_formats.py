@@ -215,8 +215,8 @@ def _fails(error: BaseException) -> Any:
 
 
 def test_child_returns_pixels_orientation_and_profile() -> None:
-    picture = isolated.decode_in_child(lambda *_: _raw(orientation=6, profile=b"icc"), b"", PLAN)
-    assert (picture.image.tobytes(), picture.image.size, picture.orientation, picture.profile) == (
+    decoded = isolated.decode_in_child(lambda *_: _raw(orientation=6, profile=b"icc"), b"", PLAN)
+    assert (decoded.image.tobytes(), decoded.image.size, decoded.orientation, decoded.profile) == (
         b"ab", (2, 1), 6, b"icc",
     )  # fmt: skip
 

@@ -43,9 +43,9 @@ def plan(*options: str) -> Any:
 
 
 def objects(*options: str) -> list[dict[str, Any]]:
-    found = json.loads(plan(*options, "--format", "json"))
-    assert isinstance(found, list)
-    return found
+    plans = json.loads(plan(*options, "--format", "json"))
+    assert isinstance(plans, list)
+    return plans
 
 
 def taken(values: dict[str, Any]) -> Settings:
@@ -55,36 +55,36 @@ def taken(values: dict[str, Any]) -> Settings:
 
 def test_fifty_requests_a_second() -> None:
     load = Load(rate=50, duration_ms=12, memory_mib=1769)
-    found = size(load)
-    assert (found.mean, found.peak) == (pytest.approx(0.6), pytest.approx(1.2))
-    assert found.quantiles == {0.5: 1, 0.95: 3, 0.99: 4, 0.999: 6}
+    sizing = size(load)
+    assert (sizing.mean, sizing.peak) == (pytest.approx(0.6), pytest.approx(1.2))
+    assert sizing.quantiles == {0.5: 1, 0.95: 3, 0.99: 4, 0.999: 6}
     # 99.9 % of the seconds have up to 132 arrivals: 14 environments at 10 requests a second.
-    assert found.for_rate == 14
-    assert found.after_deployment == poisson_quantile(50 * 1.012, 0.999) == 74
-    assert found.reserved == 74
-    assert found.reserved_provisioned == 14
-    assert (found.rate_limit, found.burst_limit) == (125, 132)
+    assert sizing.for_rate == 14
+    assert sizing.after_deployment == poisson_quantile(50 * 1.012, 0.999) == 74
+    assert sizing.reserved == 74
+    assert sizing.reserved_provisioned == 14
+    assert (sizing.rate_limit, sizing.burst_limit) == (125, 132)
 
 
 @given(LOADS)
 def test_the_recommended_sizing_meets_the_targets(load: Load) -> None:
-    found = size(load)
-    assert erlang_b(found.reserved, found.peak) <= load.overflow
-    assert erlang_b(found.reserved_provisioned, found.peak) <= load.overflow
-    kept = found.provisioned
-    assert kept.spill_on_average <= load.spill
-    assert kept.spill_at_peak <= load.spill
-    assert 1 <= kept.least <= kept.most <= found.reserved_provisioned
+    sizing = size(load)
+    assert erlang_b(sizing.reserved, sizing.peak) <= load.overflow
+    assert erlang_b(sizing.reserved_provisioned, sizing.peak) <= load.overflow
+    provisioned = sizing.provisioned
+    assert provisioned.spill_on_average <= load.spill
+    assert provisioned.spill_at_peak <= load.spill
+    assert 1 <= provisioned.least <= provisioned.most <= sizing.reserved_provisioned
     # Neither the average nor the peak's rate asks more than 10 requests a second of an environment.
-    assert load.rate <= 10 * kept.least
-    assert load.peak_rate <= 10 * min(kept.most, found.reserved)
-    if kept.target is None:
-        assert kept.least == kept.most
+    assert load.rate <= 10 * provisioned.least
+    assert load.peak_rate <= 10 * min(provisioned.most, sizing.reserved)
+    if provisioned.target is None:
+        assert provisioned.least == provisioned.most
     else:
         # The tracker does not ask for more than the maximum, nor for more than the minimum on an average day.
-        assert found.peak / load.target_utilization <= kept.most
-        assert 0.1 <= kept.target <= 0.9
-    assert load.peak_rate <= found.rate_limit or any("API Gateway takes" in each for each in found.warnings)
+        assert sizing.peak / load.target_utilization <= provisioned.most
+        assert 0.1 <= provisioned.target <= 0.9
+    assert load.peak_rate <= sizing.rate_limit or any("API Gateway takes" in warning for warning in sizing.warnings)
 
 
 @given(LOADS, st.booleans())
@@ -186,7 +186,7 @@ def test_short_requests_get_a_fixed_number_because_tracking_cannot_see_their_rat
     short, long = (size(Load(rate=100, duration_ms=ms, memory_mib=1769)) for ms in (12, 200))
     assert short.provisioned.target is None
     assert short.provisioned.least == short.provisioned.most >= 20
-    assert any("Target tracking sees only how busy" in each for each in short.warnings)
+    assert any("Target tracking sees only how busy" in warning for warning in short.warnings)
     assert long.provisioned.target == 0.7
     assert long.provisioned.least < long.provisioned.most
     between = size(Load(rate=100, duration_ms=50, memory_mib=1769))
@@ -265,20 +265,20 @@ def test_printed_settings_are_accepted_by_the_app() -> None:
 
 def test_each_client_may_use_the_rate_that_the_stage_is_given() -> None:
     two = json.dumps({"auth": {"clients": {"app": {}, "night-batch": {}}}})
-    (found,) = objects("--rps", "50", "--duration-ms", "12", "--settings", two)
-    api = found["settings"]["api"]
-    assert found["settings"]["auth"]["clients"] == {
+    (result,) = objects("--rps", "50", "--duration-ms", "12", "--settings", two)
+    api = result["settings"]["api"]
+    assert result["settings"]["auth"]["clients"] == {
         name: {"rate": api["rate_limit"], "burst": api["burst_limit"]} for name in ("app", "night-batch")
     }
-    assert taken(found["settings"]).auth.clients["app"].rate == api["rate_limit"] == 125
-    (found,) = objects("--rps", "50", "--duration-ms", "12", "--settings", '{"auth": {"mode": "iam"}}')
-    assert "auth" not in found["settings"]
+    assert taken(result["settings"]).auth.clients["app"].rate == api["rate_limit"] == 125
+    (result,) = objects("--rps", "50", "--duration-ms", "12", "--settings", '{"auth": {"mode": "iam"}}')
+    assert "auth" not in result["settings"]
 
 
 def test_the_fees_are_those_of_the_environment_that_is_named() -> None:
     def lines(*options: str) -> dict[str, float]:
-        (found,) = objects("--rps", "5", "--duration-ms", "12", *options)
-        return {line["name"]: line["dollars"] for line in found["costs"]["on_demand"]["lines"]}
+        (result,) = objects("--rps", "5", "--duration-ms", "12", *options)
+        return {line["name"]: line["dollars"] for line in result["costs"]["on_demand"]["lines"]}
 
     prod, dev = lines(), lines("--env", "dev")
     assert prod["WAF web ACL"] == 5
@@ -293,17 +293,17 @@ def test_the_fees_are_those_of_the_environment_that_is_named() -> None:
 
 
 def test_every_line_has_the_source_and_the_month_of_its_price() -> None:
-    (found,) = objects("--rps", "5", "--duration-ms", "12")
-    for line in found["costs"]["on_demand"]["lines"]:
+    (result,) = objects("--rps", "5", "--duration-ms", "12")
+    for line in result["costs"]["on_demand"]["lines"]:
         assert line["source"].startswith("https://")
         assert re.fullmatch(r"20\d\d-\d\d", line["as_of"])
 
 
 def test_measured_memories_choose_the_memory() -> None:
     options = ("--rps", "50", "--measured", "1024=20", "--measured", "1769=11", "--measured", "3538=8")
-    (found,) = objects(*options)
-    assert found["settings"]["function"]["memory_mib"] == 1769
-    assert len(found["memory"]) == 3
+    (result,) = objects(*options)
+    assert result["settings"]["function"]["memory_mib"] == 1769
+    assert len(result["memory"]) == 3
     (fast,) = objects(*options, "--duration-limit-ms", "10")
     assert fast["load"]["duration_ms"] == 8
     assert "1769 MiB (chosen)" in plan(*options)

@@ -27,11 +27,11 @@ def test_time_is_whole_rounds_of_batches(images: int, batches: int, seconds: flo
 @pytest.mark.parametrize("load", [LOAD, BulkLoad(100, 7, 3008, 0.2, "arm64", kms=True, kms_images=True)])
 def test_the_rates_of_the_jobs_function_add_up_to_the_bill(load: BulkLoad) -> None:
     job = BulkJob(100_000, load)
-    given = {name.removeprefix("LOUPE_BULK_"): float(value) for name, value in rates(load).items()}
+    job_rates = {name.removeprefix("LOUPE_BULK_"): float(value) for name, value in rates(load).items()}
     estimated = (
-        job.images * given["USD_PER_IMAGE"]
-        + job.batches * given["USD_PER_BATCH"]
-        + job.images * given["SECONDS_PER_IMAGE"] * given["USD_PER_SECOND"]
+        job.images * job_rates["USD_PER_IMAGE"]
+        + job.batches * job_rates["USD_PER_BATCH"]
+        + job.images * job_rates["SECONDS_PER_IMAGE"] * job_rates["USD_PER_SECOND"]
     )
     parent = TRANSITIONS_A_JOB * prices.STATE_TRANSITIONS.first + prices.LAMBDA_REQUESTS.first
     assert job.dollars - parent == pytest.approx(estimated, rel=1e-6)

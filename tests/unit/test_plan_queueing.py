@@ -115,7 +115,7 @@ def _exponential(rng: random.Random) -> float:
 
 
 def _mixture(rng: random.Random) -> float:
-    """Four small pictures and a large one: mean 1, a deviation of 1.3."""
+    """Four small images and a large one: mean 1, a deviation of 1.3."""
     return 3.6 if rng.random() < 0.2 else 0.35
 
 
@@ -142,16 +142,16 @@ def test_a_simulation_without_a_limit_has_poisson_concurrency(duration: Callable
     load, requests = 5.0, 60_000
     rng, now = random.Random(11), 0.0
     busy: list[float] = []
-    seen = []
+    busy_counts = []
     for _ in range(requests):
         now += rng.expovariate(load)
         while busy and busy[0] <= now:
             heapq.heappop(busy)
-        seen.append(len(busy))  # what an arrival sees is the distribution in time
+        busy_counts.append(len(busy))  # what an arrival sees is the distribution in time
         heapq.heappush(busy, now + duration(rng))
-    settled = sorted(seen[1000:])
+    settled = sorted(busy_counts[1000:])
     mean = sum(settled) / len(settled)
-    variance = sum((each - mean) ** 2 for each in settled) / len(settled)
+    variance = sum((count - mean) ** 2 for count in settled) / len(settled)
     assert mean == pytest.approx(load, rel=0.03)
     assert variance == pytest.approx(load, rel=0.06)
     for probability in (0.5, 0.95, 0.99):

@@ -19,7 +19,7 @@ from onnx import TensorProto
 from PIL import Image
 
 REFERENCES = np.load(Path(__file__).parent / "preprocessing" / "references.npz")
-PICTURE = REFERENCES["picture"]
+IMAGE = REFERENCES["picture"]
 SIZES = {"down": (13, 9), "far-down": (5, 4), "up": (90, 80), "mixed": (20, 64), "thin": (1, 30)}
 LINEAR = Resize(antialias=False)
 
@@ -29,7 +29,7 @@ def spec(width: int = 20, height: int = 20, **changes: Any) -> InputSpec:
 
 
 def served(fields: InputSpec) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.asarray(fit(Image.fromarray(PICTURE), fields), np.float64)
+    return np.asarray(fit(Image.fromarray(IMAGE), fields), np.float64)
 
 
 def furthest(first: Any, second: Any) -> float:
@@ -47,7 +47,7 @@ def test_without_antialias_equals_tensorflow_and_torchvision_tensors_within_roun
 
 
 def test_antialiasing_makes_a_difference_that_the_references_show() -> None:
-    """The check can fail: the antialiased picture is far from OpenCV's."""
+    """The check can fail: the antialiased image is far from OpenCV's."""
     assert furthest(served(spec(*SIZES["far-down"])), REFERENCES["cv2-far-down"]) > 60
 
 
@@ -72,21 +72,21 @@ def test_crops_equal_albumentations(name: str, width: int, height: int, resize: 
 
 def test_normalisation_equals_albumentations() -> None:
     numbers = {"scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-    tensor = from_pixels(PICTURE[:9, :13], spec(13, 9, layout="NHWC", **numbers))
+    tensor = from_pixels(IMAGE[:9, :13], spec(13, 9, layout="NHWC", **numbers))
     assert furthest(tensor, REFERENCES["albumentations-normalize"]) < 1e-5
 
 
 @pytest.mark.parametrize(("offset", "left", "top"), [("round", 6, 8), ("floor", 6, 7)])
 def test_a_resize_to_both_sides_then_center_crop_is_torchvisions(offset: Any, left: int, top: int) -> None:
     """Resize((36, 40)), CenterCrop((21, 27)) on a PIL image: margins 13 and 15, halves round to even: 6 and 8."""
-    whole = Image.fromarray(PICTURE).resize((40, 36), Image.Resampling.BILINEAR)
+    whole = Image.fromarray(IMAGE).resize((40, 36), Image.Resampling.BILINEAR)
     expected = whole.crop((left, top, left + 27, top + 21))
     assert np.array_equal(served(spec(27, 21, resize=Resize(fit="crop", size=(40, 36), crop_offset=offset))), expected)
 
 
 def test_grey_by_average_is_the_mean_of_the_channels() -> None:
     grey = spec(61, 47, color="L", grey="average", mean=(0.0,), std=(1.0,))
-    image = decode(images.png(Image.fromarray(PICTURE)), Limits(), grey)
+    image = decode(images.png(Image.fromarray(IMAGE)), Limits(), grey)
     assert image.mode == "L"
     assert furthest(image, REFERENCES["grey-average"]) <= 0.5
     assert furthest(REFERENCES["grey-average"], REFERENCES["grey-pillow"]) > 30
@@ -111,7 +111,7 @@ def test_exif_orientation_can_be_ignored(orientation: int, draft: float) -> None
 
 def test_a_negative_scale_inverts() -> None:
     inverted = spec(61, 47, color="L", scale=-1 / 255, mean=(-1.0,), std=(1.0,))
-    grey = Image.fromarray(PICTURE).convert("L")
+    grey = Image.fromarray(IMAGE).convert("L")
     expected = 1 - np.asarray(grey, np.float64) / 255
     assert furthest(to_tensor(grey, inverted)[0], expected) < 1e-6
 
@@ -141,15 +141,15 @@ def test_inputs_with_fewer_axes(layout: Any, color: Any, flatten: bool, shape: t
 
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint8"])
 def test_integer_inputs_take_unscaled_pixels(dtype: Any) -> None:
-    tensor = from_pixels(PICTURE, spec(61, 47, dtype=dtype, layout="NHWC"))
+    tensor = from_pixels(IMAGE, spec(61, 47, dtype=dtype, layout="NHWC"))
     assert tensor.dtype == dtype
-    assert np.array_equal(tensor, PICTURE)
+    assert np.array_equal(tensor, IMAGE)
 
 
 def test_a_float64_input_is_computed_in_float64() -> None:
     numbers = {"scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-    tensor = from_pixels(PICTURE, spec(61, 47, dtype="float64", layout="NHWC", **numbers))
-    expected = (PICTURE / 255 - np.array(numbers["mean"])) / np.array(numbers["std"])
+    tensor = from_pixels(IMAGE, spec(61, 47, dtype="float64", layout="NHWC", **numbers))
+    expected = (IMAGE / 255 - np.array(numbers["mean"])) / np.array(numbers["std"])
     assert tensor.dtype == np.float64
     assert furthest(tensor, expected) < 1e-12
 

@@ -15,7 +15,7 @@ from modelkit.presets import PRESETS
 from modelkit.sources.torchvision import read_weights
 
 HERE = Path(__file__).parent / "preprocessing"
-PICTURE = np.load(HERE / "references.npz")["picture"]
+IMAGE = np.load(HERE / "references.npz")["picture"]
 TORCHVISION, TENSORFLOW = np.load(HERE / "torchvision.npz"), np.load(HERE / "tensorflow.npz")
 SIZES = {"down": (13, 9), "far-down": (5, 4), "up": (90, 80), "mixed": (20, 64)}
 WEIGHTS = sorted(name for name in TORCHVISION.files if name.count(".") == 1 and "/" not in name)
@@ -30,7 +30,7 @@ def spec(width: int, height: int, resize: Resize = STRETCH, **fields: Any) -> In
 
 def difference(fields: InputSpec, expected: Any) -> float:
     """Largest difference of a served pixel, in levels of 255."""
-    served = np.asarray(fit(Image.fromarray(PICTURE), fields), np.float64)
+    served = np.asarray(fit(Image.fromarray(IMAGE), fields), np.float64)
     assert served.shape == expected.shape
     return float(np.abs(served - np.asarray(expected, np.float64)).max())
 
@@ -83,10 +83,10 @@ def test_crop_first_equals_fastai_for_another_aspect_ratio() -> None:
     assert difference(spec(31, 12, after), TORCHVISION["fastai-crop-wide"]) > 20
 
 
-def test_crop_first_with_shortest_takes_a_share_of_the_picture() -> None:
+def test_crop_first_with_shortest_takes_a_share_of_the_image() -> None:
     share = spec(16, 16, CROP_FIRST._replace(shortest=32))
     assert share.cut(61, 47) == (23, 23)
-    centre = Image.fromarray(PICTURE).crop((19, 12, 42, 35)).resize((16, 16), Image.Resampling.BILINEAR)
+    centre = Image.fromarray(IMAGE).crop((19, 12, 42, 35)).resize((16, 16), Image.Resampling.BILINEAR)
     assert difference(share, np.asarray(centre)) == 0
 
 
@@ -95,7 +95,7 @@ def test_the_transforms_of_weights_are_torchvisions(name: str) -> None:
     answers = read_weights(name).answers
     (width, height), resize = answers["size"], Resize(answers["resize"], answers["fit"], answers["shortest"])
     numbers = {"scale": 1 / 255, "mean": answers["mean"], "std": answers["std"]}
-    large = Image.fromarray(PICTURE).resize((301, 257), Image.Resampling.LANCZOS)
+    large = Image.fromarray(IMAGE).resize((301, 257), Image.Resampling.LANCZOS)
     tensor = to_tensor(large, spec(width, height, resize, **numbers))
     assert tensor.shape == tuple(TORCHVISION[f"{name}/shape"])
     assert np.abs(tensor[:, ::STEP, ::STEP] - TORCHVISION[name]).max() < 1e-5
@@ -103,7 +103,7 @@ def test_the_transforms_of_weights_are_torchvisions(name: str) -> None:
 
 @pytest.mark.parametrize("references", [TORCHVISION, TENSORFLOW], ids=["torchvision", "tensorflow"])
 def test_grey_is_within_one_level(references: Any) -> None:
-    grey = np.asarray(Image.fromarray(PICTURE).convert("L"), np.float64)
+    grey = np.asarray(Image.fromarray(IMAGE).convert("L"), np.float64)
     assert np.abs(grey - references["grey"]).max() <= 1
 
 
@@ -119,5 +119,5 @@ def test_presets_equal_the_frameworks_numbers(preset: str, expected: Any, layout
         "name": "tiny", "version": "1.0.0", "files": [{"path": "model.onnx", "sha256": "0" * 64}], "input": fields,
         "output": {"name": "y", "kind": "logit", "labels": ["a", "b"]},
     }  # fmt: skip
-    tensor = from_pixels(PICTURE[:9, :13], parse_card(card, Path("tiny")).input)
+    tensor = from_pixels(IMAGE[:9, :13], parse_card(card, Path("tiny")).input)
     assert np.abs(tensor - expected).max() < 1e-4

@@ -43,7 +43,7 @@ def test_every_price_has_a_source_and_falling_tiers_without_a_gap(price: prices.
     ends = [end for end, _ in price.tiers]
     assert ends == sorted(set(ends))
     assert ends[-1] == inf
-    paid = [each for _, each in price.tiers if each]
+    paid = [amount for _, amount in price.tiers if amount]
     assert paid == sorted(paid, reverse=True)
     assert price.first == paid[0]
 

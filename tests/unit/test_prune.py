@@ -13,7 +13,7 @@ assert spec.loader is not None
 prune = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(prune)
 
-KEPT = (
+RETAINED = (
     "onnxruntime/capi/_pybind.so",
     "numpy/testing/__init__.py",
     "PIL/Image.py",
@@ -27,12 +27,12 @@ DELETED = (
 
 
 def test_files_that_no_request_reads_are_deleted_and_others_remain(tmp_path: Path) -> None:
-    for name in (*KEPT, *DELETED):
+    for name in (*RETAINED, *DELETED):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     prune.prune(tmp_path)
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert left == set(KEPT)
+    assert left == set(RETAINED)
 
 
 def test_a_link_is_deleted_and_its_target_remains(tmp_path: Path) -> None:

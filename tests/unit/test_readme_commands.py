@@ -58,8 +58,8 @@ def test_programs_come_with_the_environment_or_any_machine() -> None:
     usual = {"make", "cd", ".", "curl", "git", "aws", "export"}
     programs = {re.sub(r"^(\w+=\S+ +)+", "", line).split()[0] for line in COMMANDS if not line.startswith((" ", "#"))}
     own = {program for program in programs if program not in usual}
-    made = {".venv/bin/python", "python", "cdk"}
-    assert own <= made
+    created_here = {".venv/bin/python", "python", "cdk"}
+    assert own <= created_here
 
 
 def test_environments_that_are_not_named_are_dev() -> None:

@@ -20,7 +20,7 @@ from loupe.sources.s3 import S3Object
 from loupe.sources.url import Url
 
 LIMITS = Limits(max_bytes=10_000)
-PICTURE = jpeg(solid(RED))
+IMAGE = jpeg(solid(RED))
 
 
 def read(**sent) -> ClassifyRequest:
@@ -47,8 +47,8 @@ def rejected_json(value, **query) -> Problem:
      "application/x-www-form-urlencoded", "multipart/form-data", "nonsense"],
 )  # fmt: skip
 def test_an_image_is_recognized_by_its_content(event, content_type) -> None:
-    request = from_http(unwrap(event(body=PICTURE, headers={"Content-Type": content_type})), LIMITS)
-    assert request == ClassifyRequest(Inline(PICTURE), 5)
+    request = from_http(unwrap(event(body=IMAGE, headers={"Content-Type": content_type})), LIMITS)
+    assert request == ClassifyRequest(Inline(IMAGE), 5)
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json;charset=UTF-8", "application/x+json"])
@@ -56,7 +56,7 @@ def test_an_image_is_recognized_by_its_content(event, content_type) -> None:
     ("value", "source"),
     [
         ({"url": " https://example.com/a.jpg "}, Url("https://example.com/a.jpg")),
-        ({"image": base64_of(PICTURE)}, Inline(PICTURE)),
+        ({"image": base64_of(IMAGE)}, Inline(IMAGE)),
         ({"s3": {"bucket": "b", "key": "k/ü.jpg"}}, S3Object("b", "k/ü.jpg")),
         ({"s3": {"bucket": "b", "key": "k", "version_id": "v"}}, S3Object("b", "k", "v")),
     ],
@@ -75,16 +75,16 @@ def test_json_without_a_media_type_is_detected_by_its_brace(content_type) -> Non
 @pytest.mark.parametrize(
     "text",
     [
-        base64_of(PICTURE),
-        base64_of(PICTURE).rstrip("="),
-        "\n".join(base64_of(PICTURE)[i : i + 76] for i in range(0, 2000, 76)),
-        " " + base64_of(PICTURE) + "\r\n",
-        "data:image/jpeg;base64," + base64_of(PICTURE),
-        "DATA:image/jpeg;charset=x;BASE64," + base64_of(PICTURE),
+        base64_of(IMAGE),
+        base64_of(IMAGE).rstrip("="),
+        "\n".join(base64_of(IMAGE)[i : i + 76] for i in range(0, 2000, 76)),
+        " " + base64_of(IMAGE) + "\r\n",
+        "data:image/jpeg;base64," + base64_of(IMAGE),
+        "DATA:image/jpeg;charset=x;BASE64," + base64_of(IMAGE),
     ],
 )
 def test_base64_of_common_clients_is_decoded(text) -> None:
-    assert read_json({"image": text}).source == Inline(PICTURE)
+    assert read_json({"image": text}).source == Inline(IMAGE)
 
 
 @pytest.mark.parametrize(
@@ -164,19 +164,19 @@ def test_body_that_cannot_be_classified_is_rejected(body, content_type) -> None:
 )
 @pytest.mark.parametrize("event", [rest, http])
 def test_top_and_scores(event, query, top) -> None:
-    for body in (PICTURE, json.dumps({"url": "https://a"})):
+    for body in (IMAGE, json.dumps({"url": "https://a"})):
         assert from_http(unwrap(event(body=body, query=query)), LIMITS).top == top
 
 
 @pytest.mark.parametrize("top", ["0", "-1", "", "x", "1.5", "10000", "٣", "1e3", " 1"])
 def test_invalid_top_is_rejected(top) -> None:
-    assert '"top" must be' in rejected(body=PICTURE, query={"top": top}).detail
+    assert '"top" must be' in rejected(body=IMAGE, query={"top": top}).detail
 
 
 def test_scores_can_only_be_all_and_not_beside_top() -> None:
-    assert "only" in rejected(body=PICTURE, query={"scores": "3"}).detail
-    assert "once" in rejected(body=PICTURE, query={"scores": "all", "top": "3"}).detail
-    assert "once" in problem_of(from_http, unwrap(http(body=PICTURE, rawQueryString="top=1&top=2")), LIMITS).detail
+    assert "only" in rejected(body=IMAGE, query={"scores": "3"}).detail
+    assert "once" in rejected(body=IMAGE, query={"scores": "all", "top": "3"}).detail
+    assert "once" in problem_of(from_http, unwrap(http(body=IMAGE, rawQueryString="top=1&top=2")), LIMITS).detail
 
 
 @pytest.mark.parametrize(("top", "expected"), [(1, 1), (3.0, 3), ("all", None)])
@@ -195,20 +195,20 @@ def test_top_in_query_and_body_is_rejected() -> None:
 
 
 def test_a_form_with_one_file() -> None:
-    request = read(**form_body(("file", PICTURE, "a.jpg", "image/jpeg"), ("top", b"2", None, None)))
-    assert request == ClassifyRequest(Inline(PICTURE), 2)
+    request = read(**form_body(("file", IMAGE, "a.jpg", "image/jpeg"), ("top", b"2", None, None)))
+    assert request == ClassifyRequest(Inline(IMAGE), 2)
 
 
 def test_form_with_an_unnamed_image() -> None:
-    assert read(**form_body(("image", PICTURE, None, "image/jpeg"))).source == Inline(PICTURE)
+    assert read(**form_body(("image", IMAGE, None, "image/jpeg"))).source == Inline(IMAGE)
 
 
 def test_large_file_in_a_form_is_complete() -> None:
-    data = PICTURE + bytes(range(256)) * 9000
+    data = IMAGE + bytes(range(256)) * 9000
     assert read(**form_body(("file", data, "a.jpg", None))).source == Inline(data)
 
 
-FILE = ("file", PICTURE, "a.jpg", "image/jpeg")
+FILE = ("file", IMAGE, "a.jpg", "image/jpeg")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def batch(value, most=32) -> BatchRequest:
 
 
 def test_batch_keeps_the_problem_of_an_item_in_its_place() -> None:
-    request = batch({"items": [{"url": "https://a"}, {"image": "!"}, 3, {"image": base64_of(PICTURE)}], "top": 1})
+    request = batch({"items": [{"url": "https://a"}, {"image": "!"}, 3, {"image": base64_of(IMAGE)}], "top": 1})
     assert request.top == 1
     assert [type(item) for item in request.items] == [Url, RequestInvalid, RequestInvalid, Inline]
 
@@ -288,7 +288,7 @@ BODIES = (
     st.binary(max_size=200)
     | JSON.map(json.dumps).map(str.encode)
     | PARTS.map(lambda parts: form_body(*parts)["body"])
-    | st.binary(max_size=60).map(lambda tail: PICTURE + tail)
+    | st.binary(max_size=60).map(lambda tail: IMAGE + tail)
     | st.tuples(PARTS, st.integers(0, 400)).map(lambda pair: form_body(*pair[0])["body"][: pair[1]])
 )
 QUERIES = st.dictionaries(st.sampled_from(["top", "scores", "x"]), st.sampled_from(["all", "1"]) | st.text(max_size=6))
@@ -321,5 +321,5 @@ def test_base64_round_trip(data) -> None:
     assert from_payload({"image": base64.b64encode(data).decode()}, LIMITS).source == Inline(data)
 
 
-def test_gif_is_a_picture_or_a_problem() -> None:
+def test_gif_is_an_image_or_a_problem() -> None:
     assert isinstance(read(body=gif(), headers={"Content-Type": "image/gif"}).source, Inline)

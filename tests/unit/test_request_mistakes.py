@@ -20,8 +20,8 @@ from loupe.sources.inline import Inline
 from loupe.sources.url import Url
 
 LIMITS = Limits()
-PICTURES = {"jpeg": jpeg(noise(64, 64)), "png": png(noise(64, 64)), "webp": webp(noise(64, 64)), "gif": gif()}
-JPEG = PICTURES["jpeg"]
+IMAGES = {"jpeg": jpeg(noise(64, 64)), "png": png(noise(64, 64)), "webp": webp(noise(64, 64)), "gif": gif()}
+JPEG = IMAGES["jpeg"]
 TYPES = ["", "image/jpeg", "application/octet-stream", "text/plain", "application/json",
          "application/x-www-form-urlencoded"]  # fmt: skip
 
@@ -65,7 +65,7 @@ def test_json_may_begin_with_a_byte_order_mark_or_white_space(start: str) -> Non
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp", "gif"])
 def test_image_decoded_as_text_is_rejected_with_the_reason(name: str, kind: str) -> None:
-    text = PICTURES[name].decode("utf-8", "replace")
+    text = IMAGES[name].decode("utf-8", "replace")
     for body in (text, text.encode()):
         problem = rejected(body, kind)
         assert isinstance(problem, ImageUndecodable)
@@ -76,14 +76,14 @@ def test_image_decoded_as_text_is_rejected_with_the_reason(name: str, kind: str)
 @pytest.mark.parametrize("name", ["jpeg", "png"])
 def test_image_as_a_character_string_is_named(name: str, kind: str) -> None:
     """JavaScript's binary strings, and ``bytes.decode("latin-1")``, are sent as UTF-8."""
-    assert "Latin-1" in rejected(PICTURES[name].decode("latin-1"), kind).detail
+    assert "Latin-1" in rejected(IMAGES[name].decode("latin-1"), kind).detail
 
 
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp", "gif"])
 def test_image_damaged_by_curl_d_is_rejected_with_data_binary(name: str, kind: str) -> None:
     """``curl -d @file`` removes carriage returns, line feeds and zero bytes."""
-    body = PICTURES[name].translate(None, b"\r\n\0")
+    body = IMAGES[name].translate(None, b"\r\n\0")
     assert "--data-binary" in rejected(body, kind).detail
 
 
@@ -91,7 +91,7 @@ def test_image_damaged_by_curl_d_is_rejected_with_data_binary(name: str, kind: s
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp", "gif"])
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes])
 def test_base64_text_is_named(name: str, kind: str, encode: Any) -> None:
-    for body in (encode(PICTURES[name]), b'"' + encode(PICTURES[name]) + b'"'):
+    for body in (encode(IMAGES[name]), b'"' + encode(IMAGES[name]) + b'"'):
         problem = rejected(body, kind)
         assert isinstance(problem, UnsupportedMediaType)
         assert "base64 text" in problem.detail

@@ -21,12 +21,12 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def wanted(path: Path) -> dict[str, Requirement]:
+def requirements(path: Path) -> dict[str, Requirement]:
     """Requirements of an .in file and of those that it includes."""
     result: dict[str, Requirement] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("-r "):
-            result |= wanted(path.parent / line.removeprefix("-r "))
+            result |= requirements(path.parent / line.removeprefix("-r "))
         elif line and not line.startswith("#"):
             requirement = Requirement(line)
             result[normal(requirement.name)] = requirement
@@ -54,9 +54,9 @@ def extra(name: str) -> dict[str, Requirement]:
 @pytest.mark.parametrize("source", [path for path, lock in LOCKS.items() if lock.exists()], ids=lambda path: path.name)
 def test_a_lock_file_has_the_pins_of_its_source(source: Path) -> None:
     pins = locked(LOCKS[source])
-    assert len(pins) >= len(wanted(source)) > 0
-    assert {name: str(item.specifier) for name, item in wanted(source).items()} == {
-        name: f"=={pins[name]}" for name in wanted(source)
+    assert len(pins) >= len(requirements(source)) > 0
+    assert {name: str(item.specifier) for name, item in requirements(source).items()} == {
+        name: f"=={pins[name]}" for name in requirements(source)
     }
 
 
@@ -67,8 +67,8 @@ def test_a_group_is_locked_to_the_versions_of_the_whole(group: str) -> None:
 
 
 def test_every_group_is_part_of_the_whole() -> None:
-    whole = wanted(ROOT / "requirements.in")
-    assert {name for path in GROUPS.glob("*.in") for name in wanted(path)} == whole.keys()
+    whole = requirements(ROOT / "requirements.in")
+    assert {name for path in GROUPS.glob("*.in") for name in requirements(path)} == whole.keys()
 
 
 def test_deploying_needs_no_browser_notebook_fuzzer_or_model_runtime() -> None:
@@ -78,8 +78,8 @@ def test_deploying_needs_no_browser_notebook_fuzzer_or_model_runtime() -> None:
 
 @pytest.mark.parametrize("name", EXTRAS)
 def test_an_extra_of_the_wheel_has_the_packages_of_its_group(name: str) -> None:
-    setup = wanted(GROUPS / "setup.in")
-    group = {key: value for key, value in wanted(GROUPS / f"{name}.in").items() if key not in setup}
+    setup = requirements(GROUPS / "setup.in")
+    group = {key: value for key, value in requirements(GROUPS / f"{name}.in").items() if key not in setup}
     assert extra(name).keys() == group.keys()
     pins = locked(GROUPS / f"{name}.txt")
     assert [str(item) for key, item in extra(name).items() if not item.specifier.contains(pins[key])] == []

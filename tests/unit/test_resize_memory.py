@@ -1,4 +1,4 @@
-"""Peak memory of decoding and resizing is bounded for every shape of picture, fit, filter and format."""
+"""Peak memory of decoding and resizing is bounded for every shape of image, fit, filter and format."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_memory_is_bounded_for_every_aspect_ratio(kind: str) -> None:
     @given(sizes(LONGEST[kind]), specs())
     def check(size: tuple[int, int], spec: InputSpec) -> None:
         data, pixels = encoded(kind, size), size[0] * size[1]
-        result = 4 * spec.width * spec.height * (1 + 3 + 1)  # as a picture, as float32, and padded
+        result = 4 * spec.width * spec.height * (1 + 3 + 1)  # as an image, as float32, and padded
         bound = MOST_FOR_A_PIXEL * pixels + resize_bytes(pixels, spec) + result + FIXED
         assert memory.growth(lambda: to_tensor(decode(data, Limits(), spec), spec)) <= bound
 
@@ -78,7 +78,7 @@ def test_memory_is_bounded_for_every_aspect_ratio(kind: str) -> None:
 @needs_peak
 @pytest.mark.parametrize("size", [(1, 8000), (8000, 1), (1, 65_500), (65_500, 1)])
 def test_a_thin_jpeg_for_a_cropping_model_takes_little(size: tuple[int, int]) -> None:
-    """1 x 8000 pixels took 2.07 GiB: the whole picture, resized to 256 x 2,048,000."""
+    """1 x 8000 pixels took 2.07 GiB: the whole image, resized to 256 x 2,048,000."""
     spec = InputSpec("input", 224, 224, resize=Resize(fit="crop", shortest=256))
     data = encoded("JPEG", size)
     assert len(data) < 20_000 or max(size) > 8000

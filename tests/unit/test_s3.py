@@ -249,11 +249,11 @@ def test_rejected_object_does_not_import_boto3(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_sources_create_one_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    monkeypatch.setattr(boto3, "client", lambda *_, **__: made.append(FakeS3(OBJECTS)) or made[-1])
+    clients = []
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: clients.append(FakeS3(OBJECTS)) or clients[-1])
     sources = Sources.of(UrlRules(), RULES, Limits(max_bytes=100))
     assert [sources.read(S3Object("all", "b")) for _ in range(2)] == [b"b" * 100] * 2
-    assert len(made) == 1
+    assert len(clients) == 1
 
 
 def policy_of(answer) -> dict:

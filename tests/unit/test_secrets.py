@@ -30,8 +30,8 @@ context = SimpleNamespace(aws_request_id="request-1", get_remaining_time_in_mill
 answers = [handler.handler(event, context) for event in json.load(open(sys.argv[2]))]
 json.dump(answers, open(sys.argv[3], "w"))
 """
-PICTURE = jpeg(noise(48, 48))
-BROKEN = PICTURE[: len(PICTURE) // 2]
+IMAGE = jpeg(noise(48, 48))
+BROKEN = IMAGE[: len(IMAGE) // 2]
 # As API keys, access keys, tokens, ids and passwords look.
 FORMS = (
     "Xq7{}Zk93mVb0TnR5yLw8sJd2fGh4aPc6eUi1oQxZzAb",
@@ -46,13 +46,13 @@ class Secrets:
     """Makes a new secret for each field, and knows them all."""
 
     def __init__(self, form: str) -> None:
-        self._form, self.made = form, []
+        self._form, self.values = form, []
 
     def __call__(self) -> str:
         # Letters only: a number in two places would be found in the other.
-        number = len(self.made)
+        number = len(self.values)
         secret = self._form.format("".join("GHJKMNPQRS"[int(digit)] for digit in f"{number:03}"))
-        self.made.append(secret)
+        self.values.append(secret)
         return secret
 
 
@@ -73,7 +73,7 @@ def events(secret: Secrets) -> list[dict[str, Any]]:
         )  # fmt: skip
         return [template.format(secret()) for template in templates]
 
-    def part(name: str, filename: str | None, kind: str | None, content: bytes = PICTURE) -> dict[str, Any]:
+    def part(name: str, filename: str | None, kind: str | None, content: bytes = IMAGE) -> dict[str, Any]:
         sent = form_body((name, content, filename, kind), boundary=secret().replace(".", "").replace("!", ""))
         return {**sent, "headers": headers(**sent["headers"])}
 
@@ -92,7 +92,7 @@ def events(secret: Secrets) -> list[dict[str, Any]]:
         f"@{secret()}", f"data:image/jpeg;base64,{secret()}", f"--{secret()}\r\nContent-Disposition: form-data",
         (twice := secret()) and f'{{"{twice}": 1, "{twice}": 2}}',
     ]  # fmt: skip
-    for body in [*bodies, PICTURE, BROKEN]:
+    for body in [*bodies, IMAGE, BROKEN]:
         for kind in ("", "application/json", "image/jpeg", f"text/{secret()}", f"multipart/form-data; {secret()}"):
             more = {"Content-Type": kind} if kind else {}
             sent += [{"body": body, "headers": headers(**more)}]
@@ -110,16 +110,20 @@ def events(secret: Secrets) -> list[dict[str, Any]]:
     ):
         kind = f"multipart/form-data; boundary=B; {secret()}={secret()}"
         sent.append({"body": broken, "headers": headers(**{"Content-Type": kind})})
-    sent.append({"body": PICTURE, "headers": headers(), "query": {secret(): "1"}})
-    sent.append({"body": PICTURE, "headers": headers(), "query": {"top": secret()}})
-    sent.append({"body": PICTURE, "headers": headers(), "query": {"scores": secret()}})
-    made = [make(**request) for request in sent for make in (rest, http)]
+    sent.append({"body": IMAGE, "headers": headers(), "query": {secret(): "1"}})
+    sent.append({"body": IMAGE, "headers": headers(), "query": {"top": secret()}})
+    sent.append({"body": IMAGE, "headers": headers(), "query": {"scores": secret()}})
+    requests = [make(**request) for request in sent for make in (rest, http)]
     batch = {"items": [*values, secret(), [secret()]], "top": 1}
-    made.append(rest(path="/v1/classify/batch", **json_body(batch)))
-    made.append(rest(path="/v1/classify/batch", **json_body({"items": [], secret(): secret()})))
-    made += [rest(path="/v1/uploads", body=secret()), rest("GET", f"/v1/{secret()}"), rest(secret(), "/v1/classify")]
-    made.append(http("GET", f"/{secret()}", stage=secret()))
-    return [*made, *values, batch, {secret(): secret()}]
+    requests.append(rest(path="/v1/classify/batch", **json_body(batch)))
+    requests.append(rest(path="/v1/classify/batch", **json_body({"items": [], secret(): secret()})))
+    requests += [
+        rest(path="/v1/uploads", body=secret()),
+        rest("GET", f"/v1/{secret()}"),
+        rest(secret(), "/v1/classify"),
+    ]
+    requests.append(http("GET", f"/{secret()}", stage=secret()))
+    return [*requests, *values, batch, {secret(): secret()}]
 
 
 def spellings(secret: str) -> list[bytes]:
@@ -152,10 +156,10 @@ def test_no_emitted_byte_holds_a_secret(form: str, tiny_directory: Path, tmp_pat
     assert b"control: warnings are written" in run.stderr
     lines = [json.loads(line) for line in run.stdout.splitlines()]
     assert sum(line.get("message") == "request" for line in lines) == len(sent)
-    assert len(secrets.made) > 200
+    assert len(secrets.values) > 200
     # Nothing but the control's two messages is written beside the JSON lines.
     assert all(b"control" in line or line.startswith(b"  warnings.warn") for line in run.stderr.splitlines())
-    for secret in secrets.made:
+    for secret in secrets.values:
         for spelling in spellings(secret):
             at = emitted.find(spelling)
             assert at < 0, emitted[max(0, at - 200) : at + 100]
@@ -173,6 +177,6 @@ def test_responses_do_not_contain_keys(tiny_directory: Path) -> None:
         body = event.get("body") or ""
         if "requestContext" in event and "url" not in body:
             answer = json.dumps(app.http(event, context))
-            shown = [secret for secret in secrets.made if secret[:12] in answer]
+            shown = [secret for secret in secrets.values if secret[:12] in answer]
             # An origin and an ETag are the caller's by their protocols; CORS is off here.
             assert not shown, answer

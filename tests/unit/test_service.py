@@ -128,15 +128,15 @@ def test_an_unexpected_exception_of_a_reader_is_one_internal_error(service) -> N
 
 
 def test_keep_gets_every_prediction_with_its_index(service) -> None:
-    kept = {}
+    labels = {}
 
     def keep(index, prediction):
-        kept[index] = prediction.label
+        labels[index] = prediction.label
         return prediction._replace(scores=()) if index else RequestInvalid("Not this one.")
 
     images = [RED_IMAGE, BLUE_IMAGE, BLUE_IMAGE[:300], reader(service.classify(RED_IMAGE))]
     outcomes, _ = service.classify_many(images, deadline=soon(), keep=keep)
-    assert kept == {0: "red", 1: "blue", 3: "red"}
+    assert labels == {0: "red", 1: "blue", 3: "red"}
     assert outcomes[0].code == "request_invalid"
     assert outcomes[1].scores == outcomes[3].scores == ()
     assert outcomes[2].code == "image_undecodable"

@@ -46,14 +46,14 @@ def test_a_url_does_not_wait_for_the_import_and_client_of_s3(monkeypatch: pytest
 
 
 def test_seconds_and_hosts_are_passed_to_the_fetcher() -> None:
-    given: list[float | None] = []
+    timeouts: list[float | None] = []
 
     class Watched(FakeFetcher):
         def read(self, source: Url, *, seconds: float | None = None, hosts: list[str] | None = None) -> bytes:
-            given.append(seconds)
+            timeouts.append(seconds)
             return super().read(source, seconds=seconds, hosts=hosts)
 
     hosts: list[str] = []
     sources = Sources({Url: Opened(Watched({"https://a.example/x": b"page"}))})
     assert sources.read(Url("https://a.example/x"), seconds=1.5, hosts=hosts) == b"page"
-    assert (given, hosts) == ([1.5], ["a.example"])
+    assert (timeouts, hosts) == ([1.5], ["a.example"])

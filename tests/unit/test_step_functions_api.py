@@ -18,9 +18,9 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 @pytest.fixture
 def machines(monkeypatch: pytest.MonkeyPatch) -> Machines:
-    found = Machines(monkeypatch)
-    found.store.objects["data/in.jsonl"] = lines({"key": "a"})
-    return found
+    machines = Machines(monkeypatch)
+    machines.store.objects["data/in.jsonl"] = lines({"key": "a"})
+    return machines
 
 
 def test_the_same_name_and_input_is_the_same_execution_while_it_runs(machines: Machines) -> None:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def machines(monkeypatch: pytest.MonkeyPatch) -> Machines:
-    found = Machines(monkeypatch)
-    found.store.objects["data/in.jsonl"] = lines(*({"key": f"{number}.jpg"} for number in range(5)))
-    return found
+    machines = Machines(monkeypatch)
+    machines.store.objects["data/in.jsonl"] = lines(*({"key": f"{number}.jpg"} for number in range(5)))
+    return machines
 
 
 def manifest_of(execution: Mapping[str, Any], store: FakeStore) -> Any:

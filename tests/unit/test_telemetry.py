@@ -18,14 +18,14 @@ from loupe.sources.url import Url, UrlRules
 from loupe.telemetry import NAMESPACE, STAGE_METRICS, Observation, Telemetry
 from tinymodel import graph, write_model
 
-PICTURE = jpeg(solid(RED))
+IMAGE = jpeg(solid(RED))
 URL = "https://user.example.com/private/path.jpg?token=secret"
 
 
 @pytest.fixture
 def emitted(capsys, classifier):
     """Return a function that calls the app and returns its log lines and metric blobs."""
-    pages = {URL: PICTURE, "https://down.example": UrlUnreachable("It is down.")}
+    pages = {URL: IMAGE, "https://down.example": UrlUnreachable("It is down.")}
     standard = make_app(classifier, pages=pages)
 
     def call(event, direct=False, app=standard):
@@ -53,7 +53,7 @@ def metrics(blobs):
 
 
 def test_a_request_is_one_structured_line(emitted) -> None:
-    logs, _ = emitted(rest(body=PICTURE))
+    logs, _ = emitted(rest(body=IMAGE))
     (line,) = logs
     assert line["level"] == "INFO"
     assert line["request_id"] == "request-1"
@@ -64,14 +64,14 @@ def test_a_request_is_one_structured_line(emitted) -> None:
 
 
 def test_only_the_first_request_is_a_cold_start(emitted) -> None:
-    first, second = emitted(rest(body=PICTURE)), emitted(rest(body=PICTURE))
+    first, second = emitted(rest(body=IMAGE)), emitted(rest(body=IMAGE))
     assert (first[0][0]["cold_start"], second[0][0]["cold_start"]) == (True, False)
     assert ("ColdStart", ()) in metrics(first[1])
     assert ("ColdStart", ()) not in metrics(second[1])
 
 
 def test_a_classification_is_measured(emitted) -> None:
-    values = metrics(emitted({"image": base64_of(PICTURE)}, direct=True)[1])
+    values = metrics(emitted({"image": base64_of(IMAGE)}, direct=True)[1])
     assert values["Requests", ()] == ("Count", [1.0])
     assert values["Predictions", ("Label=red",)] == ("Count", [1.0])
     unit, (confidence,) = values["Confidence", ()]
@@ -86,7 +86,7 @@ def test_a_classification_is_measured(emitted) -> None:
 
 
 def test_a_problem_is_measured_by_its_code(emitted) -> None:
-    logs, blobs = emitted(rest(body=PICTURE[:300]))
+    logs, blobs = emitted(rest(body=IMAGE[:300]))
     assert (logs[0]["level"], logs[0]["code"], logs[0]["status"]) == ("INFO", "image_undecodable", 422)
     values = metrics(blobs)
     assert values["Problems", ("Code=image_undecodable",)] == ("Count", [1.0])
@@ -102,7 +102,7 @@ def test_other_routes_are_logged_and_emit_no_metrics(emitted, path) -> None:
 
 
 def test_a_batch_is_measured_by_its_items(emitted) -> None:
-    items = [{"image": base64_of(PICTURE)}, {"image": base64_of(jpeg(solid(BLUE)))}, {"image": base64_of(PICTURE)},
+    items = [{"image": base64_of(IMAGE)}, {"image": base64_of(jpeg(solid(BLUE)))}, {"image": base64_of(IMAGE)},
              {"url": "https://down.example"}, {"image": "!"}]  # fmt: skip
     logs, blobs = emitted(rest(path="/v1/classify/batch", **json_body({"items": items})))
     (line,) = logs
@@ -119,11 +119,11 @@ def test_a_batch_is_measured_by_its_items(emitted) -> None:
 
 
 def test_log_and_metrics_contain_nothing_private(emitted) -> None:
-    for event in (json_body({"url": URL}), json_body({"image": base64_of(PICTURE)}), json_body({"s3": {"bucket": "b",
+    for event in (json_body({"url": URL}), json_body({"image": base64_of(IMAGE)}), json_body({"s3": {"bucket": "b",
                   "key": "private"}})):  # fmt: skip
         logs, blobs = emitted(rest(**{**event, "headers": {**event["headers"], "X-Api-Key": "key-of-api"}}))
         text = json.dumps([logs, blobs])
-        assert not [word for word in ("secret", "private", "key-of-api", base64_of(PICTURE)[:40]) if word in text]
+        assert not [word for word in ("secret", "private", "key-of-api", base64_of(IMAGE)[:40]) if word in text]
     logs, _ = emitted(rest(**json_body({"url": URL})))
     assert logs[0]["url_hosts"] == ["user.example.com"]
 
@@ -137,10 +137,10 @@ def test_a_line_cannot_be_forged(emitted) -> None:
                                             ("snap-start", False)])  # fmt: skip
 def test_only_initialization_on_demand_is_a_cold_start(emitted, classifier, kind, cold) -> None:
     app = make_app(classifier, initialization=kind)
-    logs, blobs = emitted(rest(body=PICTURE), app=app)
+    logs, blobs = emitted(rest(body=IMAGE), app=app)
     assert (logs[0]["cold_start"], logs[0]["initialization"]) == (cold, kind)
     assert (("ColdStart", ()) in metrics(blobs)) is cold
-    assert "initialization" not in emitted(rest(body=PICTURE), app=app)[0][0]
+    assert "initialization" not in emitted(rest(body=IMAGE), app=app)[0][0]
 
 
 def many_labels(tmp_path, count):
@@ -154,7 +154,7 @@ def many_labels(tmp_path, count):
 def test_label_is_a_dimension_for_models_with_few_labels_only(emitted, tmp_path, count, limit, dimension) -> None:
     app = make_app(many_labels(tmp_path, count), metrics=MetricsRules(max_labels=limit))
     items = [{"image": base64_of(jpeg(solid(color)))} for color in (RED, BLUE, RED)]
-    for event, key in ((rest(body=PICTURE), "label"),
+    for event, key in ((rest(body=IMAGE), "label"),
                        (rest(path="/v1/classify/batch", **json_body({"items": items})), "item_labels")):  # fmt: skip
         logs, blobs = emitted(event, app=app)
         assert logs[0][key]
@@ -172,12 +172,12 @@ def test_a_batch_names_at_most_20_labels_in_the_log(emitted, tmp_path) -> None:
 
 
 def test_version_and_variant_are_in_the_log_and_dimensions_on_request(emitted, classifier) -> None:
-    plain, blobs = emitted(rest(body=PICTURE))
+    plain, blobs = emitted(rest(body=IMAGE))
     assert (plain[0]["model_version"], plain[0]["model_variant"]) == ("1.0.0", "fp32")
     without = metrics(blobs)
     assert not [dimensions for _, dimensions in without if "ModelVersion=1.0.0" in dimensions]
     app = make_app(classifier, metrics=MetricsRules(by_version=True))
-    by_version = metrics(emitted(rest(body=PICTURE), app=app)[1])
+    by_version = metrics(emitted(rest(body=IMAGE), app=app)[1])
     own = ("ModelVariant=fp32", "ModelVersion=1.0.0")
     assert {name for name, dimensions in by_version if dimensions == own} == {
         name for name, dimensions in without if dimensions == ()
@@ -262,7 +262,7 @@ TRACE = "1-67891233-abcdef012345678912345678"
 ])  # fmt: skip
 def test_only_a_trace_id_of_the_exact_form_is_logged(emitted, monkeypatch, header, logged) -> None:
     monkeypatch.setenv("_X_AMZN_TRACE_ID", header)
-    assert emitted(rest(body=PICTURE))[0][0].get("xray_trace_id") == logged
+    assert emitted(rest(body=IMAGE))[0][0].get("xray_trace_id") == logged
 
 
 @pytest.mark.parametrize(("label", "value"), [
@@ -280,7 +280,7 @@ def test_dimension_values_are_those_that_cloudwatch_takes(classifier, capsys, la
 
 @pytest.mark.parametrize(("log_level", "logged"), [("DEBUG", 1), ("INFO", 1), ("WARNING", 0), ("ERROR", 0)])
 def test_a_request_is_logged_at_info_and_counted_at_every_level(emitted, classifier, log_level, logged) -> None:
-    logs, blobs = emitted(rest(body=PICTURE), app=make_app(classifier, log_level=log_level))
+    logs, blobs = emitted(rest(body=IMAGE), app=make_app(classifier, log_level=log_level))
     assert [line["level"] for line in logs] == ["INFO"] * logged
     assert blobs
 
@@ -294,25 +294,25 @@ def test_a_fault_is_logged_at_every_level(emitted, classifier, log_level) -> Non
 
 def test_the_processor_is_described_once_and_only_at_debug(emitted, classifier) -> None:
     app = make_app(classifier, log_level="DEBUG")
-    first, second = (emitted(rest(body=PICTURE), app=app)[0][0] for _ in range(2))
+    first, second = (emitted(rest(body=IMAGE), app=app)[0][0] for _ in range(2))
     assert "processor" in first
     assert "processor" not in second
-    assert "processor" not in emitted(rest(body=PICTURE), app=make_app(classifier))[0][0]
+    assert "processor" not in emitted(rest(body=IMAGE), app=make_app(classifier))[0][0]
 
 
 def test_probabilities_are_logged_with_six_decimals(emitted, classifier) -> None:
-    exact = classifier.classify(PICTURE).probability
+    exact = classifier.classify(IMAGE).probability
     assert round(exact, 6) != round(exact, 7), "the image does not test the rounding"
-    assert emitted(rest(body=PICTURE))[0][0]["probability"] == round(exact, 6)
+    assert emitted(rest(body=IMAGE))[0][0]["probability"] == round(exact, 6)
 
 
 def test_the_timestamp_is_utc_with_milliseconds(emitted, monkeypatch) -> None:
     monkeypatch.setattr("loupe.telemetry.time.time", lambda: 1_700_000_123.25)
-    assert emitted(rest(body=PICTURE))[0][0]["timestamp"] == "2023-11-14T22:15:23.250Z"
+    assert emitted(rest(body=IMAGE))[0][0]["timestamp"] == "2023-11-14T22:15:23.250Z"
 
 
 def test_a_metric_has_at_most_the_100_values_of_the_embedded_format(classifier, capsys) -> None:
-    prediction = classifier.classify(PICTURE)
+    prediction = classifier.classify(IMAGE)
     observation = Observation("request-1", "direct", prediction.model, "batch")
     observation.items = [prediction] * 101
     Telemetry("test", "ERROR", MetricsRules(), "on-demand").report(observation)
@@ -332,7 +332,7 @@ def test_values_of_one_metric_with_other_dimensions_are_in_other_blobs(emitted) 
 
 def test_metrics_of_two_models_are_in_blobs_of_their_own(classifier, capsys) -> None:
     """The models have no metric in common here; a shared blob would give both the dimensions of one model."""
-    prediction = classifier.classify(PICTURE)
+    prediction = classifier.classify(IMAGE)
     observation = Observation("request-1", "direct", prediction.model._replace(name="service"), "batch")
     observation.items = [prediction]
     Telemetry("test", "ERROR", MetricsRules(), "on-demand").report(observation)

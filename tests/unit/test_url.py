@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.allow_hosts([HOST, "127.0.0.2"])
 
-PICTURE = images.png()
+IMAGE = images.png()
 MAX_BYTES = 100_000
 NAME = "images.example"
 LOOPBACK = tuple(ipaddress.ip_network(text) for text in ("127.0.0.1/32", "127.0.0.3/32"))
@@ -65,13 +65,13 @@ def rejection(answer: Callable[[Visit], None], path: str = "/p.png", **rules: An
 
 
 def test_image_is_fetched() -> None:
-    assert fetch(lambda visit: visit.answer(PICTURE)) == PICTURE
+    assert fetch(lambda visit: visit.answer(IMAGE)) == IMAGE
 
 
 def test_request_headers_are_minimal_and_disclose_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "netrc").write_text(f"machine {NAME} login me password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    with site(lambda visit: visit.answer(PICTURE)) as served:
+    with site(lambda visit: visit.answer(IMAGE)) as served:
         fetcher(served).fetch(f"http://{NAME}:{served.port}/a/b;c?d=e&f#g")
     (visit,) = served.visits
     assert visit.request.startswith(b"GET /a/b;c?d=e&f HTTP/1.1\r\n")
@@ -89,7 +89,7 @@ def test_no_cookie_follows_a_redirect() -> None:
         if visit.path == "/p.png":
             visit.answer(b"", "302 Found", Location="/q.png", Set_Cookie="a=b")
         else:
-            visit.answer(PICTURE)
+            visit.answer(IMAGE)
 
     with site(answer) as served:
         fetcher(served).fetch(f"http://{NAME}:{served.port}/p.png")
@@ -99,12 +99,12 @@ def test_no_cookie_follows_a_redirect() -> None:
 def test_proxy_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         site(lambda visit: visit.answer(b"from the proxy")) as proxy,
-        site(lambda visit: visit.answer(PICTURE)) as served,
+        site(lambda visit: visit.answer(IMAGE)) as served,
     ):
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://{HOST}:{proxy.port}")
             monkeypatch.setenv(name.lower(), f"http://{HOST}:{proxy.port}")
-        assert fetcher(served).fetch(f"http://{NAME}:{served.port}/") == PICTURE
+        assert fetcher(served).fetch(f"http://{NAME}:{served.port}/") == IMAGE
     assert proxy.connections == 0
 
 
@@ -115,8 +115,8 @@ def test_the_connection_uses_the_checked_address(monkeypatch: pytest.MonkeyPatch
     """A second look-up would return another machine: neither this resolver nor the system's is called again."""
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("looked up again"))
     names = Names(images_example=[[HOST], ["127.0.0.2"]])
-    with site(lambda visit: visit.answer(PICTURE)) as served:
-        assert fetcher(served, names).fetch(f"http://{NAME}:{served.port}/") == PICTURE
+    with site(lambda visit: visit.answer(IMAGE)) as served:
+        assert fetcher(served, names).fetch(f"http://{NAME}:{served.port}/") == IMAGE
     assert names.look_ups == [NAME]
     assert served.visits[0].headers["host"] == f"{NAME}:{served.port}"
 
@@ -132,7 +132,7 @@ def test_private_address_is_rejected_when_a_redirect_resolves_again() -> None:
 @pytest.mark.parametrize("first", [True, False])
 def test_one_private_address_rejects_the_name(inside: str, first: bool) -> None:
     names = Names(images_example=[inside, HOST] if first else [HOST, inside])
-    with site(lambda visit: visit.answer(PICTURE)) as served:
+    with site(lambda visit: visit.answer(IMAGE)) as served:
         with pytest.raises(UrlNotAllowed, match="no address on the public internet") as caught:
             fetcher(served, names).fetch(f"http://{NAME}:{served.port}/")
         assert served.connections == 0
@@ -140,7 +140,7 @@ def test_one_private_address_rejects_the_name(inside: str, first: bool) -> None:
 
 
 def test_unknown_and_internal_names_have_the_same_problem() -> None:
-    with site(lambda visit: visit.answer(PICTURE)) as served:
+    with site(lambda visit: visit.answer(IMAGE)) as served:
         details = set()
         for names in (Names(), Names(images_example=["10.1.2.3"])):
             with pytest.raises(UrlNotAllowed) as caught:
@@ -152,13 +152,13 @@ def test_unknown_and_internal_names_have_the_same_problem() -> None:
 def test_next_address_is_tried_if_the_first_refuses_the_connection() -> None:
     networks = tuple(ipaddress.ip_network(text) for text in ("127.0.0.0/30", "::1/128"))
     names = Names(images_example=["127.0.0.2", "127.0.0.2", HOST])
-    with site(lambda visit: visit.answer(PICTURE)) as served:
-        assert fetcher(served, names, private_networks=networks).fetch(f"http://{NAME}:{served.port}/") == PICTURE
+    with site(lambda visit: visit.answer(IMAGE)) as served:
+        assert fetcher(served, names, private_networks=networks).fetch(f"http://{NAME}:{served.port}/") == IMAGE
     assert served.connections == 1
 
 
 def test_host_is_unreachable_if_every_address_refuses_the_connection() -> None:
-    with site(lambda visit: visit.answer(PICTURE)) as served:
+    with site(lambda visit: visit.answer(IMAGE)) as served:
         port = served.port
     with pytest.raises(UrlUnreachable, match=f"The host {NAME} did not give an answer"):
         fetcher(served).fetch(f"http://{NAME}:{port}/")
@@ -188,21 +188,21 @@ def test_tls_is_for_the_name_though_the_connection_is_to_an_address(authority: t
     server_names: list[str | None] = []
     context = server_tls(authority, NAME)
     context.sni_callback = lambda _socket, name, _context: server_names.append(name)
-    with site(lambda visit: visit.answer(PICTURE), context) as served:
-        assert fetcher(served, tls=client_tls(authority)).fetch(f"https://{NAME}:{served.port}/") == PICTURE
+    with site(lambda visit: visit.answer(IMAGE), context) as served:
+        assert fetcher(served, tls=client_tls(authority)).fetch(f"https://{NAME}:{served.port}/") == IMAGE
     assert server_names == [NAME]
     assert served.visits[0].headers["host"] == f"{NAME}:{served.port}"
 
 
 def test_a_certificate_may_be_for_an_address(authority: trustme.CA) -> None:
-    with site(lambda visit: visit.answer(PICTURE), server_tls(authority, HOST)) as served:
-        assert fetcher(served, tls=client_tls(authority)).fetch(f"https://{HOST}:{served.port}/") == PICTURE
+    with site(lambda visit: visit.answer(IMAGE), server_tls(authority, HOST)) as served:
+        assert fetcher(served, tls=client_tls(authority)).fetch(f"https://{HOST}:{served.port}/") == IMAGE
 
 
 @pytest.mark.parametrize("names", [("other.example",), (HOST,)])
 def test_certificate_for_another_name_is_rejected(authority: trustme.CA, names: tuple[str, ...]) -> None:
     with (
-        site(lambda visit: visit.answer(PICTURE), server_tls(authority, *names)) as served,
+        site(lambda visit: visit.answer(IMAGE), server_tls(authority, *names)) as served,
         pytest.raises(UrlUnreachable, match=f"The certificate of {NAME} is not valid"),
     ):
         fetcher(served, tls=client_tls(authority)).fetch(f"https://{NAME}:{served.port}/")
@@ -211,14 +211,14 @@ def test_certificate_for_another_name_is_rejected(authority: trustme.CA, names: 
 
 def test_unknown_certificate_authority_is_rejected() -> None:
     with (
-        site(lambda visit: visit.answer(PICTURE), server_tls(trustme.CA(), NAME)) as served,
+        site(lambda visit: visit.answer(IMAGE), server_tls(trustme.CA(), NAME)) as served,
         pytest.raises(UrlUnreachable, match="certificate"),
     ):
         fetcher(served).fetch(f"https://{NAME}:{served.port}/")
 
 
 def test_https_to_a_site_without_tls() -> None:
-    with site(lambda visit: visit.answer(PICTURE)) as served, pytest.raises(UrlUnreachable):
+    with site(lambda visit: visit.answer(IMAGE)) as served, pytest.raises(UrlUnreachable):
         fetcher(served, timeout_seconds=1).fetch(f"https://{NAME}:{served.port}/")
 
 
@@ -231,9 +231,9 @@ def test_three_redirects_are_followed_and_a_fourth_is_not() -> None:
         if left:
             visit.redirect(f"/{left - 1}", f"{(301, 302, 307, 308)[left % 4]} Moved")
         else:
-            visit.answer(PICTURE)
+            visit.answer(IMAGE)
 
-    assert fetch(answer, "/3") == PICTURE
+    assert fetch(answer, "/3") == IMAGE
     problem = rejection(answer, "/4")
     assert (problem.code, problem.detail) == ("url_unreachable", "The URL redirects more than 3 times.")
 
@@ -265,9 +265,9 @@ def test_redirects_as_sites_write_them(location: str) -> None:
             visit.redirect(location.replace("{port}", str(visit.site.port)).encode().decode("latin-1"))
         else:
             assert visit.path.isascii()
-            visit.answer(PICTURE)
+            visit.answer(IMAGE)
 
-    assert fetch(answer) == PICTURE
+    assert fetch(answer) == IMAGE
 
 
 # --- answers
@@ -276,7 +276,7 @@ def test_redirects_as_sites_write_them(location: str) -> None:
 @pytest.mark.parametrize("status", ["201 Created", "204 No Content", "206 Partial Content", "301 Moved", "304 Same",
                                     "401 Who", "404 Not Found", "500 Oops"])  # fmt: skip
 def test_only_status_200_is_accepted(status: str) -> None:
-    problem = rejection(lambda visit: visit.answer(PICTURE, status))
+    problem = rejection(lambda visit: visit.answer(IMAGE, status))
     assert (problem.code, problem.detail) == ("url_unreachable", f"The host {NAME} answered {status[:3]}.")
 
 
@@ -304,13 +304,13 @@ def test_short_and_empty_bodies_are_left_to_the_decoder() -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "deflate, gzip", "GZIP", "x"])
 def test_compressed_bodies_are_rejected(encoding: str) -> None:
-    problem = rejection(lambda visit: visit.answer(gzip.compress(PICTURE), Content_Encoding=encoding))
+    problem = rejection(lambda visit: visit.answer(gzip.compress(IMAGE), Content_Encoding=encoding))
     assert "compressed" in problem.detail
 
 
 @pytest.mark.parametrize("encoding", ["identity", "", "Identity"])
 def test_identity_content_encoding_is_accepted(encoding: str) -> None:
-    assert fetch(lambda visit: visit.answer(PICTURE, Content_Encoding=encoding)) == PICTURE
+    assert fetch(lambda visit: visit.answer(IMAGE, Content_Encoding=encoding)) == IMAGE
 
 
 def chunked(*chunks: bytes) -> bytes:
@@ -320,17 +320,17 @@ def chunked(*chunks: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("data", [
-    b"HTTP/1.1 200 OK\r\n\r\n" + PICTURE,
-    b"HTTP/1.0 200 OK\r\n\r\n" + PICTURE,
-    chunked(PICTURE[:5], PICTURE[5:]),
-    chunked(*(PICTURE[i : i + 1] for i in range(len(PICTURE)))),
-    b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + b"HTTP/1.1 200 OK\r\n\r\n" + PICTURE,
-    b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n" + PICTURE,
-    b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n" + PICTURE,
-    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE + b"more",
+    b"HTTP/1.1 200 OK\r\n\r\n" + IMAGE,
+    b"HTTP/1.0 200 OK\r\n\r\n" + IMAGE,
+    chunked(IMAGE[:5], IMAGE[5:]),
+    chunked(*(IMAGE[i : i + 1] for i in range(len(IMAGE)))),
+    b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + b"HTTP/1.1 200 OK\r\n\r\n" + IMAGE,
+    b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n" + IMAGE,
+    b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n" + IMAGE,
+    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(IMAGE) + IMAGE + b"more",
 ])  # fmt: skip
 def test_bodies_of_every_length_header(data: bytes) -> None:
-    assert fetch(lambda visit: visit.send(data)) == PICTURE
+    assert fetch(lambda visit: visit.send(data)) == IMAGE
 
 
 @pytest.mark.parametrize("data", [
@@ -338,10 +338,10 @@ def test_bodies_of_every_length_header(data: bytes) -> None:
     b"\0" * 100,
     b"SSH-2.0-OpenSSH_9.9\r\n",
     b"220 mail ready\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(PICTURE) + 1) + PICTURE,
-    chunked(PICTURE)[:-20],
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + PICTURE,
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n" + PICTURE,
+    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(IMAGE) + 1) + IMAGE,
+    chunked(IMAGE)[:-20],
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + IMAGE,
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n" + IMAGE,
     b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000,
     b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000,
     b"HTTP/1.1 200" + b"0" * 100_000,
@@ -354,7 +354,7 @@ def test_responses_that_are_invalid(data: bytes) -> None:
 
 def test_content_length_over_the_limit_is_rejected_before_reading() -> None:
     with (
-        site(lambda visit: visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\n" + PICTURE)) as served,
+        site(lambda visit: visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\n" + IMAGE)) as served,
         pytest.raises(ImageTooLarge, match="larger than 100,000 bytes"),
     ):
         fetcher(served).fetch(f"http://{NAME}:{served.port}/")
@@ -374,8 +374,8 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(("head", "part"), [
-    (HEAD + b"\r\n" + PICTURE, b"x" * 1000),
-    (CHUNKED + b"%x\r\n%s\r\n" % (len(PICTURE), PICTURE), b"3e8\r\n" + b"x" * 1000 + b"\r\n"),
+    (HEAD + b"\r\n" + IMAGE, b"x" * 1000),
+    (CHUNKED + b"%x\r\n%s\r\n" % (len(IMAGE), IMAGE), b"3e8\r\n" + b"x" * 1000 + b"\r\n"),
 ])  # fmt: skip
 def test_endless_body_is_rejected_at_the_limit(head: bytes, part: bytes) -> None:
     assert isinstance(rejection(endless(head, part)), ImageTooLarge)
@@ -392,8 +392,8 @@ def trickled(head: bytes, rest: bytes) -> Callable[[Visit], None]:
 @pytest.mark.parametrize("answer", [
     trickled(b"", HEAD + b"X: " + b"y" * 10_000),
     trickled(HEAD, b"X: y\r\n" * 10_000),
-    trickled(HEAD + b"\r\n", PICTURE + bytes(10_000)),
-    trickled(HEAD + b"Content-Length: 99999\r\n\r\n", PICTURE + bytes(99_999)),
+    trickled(HEAD + b"\r\n", IMAGE + bytes(10_000)),
+    trickled(HEAD + b"Content-Length: 99999\r\n\r\n", IMAGE + bytes(99_999)),
     trickled(CHUNKED, b"1" * 10_000),
     trickled(CHUNKED + b"3;", b"a" * 10_000),
     trickled(CHUNKED, b"1\r\n\x89\r\n" * 1000),

@@ -44,14 +44,14 @@ def commands(script: str) -> list[list[str]]:
     """Every command of a shell script as its words, those in pipes and substitutions included."""
     tree = Parser(_BASH).parse(script.encode())
     assert not tree.root_node.has_error, script
-    found: list[list[str]] = []
+    argument_lists: list[list[str]] = []
     pending: list[Node] = [tree.root_node]
     while pending:
         node = pending.pop()
         if node.type == "command":
-            found.append([(child.text or b"").decode() for child in node.children])
+            argument_lists.append([(child.text or b"").decode() for child in node.children])
         pending.extend(node.children)
-    return found
+    return argument_lists
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)

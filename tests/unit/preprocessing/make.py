@@ -1,4 +1,4 @@
-"""Make references.npz: what OpenCV, Albumentations, and the documented arithmetic of others make of one picture.
+"""Make references.npz: what OpenCV, Albumentations, and the documented arithmetic of others make of one image.
 
 Run it where Albumentations 2.0, opencv-python-headless 5.0, NumPy and Pillow are installed, which the project's own
 environment does not need:
@@ -23,7 +23,7 @@ from PIL import Image
 SIZES = {"down": (13, 9), "far-down": (5, 4), "up": (90, 80), "mixed": (20, 64), "thin": (1, 30)}
 
 
-def picture() -> np.ndarray:
+def drawing() -> np.ndarray:
     """61 x 47 RGB pixels with edges and noise, where antialiasing changes much."""
     random = np.random.default_rng(20)
     y, x = np.mgrid[0:47, 0:61]
@@ -62,7 +62,7 @@ def letterbox(image: np.ndarray, side: int, color: int, *, center: bool) -> np.n
 
 
 def main() -> None:
-    image = picture()
+    image = drawing()
     arrays = {"picture": image}
     for name, size in SIZES.items():
         arrays[f"cv2-{name}"] = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)

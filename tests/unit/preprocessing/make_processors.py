@@ -1,4 +1,4 @@
-"""Make processors.npz and processors-5.npz: what transformers' own image processors make of two pictures.
+"""Make processors.npz and processors-5.npz: what transformers' own image processors make of two images.
 
 By configs/ and by defaults. Run it where transformers 4.46, NumPy and Pillow are installed, for processors.npz (slow
 processors, which need no PyTorch), and where transformers 5.24 and torchvision 0.29 are, for processors-5.npz (those on

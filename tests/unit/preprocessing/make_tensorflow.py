@@ -1,4 +1,4 @@
-"""Make tensorflow.npz: what tf.image and Keras' own layers and loaders make of a picture.
+"""Make tensorflow.npz: what tf.image and Keras' own layers and loaders make of an image.
 
 Run it where TensorFlow 2.21 and Keras 3.15 are installed:
 

@@ -1,4 +1,4 @@
-"""Make torchvision.npz: what torchvision's transforms, on PIL images and tensors, and fastai's make of a picture.
+"""Make torchvision.npz: what torchvision's transforms, on PIL images and tensors, and fastai's make of an image.
 
 Run it where torchvision 0.29 and fastai 2.8 are installed:
 
