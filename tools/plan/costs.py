@@ -135,9 +135,9 @@ def _monthly_fees(monitored: Inventory, requests: float, traces: float) -> Itera
 
 
 def _shadow(shadow: ShadowSettings, load: Load, requests: float) -> Iterator[Line]:
-    """Lines of a shadow test: a challenger that takes as long as the load's requests, and large pictures."""
+    """Lines of a shadow test: a challenger that takes as long as the load's requests, and large images."""
     samples = requests * shadow.share
-    event_kb = load.picture_kb * BASE64
+    event_kb = load.image_kb * BASE64
     stored = event_kb > LARGEST_EVENT_KB
     events = 1 if stored else 1 + max(0, ceil((event_kb - EVENT_KB) / FURTHER_KB))
     gb_seconds = samples * (load.duration_ms + ROUNDING_MS) / 1000 * prices.gb(shadow.memory_mib)

@@ -65,7 +65,7 @@ def compare(event: Event, prediction: Prediction) -> Comparison:
     if scores.keys() != event.scores.keys():
         raise SampleError("The labels of champion and challenger differ.")
     difference = max(abs(probability - scores[label]) for label, probability in event.scores.items())
-    return Comparison(frozenset(prediction.given) == event.labels, difference)
+    return Comparison(frozenset(prediction.assigned_labels) == event.labels, difference)
 
 
 class Comparer:

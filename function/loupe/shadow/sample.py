@@ -69,7 +69,7 @@ def event_of(sample: Sample, key: str = "") -> bytes:
     event: dict[str, Any] = {
         "champion": list(prediction.model),
         "scores": {label: round(probability, 6) for label, probability in prediction.scores},
-        "labels": list(prediction.given),
+        "labels": list(prediction.assigned_labels),
         "model_ms": sample.model_ms,
     }
     if key:
