@@ -143,7 +143,7 @@ def test_costs_by_line() -> None:
 @pytest.mark.parametrize(("image_kb", "requests_of_a_sample", "stored"), [(100, 1, 0), (500, 8, 0), (800, 1, 1)])
 def test_a_shadow_test_costs_its_share_of_the_requests(image_kb: float, requests_of_a_sample: int, stored: int) -> None:
     """667 KB of base64 are a request for the first 256 KB and seven for 64 KB each; 1,067 KB go through S3."""
-    load = Load(rate=50, duration_ms=11.5, memory_mib=1769, image_kb=picture_kb)
+    load = Load(rate=50, duration_ms=11.5, memory_mib=1769, image_kb=image_kb)
     values = {"shadow": {"challenger": "b", "share": 0.1, "memory_mib": 1024}}
     settings = load_settings({"environments": {"dev": values}}, "dev")
     costs = monthly(load, size(load), inventory(settings, 2))
