@@ -1,4 +1,4 @@
-"""Command line for models: inspect, add, fetch, verify, quantize, optimize, evaluate and gate (``python -m modelkit``).
+"""Command line for models: inspect, add, fetch, verify, quantize, evaluate, gate, compare (``python -m modelkit``).
 
 Everything that serving does, this package does through ``loupe``, the serving core itself: what is verified here is
 what answers there.

@@ -16,7 +16,7 @@ Flags = npt.NDArray[np.bool_]
 _Z95 = 1.959963984540054
 
 
-def wilson_interval(right: int, total: int, z: float = _Z95) -> tuple[float, float]:
+def wilson_interval(right: float, total: float, z: float = _Z95) -> tuple[float, float]:
     """Interval of a share, 95 % by default (Wilson 1927; for small samples: Brown, Cai, DasGupta 2001)."""
     if total == 0:
         return (0.0, 1.0)

@@ -37,7 +37,7 @@ def confusion(quality: Quality) -> str:
     """Draw the confusion matrix: rows are the truth."""
     labels = quality.card.output.labels
     matrix = confusion_matrix(quality.readings.truth, quality.readings.predicted, len(labels))
-    figure, axes = _figure(4.2, 3.6)
+    figure, axes = new_figure(4.2, 3.6)
     axes.imshow(matrix, cmap="Blues", vmin=0)
     axes.set_xticks(range(len(labels)), labels, rotation=45 if len(labels) > 3 else 0)
     axes.set_yticks(range(len(labels)), labels)
@@ -47,12 +47,12 @@ def confusion(quality: Quality) -> str:
         for (row, column), count in np.ndenumerate(matrix):
             dark = count > matrix.max() / 2
             axes.text(column, row, str(count), ha="center", va="center", color="white" if dark else _INK)
-    return _svg(figure)
+    return svg_text(figure)
 
 
 def reliability(quality: Quality) -> str:
     """Draw accuracy over confidence; the diagonal is perfect calibration."""
-    figure, axes = _figure(4.2, 3.6)
+    figure, axes = new_figure(4.2, 3.6)
     axes.plot([0, 1], [0, 1], color=_PALE, linewidth=1)
     rows = quality.reliability
     largest = max(row["count"] for row in rows)
@@ -61,12 +61,12 @@ def reliability(quality: Quality) -> str:
         s=[20 + 180 * row["count"] / largest for row in rows], color=_ACCENT, alpha=0.8,
     )  # fmt: skip
     axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence", ylabel="accuracy (area: images)")
-    return _svg(figure)
+    return svg_text(figure)
 
 
 def shift(comparison: Comparison) -> str:
     """Draw the probability of the reference's label under both models."""
-    figure, axes = _figure(4.2, 3.6)
+    figure, axes = new_figure(4.2, 3.6)
     index = 1 if len(comparison.model.card.output.labels) == 2 else None
     first, second = comparison.against.readings.probabilities, comparison.model.readings.probabilities
     rows = np.arange(len(first))
@@ -80,12 +80,12 @@ def shift(comparison: Comparison) -> str:
     if differ.any():
         axes.legend(frameon=False)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=comparison.against.card.name, ylabel=comparison.model.card.name)
-    return _svg(figure)
+    return svg_text(figure)
 
 
 def size_against_latency(points: Sequence[tuple[str, float, float]], *, relative: bool = False) -> str:
     """Draw models as points: ``(name, megabytes, milliseconds)``, or shares of a base; lower left is better."""
-    figure, axes = _figure(5.6, 3.6)
+    figure, axes = new_figure(5.6, 3.6)
     axes.scatter([point[1] for point in points], [point[2] for point in points], s=45, color=_ACCENT)
     largest, slowest = max(point[1] for point in points), max(point[2] for point in points)
     free = 0.0
@@ -107,16 +107,18 @@ def size_against_latency(points: Sequence[tuple[str, float, float]], *, relative
         axes.set(xlabel="size, float32 = 1", ylabel="time of one image, float32 = 1")
     else:
         axes.set(xlabel="size, MB", ylabel="one image, ms")
-    return _svg(figure)
+    return svg_text(figure)
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure of this size in inches, and its axes."""
     with mpl.rc_context(_STYLE):
         figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
     return figure, axes
 
 
-def _svg(figure: Figure) -> str:
+def svg_text(figure: Figure) -> str:
+    """Return a figure as an SVG element, and close it."""
     text = StringIO()
     with mpl.rc_context(_STYLE):
         figure.savefig(text, format="svg", metadata={"Date": None})

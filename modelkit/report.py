@@ -43,7 +43,12 @@ def write_report(path: Path, quality: Quality, comparison: Comparison | None) ->
     if comparison is not None:
         title += f" against {comparison.against.card.name}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_PAGE.format(title=escape(title), body="\n".join(_body(quality, comparison))), encoding="utf-8")
+    path.write_text(html_page(title, "\n".join(_body(quality, comparison))), encoding="utf-8")
+
+
+def html_page(title: str, body: str) -> str:
+    """Return a page with this title, which is escaped, and this HTML."""
+    return _PAGE.format(title=escape(title), body=body)
 
 
 def _body(quality: Quality, comparison: Comparison | None) -> list[str]:

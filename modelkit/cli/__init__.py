@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from modelkit.cli import bringing, judging, shrinking
+from modelkit.cli import bringing, comparing, judging, shrinking
 from modelkit.cli.app import app
 
-__all__ = ["app", "bringing", "judging", "main", "shrinking"]
+__all__ = ["app", "bringing", "comparing", "judging", "main", "shrinking"]
 
 
 def main() -> None:

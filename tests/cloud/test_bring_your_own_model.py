@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import onnx
 import pytest
+from damaged import MODELS, damaged_copy
 from deployment import QUIETLY, Deployed
 from typer.testing import CliRunner
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHARED = PROJECT.parent / "shared" / "data"
-MODELS = PROJECT / "models"
 PREFIX = "test-"
 
 
@@ -96,18 +93,8 @@ def test_the_course_model_in_four_bits_answers_as_in_float(state: State) -> None
 
 def test_the_smoke_test_names_the_golden_case_of_a_damaged_model(state: State) -> None:
     """Weights were changed after the golden images were recorded: the card still fits the graph, the answers do not."""
-    folder = MODELS / f"{PREFIX}damaged"
-    shutil.copytree(MODELS / "hair-type", folder)
+    folder = damaged_copy("hair-type", f"{PREFIX}damaged")
     card = json.loads((folder / "card.json").read_text())
-    graph = onnx.load(folder / card["graph"])
-    weights = max(graph.graph.initializer, key=lambda tensor: len(tensor.raw_data))
-    values = onnx.numpy_helper.to_array(weights)
-    weights.CopyFrom(onnx.numpy_helper.from_array(np.flip(values).astype(values.dtype), weights.name))
-    onnx.save(graph, folder / card["graph"])
-    content = (folder / card["graph"]).read_bytes()
-    card |= {"name": folder.name}
-    card["files"] = [{"path": card["graph"], "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}]
-    (folder / "card.json").write_text(json.dumps(card))
     deployed = served(state, folder.name)
     result = CliRunner().invoke(
         smoke, ["--url", deployed.endpoint["url"]], env={"LOUPE_API_KEY": deployed.endpoint["api_key"]}

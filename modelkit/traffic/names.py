@@ -1,0 +1,22 @@
+"""Texts that come from a log, as they are shown to people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_LONGEST, _MOST = 60, 10
+
+
+def plain(text: str) -> str:
+    """Return a text on one line, without characters that a terminal or XML would not take for text."""
+    shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names with commas between, at most ten."""
+    shown = [plain(name) for name in names]
+    return ", ".join(shown[:_MOST]) + (f" and {len(shown) - _MOST} more" if len(shown) > _MOST else "")
