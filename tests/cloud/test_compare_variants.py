@@ -1,4 +1,4 @@
-"""On the traffic of a deployed experiment, `modelkit compare-variants` finds the better of a good and a damaged model."""
+"""`modelkit compare-variants` finds the better of a good and a damaged model by the traffic of an experiment."""
 
 from __future__ import annotations
 
