@@ -66,8 +66,8 @@ LOCK := .venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-inde
 CDK := node_modules/.bin/cdk -c env=$(ENV)
 DELIVERY_CDK := node_modules/.bin/cdk --app '$(PY) -m infra.delivery_app' --output cdk.out/delivery
 
-.PHONY: help weights setup demo classify test up down smoke acceptance logs status synth bootstrap diff diff-comment doctor deploy destroy check coverage \
-	mutation lint format lock lock-base openapi page-image bench bench-aws clean gate image sbom push deployed \
+.PHONY: help weights setup demo classify test up down smoke acceptance logs status rollback synth bootstrap diff diff-comment doctor deploy destroy check coverage \
+	mutation lint format lock lock-base openapi dashboard-image page-image bench bench-aws clean gate image sbom push deployed \
 	smoke-deployed delivery-synth delivery-diff delivery-deploy boundary audit propose-base
 
 help: ## List these commands
@@ -109,6 +109,10 @@ logs: setup ## Show the logs of ENV; REQUEST=id LEVEL=ERROR CODE=code SINCE=15m 
 
 status: setup ## Show versions, health, alarms and the last hour of ENV; fails if something is wrong (AWS credentials)
 	@$(PY) -m tools.status --env $(ENV) $(STATUS)
+
+rollback: setup ## Return ENV to the previous version (VERSION=n) and pin it: REASON="why" YES=1; LIFT=1 lifts the pin (AWS credentials)
+	@$(PY) -m tools.rollback --env $(ENV) $(if $(VERSION),--version "$(VERSION)") $(if $(REASON),--reason "$(REASON)") \
+		$(if $(call on,$(LIFT)),--lift) $(if $(call on,$(YES)),--yes) $(if $(call on,$(FORCE)),--force) $(ROLLBACK)
 
 synth: setup ## Write the CloudFormation template of ENV; offline
 	@$(CDK) synth --quiet $(RELEASE) && ls cdk.out/Loupe-$(ENV).template.json
@@ -203,6 +207,9 @@ lock-base: setup ## Write the digest of the AWS base image to function/base-imag
 
 openapi: setup ## Write docs/openapi.json, the copy that the function serves and the tables of docs/api.md
 	@$(PY) -m tools.contract
+
+dashboard-image: setup ## Draw the dashboard with traffic of a local cloud: docs/images/dashboard.png
+	@$(PY) -m tools.dashboard
 
 page-image: setup ## Write the page's samples from the golden images, and the README's image of the page (Chromium)
 	@$(PY) scripts/page_samples.py models/hair-type

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks
 
 from infra.paths import PROJECT_ROOT
+from infra.pins import FOLDER, PinError, read_pin
 from infra.settings import Settings, SettingsError, load_settings
 from infra.settings.delivery import delivered_images
 from infra.settings.protection import RulePack
@@ -69,12 +71,16 @@ def _add_delivered(app: cdk.App, stack: cdk.Stack) -> None:
 
 
 def main() -> int:
-    """Synthesize; return 1 with a sentence for each invalid setting."""
+    """Synthesize; return 1 with a sentence for each invalid setting, or for an environment that is pinned."""
     app = cdk.App()
     try:
-        build(app)
-    except SettingsError as error:
+        settings = build(app)
+        pin = read_pin(settings.environment, Path(app.node.try_get_context("pins") or FOLDER))
+    except (SettingsError, PinError) as error:
         print(f"\nThe settings cannot be deployed:\n{error}", file=sys.stderr)
+        return 1
+    if pin is not None:
+        print(f"\n{pin.refusal()}", file=sys.stderr)
         return 1
     app.synth()
     return 0

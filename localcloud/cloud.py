@@ -140,6 +140,8 @@ def _end(state: State) -> list[str]:
     ended = emulator.end(running) if running is not None else []
     state.forget()
     shutil.rmtree(state.temporary, ignore_errors=True)
+    # The versions that a pin names are gone.
+    shutil.rmtree(state.pins, ignore_errors=True)
     return ended
 
 

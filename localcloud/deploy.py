@@ -32,6 +32,7 @@ class Deployer:
     def synth(self, settings: Mapping[str, Any]) -> Command:
         """Write the cloud assembly of environment ``local``, its settings merged with the given ones."""
         context = ["-c", f"env={ENVIRONMENT}", "-c", f"settings={json.dumps(settings)}"]
+        context += ["-c", f"pins={self.state.pins}"]
         return self._cdk(
             "synth",
             ["synth", "--quiet", "--output", str(self.state.assembly), *context],

@@ -41,6 +41,11 @@ class State:
         return self.root / "endpoint.json"
 
     @property
+    def pins(self) -> Path:
+        """Folder of the pin that a rollback of this cloud writes; those of AWS are in the repository."""
+        return self.root / "pins"
+
+    @property
     def temporary(self) -> Path:
         return self.root / "tmp"
 

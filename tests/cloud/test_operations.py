@@ -1,4 +1,4 @@
-"""What an operator types: `make logs` and `make status` against the deployed stack."""
+"""What an operator types: `make logs`, `make status` and `make rollback` against the deployed stack."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from deployment import until
 from typer.testing import CliRunner
 
+from localcloud.errors import CloudError
 from localcloud.state import PROJECT
 from tools.logs import __main__ as logs
+from tools.rollback import __main__ as rollback
 from tools.status import __main__ as status
 
 if TYPE_CHECKING:
@@ -96,7 +99,7 @@ def test_following_shows_new_requests_until_ctrl_c(
     new = deployed.classify(pictures[0].path.read_bytes()).json["request_id"]
     until(lambda: new in follower.stdout.readline(), 15)
     follower.send_signal(signal.SIGINT)
-    assert follower.wait(10) == 0
+    assert follower.wait(30) == 0
     rest = follower.stdout.read()
     assert request_id not in rest
     assert follower.stderr.read() == ""
@@ -145,3 +148,51 @@ def test_the_status_finds_an_alias_that_was_moved_or_left_half_shifted(deployed:
         # The command that it prints, by its API call.
         functions.update_alias(FunctionName=name, Name="live", RoutingConfig={"AdditionalVersionWeights": {}})
         assert _items(deployed)["alias"]["state"] == "ok"
+
+
+@pytest.fixture
+def unpinned(deployed: Deployed) -> Iterator[None]:
+    """The cloud is shared: whatever a test pins is lifted."""
+    yield
+    run(rollback.app, deployed, "--lift")
+
+
+@pytest.mark.usefixtures("unpinned")
+def test_a_bad_release_is_rolled_back_and_pinned(deployed: Deployed, pictures: list[Golden]) -> None:
+    body = pictures[0].path.read_bytes()
+    functions, name = deployed.client("lambda"), deployed.outputs["FunctionName"]
+    good = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    with deployed.released(LOUPE_MODEL="no-such-model"):
+        assert deployed.classify(body).status >= 500
+        begun = time.monotonic()
+        result = run(rollback.app, deployed, "--version", good, "--reason", "nothing is classified")
+        assert result.exit_code == 0, result.output
+        assert time.monotonic() - begun < 10
+        assert f"All requests are served by version {good}." in result.stdout
+        assert deployed.classify(body).json["label"] == pictures[0].label
+        pin = _items(deployed)["pin"]
+        assert pin["text"].endswith("nothing is classified")
+        # Synth says why it does not go on, until the pin is lifted.
+        with pytest.raises(CloudError) as refusal:
+            deployed.deployer.synth(deployed.settings).wait()
+        assert refusal.value.log is not None
+        log = refusal.value.log.read_text()
+        assert f"environments.local is pinned to version {good}" in log
+        assert "make rollback ENV=local LIFT=1" in log
+        lifted = run(rollback.app, deployed, "--lift")
+        assert (lifted.exit_code, "The pin of local is lifted" in lifted.stdout) == (0, True)
+        assert "pin" not in _items(deployed)
+
+
+@pytest.mark.usefixtures("unpinned")
+def test_a_version_that_cannot_start_or_does_not_exist_is_refused(deployed: Deployed) -> None:
+    functions, name = deployed.client("lambda"), deployed.outputs["FunctionName"]
+    good = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    with deployed.released(LOUPE_MODEL="no-such-model"):
+        bad = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+    unable = run(rollback.app, deployed, "--version", bad)
+    assert (unable.exit_code, f"Version {bad} does not answer GET /v1/health" in unable.stderr) == (2, True)
+    missing = run(rollback.app, deployed, "--version", "4711")
+    assert (missing.exit_code, "has no version 4711" in missing.stderr) == (2, True)
+    assert functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"] == good
+    assert "pin" not in _items(deployed)

@@ -64,6 +64,9 @@ class StubbedAws(Aws):
                 stub.add_response(operation, dict(answer))
             return super().call(service, operation, **arguments)
 
+    def without_retries(self) -> Aws:
+        return self
+
     def _raising(self, service: str, operation: str, failure: Exception, arguments: Mapping[str, Any]) -> Any:
         """Fail where botocore would: while the request is made, after its parameters were checked."""
 

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from botocore import exceptions
 from doctor_fakes import ACCOUNT, DIGEST, DOCKER, HEALTHY, REGION, ROLE, TOPIC, Answer, StubbedAws, engine, environment
+from operations_fakes import CODEDEPLOY, ScriptedAws, stack
 from typer.testing import CliRunner
 
+from infra.pins import Pin, write_pin
 from infra.settings import Settings
 from tools.doctor import __main__ as command
+from tools.doctor import alias as alias_check
 from tools.doctor.checks import CHECKS, Surroundings, examine
 from tools.doctor.findings import Finding, Level, allowing
 from tools.doctor.notices import PLACEHOLDER_TAGS, is_production
@@ -304,6 +307,7 @@ def _deployed(*subscriptions: tuple[str, str]) -> dict[str, Any]:
     outputs = [{"OutputKey": "AlarmTopicArn", "OutputValue": TOPIC}]
     return {
         "cloudformation__describe_stacks": {"Stacks": [{**stack, "Outputs": outputs}]},
+        "cloudformation__list_stack_resources": {"StackResourceSummaries": []},
         "sns__list_subscriptions_by_topic": {
             "Subscriptions": [{"Endpoint": address, "SubscriptionArn": arn} for address, arn in subscriptions]
         },
@@ -337,6 +341,70 @@ def test_production_requires_alarm_recipients(
     # Elsewhere it is a warning.
     if level is Level.error:
         assert one(findings(environment("dev", **patch), **answers), "alarms").level is Level.warning
+
+
+def _alias(
+    tmp_path: Path, alias: dict[str, Any], *more: tuple[str, str, str], pin: Pin | None = None, **answers: Any
+) -> list[Finding]:
+    if pin is not None:
+        write_pin(pin, tmp_path)
+    aws = ScriptedAws({**stack(*more), "lambda.get_alias": {"Name": "live", **alias}, **answers})
+    return list(alias_check.check(environment(), aws, tmp_path))
+
+
+PIN = Pin("prod", "7", "8", "2026-11-26T02:00:00Z", "labels are swapped")
+HALF_SHIFTED = {"FunctionVersion": "7", "RoutingConfig": {"AdditionalVersionWeights": {"8": 0.1}}}
+
+
+def test_an_alias_on_the_stacks_newest_version_is_ok(tmp_path: Path) -> None:
+    (finding,) = _alias(tmp_path, {"FunctionVersion": "8"})
+    assert (finding.level, finding.summary) == (Level.ok, "Alias live serves version 8, the newest of the stack.")
+
+
+def test_an_alias_elsewhere_without_a_pin_is_a_warning_with_both_ways_out(tmp_path: Path) -> None:
+    (finding,) = _alias(tmp_path, {"FunctionVersion": "7"})
+    assert finding.level is Level.warning
+    assert "serves version 7, the stack deployed version 8" in finding.summary
+    assert "make rollback ENV=prod VERSION=7" in finding.action
+    assert "--function-version 8 --routing-config AdditionalVersionWeights={}" in finding.action
+
+
+def test_a_half_shifted_alias_is_an_error_with_the_repair(tmp_path: Path) -> None:
+    (finding,) = _alias(tmp_path, HALF_SHIFTED)
+    assert finding.level is Level.error
+    assert "version 7, 10% on version 8" in finding.summary
+    assert "Invalid alias configuration for Provisioned Concurrency" in finding.summary
+    repair = (
+        "aws lambda update-alias --function-name loupe-prod --name live --routing-config AdditionalVersionWeights={}"
+    )
+    assert finding.action.startswith(repair)
+    # The runbook documents the same command.
+    assert repair.replace("prod", "ENV") in (ROOT / "docs" / "runbook.md").read_text()
+
+
+def test_a_shift_by_codedeploy_is_no_half_shifted_alias(tmp_path: Path) -> None:
+    deploying = {
+        "codedeploy.list_deployment_groups": {"deploymentGroups": ["group"]},
+        "codedeploy.get_deployment_group": {
+            "deploymentGroupInfo": {"lastAttemptedDeployment": {"deploymentId": "d-1"}}
+        },
+        "codedeploy.get_deployment": {"deploymentInfo": {"status": "InProgress"}},
+    }
+    (finding,) = _alias(tmp_path, HALF_SHIFTED, *CODEDEPLOY, **deploying)
+    assert (finding.level, "d-1 is in progress" in finding.summary) == (Level.warning, True)
+    deploying["codedeploy.get_deployment"] = {"deploymentInfo": {"status": "Stopped"}}
+    assert _alias(tmp_path, HALF_SHIFTED, *CODEDEPLOY, **deploying)[0].level is Level.error
+
+
+def test_a_pin_is_an_error_that_says_how_to_lift_it(tmp_path: Path) -> None:
+    (finding,) = _alias(tmp_path, {"FunctionVersion": "7"}, pin=PIN)
+    assert (finding.level, finding.action) == (Level.error, "make rollback ENV=prod LIFT=1")
+    assert "pinned to version 7 (in place of 8) since 2026-11-26T02:00:00Z: labels are swapped" in finding.summary
+    _, moved = _alias(tmp_path, {"FunctionVersion": "8"}, pin=PIN)
+    assert (moved.level, moved.action) == (Level.warning, "make rollback ENV=prod VERSION=7")
+    (tmp_path / "prod.json").write_text("{")
+    (damaged,) = _alias(tmp_path, {"FunctionVersion": "7"})
+    assert (damaged.level, "cannot be read" in damaged.summary) == (Level.error, True)
 
 
 def test_environments_that_keep_data_are_production() -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +19,10 @@ from infra import pins
 from tools.operations.stack import read_stack
 from tools.operations.target import Target
 from tools.status import __main__ as command
-from tools.status import serving
 from tools.status.items import Item, State
 from tools.status.sections import SECTIONS, examine
 
+NO_PINS = Path("/nonexistent")
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 
@@ -92,12 +93,6 @@ HEALTHY: dict[str, Scripted] = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def pin_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Any:
-    monkeypatch.setattr(serving, "read_pin", lambda environment: pins.read_pin(environment, tmp_path))
-    return tmp_path
-
-
 class _Health(BaseHTTPRequestHandler):
     status = 200
     body = json.dumps({"status": "ok", "model": {"name": "hair-type", "version": "1.1.0", "variant": "float16"}})
@@ -123,9 +118,9 @@ def endpoint() -> Iterator[type[_Health]]:
         thread.join()
 
 
-def items(endpoint: Any = None, **answers: Scripted) -> list[Item]:
+def items(endpoint: Any = None, pin_folder: Path = NO_PINS, **answers: Scripted) -> list[Item]:
     aws = ScriptedAws({**HEALTHY, **{name.replace("__", "."): value for name, value in answers.items()}})
-    it = Target("prod", aws, url=None if endpoint is None else endpoint.url)
+    it = Target("prod", aws, url=None if endpoint is None else endpoint.url, pins=pin_folder)
     return examine(it, read_stack(it))
 
 
@@ -229,17 +224,17 @@ def test_a_failed_deployment_is_wrong_with_its_reason(endpoint: Any) -> None:
     assert (item.state, "alarms have been activated" in item.text) == (State.wrong, True)
 
 
-def test_an_alias_away_from_the_stacks_version_is_wrong_unless_it_is_pinned(endpoint: Any, pin_folder: Any) -> None:
+def test_an_alias_away_from_the_stacks_version_is_wrong_unless_it_is_pinned(endpoint: Any, tmp_path: Path) -> None:
     moved = {"FunctionVersion": "7", "Name": "live"}
-    assert one(items(endpoint, lambda__get_alias=moved), "alias").state is State.wrong
-    pins.write_pin(pins.Pin("prod", "7", "8", "2026-11-26T02:00:00Z", "labels are swapped"), pin_folder)
-    found = items(endpoint, lambda__get_alias=moved)
+    assert one(items(endpoint, pin_folder=tmp_path, lambda__get_alias=moved), "alias").state is State.wrong
+    pins.write_pin(pins.Pin("prod", "7", "8", "2026-11-26T02:00:00Z", "labels are swapped"), tmp_path)
+    found = items(endpoint, pin_folder=tmp_path, lambda__get_alias=moved)
     assert one(found, "alias").state is State.ok
     assert one(found, "pin").text == (
         "pinned to version 7 (in place of 8) since 2026-11-26T02:00:00Z: labels are swapped"
     )
-    pins.pin_file("prod", pin_folder).write_text("{")
-    assert one(items(endpoint, lambda__get_alias=moved), "pin").state is State.wrong
+    pins.pin_file("prod", tmp_path).write_text("{")
+    assert one(items(endpoint, pin_folder=tmp_path, lambda__get_alias=moved), "pin").state is State.wrong
 
 
 def test_alarms_in_alarm_show_severity_and_runbook_pages_first(endpoint: Any) -> None:
@@ -323,7 +318,7 @@ def test_no_requests_are_a_note(endpoint: Any) -> None:
 
 def run(monkeypatch: pytest.MonkeyPatch, endpoint: Any, answers: dict[str, Scripted], *options: str) -> Any:
     aws = ScriptedAws({**HEALTHY, **answers})
-    monkeypatch.setattr(command, "connect", lambda *_, **__: Target("prod", aws, url=endpoint.url))
+    monkeypatch.setattr(command, "connect", lambda *_, **__: Target("prod", aws, url=endpoint.url, pins=NO_PINS))
     return CliRunner().invoke(command.app, ["--env", "prod", *options])
 
 

@@ -95,6 +95,10 @@ class Aws:
             )
         return self._clients[service]
 
+    def without_retries(self) -> Aws:
+        """Return the same with one attempt for each call, where a late answer is worth nothing."""
+        return Aws(self._session, self.region, attempts=1)
+
     def call(self, service: str, operation: str, **arguments: Any) -> Any:
         """Call an operation, such as ``call("sts", "get_caller_identity")``.
 

@@ -6,11 +6,22 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from infra.settings import Settings
-from tools.doctor import account, engine, image, notices
+from tools.doctor import account, alias, engine, image, notices
 from tools.doctor.aws import Aws, CallError
 from tools.doctor.findings import Finding, error
 
-CHECKS = ("environment", "docker", "account", "bootstrap", "concurrency", "log-role", "image", "alarms", "tags")
+CHECKS = (
+    "environment",
+    "docker",
+    "account",
+    "bootstrap",
+    "concurrency",
+    "log-role",
+    "image",
+    "alias",
+    "alarms",
+    "tags",
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,7 @@ def examine(settings: Settings, around: Surroundings) -> list[Finding]:
         ("concurrency", lambda: account.concurrency(settings, aws)),
         ("log-role", lambda: account.log_role(settings, aws)),
         ("image", lambda: image.check(settings, aws, number, around.qualifier, around.download)),
+        ("alias", lambda: alias.check(settings, aws)),
         ("alarms", lambda: notices.alarms(settings, aws)),
     )
     for name, check in checks:

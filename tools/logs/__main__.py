@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -78,7 +79,7 @@ def main(
         begin = parse_since(since or ("1d" if request else "1h"), now)
         target = connect(env, region=region, state=state)
         groups = _chosen(target, source or ())
-        follower = Follower(target.aws, groups, query, _clock, time.sleep, _say)
+        follower = Follower(target.aws, groups, query, _clock, _pauses(), _say)
         printed = _print_newest(follower.once(int(begin.timestamp() * 1000)), lines, as_json_=json_)
         if follow:
             _print(follower.follow(int(now.timestamp() * 1000) - OVERLAP_MS), as_json_=json_)
@@ -96,6 +97,27 @@ def main(
     except KeyboardInterrupt:
         # The normal end of --follow; before it, the command was cut short.
         raise typer.Exit(0 if follow else 130) from None
+
+
+def _pauses() -> Callable[[float], None]:
+    """Return a sleep that Ctrl-C ends, even one that was pressed while an exception could not be raised.
+
+    Python drops a KeyboardInterrupt that is raised in a destructor or in a callback of the garbage collector.
+    """
+    interrupted = False
+
+    def note(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
+    def pause(seconds: float) -> None:
+        if interrupted:
+            raise KeyboardInterrupt
+        time.sleep(seconds)
+
+    signal.signal(signal.SIGINT, note)
+    return pause
 
 
 def _checked(value: str | None, pattern: re.Pattern[str], option: str) -> str | None:

@@ -14,13 +14,14 @@ UNFINISHED = ("Created", "Queued", "InProgress", "Baking", "Ready")
 
 
 class Deployment(NamedTuple):
-    """A deployment: id, group, status, when it began, and why it failed."""
+    """A deployment: id, group, status, when it began, why it failed, and the deployment that rolls it back."""
 
     id: str
     group: str
     status: str
     begun: datetime | None
     error: str = ""
+    rolled_back_by: str = ""
 
     @property
     def unfinished(self) -> bool:
@@ -61,6 +62,7 @@ def describe(aws: Aws, deployment_id: str) -> Deployment:
         str(info["status"]),
         info.get("createTime"),
         str(error.get("message") or error.get("code") or ""),
+        str((info.get("rollbackInfo") or {}).get("rollbackDeploymentId") or ""),
     )
 
 

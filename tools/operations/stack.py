@@ -70,8 +70,8 @@ class Stack:
     def version(self) -> str | None:
         """The version that the last deployment published for the classifier."""
         arns = [arn for arn in self.physical("AWS::Lambda::Version") if arn.split(":")[6:7] == [self.function]]
-        # A retained version of an earlier deployment is no resource of the stack any more.
-        return arns[-1].rpartition(":")[2] if arns else None
+        # While the stack is updated, the version before is a resource of it, too.
+        return max((arn.rpartition(":")[2] for arn in arns), key=int, default=None)
 
 
 def read_stack(target: Target) -> Stack:

@@ -11,8 +11,10 @@ import boto3
 from botocore.exceptions import BotoCoreError
 
 from infra.paths import PROJECT_ROOT
+from infra.pins import FOLDER
 from infra.settings import SettingsError, load_settings
 from tools.doctor.aws import Aws, explain
+from tools.doctor.notices import is_production
 from tools.region import configured_region
 
 LOCAL = "local"
@@ -33,11 +35,17 @@ class Target:
         Name of its CloudFormation stack.
     url
         Base of the routes where it is not the stack's output ``Url``: in the local cloud, a path of the emulator.
+    production
+        Whether it serves users, so that a person confirms what changes it.
+    pins
+        Folder of its pin file.
     """
 
     environment: str
     aws: Aws
     url: str | None = None
+    production: bool = False
+    pins: Path = FOLDER
 
     @property
     def stack(self) -> str:
@@ -59,6 +67,9 @@ class LocalAws(Aws):
         if service not in self._clients:
             self._clients[service] = self._account.client(service)
         return self._clients[service]
+
+    def without_retries(self) -> Aws:
+        return self
 
 
 def connect(environment: str, *, region: str | None = None, state: Path = LOCAL_STATE) -> Target:
@@ -89,7 +100,7 @@ def connect(environment: str, *, region: str | None = None, state: Path = LOCAL_
             raise OperationError(
                 f"No region is known. Set region in environments.{environment} of cdk.json, or AWS_REGION."
             )
-        return Target(environment, Aws(boto3.Session(), region))
+        return Target(environment, Aws(boto3.Session(), region), production=is_production(settings))
     except BotoCoreError as error:
         failure = explain(error, "sts", "get_caller_identity")
         raise OperationError(f"{failure.summary} {failure.action}") from None
@@ -110,4 +121,4 @@ def _local(state: Path) -> Target:
     except CloudError as error:
         raise OperationError(str(error)) from None
     account = Account(endpoint["aws_endpoint"], endpoint["region"], endpoint["account"])
-    return Target(LOCAL, LocalAws(account), url=endpoint["url"])
+    return Target(LOCAL, LocalAws(account), url=endpoint["url"], pins=cloud.pins)

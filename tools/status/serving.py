@@ -49,7 +49,7 @@ def alias_state(target: Target, stack: Stack) -> Iterator[Item]:
         "versions": versions,
     }
     try:
-        pin = read_pin(target.environment)
+        pin = read_pin(target.environment, target.pins)
     except PinError as error:
         yield Item("pin", State.wrong, str(error))
         pin = None

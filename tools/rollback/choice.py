@@ -1,0 +1,153 @@
+"""Which version to return to, and whether it can serve: it exists, its image exists, and it starts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tools.doctor.aws import Aws, CallError
+from tools.operations.alias import Alias
+from tools.operations.failures import sentence
+from tools.operations.target import OperationError
+
+# As API Gateway would send it to the function: the shortest event that `loupe.http.envelope` takes.
+HEALTH_EVENT = {
+    "httpMethod": "GET",
+    "path": "/v1/health",
+    "resource": "/v1/health",
+    "headers": {},
+    "queryStringParameters": None,
+    "body": None,
+    "isBase64Encoded": False,
+    "requestContext": {"stage": "rollback", "path": "/v1/health"},
+}
+# Account, repository and reference of an image in ECR, by digest or tag.
+_IMAGE = re.compile(
+    r"(?:(\d{12})\.dkr\.ecr\.[a-z0-9-]+\.[a-z.]+/)?([a-z0-9._/-]+?)(?:@(sha256:[0-9a-f]{64})|:([\w.-]+))"
+)
+_GONE = ("ImageNotFound", "RepositoryNotFoundException")
+
+
+def previous(alias: Alias, versions: Iterable[int], newest: str | None, *, deploying: bool) -> str:
+    """Return the version to go back to.
+
+    While traffic is shared, that is the older version of the two. While a deployment is in progress that has not
+    moved any traffic yet, it is the version that serves. Otherwise it is the version published before that one.
+
+    Raises
+    ------
+    OperationError
+        If there is no earlier version.
+    """
+    if alias.weights:
+        return str(min(map(int, (alias.version, *alias.weights))))
+    if deploying and newest is not None and int(alias.version) < int(newest):
+        return alias.version
+    earlier = [version for version in versions if version < int(alias.version)]
+    if not earlier:
+        raise OperationError(
+            f"Version {alias.version} of {alias.function} is the earliest that exists: there is none to return to."
+        )
+    return str(max(earlier))
+
+
+def check(aws: Aws, alias: Alias, version: str, versions: Iterable[int], provisioned: Iterable[str]) -> Iterator[str]:
+    """Yield sentences about what could not be checked.
+
+    Raises
+    ------
+    OperationError
+        If the version cannot serve.
+    CallError
+    """
+    if int(version) not in versions:
+        known = ", ".join(map(str, list(versions)[-10:]))
+        raise OperationError(f"{alias.function} has no version {version}. It has {known}.")
+    if alias.name in provisioned and version in provisioned:
+        raise OperationError(
+            f"Version {version} has provisioned concurrency of its own, and Lambda allocates none to an alias of such "
+            f"a version. Delete it first: aws lambda delete-provisioned-concurrency-config --function-name "
+            f"{alias.function} --qualifier {version}"
+        )
+    function = aws.call("lambda", "get_function", FunctionName=alias.function, Qualifier=version)
+    state = function["Configuration"].get("State", "Active")
+    if state == "Failed":
+        reason = function["Configuration"].get("StateReason") or "no reason was given"
+        raise OperationError(f"Version {version} cannot run ({reason}).")
+    yield from _image(aws, version, function.get("Code") or {})
+    if state == "Inactive":
+        # Lambda developer guide, 'Function states': after weeks without an invocation, the next ones fail for a while.
+        yield f"Version {version} was idle for long: Lambda fetches its image again, and the first requests may fail."
+
+
+def _image(aws: Aws, version: str, code: dict[str, Any]) -> Iterator[str]:
+    uri = str(code.get("ResolvedImageUri") or code.get("ImageUri") or "")
+    match = _IMAGE.fullmatch(uri)
+    if match is None:
+        yield f"The image of version {version} was not checked: {uri or 'Lambda names none'}."
+        return
+    registry, repository, digest, tag = match.groups()
+    try:
+        answer = aws.call(
+            "ecr",
+            "batch_get_image",
+            repositoryName=repository,
+            imageIds=[{"imageDigest": digest} if digest else {"imageTag": tag}],
+            **({"registryId": registry} if registry else {}),
+        )
+    except CallError as failure:
+        if failure.code in _GONE:
+            raise _gone(version, uri) from None
+        if failure.no_identity:
+            raise
+        yield f"The image of version {version} was not checked ({sentence(failure)})."
+        return
+    if any(item.get("failureCode") in _GONE for item in answer.get("failures", [])):
+        raise _gone(version, uri)
+
+
+def _gone(version: str, uri: str) -> OperationError:
+    return OperationError(
+        f"The image of version {version} is gone from ECR ({uri}): Lambda could not start it. Name another with "
+        "VERSION=, or push the image again."
+    )
+
+
+def answers(aws: Aws, alias: Alias, version: str) -> str | None:
+    """Ask a version for its health, which starts it if it is cold, before requests do.
+
+    Returns
+    -------
+    str | None
+        A sentence about why this is not known; None if it answered.
+
+    Raises
+    ------
+    OperationError
+        If it fails.
+    """
+    try:
+        answer = aws.without_retries().call(
+            "lambda",
+            "invoke",
+            FunctionName=alias.function,
+            Qualifier=version,
+            Payload=json.dumps(HEALTH_EVENT).encode(),
+        )
+    except CallError as failure:
+        if failure.no_identity:
+            raise
+        return f"Whether version {version} answers is not known ({sentence(failure)})."
+    payload = answer["Payload"].read(65_536)
+    try:
+        status = json.loads(payload).get("statusCode")
+    except (ValueError, AttributeError):
+        status = None
+    if answer.get("FunctionError") or status != 200:
+        raise OperationError(
+            f"Version {version} does not answer GET /v1/health ({payload.decode(errors='replace')[:300]}). Name "
+            "another with VERSION=, or return to it nevertheless with FORCE=1."
+        )
+    return None
