@@ -1,7 +1,7 @@
 """What bulk jobs cost per image, batch and second: the jobs function estimates with these rates, and holds no price.
 
-`tools.prices` imports these prices, and `tools.plan.bulk` prints the whole bill of a job. US East (N. Virginia), US
-dollars, list prices without free tiers. It imports nothing of the CDK.
+`tools.prices` imports these prices, the dashboard estimates with some of them, and `tools.plan.bulk` prints the whole
+bill of a job. US East (N. Virginia), US dollars, list prices without free tiers. It imports nothing of the CDK.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ Architecture = Literal["x86_64", "arm64"]
 # Per GB and second; Lambda's GB is 1,024 MB of its memory setting.
 LAMBDA_GB_SECOND: Mapping[Architecture, float] = {"x86_64": 0.0000166667, "arm64": 0.0000133334}
 LAMBDA_REQUEST = 0.20e-6
+# The first 333 million a month.
+REST_API_REQUEST = 3.50e-6
 STATE_TRANSITION = 0.025e-3
 S3_GET, S3_PUT = 0.0004e-3, 0.005e-3
 KMS_REQUEST = 0.03e-4

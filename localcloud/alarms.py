@@ -96,6 +96,17 @@ def check(metrics: Sequence[Mapping[str, Any]]) -> None:
     )
 
 
+def compute(expression: str, values: Mapping[str, float | None]) -> float | None:
+    """Return one data point of a metric math expression; None if a value that it needs is missing.
+
+    Raises
+    ------
+    ValueError
+        If the expression is more than is evaluated here.
+    """
+    return _compute(ast.parse(expression, mode="eval").body, values)
+
+
 def _values(alarm: Mapping[str, Any], read: Reader, count: int) -> Series:
     metrics = alarm.get("Metrics")
     if not metrics:

@@ -105,7 +105,7 @@ PROVISIONED_DURATION: Mapping[Architecture, Price] = {
 REST_API_REQUESTS = Price(
     "API Gateway REST requests",
     "request",
-    ((333e6, 3.50e-6), (1_000e6, 2.80e-6), (20_000e6, 2.38e-6), (inf, 1.51e-6)),
+    ((333e6, bulk_rates.REST_API_REQUEST), (1_000e6, 2.80e-6), (20_000e6, 2.38e-6), (inf, 1.51e-6)),
     _REST_API,
 )
 # Lambda's own logs have had tiers since 2025; the access log is charged at the first of them.

@@ -14,7 +14,8 @@ from constructs import Construct
 from infra.components import network as endpoints
 from infra.components.acknowledge import acknowledge
 from infra.components.auth import ApiAuth
-from infra.components.monitoring import Monitoring, graph
+from infra.components.dashboard import Question, graph
+from infra.components.monitoring import Monitoring
 from infra.contract import Contract, Route, methods_of
 from infra.deployment import Deployment
 from infra.settings import ApiSettings, SettingsError
@@ -115,7 +116,7 @@ class ClassifierApi(Construct):
         self._acknowledge(account_log_role=settings.account_log_role)
 
     def monitor(self, monitoring: Monitoring) -> None:
-        """Add alarms and a row of API Gateway's metrics of the stage."""
+        """Add alarms and graphs on API Gateway's metrics of the stage."""
         stage, settings, period = self.api.deployment_stage, monitoring.settings, monitoring.period
         monitoring.add_alarm(
             "ApiErrorRate",
@@ -133,17 +134,24 @@ class ClassifierApi(Construct):
             settings.api_latency_p99_ms,
             "The slowest answers are too slow. Cold starts and images by URL show in the function's log lines.",
         )
-        monitoring.add_row(
-            graph("Requests", [stage.metric_count(period=period)]),
-            graph(
-                "Latency at the API",
-                [stage.metric_latency(period=period, statistic=statistic) for statistic in ("p50", "p99")],
-            ),
+        monitoring.add_graphs(
+            Question.up,
+            graph("Requests at the API", [stage.metric_count(period=period, label="requests")]),
             graph(
                 "Failures at the API",
                 [
-                    stage.metric_client_error(period=period, statistic="Sum"),
-                    stage.metric_server_error(period=period, statistic="Sum"),
+                    stage.metric_server_error(period=period, statistic="Sum", label="5xx"),
+                    stage.metric_client_error(period=period, statistic="Sum", label="4xx"),
+                ],
+            ),
+        )
+        monitoring.add_graphs(
+            Question.fast,
+            graph(
+                "Latency at the API, ms",
+                [
+                    stage.metric_latency(period=period, statistic=statistic, label=statistic)
+                    for statistic in ("p50", "p99")
                 ],
             ),
         )

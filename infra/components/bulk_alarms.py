@@ -6,7 +6,8 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 
-from infra.components.monitoring import Monitoring, graph
+from infra.components.dashboard import Question, graph
+from infra.components.monitoring import Monitoring
 
 # An object that waits longer has met failures: the queue's records are taken at once.
 OLDEST_SECONDS = 900
@@ -67,22 +68,32 @@ def add_bulk_row(
     period = monitoring.period
     names = ("ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsAborted")
     graphs = [
-        graph("Bulk jobs", [_executions(monitoring, state_machine_arn, name) for name in names]),
         graph(
-            "Batches",
-            [function.metric_invocations(period=period), function.metric_errors(period=period)],
-            right=[function.metric_duration(period=period, statistic="Average")],
+            "Jobs",
+            [
+                # Only here: an alarm on a metric with a label is another kind of alarm for CloudFormation.
+                _executions(monitoring, state_machine_arn, name).with_(label=name.removeprefix("Executions").lower())
+                for name in names
+            ],
+        ),
+        graph(
+            "Batches, and ms of one",
+            [
+                function.metric_invocations(period=period, label="batches"),
+                function.metric_errors(period=period, label="errors"),
+            ],
+            right=[function.metric_duration(period=period, statistic="Average", label="ms of a batch")],
         ),
     ]
     if queue is not None:
         graphs.append(
             graph(
-                "Arrivals",
-                [queue.metric_approximate_number_of_messages_visible(period=period)],
-                right=[queue.metric_approximate_age_of_oldest_message(period=period)],
+                "Uploads that wait, and s of the oldest",
+                [queue.metric_approximate_number_of_messages_visible(period=period, label="uploads")],
+                right=[queue.metric_approximate_age_of_oldest_message(period=period, label="s of the oldest")],
             )
         )
-    monitoring.add_row(*graphs)
+    monitoring.add_graphs(Question.jobs, *graphs)
 
 
 def _executions(monitoring: Monitoring, state_machine_arn: str, name: str) -> cloudwatch.Metric:

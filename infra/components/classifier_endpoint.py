@@ -15,6 +15,7 @@ from infra.components.auth import ApiAuth
 from infra.components.budget import add_budget
 from infra.components.bulk import Bulk
 from infra.components.classifier_function import ClassifierFunction
+from infra.components.costs import Costs
 from infra.components.experiment import Experiment
 from infra.components.firewall import add_firewall
 from infra.components.jwt_authorizer import add_jwt_authorizer
@@ -194,8 +195,15 @@ class ClassifierEndpoint(Construct):
             clients=settings.clients,
         )
         domain = add_domain(self, settings=settings.network.domain, stage=stage)
+        costs = Costs(
+            function=classifier.function,
+            stage=stage,
+            own=classifier.metrics[model.name],
+            memory_mib=settings.function.memory_mib,
+            architecture=settings.function.architecture,
+        )
         self.monitoring.add(
-            api, classifier, *(part for part in (experiment, bulk, shadow, firewall, authorizer) if part)
+            api, classifier, costs, *(part for part in (experiment, bulk, shadow, firewall, authorizer) if part)
         )
         add_budget(self, settings=settings.alarms.budget, topic=self.monitoring.topic)
         if settings.alarms.saved_queries:

@@ -15,9 +15,9 @@ from infra.components.classifier_monitoring import (
     add_cold_start_alarm,
     add_fault_alarm,
     add_function_alarms,
-    add_function_row,
+    add_function_graphs,
     add_image_alarm,
-    add_model_row,
+    add_model_graphs,
     add_spillover_alarm,
 )
 from infra.components.container_function import ContainerFunction
@@ -69,6 +69,8 @@ class ClassifierFunction(Construct):
         For further entry points: `infra.components.container_function.ContainerFunction`.
     variables
         Environment variables that configure the core, for further entry points.
+    metrics
+        The function's own, by model; the default model's first.
     """
 
     def __init__(
@@ -92,8 +94,8 @@ class ClassifierFunction(Construct):
     ) -> None:
         super().__init__(scope, id)
         self._name, self._reserved_concurrency = deployment.name, function.reserved_concurrency
-        self._cached = bool(cache and cache.memory_mib)
-        self._metrics = {
+        self._cached, self._by_version = bool(cache and cache.memory_mib), function.metrics.by_version
+        self.metrics = {
             name: FunctionMetrics(environment=deployment.environment, model=name)
             for name in (model.name, *(item.name for item in others))
         }
@@ -153,7 +155,7 @@ class ClassifierFunction(Construct):
             scale(self.alias, scaling)
 
     def monitor(self, monitoring: Monitoring) -> None:
-        """Add alarms and rows of the function's and Lambda's metrics."""
+        """Add alarms and graphs of the function's and Lambda's metrics."""
         alias = self.alias if self._provisioned else None
         add_function_alarms(
             monitoring,
@@ -164,14 +166,26 @@ class ClassifierFunction(Construct):
         )
         if alias:
             add_spillover_alarm(monitoring, alias)
-        for index, (model, own) in enumerate(self._metrics.items()):
+        for index, (model, own) in enumerate(self.metrics.items()):
             # The default model's alarms are named as those of a deployment with one model.
             of_model = f"-{model}" if index else ""
             add_fault_alarm(monitoring, own, of_model)
             add_image_alarm(monitoring, own, of_model)
             add_cold_start_alarm(monitoring, own, of_model)
-            add_model_row(monitoring, own, cached=self._cached, title=model if len(self._metrics) > 1 else "")
-        add_function_row(monitoring, function=self.function, name=self._name, provisioned=alias)
+            add_model_graphs(
+                monitoring,
+                own,
+                cached=self._cached,
+                by_version=self._by_version,
+                title=model if len(self.metrics) > 1 else "",
+            )
+        add_function_graphs(
+            monitoring,
+            function=self.function,
+            name=self._name,
+            provisioned=alias,
+            reserved_concurrency=self._reserved_concurrency,
+        )
 
 
 def classifier_image(

@@ -1,4 +1,4 @@
-"""Alarms and dashboard rows of the classifier, on metrics of Lambda and of the function."""
+"""Alarms and graphs of the classifier, on metrics of Lambda and of the function."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 
 from infra.components import metrics
-from infra.components.monitoring import Monitoring, graph
+from infra.components.dashboard import Question, graph, search
+from infra.components.monitoring import Monitoring
 
 # Requests of one period that met a cold start, below which a share of them says nothing.
 FEWEST_COLD_STARTS = 10
@@ -128,47 +129,127 @@ def add_cold_start_alarm(monitoring: Monitoring, own: metrics.FunctionMetrics, o
     )
 
 
-def add_model_row(monitoring: Monitoring, own: metrics.FunctionMetrics, *, cached: bool, title: str = "") -> None:
-    """Add the row with the function's own metrics.
+def add_model_graphs(
+    monitoring: Monitoring, own: metrics.FunctionMetrics, *, cached: bool, by_version: bool, title: str = ""
+) -> None:
+    """Add the graphs of the function's own metrics.
 
     Parameters
     ----------
     cached
         Whether there are metrics of the prediction cache.
+    by_version
+        Whether there are metrics by the model's version (``function.metrics.by_version``).
     title
         The model, where there are several.
     """
     period, of_model = monitoring.period, f", {title}" if title else ""
-    monitoring.add_row(
+    monitoring.add_graphs(
+        Question.up,
         graph(
-            f"Where the time goes (p50){of_model}",
-            [own.metric(name, "p50", period=period) for name in metrics.STAGE_LATENCIES],
+            f"Images and faults{of_model}",
+            [
+                own.metric(metrics.REQUESTS, period=period).with_(label="images"),
+                own.metric(metrics.SERVER_FAULTS, period=period).with_(label="faults (5xx)"),
+            ],
+        ),
+    )
+    monitoring.add_graphs(
+        Question.fast,
+        graph(
+            f"Where the time goes{of_model}, p50 in ms",
+            [
+                own.metric(name, "p50", period=period).with_(label=name.removesuffix("Latency").lower())
+                for name in metrics.STAGE_LATENCIES
+            ],
             stacked=True,
         ),
         graph(
-            f"Confidence{of_model}",
-            [own.metric(metrics.CONFIDENCE, statistic, period=period) for statistic in ("p10", "p50")],
+            f"Cold starts{of_model}", [own.metric(metrics.COLD_STARTS, period=period).with_(label="that a client met")]
         ),
-        graph(f"Cold starts{of_model}", [own.metric(metrics.COLD_STARTS, period=period)]),
         *([_cache_graph(own, period, of_model)] if cached else []),
     )
+    monitoring.add_graphs(
+        Question.right,
+        graph(
+            f"Confidence{of_model}",
+            [
+                own.metric(metrics.CONFIDENCE, statistic, period=period).with_(label=statistic)
+                for statistic in ("p10", "p50")
+            ],
+        ),
+        # Labels and codes are known to the function alone.
+        graph(f"Images by label{of_model}", [own.search(metrics.PREDICTIONS, "Label", period=period)], stacked=True),
+        graph(f"Problems by code{of_model}", [own.search(metrics.PROBLEMS, "Code", period=period)], stacked=True),
+    )
+    if by_version:
+        versions = ("ModelVersion", "ModelVariant")
+        monitoring.add_graphs(
+            Question.release,
+            graph(f"Images by model version{of_model}", [own.search(metrics.REQUESTS, *versions, period=period)]),
+            graph(f"Faults by model version{of_model}", [own.search(metrics.SERVER_FAULTS, *versions, period=period)]),
+        )
 
 
-def add_function_row(
-    monitoring: Monitoring, *, function: lambda_.IFunction, name: str, provisioned: lambda_.Alias | None
+def add_function_graphs(
+    monitoring: Monitoring,
+    *,
+    function: lambda_.IFunction,
+    name: str,
+    provisioned: lambda_.Alias | None,
+    reserved_concurrency: int | None,
 ) -> None:
-    """Add the row with Lambda's metrics: what the planner takes as input, and whether its plan holds."""
+    """Add the graphs of Lambda's metrics: what the planner takes as input, and whether its plan holds."""
     period = monitoring.period
-    monitoring.add_row(
+    monitoring.add_graphs(
+        Question.up,
         graph(
-            "Duration of the function",
-            [function.metric_duration(period=period, statistic=statistic) for statistic in ("Average", "p95")],
+            "Crashes, timeouts and throttles",
+            [
+                function.metric_errors(period=period, label="crashes and timeouts"),
+                function.metric_throttles(period=period, label="throttles"),
+            ],
+        ),
+    )
+    monitoring.add_graphs(
+        Question.fast,
+        graph(
+            "Duration of the function, ms",
+            [
+                function.metric_duration(period=period, statistic=statistic, label=label)
+                for statistic, label in (("Average", "average"), ("p95", "p95"))
+            ],
         ),
         graph(
-            "Errors and throttles", [function.metric_errors(period=period), function.metric_throttles(period=period)]
+            "Environments in use",
+            [_concurrency(name, period).with_(label="at most")],
+            limit=None if reserved_concurrency is None else (reserved_concurrency, "reserve"),
         ),
-        graph("Environments in use", [_concurrency(name, period)]),
         *([] if provisioned is None else [_provisioned_graph(provisioned, period)]),
+    )
+    # Lambda publishes them for a weighted alias only ('Types of metrics for Lambda functions').
+    dimensions = ("FunctionName", "Resource", "ExecutedVersion")
+    monitoring.add_graphs(
+        Question.release,
+        *(
+            graph(
+                title,
+                [
+                    search(
+                        "AWS/Lambda",
+                        metric,
+                        dimensions,
+                        {"FunctionName": name},
+                        period,
+                        "version ${PROP('Dim.ExecutedVersion')}",
+                    )
+                ],
+            )
+            for title, metric in (
+                ("Requests by version, during a shift", "Invocations"),
+                ("Crashes by version, during a shift", "Errors"),
+            )
+        ),
     )
 
 

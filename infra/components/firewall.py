@@ -13,6 +13,7 @@ from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
+from infra.components.dashboard import Question, graph
 from infra.components.monitoring import Monitoring
 from infra.deployment import Deployment
 from infra.settings.auth import ClientPlan
@@ -97,16 +98,18 @@ class Firewall(Construct):
         self._log()
 
     def monitor(self, monitoring: Monitoring) -> None:
-        """Add the alarm on blocked requests ('AWS WAF metrics and dimensions', WAF developer guide)."""
+        """Add the alarm and the graph of blocked requests ('AWS WAF metrics and dimensions', WAF developer guide)."""
+        blocked = cloudwatch.Metric(
+            namespace="AWS/WAFV2",
+            metric_name="BlockedRequests",
+            dimensions_map={"WebACL": self._deployment.name, "Region": cdk.Aws.REGION, "Rule": "ALL"},
+            statistic="Sum",
+            period=monitoring.period,
+        )
+        monitoring.add_graphs(Question.up, graph("Blocked by the firewall", [blocked]))
         monitoring.add_alarm(
             "FirewallBlocks",
-            cloudwatch.Metric(
-                namespace="AWS/WAFV2",
-                metric_name="BlockedRequests",
-                dimensions_map={"WebACL": self._deployment.name, "Region": cdk.Aws.REGION, "Rule": "ALL"},
-                statistic="Sum",
-                period=monitoring.period,
-            ),
+            blocked,
             monitoring.settings.firewall_blocks,
             "The firewall blocks many requests: an attack, or a client above its rate. Its log names rule and address.",
         )

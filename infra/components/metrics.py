@@ -5,6 +5,7 @@ from __future__ import annotations
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 
+from infra.components.dashboard import search
 from infra.metric_names import (
     AUTHORIZER_FAULTS,
     CACHE_HITS,
@@ -73,6 +74,11 @@ class FunctionMetrics:
             statistic=statistic,
             period=period,
         )
+
+    def search(self, name: str, *further: str, period: cdk.Duration) -> cloudwatch.MathExpression:
+        """Return a metric for all values of further dimensions, which label its lines."""
+        label = " ".join(f"${{PROP('Dim.{dimension}')}}" for dimension in further)
+        return search(NAMESPACE, name, (*self._dimensions, *further), self._dimensions, period, label)
 
 
 def arm_metric(

@@ -1,8 +1,7 @@
-"""The alarms' topic and the dashboard, to which every component contributes its own alarms and its own row."""
+"""The alarms' topic and the dashboard, to which every component contributes its own alarms and graphs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, Protocol, TypeAlias
 
 import aws_cdk as cdk
@@ -15,6 +14,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from infra.components.composite_alarm import CompositeAlarm
+from infra.components.dashboard import Dashboard, Question
 from infra.components.data_key import allow_alarms_to_publish
 from infra.deployment import Deployment
 from infra.settings import AlarmSettings
@@ -26,10 +26,10 @@ OUTAGE = "Outage"
 
 
 class Monitored(Protocol):
-    """A component with alarms or a dashboard row."""
+    """A component with alarms or graphs."""
 
     def monitor(self, monitoring: Monitoring) -> None:
-        """Add them with `Monitoring.add_alarm` and `Monitoring.add_row`."""
+        """Add them with `Monitoring.add_alarm` and `Monitoring.add_graphs`."""
 
 
 class Monitoring(Construct):
@@ -57,12 +57,16 @@ class Monitoring(Construct):
             ),
             topic=self.topic,
         )
-        self._dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=deployment.name)
+        self._alarms: list[cloudwatch.IAlarm] = []
+        self._dashboard = Dashboard(
+            self, name=deployment.name, environment=deployment.environment, runbook=settings.runbook
+        )
 
     def add(self, *components: Monitored) -> None:
-        """Add the alarms and rows of components; rows appear in this order."""
+        """Add the alarms and graphs of components, then build the dashboard; graphs appear in this order."""
         for component in components:
             component.monitor(self)
+        self._dashboard.build(self._alarms)
 
     def add_alarm(
         self,
@@ -106,15 +110,20 @@ class Monitoring(Construct):
             # A period without requests has no failures.
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
+        self._alarms.append(alarm)
         if severity == "page" and self.settings.composite:
             self._outage.add(alarm)
         else:
             alarm.add_alarm_action(actions.SnsAction(self.topic))
             alarm.add_ok_action(actions.SnsAction(self.topic))
 
+    def add_graphs(self, question: Question, *graphs: cloudwatch.IWidget) -> None:
+        """Add graphs to the section of a question, four in a row."""
+        self._dashboard.add(question, *graphs)
+
     def add_row(self, *graphs: cloudwatch.IWidget) -> None:
-        """Add a row of at most four graphs to the dashboard."""
-        self._dashboard.add_widgets(*graphs)
+        """Add a row of graphs below all sections, for an app with metrics of its own."""
+        self._dashboard.add_row(*graphs)
 
     def rate(self, part: cloudwatch.IMetric, whole: cloudwatch.IMetric) -> cloudwatch.MathExpression:
         """Return a share of a count; 0 where the count is 0."""
@@ -162,16 +171,3 @@ class Monitoring(Construct):
         for address in self.settings.subscriptions:
             topic.add_subscription(subscriptions.EmailSubscription(address))
         return topic
-
-
-def graph(
-    title: str,
-    metrics: Sequence[cloudwatch.IMetric],
-    *,
-    right: Sequence[cloudwatch.IMetric] | None = None,
-    stacked: bool | None = None,
-) -> cloudwatch.GraphWidget:
-    """Return a graph for a row, with metrics on the left and, if given, the right axis."""
-    return cloudwatch.GraphWidget(
-        title=title, left=list(metrics), right=None if right is None else list(right), stacked=stacked
-    )

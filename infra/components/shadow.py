@@ -15,7 +15,8 @@ from infra.challenger import takes_same_pixels
 from infra.components import metrics
 from infra.components.classifier_function import LATER_VARIABLES_BYTES, MAX_VARIABLES_BYTES, ClassifierFunction
 from infra.components.container_function import ContainerFunction
-from infra.components.monitoring import Monitoring, graph
+from infra.components.dashboard import Question, graph
+from infra.components.monitoring import Monitoring
 from infra.components.shadow_bucket import SampleBucket
 from infra.deployment import Deployment
 from infra.settings import SettingsError, ShadowSettings
@@ -144,7 +145,8 @@ class Shadow(Construct):
             "The challenger fails on samples, or its function does not start; requests are not affected. Look for "
             "ERROR and its code in the shadow function's log.",
         )
-        monitoring.add_row(
+        monitoring.add_graphs(
+            Question.release,
             graph(
                 "Shadow test: agreement",
                 [own.metric(name, period=period) for name in (metrics.SHADOW_AGREEMENT, metrics.SHADOW_DISAGREEMENTS)],
