@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from infra.paths import PROJECT_ROOT
-from localcloud import doors
+from localcloud import isolation
 from localcloud.cloud import Steps
 from localcloud.errors import CloudError
 from localcloud.state import State
@@ -39,7 +39,7 @@ def main(
     seconds: Annotated[float, typer.Option(min=20, max=900, help="How long requests are sent.")] = 150,
     state: Annotated[Path, typer.Option(help="Folder of the local cloud.")] = PROJECT_ROOT / ".local" / "dashboard",
 ) -> None:
-    doors.close()
+    isolation.clear_environment()
     steps = Steps(lambda what, took: print(f"{what:<44} {took:6.1f} s", file=sys.stderr))
     try:
         with traffic.deployed(State(state.resolve()), steps) as (endpoint, account):
