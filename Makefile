@@ -47,12 +47,14 @@ FLOORS = $(PY) -m coverage report --include='function/*' --fail-under=$(FLOOR_FU
 	$(PY) -m coverage report --include='infra/*' --fail-under=$(FLOOR_INFRA)
 # Of a delivery: images by digest, their commit, the commit that was delivered before, and who is asked about changes
 # of permissions (never, broadening or any-change). LOOKUP=1 lets doctor read the account by the CDK's lookup role.
+# SETTINGS is a JSON merge patch over the environment's settings, for one run.
 DIGEST ?=
 AUTHORIZER_DIGEST ?=
 COMMIT ?=
 BASE ?=
 IMAGES ?=
 APPROVAL ?=
+SETTINGS ?=
 BOUNDARY ?=
 LOOKUP ?=
 # Of propose-base: OWNER/NAME on GitHub, and the branch that the pull request is for.
@@ -61,7 +63,7 @@ BRANCH ?= main
 # Of delivery-diff and delivery-deploy: a stack of the delivery's app.
 STACK ?= LoupeDelivery
 RELEASE = $(if $(DIGEST),-c digest=$(DIGEST)) $(if $(AUTHORIZER_DIGEST),-c authorizer-digest=$(AUTHORIZER_DIGEST)) \
-	$(if $(COMMIT),-c commit=$(COMMIT))
+	$(if $(COMMIT),-c commit=$(COMMIT)) $(if $(SETTINGS),-c settings='$(SETTINGS)')
 LOCK := .venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header
 CDK := node_modules/.bin/cdk -c env=$(ENV)
 DELIVERY_CDK := node_modules/.bin/cdk --app '$(PY) -m infra.delivery_app' --output cdk.out/delivery
@@ -125,6 +127,7 @@ diff: setup ## Compare ENV with what is deployed (AWS credentials)
 
 doctor: setup ## Check what a deployment of ENV needs, without changing anything (AWS credentials)
 	@$(PY) -m tools.doctor --env $(ENV) $(foreach check,$(ALLOW),--allow $(check)) $(if $(LOOKUP),--lookup) \
+		$(if $(SETTINGS),--settings '$(SETTINGS)') \
 		$(if $(DIGEST),--digest $(DIGEST)) $(if $(AUTHORIZER_DIGEST),--authorizer-digest $(AUTHORIZER_DIGEST))
 
 deploy: doctor ## Check, then deploy ENV to AWS (AWS credentials, Docker); ALLOW=check turns its errors into warnings

@@ -19,8 +19,8 @@ from infra.settings import Settings
 NAME: Final = "loupe-boundary"
 # IAM and STS quotas: characters of a managed policy, white space not counted.
 MAX_CHARACTERS: Final = 6144
-# Managed policies of AWS that the components attach to roles.
-ATTACHED: Final = ("AmazonAPIGatewayPushToCloudWatchLogs", "AWSCodeDeployRoleForLambdaLimited")
+# Managed policies of AWS (service-role/) that the components attach to roles.
+ATTACHED: Final = ("AmazonAPIGatewayPushToCloudWatchLogs",)
 # Services that the roles of a template are passed to.
 PASSED_TO: Final = ("apigateway", "codedeploy", "events", "lambda", "states")
 # Services whose own roles CloudFormation creates with the first resource of an account.

@@ -93,8 +93,13 @@ class Delivery:
 
     @property
     def any_environment(self) -> Settings:
-        """An environment; all have the same models, architecture and base image."""
+        """An environment; all have the same architecture and base image."""
         return next(iter(self.environments.values()))
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of all models that an environment needs; each function serves those of its own settings."""
+        return tuple(dict.fromkeys(name for item in self.environments.values() for name in item.packaged))
 
     @property
     def builds_authorizer(self) -> bool:
@@ -196,7 +201,6 @@ def _conflict(delivery: Delivery) -> str | None:
     first, *others = delivery.environments.values()
     for other in others:
         for key, ours, theirs in (
-            ("model.name and models", first.served, other.served),
             ("function.architecture", first.function.architecture, other.function.architecture),
             ("image.base", first.image.base, other.image.base),
         ):

@@ -30,6 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "cognito": {"auth": {"mode": "cognito", "cognito": {"domain_prefix": "loupe-example"}}},
     "arrivals": {"bulk": {"max_concurrency": 30, "on_upload": {"enabled": True, "notify": True}}},
+    "shadow": {"shadow": {"challenger": "hair-type-large", "reserved_concurrency": 10}},
     "budget": {"alarms": {"budget": {"monthly_usd": 100}, "subscriptions": ["on-call@example.com"]}},
     "sampling": {"function": {"trace_sampling": {"rate": 0.01, "per_second": 1}, "reserved_concurrency": 50}},
 }

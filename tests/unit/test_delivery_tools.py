@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
@@ -186,6 +187,13 @@ def test_the_build_is_that_of_the_settings() -> None:
     assert (build.image.context / "function" / "Dockerfile").is_file()
 
 
+def test_one_image_has_the_models_of_every_environment() -> None:
+    values = delivered()
+    values["environments"]["prod"]["shadow"] = {"challenger": "hair-type-large", "reserved_concurrency": 5}
+    (build,) = builds(values, "dev", COMMIT)
+    assert build.image.build_args["MODELS"] == "hair-type hair-type-large"
+
+
 def test_an_environment_with_tokens_adds_the_authorizers_image() -> None:
     values = delivered()
     values["environments"]["dev"]["auth"] = JWT
@@ -349,8 +357,11 @@ def test_an_unknown_commit_is_an_error_and_no_first_delivery(tmp_path: Path) -> 
         project.gate("d" * 40)
 
 
-def test_the_gate_compares_the_shipped_model_with_itself(tmp_path: Path) -> None:
-    """The real modelkit, on a changed card: the commands that the gate makes are ones that modelkit takes."""
+@pytest.mark.parametrize(("version", "passes"), [(None, True), ("9.0.0", True), ("9.0.1", False)])
+def test_the_real_gate_accepts_an_equal_model_and_rejects_swapped_labels(
+    tmp_path: Path, version: str | None, passes: bool
+) -> None:
+    """modelkit itself, for another encoding and a retrained model: the arguments of the gate are ones that it takes."""
     source = Path(__file__).parents[2] / "models"
     models = tmp_path / "models"
     shutil.copytree(source / "hair-type", models / "hair-type", ignore=shutil.ignore_patterns("*.py", "*.npz"))
@@ -359,7 +370,10 @@ def test_the_gate_compares_the_shipped_model_with_itself(tmp_path: Path) -> None
     git(tmp_path, "commit", "--quiet", "-m", "model")
     base = git(tmp_path, "rev-parse", "HEAD")
     card = json.loads((models / "hair-type" / "card.json").read_bytes())
+    card["version"] = version or card["version"]
     card["output"]["temperature"] *= 1.001
+    if not passes:
+        card["output"]["labels"].reverse()
     (models / "hair-type" / "card.json").write_text(json.dumps(card))
     calls: list[list[str]] = []
 
@@ -367,8 +381,11 @@ def test_the_gate_compares_the_shipped_model_with_itself(tmp_path: Path) -> None
         calls.append(list(arguments))
         return gates.modelkit(arguments) if arguments[0] == "gate" else 0
 
-    gates.gate(["hair-type"], base, str, project=tmp_path, run=run)
+    expectation = contextlib.nullcontext() if passes else pytest.raises(DeliveryError, match="not as good")
+    with expectation:
+        gates.gate(["hair-type"], base, str, project=tmp_path, run=run)
     assert [call[0] for call in calls] == ["verify", "gate"]
+    assert ("--successor" in calls[-1]) is (version is not None)
 
 
 class Session:

@@ -35,8 +35,8 @@ def gate(
 ) -> None:
     """Verify the served models; compare changed ones with those of a commit."""
     context = read_context()
-    settings = load_delivery(context).any_environment if "delivery" in context else load_settings(context, env)
-    gates.gate(settings.served, base or None, typer.echo, images=images)
+    models = load_delivery(context).models if "delivery" in context else load_settings(context, env).packaged
+    gates.gate(models, base or None, typer.echo, images=images)
 
 
 @app.command()

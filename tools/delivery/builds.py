@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,8 @@ def builds(context: Mapping[str, Any], environment: str, commit: str) -> list[Bu
     settings = delivery.any_environment if delivery else load_settings(context, environment)
     sources = Sources()
     base_image.require(settings, sources.base_lock)
-    images = [Build(FUNCTION, commit, _function_image(settings, sources))]
+    models = delivery.models if delivery else settings.packaged
+    images = [Build(FUNCTION, commit, _function_image(settings, models, sources))]
     if delivery.builds_authorizer if delivery else settings.auth.mode == "jwt":
         authorizer = authorizer_image(None, settings.function.architecture, sources)
         images.append(Build(AUTHORIZER, commit, _built(authorizer)))
@@ -102,11 +103,10 @@ def current_commit(project: Path = PROJECT_ROOT) -> str:
     return commit
 
 
-def _function_image(settings: Settings, sources: Sources) -> BuiltImage:
-    models = sources.root / "models"
-    for name in settings.served:
-        read_card(models, name, files=needed_files(settings.image), function=sources.function)
-    folders = [models / name for name in settings.served]
+def _function_image(settings: Settings, models: Sequence[str], sources: Sources) -> BuiltImage:
+    folders = [sources.root / "models" / name for name in models]
+    for folder in folders:
+        read_card(folder.parent, folder.name, files=needed_files(settings.image), function=sources.function)
     return _built(
         classifier_image(settings.image, folders, settings.function.architecture, sources, PROJECT_ROOT / ".local")
     )

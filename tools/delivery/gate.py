@@ -40,7 +40,8 @@ def gate(
     """Verify every model and compare a changed one with what was delivered last.
 
     A model of the same version is another encoding of the same weights and must agree with them, image by image; one
-    of another version was trained anew and must be as accurate (``modelkit gate --successor``).
+    of another version was trained anew and must be as accurate (``modelkit gate --successor``), without ``images`` on
+    the golden images of the delivered one.
 
     Parameters
     ----------
@@ -73,10 +74,12 @@ def gate(
                 continue
             shutil.copytree(project / "models" / name, models / name)
             arguments = ["gate", name, "--against", f"{name}{_SUFFIX}", "--models-dir", str(models)]
+            labelled = images
             if current["version"] != delivered["version"]:
                 arguments.append("--successor")
-            if images:
-                arguments += ["--images", images]
+                labelled = images or str(_label(models / f"{name}{_SUFFIX}", delivered, Path(folder) / "labelled"))
+            if labelled:
+                arguments += ["--images", labelled]
             if run(arguments) != 0:
                 raise DeliveryError(f"models/{name} is not as good as the delivered one: nothing is built.")
 
@@ -96,6 +99,16 @@ def _extract(project: Path, base: str, name: str, models: Path) -> dict[str, Any
     renamed = json.dumps({**card, "name": f"{name}{_SUFFIX}"}, indent=2, ensure_ascii=False)
     (target / "card.json").write_text(renamed, encoding="utf-8")
     return card
+
+
+def _label(model: Path, card: dict[str, Any], folder: Path) -> Path:
+    """Copy a model's golden images to ``<folder>/<label>/``, where modelkit reads labels."""
+    for number, case in enumerate(card.get("golden", ())):
+        target = folder / case["label"] / f"{number}-{Path(case['image']).name}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(model / case["image"], target)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _git(project: Path, *arguments: str, unknown: str = "") -> bytes:
