@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import warnings
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -34,11 +35,14 @@ LAMBDA: Any = boto3.client("lambda", config=CLIENT_CONFIG)
 ENGINE = Engine(SETTINGS.state_machine_arn, boto3.client("stepfunctions", config=CLIENT_CONFIG), LAMBDA)
 RESULTS = ResultsBucket(SETTINGS.results_bucket, S3, SETTINGS.link_seconds)
 API = JobsApi(SETTINGS, ENGINE, JobActions(SETTINGS, ENGINE, S3, RESULTS, lambda: datetime.now(UTC)), RESULTS)
-SUMMARIZER = Summarizer(SETTINGS, summary_client(), lambda: datetime.now(UTC))
+SUMMARIZER = Summarizer(SETTINGS, summary_client(), ENGINE.item_count, lambda: datetime.now(UTC))
+# Of the invocation, to write a summary and what `failures.jsonl` has.
+WRITE_SECONDS = 60
 
 
 def handler(event: Any, context: Context) -> dict[str, Any]:
     """Answer one event: an HTTP request in API Gateway's envelope, or ``{"action": "summarize", ...}``."""
     if is_http(event):
         return API.http(event, context)
-    return SUMMARIZER.run(event)
+    seconds = context.get_remaining_time_in_millis() / 1e3 - WRITE_SECONDS
+    return SUMMARIZER.run(event, time.monotonic() + seconds)

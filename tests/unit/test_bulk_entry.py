@@ -32,6 +32,8 @@ print(json.dumps({{"answer": answer, "modules": sorted(sys.modules)}}))
 AWS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "s", "AWS_REGION": "eu-west-1",
        "AWS_DEFAULT_REGION": "eu-west-1"}  # fmt: skip
 
+MAP_RUN = "arn:aws:states:eu-west-1:111122223333:mapRun:loupe-bulk/JsonLines:4977ded7"
+
 
 def start(name: str, event: Any, **variables: str) -> dict[str, Any]:
     run = subprocess.run(
@@ -58,7 +60,7 @@ def test_the_jobs_function_loads_no_model_and_no_image_library() -> None:
 
 
 class SlowS3(BaseHTTPRequestHandler):
-    """S3 with an empty map, which takes longer to store a summary than images may take to read."""
+    """S3 with an empty map, which takes longer to store a summary than images may take to read; and Step Functions."""
 
     def do_GET(self) -> None:
         self._answer(json.dumps({"ResultFiles": {}}).encode())
@@ -67,6 +69,12 @@ class SlowS3(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         time.sleep(1)
         self._answer(b"")
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        assert self.headers["X-Amz-Target"] == "AWSStepFunctions.DescribeMapRun"
+        assert asked == {"mapRunArn": MAP_RUN}
+        self._answer(json.dumps({"itemCounts": {"total": 0}}).encode())
 
     def _answer(self, body: bytes) -> None:
         self.send_response(200)
@@ -81,12 +89,16 @@ class SlowS3(BaseHTTPRequestHandler):
 @pytest.mark.allow_hosts(["127.0.0.1"])
 def test_a_summary_waits_longer_for_s3_than_an_image() -> None:
     job = {"id": "a", "source": {"bucket": "photos", "key": "a.jsonl"}, "tolerated_failure_percentage": 5}
-    details = {"ResultWriterDetails": {"Bucket": "loupe-results", "Key": "jobs/a/map/manifest.json"}}
+    details = {
+        "MapRunArn": MAP_RUN,
+        "ResultWriterDetails": {"Bucket": "loupe-results", "Key": "jobs/a/map/manifest.json"},
+    }
     event = {"action": "summarize", "job": job, "map": details, "started": "2026-11-23T08:58:20.000Z"}
     with ThreadingHTTPServer(("127.0.0.1", 0), SlowS3) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         endpoint = f"http://127.0.0.1:{server.server_port}"
-        answer = start("jobs", event, AWS_ENDPOINT_URL_S3=endpoint, LOUPE_S3_TIMEOUT_SECONDS="1")["answer"]
+        variables = {"AWS_ENDPOINT_URL_S3": endpoint, "AWS_ENDPOINT_URL_SFN": endpoint}
+        answer = start("jobs", event, LOUPE_S3_TIMEOUT_SECONDS="1", **variables)["answer"]
         server.shutdown()
     assert answer.get("status") == "succeeded", answer
 

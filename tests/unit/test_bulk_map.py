@@ -98,7 +98,7 @@ def test_every_manifest_row_has_one_row_despite_interrupted_batches(classifier, 
             results.objects[RESULTS, name.removeprefix(f"{RESULTS}/")] = content
     event = {"action": "summarize", "job": job, "map": json.loads(execution["output"]),
              "started": datetime.now(UTC).isoformat()}  # fmt: skip
-    answer = Summarizer(jobs_settings(), results, lambda: datetime.now(UTC)).run(event)
+    answer = Summarizer(jobs_settings(), results, lambda _: ROWS, lambda: datetime.now(UTC)).run(event)
     summary = json.loads(results.objects[RESULTS, summary_key(JOB_ID)])
     assert (answer["status"], answer["images"], answer["failed"]) == ("succeeded", ROWS, 20)
     assert summary["failures_by_code"] == {"image_undecodable": 15, "s3_unreachable": 5}

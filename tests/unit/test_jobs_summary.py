@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 import tracemalloc
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
 from bulk_fakes import NOW, RESULTS, FakeBucketStore, jobs_settings
 from jsonschema import Draft202012Validator
-from loupe.bulk.keys import failures_key, failures_prefix, summary_key
+from loupe.bulk.keys import failures_key, failures_prefix, rows_prefix, summary_key
 from loupe.errors import JobsUnavailable
-from loupe.jobs import summarize
+from loupe.jobs import summarize, unlisted
 from loupe.jobs.outputs import MAX_VALUE_CHARACTERS, OutputsError, json_values
 from loupe.jobs.storage import MAX_SUMMARY_BYTES, ResultsBucket
 from loupe.jobs.summarize import Summarizer
@@ -73,8 +75,11 @@ FORMATS = {
 
 
 class Job:
-    def __init__(self, *files: bytes, tolerated: float = 5.0) -> None:
+    """A job whose map has ``items`` items: by default those of the outputs."""
+
+    def __init__(self, *files: bytes, tolerated: float = 5.0, items: int | None = None) -> None:
         self.s3 = FakeBucketStore()
+        self.items = items
         names = [f"{PREFIX}/SUCCEEDED_{number}.jsonl" for number in range(len(files))]
         manifest = {
             "DestinationBucket": RESULTS,
@@ -105,8 +110,25 @@ class Job:
                 line = json.dumps({"s3": f"s3://photos/{value['first']}.jpg"}) + "\n"
                 self.s3.objects[RESULTS, value["failures_key"]] = line.encode() * value["failed"]
 
-    def run(self) -> dict[str, Any]:
-        return Summarizer(jobs_settings(), self.s3, lambda: NOW).run(self.event)
+    def run(self, deadline: float = inf) -> dict[str, Any]:
+        return Summarizer(jobs_settings(), self.s3, self._count_items, lambda: NOW).run(self.event, deadline)
+
+    def _count_items(self, map_run_arn: str) -> int:
+        assert map_run_arn == self.event["map"]["MapRunArn"]
+        return 0 if self.items is None else self.items
+
+    def add_rows(self, first: int, last: int, *codes: str) -> None:
+        """Add the row file of a batch: a row for each code, "" for a classified image."""
+        rows: list[dict[str, Any]] = [
+            {"index": first + number, "error": {"code": code}} if code else
+            {"index": first + number, "label": "blue"}
+            for number, code in enumerate(codes)
+        ]  # fmt: skip
+        name = f"{first:09}-{last:09}-{'0' * 16}.jsonl"
+        self.s3.objects[RESULTS, rows_prefix(JOB_ID) + name] = lines(rows)
+        if failed := [code for code in codes if code]:
+            line = json.dumps({"s3": f"s3://photos/{first}.jpg"}) + "\n"
+            self.s3.objects[RESULTS, failures_prefix(JOB_ID) + name] = line.encode() * len(failed)
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -122,7 +144,7 @@ OUTPUTS = [output(0, 50), output(50, 50, failed=2), output(100, 20, failed=1, sk
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_counts_of_every_format_and_file_add_up(name) -> None:
-    job = Job(FORMATS[name](OUTPUTS[:2]), FORMATS[name](OUTPUTS[2:]))
+    job = Job(FORMATS[name](OUTPUTS[:2]), FORMATS[name](OUTPUTS[2:]), items=125)
     job.add_failures(*OUTPUTS)
     answer = job.run()
     assert answer == {
@@ -158,8 +180,8 @@ def test_failed_rows_are_one_manifest_in_order() -> None:
     }
 
 
-def test_rows_are_never_read() -> None:
-    job = Job(lines(OUTPUTS))
+def test_rows_of_listed_batches_are_not_read() -> None:
+    job = Job(lines(OUTPUTS), items=125)
     job.add_failures(*OUTPUTS)
     job.run()
     assert [arguments["Key"] for _, arguments in job.s3.calls if "/rows/" in arguments["Key"]] == []
@@ -180,9 +202,55 @@ def test_a_job_without_images() -> None:
 
 
 def test_a_row_that_is_missing_shows() -> None:
-    job = Job(lines([output(0, 50), output(60, 50)]))
+    job = Job(lines([output(0, 50), output(60, 50)]), items=110)
     job.run()
     assert job.summary["complete"] is False
+
+
+def test_batches_that_the_map_does_not_list_are_counted_from_their_rows() -> None:
+    """As after a redrive, if ResultWriter lists only what the redrive ran."""
+    job = Job(lines([output(50, 50, failed=1)]), items=157, tolerated=1.9)
+    job.add_failures(output(50, 50, failed=1))
+    job.add_rows(0, 49, "image_undecodable", "s3_unreachable", *[""] * 48)
+    job.add_rows(50, 99, *["counted_by_its_output"] * 50)
+    # Two objects of the listing were skipped.
+    job.add_rows(100, 156, *[""] * 55)
+    assert job.run()["status"] == "too_many_failed"
+    summary = job.summary
+    assert (summary["images"], summary["succeeded"], summary["failed"], summary["skipped"]) == (155, 152, 3, 2)
+    assert summary["labels"] == {"blue": 103, "red": 49}
+    assert summary["failures_by_code"] == {"image_undecodable": 2, "s3_unreachable": 1}
+    assert (summary["complete"], summary["batches"], summary["busy_seconds"]) == (True, 3, 1.5)
+    failed = job.s3.objects[RESULTS, failures_key(JOB_ID)].splitlines()
+    assert [json.loads(line)["s3"] for line in failed] == ["s3://photos/0.jpg"] * 2 + ["s3://photos/50.jpg"]
+
+
+def test_few_listed_batches_of_many_are_not_a_complete_summary() -> None:
+    job = Job(lines([output(0, 50)]), items=1000)
+    job.run()
+    assert (job.summary["images"], job.summary["complete"]) == (50, False)
+
+
+def test_the_row_files_that_a_summary_reads_are_bounded(monkeypatch) -> None:
+    monkeypatch.setattr(unlisted, "MAX_FILES", 2)
+    job = Job(items=2500)
+    for first in range(0, 2500, 2):
+        job.add_rows(first, first + 1, "", "")
+    job.run()
+    assert (job.summary["images"], job.summary["complete"]) == (4, False)
+    monkeypatch.setattr(unlisted, "MAX_FILES", 5000)
+    job.run()
+    assert (job.summary["images"], job.summary["complete"]) == (2500, True)
+
+
+def test_a_summary_without_time_left_reads_no_further_file_and_is_written() -> None:
+    job = Job(lines(OUTPUTS), items=175)
+    job.add_failures(*OUTPUTS)
+    job.add_rows(125, 174, *[""] * 50)
+    job.run(deadline=time.monotonic())
+    summary = job.summary
+    assert (summary["images"], summary["complete"]) == (120, False)
+    assert (summary["failed"], summary["failures"]["complete"]) == (3, False)
 
 
 @pytest.mark.parametrize(("name", "bound"), [("MAX_FAILURE_FILES", 1), ("MAX_FAILURE_BYTES", 60)])
@@ -270,7 +338,7 @@ def test_s3_that_does_not_answer_is_an_error_that_another_attempt_mends(operatio
 @pytest.mark.parametrize("event", [{}, {"action": "delete"}, None, []])
 def test_other_events_are_errors(event) -> None:
     with pytest.raises(ValueError, match="neither"):
-        Summarizer(jobs_settings(), FakeBucketStore(), lambda: datetime.now(UTC)).run(event)
+        Summarizer(jobs_settings(), FakeBucketStore(), lambda _: 0, lambda: datetime.now(UTC)).run(event)
 
 
 def test_values_are_read_whatever_the_pieces() -> None:

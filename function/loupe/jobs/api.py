@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
         aws_request_id: str
 
+        def get_remaining_time_in_millis(self) -> int:
+            """Milliseconds until Lambda ends the invocation."""
+
 
 class JobsApi:
     """Serves the routes of `loupe.jobs.routes`."""

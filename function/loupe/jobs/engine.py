@@ -118,6 +118,11 @@ class Engine:
             latest = max(runs, key=lambda run: run["startDate"])
             return self._states.describe_map_run(mapRunArn=latest["mapRunArn"])
 
+    def item_count(self, map_run_arn: str) -> int:
+        """Return the number of items of a map run that has ended."""
+        with _problems():
+            return int(self._states.describe_map_run(mapRunArn=map_run_arn)["itemCounts"]["total"])
+
     def stop(self, job_id: str) -> None:
         """Stop an execution and the children of its map run."""
         with _problems():

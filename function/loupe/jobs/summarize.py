@@ -1,15 +1,18 @@
 """Sum up a job that has processed all its batches: the state machine's last step.
 
-Only the batches' own counts are read, and their files of failed rows, never the rows.
+Only the batches' own counts are read, and their files of failed rows; rows of batches whose counts are not there.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
+import time
+from array import array
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
@@ -59,15 +62,15 @@ class Totals:
 
     Attributes
     ----------
-    last
-        Highest index of an item, -1 without items.
+    firsts
+        Index of the first item of each batch.
     failure_keys
         Files of failed rows, at most `MAX_FAILURE_FILES`; ``failure_files`` counts them all.
     """
 
     def __init__(self) -> None:
         self.batches = self.rows = self.succeeded = self.failed = self.skipped = self.failure_files = 0
-        self.last = -1
+        self.firsts = array("I")
         self.busy_seconds = 0.0
         self.labels: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
@@ -81,7 +84,7 @@ class Totals:
         self.succeeded += output["succeeded"]
         self.failed += output["failed"]
         self.skipped += output["skipped"]
-        self.last = max(self.last, output["last"])
+        self.firsts.append(output["first"])
         self.busy_seconds += output["duration_ms"] / 1e3
         self.labels.update(output["labels"])
         self.codes.update(output["codes"])
@@ -91,6 +94,11 @@ class Totals:
             self.failure_files += 1
             if len(self.failure_keys) < MAX_FAILURE_FILES:
                 self.failure_keys.append(output["failures_key"])
+
+    @property
+    def items(self) -> int:
+        """Items of the source that have their row, or were skipped."""
+        return self.rows + self.skipped
 
     @property
     def failed_percentage(self) -> float:
@@ -106,13 +114,26 @@ class Failures(NamedTuple):
 
 
 class Summarizer:
-    """Writes a job's ``summary.json`` and ``failures.jsonl``."""
+    """Writes a job's ``summary.json`` and ``failures.jsonl``.
 
-    def __init__(self, settings: JobsSettings, s3: Storage, now: Callable[[], datetime]) -> None:
-        self._settings, self._s3, self._now = settings, s3, now
+    Parameters
+    ----------
+    count_items
+        The number of items of a Map Run, by its ARN.
+    """
 
-    def run(self, event: Mapping[str, Any]) -> dict[str, Any]:
+    def __init__(
+        self, settings: JobsSettings, s3: Storage, count_items: Callable[[str], int], now: Callable[[], datetime]
+    ) -> None:
+        self._settings, self._s3, self._count_items, self._now = settings, s3, count_items, now
+
+    def run(self, event: Mapping[str, Any], deadline: float = inf) -> dict[str, Any]:
         """Sum up the job of ``{"action": "summarize", "job": ..., "map": <the map's output>, "started": <time>}``.
+
+        Parameters
+        ----------
+        deadline
+            Monotonic seconds after which no further row or failure file is read.
 
         Returns
         -------
@@ -132,9 +153,16 @@ class Summarizer:
         totals = Totals()
         for output in child_outputs(self._s3, details["Bucket"], details["Key"]):
             totals.add(output)
-        failures = self._write_failures(job["id"], totals)
+        items = self._count_items(event["map"]["MapRunArn"])
+        if totals.items < items:
+            from loupe.jobs.unlisted import unlisted_outputs
+
+            bucket = self._settings.results_bucket
+            for output in unlisted_outputs(self._s3, bucket, job["id"], frozenset(totals.firsts), deadline):
+                totals.add(output)
+        failures = self._write_failures(job["id"], totals, deadline)
         status = TOO_MANY_FAILED if totals.failed_percentage > job["tolerated_failure_percentage"] else SUCCEEDED
-        summary = self._summary(job, totals, failures, status, datetime.fromisoformat(event["started"]))
+        summary = self._summary(job, totals, items, failures, status, datetime.fromisoformat(event["started"]))
         body = json.dumps(summary, indent=_INDENT).encode()
         with network_problems():
             self._s3.put_object(
@@ -154,7 +182,13 @@ class Summarizer:
         return {"status": status, **counts, "summary_key": summary_key(job["id"])}
 
     def _summary(
-        self, job: Mapping[str, Any], totals: Totals, failures: Failures, status: str, started: datetime
+        self,
+        job: Mapping[str, Any],
+        totals: Totals,
+        items: int,
+        failures: Failures,
+        status: str,
+        started: datetime,
     ) -> dict[str, Any]:
         ended = self._now()
         seconds = max(0.0, (ended - started).total_seconds())
@@ -171,7 +205,7 @@ class Summarizer:
             "failed_percentage": round(totals.failed_percentage, 4),
             "tolerated_failure_percentage": job["tolerated_failure_percentage"],
             # Every item of the source has its row, or was skipped.
-            "complete": totals.rows + totals.skipped == totals.last + 1,
+            "complete": totals.items >= items,
             "labels": {},
             "labels_omitted": len(totals.labels),
             "failures_by_code": dict(totals.codes.most_common()),
@@ -196,14 +230,14 @@ class Summarizer:
         labels = _listed(totals.labels, MAX_SUMMARY_BYTES - len(json.dumps(summary, indent=_INDENT)))
         return {**summary, "labels": labels, "labels_omitted": len(totals.labels) - len(labels)}
 
-    def _write_failures(self, job_id: str, totals: Totals) -> Failures:
+    def _write_failures(self, job_id: str, totals: Totals, deadline: float) -> Failures:
         """Join the batches' files of failed rows to one manifest, in the order of the job's source."""
         if not totals.failure_keys:
             return Failures(None, complete=True)
         complete = totals.failure_files == len(totals.failure_keys)
         with tempfile.TemporaryFile() as file:
             for content in self._contents(sorted(totals.failure_keys)):
-                if file.tell() + len(content) > MAX_FAILURE_BYTES:
+                if file.tell() + len(content) > MAX_FAILURE_BYTES or time.monotonic() > deadline:
                     complete = False
                     break
                 file.write(content)
