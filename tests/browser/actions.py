@@ -1,4 +1,4 @@
-"""What a person does with pictures in the page."""
+"""What a person does with images in the page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 
 from playwright.sync_api import Page
 
-from tests.browser.pictures import File
+from tests.browser.image_files import File
 
 
 def transfer(page: Page, event: str, *files: File, text: str = "", target: str = "body") -> None:

@@ -36,7 +36,7 @@ def load_handler(models: Path, name: str, *others: str) -> Handler:
 
 @pytest.fixture(scope="session")
 def handler(tmp_path_factory: pytest.TempPathFactory) -> Handler:
-    """The whole function, with a model that tells red pictures from blue ones."""
+    """The whole function, with a model that tells red images from blue ones."""
     evaluation = {
         "dataset": "Plain pictures",
         "size": 82,

@@ -9,12 +9,12 @@ from playwright.sync_api import Page, expect
 from tests.browser.actions import choose, transfer
 from tests.browser.chromium import Open
 from tests.browser.gateway import Gateway, problem
-from tests.browser.pictures import BLUE, RED, File, picture
+from tests.browser.image_files import BLUE, RED, File, image_file
 
 BATCH = (
-    picture("red.jpg", RED),
-    picture("a-name-that-is-as-long-as-those-of-telephones-IMG_20260419_174455_HDR_portrait.jpg", BLUE),
-    File("notes.txt", "text/plain", b"no picture"),
+    image_file("red.jpg", RED),
+    image_file("a-name-that-is-as-long-as-those-of-telephones-IMG_20260419_174455_HDR_portrait.jpg", BLUE),
+    File("notes.txt", "text/plain", b"no image"),
 )
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -93,7 +93,7 @@ def test_the_page_works_by_keyboard(page: Page, gateway: Gateway) -> None:
     tab_to("Retry test image")
     keys.press("Enter")
     expect(page.locator("#summary")).to_have_text("2 classified, 1 failed")
-    # The retried picture has the focus: the next Tab goes on from there.
+    # The retried image has the focus: the next Tab goes on from there.
     expect(page.locator(".picture", has_text="test image")).to_be_focused()
     tab_to("Timings and full response")
     keys.press("Enter")

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.actions import choose
 from tests.browser.chromium import Open
 from tests.browser.gateway import Answer, Gateway
-from tests.browser.pictures import BLUE, RED, File, noise, picture
+from tests.browser.image_files import BLUE, RED, File, image_file, noise
 
 HEIC = File("IMG_0001.HEIC", "image/heic", (Path(__file__).parents[1] / "unit" / "heic" / "tile.heic").read_bytes())
 MP4 = b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + bytes(200)
@@ -38,7 +38,7 @@ def test_a_heic_photo_is_sent_as_it_is_with_a_placeholder(page: Page, gateway: G
     assert (sent.body, sent.headers["content-type"]) == (HEIC.data, "image/heic")
 
 
-def test_an_avif_picture_is_sent_as_it_is(page: Page, gateway: Gateway) -> None:
+def test_an_avif_image_is_sent_unchanged(page: Page, gateway: Gateway) -> None:
     out = io.BytesIO()
     Image.new("RGB", (64, 48), RED).save(out, "AVIF")
     # Neither its name nor the type that the browser states decide.
@@ -52,7 +52,7 @@ def test_the_deployments_formats_decide_what_is_accepted(open_page: Open, gatewa
     gateway.at["/live/v1/models"] = limits()
     page = open_page(gateway.url)
     expect(page.locator("#accepted")).to_have_text("JPEG or PNG")
-    choose(page, HEIC, picture("a.webp", BLUE))
+    choose(page, HEIC, image_file("a.webp", BLUE))
     failed = page.locator(".picture[data-state=failed]")
     expect(failed.locator("strong")).to_have_text("HEIC images are not supported")
     expect(failed.locator(".problem")).to_contain_text("Choose a JPEG or PNG image")
@@ -85,7 +85,7 @@ def test_a_file_that_is_no_image_is_rejected_in_the_browser(
     assert not gateway.classified()
 
 
-def test_a_damaged_picture_is_named_by_the_endpoint_without_retry(page: Page, gateway: Gateway) -> None:
+def test_a_damaged_image_is_reported_without_retry(page: Page, gateway: Gateway) -> None:
     choose(page, File("cut.jpg", "image/jpeg", b"\xff\xd8\xff\xe0" + bytes(200)))
     expect(page.locator(".problem strong")).to_have_text("The image cannot be read")
     expect(page.get_by_role("button", name="Retry")).to_have_count(0)
@@ -96,7 +96,7 @@ def test_a_damaged_picture_is_named_by_the_endpoint_without_retry(page: Page, ga
     expect(problem).to_contain_text(re.compile(r"Request [0-9a-f-]{36}"))
 
 
-def test_a_picture_larger_than_a_request_is_uploaded_with_its_progress(open_page: Open, gateway: Gateway) -> None:
+def test_an_image_larger_than_a_request_is_uploaded_with_progress(open_page: Open, gateway: Gateway) -> None:
     storage = f"{gateway.url.removesuffix('live/')}storage"
     upload = {
         "upload": {"url": storage, "fields": {"key": "uploads/1", "policy": "signed"}, "max_bytes": MAX_BYTES},
@@ -142,7 +142,7 @@ def test_a_failed_upload_can_be_retried_and_loses_nothing_else(open_page: Open, 
     page = open_page(gateway.url)
     expect(page.locator("#accepted")).to_have_text("JPEG or PNG")
     page.get_by_label("Scale down large images").uncheck()
-    choose(page, noise("noise.png", (1500, 1000)), picture("red.jpg", RED))
+    choose(page, noise("noise.png", (1500, 1000)), image_file("red.jpg", RED))
     expect(page.locator("#summary")).to_have_text("1 classified, 1 failed")
     expect(page.locator(".problem")).to_contain_text("The upload failed")
     expect(page.get_by_role("button", name="Retry noise.png")).to_be_visible()
@@ -150,7 +150,7 @@ def test_a_failed_upload_can_be_retried_and_loses_nothing_else(open_page: Open, 
     expect(page.get_by_label("API key")).to_be_hidden()
 
 
-def test_without_uploads_a_picture_larger_than_a_request_is_rejected_with_the_remedy(
+def test_without_uploads_an_image_larger_than_a_request_is_rejected_with_the_remedy(
     page: Page, gateway: Gateway
 ) -> None:
     page.get_by_label("Scale down large images").uncheck()

@@ -1,4 +1,4 @@
-"""The page with the model that ships: its samples, and the picture of the page that the README shows.
+"""The page with the model that ships: its samples, and the image of the page that the README shows.
 
 `make page-image` keeps a new one in docs/images/page.png.
 """
@@ -17,7 +17,7 @@ from tests.browser.actions import choose
 from tests.browser.chromium import Open
 from tests.browser.conftest import ROOT, load_handler
 from tests.browser.gateway import Gateway, Handler
-from tests.browser.pictures import File
+from tests.browser.image_files import File
 
 MODEL = ROOT / "models" / "hair-type"
 
@@ -44,9 +44,9 @@ def test_samples_are_classified_right_and_do_not_name_their_label(page: Page) ->
         samples.nth(index).click()
         expect(page.locator(".picture")).to_have_count(index + 1)
         # The newest result is the first.
-        picture = page.locator(".picture").first
-        expect(picture.locator(".name")).to_have_text(f"sample {index + 1}")
-        answers.append(picture.locator(".answer").inner_text())
+        result = page.locator(".picture").first
+        expect(result.locator(".name")).to_have_text(f"sample {index + 1}")
+        answers.append(result.locator(".answer").inner_text())
     assert sorted(answers) == sorted(labels * 2)
     # Not all of one label before all of the other.
     assert answers not in (sorted(answers), sorted(answers, reverse=True))
@@ -68,7 +68,7 @@ def test_results_are_visible_without_scrolling_on_a_laptop(
         assert box["y"] + box["height"] <= viewport["height"]
 
 
-def test_the_picture_for_the_readme(open_page: Open, gateway: Gateway, tmp_path: Path) -> None:
+def test_the_image_for_the_readme(open_page: Open, gateway: Gateway, tmp_path: Path) -> None:
     page = open_page(
         gateway.url, viewport={"width": 1200, "height": 800}, device_scale_factor=1.25, reduced_motion="reduce"
     )

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.actions import choose
 from tests.browser.chromium import Open
 from tests.browser.gateway import Gateway
-from tests.browser.pictures import BLUE, RED, picture
+from tests.browser.image_files import BLUE, RED, image_file
 
 KEY = "k3y-of-a-tester-0123456789"
 
@@ -29,7 +29,7 @@ def test_an_open_endpoint_shows_no_key_field(open_page: Open, gateway: Gateway) 
 def test_a_wrong_key_can_be_corrected(page: Page, gateway: Gateway) -> None:
     field = page.get_by_label("API key")
     expect(field).to_be_visible()
-    choose(page, picture("red.jpg", RED), picture("blue.png", BLUE))
+    choose(page, image_file("red.jpg", RED), image_file("blue.png", BLUE))
     expect(page.locator("#summary")).to_have_text("2 waiting for the key")
 
     field.fill("a-wrong-key")
@@ -71,7 +71,7 @@ def test_a_rejected_key_opens_the_key_field_again(page: Page, gateway: Gateway) 
     field.press("Enter")
     expect(page.locator("#key-state")).to_have_text("The API key is accepted.")
     gateway.key = "another-key-of-the-endpoint"
-    choose(page, picture("red.jpg", RED))
+    choose(page, image_file("red.jpg", RED))
     expect(page.locator("#key-state")).to_contain_text("not accepted")
     field.fill(gateway.key)
     field.press("Enter")

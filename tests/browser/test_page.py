@@ -13,10 +13,10 @@ from playwright.sync_api import Page, expect
 from tests.browser.actions import choose, transfer
 from tests.browser.chromium import Open
 from tests.browser.gateway import Answer, Gateway, problem
-from tests.browser.pictures import BLUE, RED, File, noise, picture
+from tests.browser.image_files import BLUE, RED, File, image_file, noise
 from tools.contract.problems import examples
 
-# A throttle, the network, a fault of the service: the same picture may succeed the next time.
+# A throttle, the network, a fault of the service: the same image may succeed the next time.
 RETRY_HELPS = {
     "deadline_exceeded",
     "internal_error",
@@ -29,10 +29,10 @@ RETRY_HELPS = {
     "too_many_requests",
     "url_unreachable",
 }
-RED_JPEG = picture("red.jpg", RED)
-BLUE_PNG = picture("blue.png", BLUE)
+RED_JPEG = image_file("red.jpg", RED)
+BLUE_PNG = image_file("blue.png", BLUE)
 RESULT = {"label": "red", "probability": 0.8, "scores": {"red": 0.8, "blue": 0.2}}
-NOT_A_PICTURE = File("notes.jpg", "image/jpeg", b"These are notes and no picture.")
+NOT_AN_IMAGE = File("notes.jpg", "image/jpeg", b"These are notes and no picture.")
 
 
 def test_a_dropped_file_shows_its_label_and_scores_and_folds_the_times(page: Page, gateway: Gateway) -> None:
@@ -56,7 +56,7 @@ def test_a_dropped_file_shows_its_label_and_scores_and_folds_the_times(page: Pag
 
 
 def test_one_bad_file_does_not_spoil_a_batch(page: Page, gateway: Gateway) -> None:
-    choose(page, RED_JPEG, NOT_A_PICTURE, BLUE_PNG)
+    choose(page, RED_JPEG, NOT_AN_IMAGE, BLUE_PNG)
     expect(page.locator("#summary")).to_have_text("2 classified, 1 failed")
     shown = page.locator(".picture .name")
     expect(shown).to_have_text(["red.jpg", "notes.jpg", "blue.png"])
@@ -73,7 +73,7 @@ def test_one_bad_file_does_not_spoil_a_batch(page: Page, gateway: Gateway) -> No
     assert {request.body for request in gateway.classified()} == {RED_JPEG.data, BLUE_PNG.data}
 
 
-def test_pasted_pictures_are_classified(page: Page) -> None:
+def test_pasted_images_are_classified(page: Page) -> None:
     transfer(page, "paste", BLUE_PNG)
     expect(page.locator(".answer")).to_have_text("blue")
 
@@ -118,7 +118,7 @@ def test_a_url_is_sent_to_the_endpoint_and_its_result_is_shown(page: Page, gatew
 
 
 def test_a_sample_is_one_click(page: Page) -> None:
-    # No picture of its own labels is in the page for this model: it is the drawn one.
+    # No image of its own labels is in the page for this model: it is the drawn one.
     page.get_by_role("button", name="Classify test image").click()
     expect(page.locator(".answer")).to_be_visible()
 
@@ -126,7 +126,7 @@ def test_a_sample_is_one_click(page: Page) -> None:
 @pytest.mark.parametrize("scale", [True, False])
 def test_large_photos_are_scaled_by_choice_and_upright(page: Page, gateway: Gateway, scale: bool) -> None:
     # Stored lying, to be turned by 90 degrees clockwise: its white top is on the right then.
-    photo = picture("phone.jpg", RED, (4000, 3000), orientation=6)
+    photo = image_file("phone.jpg", RED, (4000, 3000), orientation=6)
     page.get_by_label("Scale down large images").set_checked(scale)
     choose(page, photo)
     expect(page.locator(".answer")).to_have_text("red")
@@ -145,7 +145,7 @@ def test_large_photos_are_scaled_by_choice_and_upright(page: Page, gateway: Gate
 
 
 def test_transparent_pixels_become_white_and_other_formats_become_jpeg(page: Page, gateway: Gateway) -> None:
-    choose(page, picture("glass.png", (*RED, 0), (2000, 2000)), picture("old.bmp", BLUE))
+    choose(page, image_file("glass.png", (*RED, 0), (2000, 2000)), image_file("old.bmp", BLUE))
     expect(page.locator(".picture[data-state=done]")).to_have_count(2)
     sent = {
         Image.open(io.BytesIO(request.body)).size: Image.open(io.BytesIO(request.body))
@@ -155,7 +155,7 @@ def test_transparent_pixels_become_white_and_other_formats_become_jpeg(page: Pag
     assert sent[(320, 240)].format == "JPEG"
 
 
-def test_pictures_too_large_for_one_request_are_packed_smaller(page: Page, gateway: Gateway) -> None:
+def test_images_too_large_for_one_request_are_compressed(page: Page, gateway: Gateway) -> None:
     choose(page, noise("noise.png", (1500, 1000)))
     expect(page.locator(".picture[data-state=done]")).to_have_count(1)
     assert len(gateway.classified()[0].body) < 4_400_000
@@ -233,8 +233,8 @@ def test_a_lost_connection_is_shown_and_retried(page: Page) -> None:
     expect(page.locator(".answer")).to_have_text("red")
 
 
-def test_many_pictures_go_a_few_at_a_time_and_can_be_cleared(page: Page, gateway: Gateway) -> None:
-    choose(page, *[picture(f"{n}.png", (n * 20, 0, 200)) for n in range(12)])
+def test_many_images_are_sent_a_few_at_a_time_and_can_be_cleared(page: Page, gateway: Gateway) -> None:
+    choose(page, *[image_file(f"{n}.png", (n * 20, 0, 200)) for n in range(12)])
     expect(page.locator("#summary")).to_have_text("12 classified")
     page.get_by_role("button", name="Clear").click()
     expect(page.locator(".picture")).to_have_count(0)

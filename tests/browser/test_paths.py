@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.actions import choose
 from tests.browser.chromium import Open
 from tests.browser.gateway import Answer, Gateway, Received
-from tests.browser.pictures import RED, picture
+from tests.browser.image_files import RED, image_file
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_no_path_changes_the_host_of_requests_and_links(
     page = open_page("about:blank", host=urlsplit(origin).netloc)
     page.on("request", lambda request: requested.append(request.url))
     page.goto(origin + path)
-    choose(page, picture("red.jpg", RED))
+    choose(page, image_file("red.jpg", RED))
     expect(page.locator(".picture")).to_have_attribute("data-state", "done" if base == "/live/" else "failed")
     calls = [url for url in (url.partition("?top=")[0] for url in requested) if url.endswith(("/models", "/classify"))]
     assert sorted(calls) == [f"{origin}{base}v1/classify", f"{origin}{base}v1/models"]

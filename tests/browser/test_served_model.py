@@ -14,7 +14,7 @@ from tests.browser.actions import choose
 from tests.browser.chromium import Open
 from tests.browser.conftest import load_handler
 from tests.browser.gateway import Answer, Gateway
-from tests.browser.pictures import BLUE, RED, picture
+from tests.browser.image_files import BLUE, RED, image_file
 from tests.unit.tinymodel import graph, write_model
 
 HOSTILE = "</script><script>document.title='owned'</script><!-- {{facts}} & <img src=x onerror=alert(1)>"
@@ -46,7 +46,7 @@ def test_a_multilabel_model_shows_every_given_label(open_page: Open, tmp_path: P
     write_model(tmp_path / "several", graph(outputs=2), output=output)
     with Gateway(load_handler(tmp_path, "several")).serve() as gateway:
         page = open_page(gateway.url)
-        choose(page, picture("red.jpg", RED), picture("blue.jpg", BLUE))
+        choose(page, image_file("red.jpg", RED), image_file("blue.jpg", BLUE))
         expect(page.locator(".answer")).to_have_text(["warm, red", "none of the labels"])
 
 
@@ -71,7 +71,7 @@ def test_a_card_cannot_become_markup_or_code(open_page: Open, hostile: Gateway) 
     expect(page.locator("#serving")).to_have_attribute("data-state", "ready")
     expect(page.locator("#description")).to_have_text(HOSTILE)
     expect(page).to_have_title("hostile · Loupe")
-    choose(page, picture("red.jpg", RED))
+    choose(page, image_file("red.jpg", RED))
     expect(page.locator(".answer")).to_be_visible()
     assert page.locator("img[src=x]").count() == 0
     assert page.locator("script").count() == 3
@@ -82,7 +82,7 @@ def test_a_thousand_scores_are_readable(open_page: Open, gateway: Gateway) -> No
     gateway.at["/live/v1/models"] = models
     gateway.instead.append(result)
     page = open_page(gateway.url)
-    choose(page, picture("red.jpg", RED))
+    choose(page, image_file("red.jpg", RED))
     card = page.locator(".picture")
     expect(card.locator(".scores li")).to_have_count(5)
     assert gateway.classified()[0].query == "top=200"
@@ -110,7 +110,7 @@ def test_bars_start_at_one_place_on_one_scale(
     scores = dict(zip(labels, (0.75, 0.25), strict=True))
     result = {"label": labels[0], "probability": 0.75, "scores": scores}
     gateway.instead.append(Answer(200, json.dumps(result).encode()))
-    choose(page, picture("red.jpg", RED))
+    choose(page, image_file("red.jpg", RED))
     expect(page.locator(".scores li")).to_have_count(2)
     tracks = [bar.bounding_box() for bar in page.locator(".track").all()]
     fills = [bar.bounding_box() for bar in page.locator(".fill").all()]
@@ -131,14 +131,14 @@ def test_a_person_chooses_among_several_models(open_page: Open, tmp_path: Path) 
         page = open_page(gateway.url)
         expect(page.get_by_label("Model", exact=True)).to_have_value("tiny")
         expect(page.locator("#title")).to_have_text("Blue or red?")
-        choose(page, picture("first.jpg", RED))
+        choose(page, image_file("first.jpg", RED))
         expect(page.locator(".answer")).to_have_text("red by tiny")
         page.get_by_label("Model", exact=True).select_option("other")
         expect(page.locator("#serving")).to_have_text("other 1.0.0")
         expect(page.locator("#title")).to_have_text("Cold or warm?")
         expect(page.locator("#description")).to_have_text("Says the opposite.")
         expect(page.locator("#curl")).to_contain_text("v1/models/other/classify")
-        choose(page, picture("second.jpg", RED))
+        choose(page, image_file("second.jpg", RED))
         expect(page.locator(".answer").filter(has_text="other")).to_have_text("cold by other")
 
 
@@ -146,6 +146,6 @@ def test_one_model_leaves_no_choice(open_page: Open, gateway: Gateway) -> None:
     page = open_page(gateway.url)
     expect(page.locator("#title")).to_have_text("Blue or red?")
     expect(page.locator("#choice-field")).to_be_hidden()
-    choose(page, picture("first.jpg", RED))
+    choose(page, image_file("first.jpg", RED))
     expect(page.locator(".answer")).to_have_text("red")
     expect(page.locator("#curl")).to_contain_text("/v1/classify'")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from deployment import (
+    IMAGE_BUCKET,
+    IMAGE_PREFIX,
     MAX_BATCH,
     ORIGIN,
-    PICTURE_BUCKET,
-    PICTURE_PREFIX,
     QUIETLY,
     RESERVED_CONCURRENCY,
     Deployed,
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 MODEL = "hair-type"
-# Of the local environment's own network: the only private one from which it may fetch pictures.
-PICTURE_HOST = "127.0.0.53"
+# Of the local environment's own network: the only private one from which it may fetch images.
+IMAGE_HOST = "127.0.0.53"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,20 +38,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def picture_port() -> int:
+def image_port() -> int:
     with socket.socket() as probe:
-        probe.bind((PICTURE_HOST, 0))
+        probe.bind((IMAGE_HOST, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
 @pytest.fixture(scope="session")
-def deployed(picture_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def deployed(image_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     settings = {
         "function": {"reserved_concurrency": RESERVED_CONCURRENCY},
         "inputs": {
-            "url": {"ports": [80, 443, picture_port]},
-            "s3": {"locations": [f"{PICTURE_BUCKET}/{PICTURE_PREFIX}"]},
+            "url": {"ports": [80, 443, image_port]},
+            "s3": {"locations": [f"{IMAGE_BUCKET}/{IMAGE_PREFIX}"]},
             "max_batch": MAX_BATCH,
         },
         "api": {
@@ -78,11 +78,11 @@ def deployed(picture_port: int, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture(scope="session")
-def pictures() -> list[Golden]:
+def golden_cases() -> list[Golden]:
     return golden(MODEL)
 
 
-class _Pictures(BaseHTTPRequestHandler):
+class _ImageHandler(BaseHTTPRequestHandler):
     files: Mapping[str, bytes] = {}
 
     def do_GET(self) -> None:
@@ -98,12 +98,12 @@ class _Pictures(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="session")
-def picture_site(picture_port: int, pictures: list[Golden]) -> Iterator[str]:
-    """A web site with the golden pictures; gives its address."""
-    _Pictures.files = {f"/{picture.path.name}": picture.path.read_bytes() for picture in pictures}
-    with ThreadingHTTPServer((PICTURE_HOST, picture_port), _Pictures) as server:
+def image_site(image_port: int, golden_cases: list[Golden]) -> Iterator[str]:
+    """A web site with the golden images; gives its address."""
+    _ImageHandler.files = {f"/{case.path.name}": case.path.read_bytes() for case in golden_cases}
+    with ThreadingHTTPServer((IMAGE_HOST, image_port), _ImageHandler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        yield f"http://{PICTURE_HOST}:{picture_port}"
+        yield f"http://{IMAGE_HOST}:{image_port}"
         server.shutdown()
         thread.join()

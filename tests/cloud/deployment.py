@@ -18,8 +18,8 @@ from localcloud.processes import wait_until
 from localcloud.state import State
 
 RESERVED_CONCURRENCY = 10
-# The bucket and the prefix that the deployment may read pictures from, and the page elsewhere that may call it.
-PICTURE_BUCKET, PICTURE_PREFIX = "loupe-test-pictures", "shared/"
+# The bucket and the prefix that the deployment may read images from, and the page elsewhere that may call it.
+IMAGE_BUCKET, IMAGE_PREFIX = "loupe-test-images", "shared/"
 MAX_BATCH = 12
 ORIGIN = "https://app.example.com"
 QUIETLY = Steps(lambda _what, _seconds: None)

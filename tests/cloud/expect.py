@@ -20,15 +20,15 @@ CONTRACT = json.loads((PROJECT / "docs" / "openapi.json").read_text(encoding="ut
 GATEWAY_PROBLEMS = CONTRACT["x-loupe-gateway"]["responses"]
 
 
-def assert_result(result: Mapping[str, Any], picture: Golden) -> None:
-    assert result["label"] == picture.label
-    assert result["probability"] == pytest.approx(picture.probability, abs=picture.tolerance)
+def assert_result(result: Mapping[str, Any], case: Golden) -> None:
+    assert result["label"] == case.label
+    assert result["probability"] == pytest.approx(case.probability, abs=case.tolerance)
     assert list(result["scores"]) == sorted(result["scores"], key=result["scores"].get, reverse=True)
 
 
-def assert_right(response: Response, picture: Golden) -> None:
+def assert_right(response: Response, case: Golden) -> None:
     assert response.status == 200, response.body
-    assert_result(response.json, picture)
+    assert_result(response.json, case)
 
 
 def assert_problem(response: Response, status: int, code: str) -> None:

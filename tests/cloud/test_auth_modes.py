@@ -141,7 +141,7 @@ def test_iam_signatures_need_a_policy_that_allows_the_call(deploy: Deploy) -> No
 def issuer(tmp_path: Any) -> Iterator[tuple[str, rsa.RSAPrivateKey]]:
     """An OpenID issuer on this machine: its address and key."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    known = {**jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "one", "use": "sig"}
+    public_key = {**jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "one", "use": "sig"}
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: Any) -> None:
@@ -153,7 +153,7 @@ def issuer(tmp_path: Any) -> Iterator[tuple[str, rsa.RSAPrivateKey]]:
         (tmp_path / ".well-known/openid-configuration").write_text(
             json.dumps({"issuer": url, "jwks_uri": f"{url}/keys"})
         )
-        (tmp_path / "keys").write_text(json.dumps({"keys": [known]}))
+        (tmp_path / "keys").write_text(json.dumps({"keys": [public_key]}))
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         yield url, key

@@ -39,5 +39,5 @@ def test_every_arrival_has_one_result_while_environments_are_killed(deployed: De
     assert bulk.kill_environment()
     expected = {f"inputs/arrivals/{number}.jpg" for number in range(OBJECTS)}
     assert wait_until(lambda: {key for key, _ in results()} == expected, 150, interval=1.0)
-    found = results()
-    assert len(set(found)) == len(found)
+    classified = results()
+    assert len(set(classified)) == len(classified)

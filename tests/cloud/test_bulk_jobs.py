@@ -19,11 +19,11 @@ ITEMS, BROKEN, MISSING = 2000, 50, 10
 
 @pytest.fixture(scope="module")
 def bulk(deployed: Deployed) -> Bulk:
-    found = Bulk(deployed)
+    bulk_jobs = Bulk(deployed)
     for number in range(5):
-        found.put(f"inputs/photos/{number}.jpg", photo(number * 40))
-    found.put("inputs/photos/broken.jpg", photo(1)[:200])
-    return found
+        bulk_jobs.put(f"inputs/photos/{number}.jpg", photo(number * 40))
+    bulk_jobs.put("inputs/photos/broken.jpg", photo(1)[:200])
+    return bulk_jobs
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_a_caller_finds_and_stops_its_own_jobs_only(bulk: Bulk, stranger: Bulk) 
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/redrive"), ("GET", "/rows")):
         assert stranger.call(method, f"/v1/jobs/{job}{path}").status == 404
     assert stranger.call("GET", "/v1/jobs").json["jobs"] == []
-    assert job in [each["id"] for each in bulk.call("GET", "/v1/jobs").json["jobs"]]
+    assert job in [listed["id"] for listed in bulk.call("GET", "/v1/jobs").json["jobs"]]
     failures = {"manifest": f"s3://{bulk.bucket}/jobs/{job}/failures.jsonl"}
     assert stranger.call("POST", "/v1/jobs", failures).json["code"] == "s3_not_allowed"
     bulk.wait(job)
@@ -138,17 +138,17 @@ def test_a_stopped_job_ends_as_stopped_and_a_redrive_completes_it(bulk: Bulk) ->
 
 
 def test_jobs_are_listed_by_status_in_pages(bulk: Bulk) -> None:
-    found: list[str] = []
+    listed: list[str] = []
     query, pages = "limit=2&status=succeeded", 0
     while True:
         page = bulk.call("GET", f"/v1/jobs?{query}").json
-        found += [job["id"] for job in page["jobs"]]
+        listed += [job["id"] for job in page["jobs"]]
         assert len(page["jobs"]) <= 2
         pages += 1
         if page["next"] is None:
             break
         query = f"limit=2&status=succeeded&next={page['next']}"
-    assert len(set(found)) == len(found) >= 2
+    assert len(set(listed)) == len(listed) >= 2
     assert pages >= 2
 
 

@@ -161,32 +161,34 @@ def post(deployed: Deployed, client: Post, file: Path, path: str = "v1/classify"
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_client_with_its_own_headers_gets_the_right_label(
-    client: str, deployed: Deployed, pictures: list[Golden]
+    client: str, deployed: Deployed, golden_cases: list[Golden]
 ) -> None:
-    assert_right(post(deployed, CLIENTS[client], pictures[0].path), pictures[0])
+    assert_right(post(deployed, CLIENTS[client], golden_cases[0].path), golden_cases[0])
 
 
-def test_curl_json(deployed: Deployed, pictures: list[Golden], tmp_path: Path) -> None:
+def test_curl_json(deployed: Deployed, golden_cases: list[Golden], tmp_path: Path) -> None:
     body = tmp_path / "body.json"
-    body.write_text(json.dumps(encoded(pictures[0].path)), "utf-8")
-    assert_right(post(deployed, curl("--json", "@FILE"), body), pictures[0])
+    body.write_text(json.dumps(encoded(golden_cases[0].path)), "utf-8")
+    assert_right(post(deployed, curl("--json", "@FILE"), body), golden_cases[0])
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_an_image_is_accepted_with_any_media_type(kind: str, deployed: Deployed, pictures: list[Golden]) -> None:
-    assert_right(deployed.classify(pictures[0].path.read_bytes(), kind), pictures[0])
+def test_an_image_is_accepted_with_any_media_type(kind: str, deployed: Deployed, golden_cases: list[Golden]) -> None:
+    assert_right(deployed.classify(golden_cases[0].path.read_bytes(), kind), golden_cases[0])
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_named(mistake: str, deployed: Deployed, pictures: list[Golden]) -> None:
+def test_a_mistake_is_named(mistake: str, deployed: Deployed, golden_cases: list[Golden]) -> None:
     client, status, words = MISTAKES[mistake]
-    response = post(deployed, client, pictures[0].path)
+    response = post(deployed, client, golden_cases[0].path)
     assert response.status == status, response.body
     assert words in response.json["detail"]
 
 
-def test_a_form_sent_to_batch_is_rejected_with_the_accepted_body(deployed: Deployed, pictures: list[Golden]) -> None:
-    response = post(deployed, CLIENTS["curl -F"], pictures[0].path, "v1/classify/batch")
+def test_a_form_sent_to_batch_is_rejected_with_the_accepted_body(
+    deployed: Deployed, golden_cases: list[Golden]
+) -> None:
+    response = post(deployed, CLIENTS["curl -F"], golden_cases[0].path, "v1/classify/batch")
     assert_problem(response, 415, "unsupported_media_type")
     assert '{"items"' in response.json["detail"]
 
@@ -199,13 +201,15 @@ def test_a_wrong_method_is_rejected(deployed: Deployed) -> None:
 
 @pytest.mark.parametrize(("size", "status"), [(3_300_000, 200), (3_600_000, 413)])
 def test_base64_in_json_is_limited_to_3_4_mb(
-    size: int, status: int, deployed: Deployed, pictures: list[Golden]
+    size: int, status: int, deployed: Deployed, golden_cases: list[Golden]
 ) -> None:
     # What follows a JPEG's end is no part of it.
-    image = base64.b64encode(pictures[0].path.read_bytes().ljust(size, b"\0")).decode()
+    image = base64.b64encode(golden_cases[0].path.read_bytes().ljust(size, b"\0")).decode()
     assert deployed.classify_json(image=image).status == status
 
 
 @pytest.mark.parametrize(("size", "status"), [(4_400_000, 200), (4_800_000, 413)])
-def test_an_image_body_is_limited_to_4_5_mb(size: int, status: int, deployed: Deployed, pictures: list[Golden]) -> None:
-    assert deployed.classify(pictures[0].path.read_bytes().ljust(size, b"\0"), "").status == status
+def test_an_image_body_is_limited_to_4_5_mb(
+    size: int, status: int, deployed: Deployed, golden_cases: list[Golden]
+) -> None:
+    assert deployed.classify(golden_cases[0].path.read_bytes().ljust(size, b"\0"), "").status == status

@@ -18,7 +18,7 @@ OPENAPI = Path(__file__).parents[2] / "docs" / "openapi.json"
 EXAMPLES = 60
 SECONDS = 60
 # A method that a REST API does not have is for its gateway a route that it does not have: 404, never 405. And data that
-# the schema allows is mostly no picture, or in a bucket that is none: 4xx is the right answer to it.
+# the schema allows is mostly no image, or in a bucket that is none: 4xx is the right answer to it.
 NOT_CHECKED = ("unsupported_method", "positive_data_acceptance")
 
 

@@ -77,12 +77,12 @@ def assert_readable(response: Response) -> None:
     assert "origin" in response.headers["vary"].lower()
 
 
-def test_an_allowed_origin_may_read_the_response(deployed: Deployed, pictures: list[Golden]) -> None:
+def test_an_allowed_origin_may_read_the_response(deployed: Deployed, golden_cases: list[Golden]) -> None:
     def classify() -> Response:
-        return deployed.call("/v1/classify", pictures[0].path.read_bytes(), "image/jpeg", headers=FROM_ELSEWHERE)
+        return deployed.call("/v1/classify", golden_cases[0].path.read_bytes(), "image/jpeg", headers=FROM_ELSEWHERE)
 
     response = classify()
-    assert_right(response, pictures[0])
+    assert_right(response, golden_cases[0])
     assert_readable(response)
 
 

@@ -47,9 +47,9 @@ def stage(request: pytest.FixtureRequest) -> str:
     return stage
 
 
-def test_pictures_in_version_2_events(deployed: Deployed, pictures: list[Golden], stage: str) -> None:
-    picture = pictures[0]
-    data = picture.path.read_bytes()
+def test_images_in_version_2_events(deployed: Deployed, golden_cases: list[Golden], stage: str) -> None:
+    case = golden_cases[0]
+    data = case.path.read_bytes()
     boundary = b"--frontier\r\n"
     form = (
         boundary
@@ -66,7 +66,7 @@ def test_pictures_in_version_2_events(deployed: Deployed, pictures: list[Golden]
         answer = deployed.invoke(event)
         assert answer["statusCode"] == 200, answer["body"]
         result = json.loads(answer["body"])
-        assert_result(result, picture)
+        assert_result(result, case)
         assert len(result["scores"]) == 1
 
 
@@ -77,7 +77,7 @@ def test_documents_and_problems_in_version_2_events(deployed: Deployed, stage: s
         ("/v1/nothing", None, 404, "not_found"),
         ("/v1/classify", None, 405, "method_not_allowed"),
         ("/v1/classify", b"", 400, "request_invalid"),
-        ("/v1/classify", b"no picture", 415, "unsupported_media_type"),
+        ("/v1/classify", b"no image", 415, "unsupported_media_type"),
     ):
         answer = deployed.invoke(version_2(stage, path, body, {"content-type": "image/jpeg"}))
         assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (status, code)
@@ -85,19 +85,19 @@ def test_documents_and_problems_in_version_2_events(deployed: Deployed, stage: s
 
 
 def test_direct_invocation_returns_the_plain_result(
-    deployed: Deployed, pictures: list[Golden], picture_site: str
+    deployed: Deployed, golden_cases: list[Golden], image_site: str
 ) -> None:
-    for picture in pictures[:2]:
-        image = base64.b64encode(picture.path.read_bytes()).decode()
-        for source in ({"image": image}, {"url": f"{picture_site}/{picture.path.name}"}):
-            assert_result(deployed.invoke(source), picture)
+    for case in golden_cases[:2]:
+        image = base64.b64encode(case.path.read_bytes()).decode()
+        for source in ({"image": image}, {"url": f"{image_site}/{case.path.name}"}):
+            assert_result(deployed.invoke(source), case)
     assert len(deployed.invoke({"image": image, "top": 1})["scores"]) == 1
 
 
-def test_a_direct_batch(deployed: Deployed, pictures: list[Golden]) -> None:
-    image = base64.b64encode(pictures[0].path.read_bytes()).decode()
+def test_a_direct_batch(deployed: Deployed, golden_cases: list[Golden]) -> None:
+    image = base64.b64encode(golden_cases[0].path.read_bytes()).decode()
     answer = deployed.invoke({"items": [{"image": image}, {"image": "?"}]})
-    assert_result(answer["results"][0]["result"], pictures[0])
+    assert_result(answer["results"][0]["result"], golden_cases[0])
     assert answer["results"][1]["error"]["code"] == "request_invalid"
 
 

@@ -37,13 +37,13 @@ def run(command: list[str], image: Path, deployed: Deployed) -> subprocess.Compl
 
 
 @pytest.mark.parametrize("language", PROGRAMS)
-def test_an_example_classifies(language: str, deployed: Deployed, pictures: list[Golden]) -> None:
-    process = run(PROGRAMS[language], pictures[0].path, deployed)
+def test_an_example_classifies(language: str, deployed: Deployed, golden_cases: list[Golden]) -> None:
+    process = run(PROGRAMS[language], golden_cases[0].path, deployed)
     assert process.returncode == 0, process.stderr
     if language == "shell":
-        assert json.loads(process.stdout)["label"] == pictures[0].label
+        assert json.loads(process.stdout)["label"] == golden_cases[0].label
     else:
-        answer = rf"{re.escape(str(pictures[0].path))}: {pictures[0].label} [01]\.\d{{3}}\n"
+        answer = rf"{re.escape(str(golden_cases[0].path))}: {golden_cases[0].label} [01]\.\d{{3}}\n"
         assert re.fullmatch(answer, process.stdout)
 
 

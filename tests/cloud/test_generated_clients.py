@@ -38,10 +38,10 @@ def typescript_client() -> Path:
     return folder
 
 
-def assert_answers(answers: dict[str, Any], picture: Golden) -> None:
-    assert answers["label"] == picture.label
+def assert_answers(answers: dict[str, Any], case: Golden) -> None:
+    assert answers["label"] == case.label
     assert (answers["scores"], answers["all"]) == (1, 2)
-    assert answers["outcomes"] == [picture.label, "url_not_allowed"]
+    assert answers["outcomes"] == [case.label, "url_not_allowed"]
     assert (answers["model"], answers["code"]) == ("hair-type", "url_not_allowed")
 
 
@@ -51,21 +51,21 @@ def test_the_python_program_is_typed(python_client: Path) -> None:
     )
 
 
-def test_the_python_client_calls_the_api(python_client: Path, deployed: Deployed, pictures: list[Golden]) -> None:
+def test_the_python_client_calls_the_api(python_client: Path, deployed: Deployed, golden_cases: list[Golden]) -> None:
     endpoint = deployed.endpoint
     done = clients.run(
-        clients.python(), "generated.py", endpoint["url"], endpoint["api_key"], pictures[0].path, cwd=python_client
+        clients.python(), "generated.py", endpoint["url"], endpoint["api_key"], golden_cases[0].path, cwd=python_client
     )
     answers = json.loads(done.stdout)
-    assert_answers(answers, pictures[0])
-    assert answers["form"] == pictures[0].label
+    assert_answers(answers, golden_cases[0])
+    assert answers["form"] == golden_cases[0].label
 
 
 def test_the_typescript_client_calls_the_api(
-    typescript_client: Path, deployed: Deployed, pictures: list[Golden]
+    typescript_client: Path, deployed: Deployed, golden_cases: list[Golden]
 ) -> None:
     endpoint = deployed.endpoint
     done = clients.run(
-        clients.NODE, "generated.js", endpoint["url"], endpoint["api_key"], pictures[0].path, cwd=typescript_client
+        clients.NODE, "generated.js", endpoint["url"], endpoint["api_key"], golden_cases[0].path, cwd=typescript_client
     )
-    assert_answers(json.loads(done.stdout), pictures[0])
+    assert_answers(json.loads(done.stdout), golden_cases[0])

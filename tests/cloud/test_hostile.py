@@ -81,23 +81,23 @@ ATTACKS = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_hostile_request_is_rejected_and_the_next_one_is_served(
-    name: str, deployed: Deployed, pictures: list[Golden]
+    name: str, deployed: Deployed, golden_cases: list[Golden]
 ) -> None:
     make, content_type, status, code = ATTACKS[name]
     assert_problem(deployed.post("/v1/classify", make(), content_type), status, code)
-    assert_right(deployed.classify(pictures[0].path.read_bytes()), pictures[0])
+    assert_right(deployed.classify(golden_cases[0].path.read_bytes()), golden_cases[0])
 
 
 def test_a_broken_color_profile_is_a_4xx_problem(deployed: Deployed) -> None:
     assert deployed.classify(profile_without_end(), "image/png").status in (200, 422)
 
 
-def test_hostile_items_of_a_batch_do_not_lose_the_good_ones(deployed: Deployed, pictures: list[Golden]) -> None:
-    files = [fill_bytes(), pictures[0].path.read_bytes(), hidden_scans(), profile_without_end()]
+def test_hostile_items_of_a_batch_do_not_lose_the_good_ones(deployed: Deployed, golden_cases: list[Golden]) -> None:
+    files = [fill_bytes(), golden_cases[0].path.read_bytes(), hidden_scans(), profile_without_end()]
     items = [{"image": base64.b64encode(file).decode()} for file in files]
     response = deployed.post("/v1/classify/batch", json.dumps({"items": items}).encode())
     assert response.status == 200, response.body
     results = response.json["results"]
-    assert results[1]["result"]["label"] == pictures[0].label
+    assert results[1]["result"]["label"] == golden_cases[0].label
     assert [results[place]["error"]["code"] for place in (0, 2)] == ["image_undecodable"] * 2
     assert results[3].get("error", {}).get("code", "image_undecodable") == "image_undecodable"

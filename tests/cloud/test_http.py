@@ -1,4 +1,4 @@
-"""The endpoint over HTTP: pictures, keys, problems, throttling, many at once."""
+"""The endpoint over HTTP: images, keys, problems, throttling, many at once."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 JSON = "application/json"
 
 
-def media_type(picture: Golden) -> str:
-    return {".jpg": "image/jpeg", ".png": "image/png"}[picture.path.suffix]
+def media_type(case: Golden) -> str:
+    return {".jpg": "image/jpeg", ".png": "image/png"}[case.path.suffix]
 
 
-def test_every_golden_picture_as_the_body(deployed: Deployed, pictures: list[Golden]) -> None:
-    for picture in pictures:
-        response = deployed.classify(picture.path.read_bytes(), media_type(picture))
-        assert_right(response, picture)
+def test_every_golden_image_as_the_body(deployed: Deployed, golden_cases: list[Golden]) -> None:
+    for case in golden_cases:
+        response = deployed.classify(case.path.read_bytes(), media_type(case))
+        assert_right(response, case)
         assert "model;dur=" in response.headers["server-timing"]
 
 
@@ -35,14 +35,14 @@ def test_models_are_listed(deployed: Deployed) -> None:
     assert [model["name"] for model in deployed.call("/v1/models").json["models"]] == ["hair-type"]
 
 
-def test_a_request_without_a_key_is_forbidden(deployed: Deployed, pictures: list[Golden]) -> None:
-    body = pictures[0].path.read_bytes()
+def test_a_request_without_a_key_is_forbidden(deployed: Deployed, golden_cases: list[Golden]) -> None:
+    body = golden_cases[0].path.read_bytes()
     assert_problem(deployed.call("/v1/classify", body, "image/jpeg", key=False), 403, "api_key_invalid")
 
 
 def test_bad_input_is_a_4xx_problem(deployed: Deployed) -> None:
     for body, content_type, status, code in (
-        (b"no picture at all", "image/jpeg", 415, "unsupported_media_type"),
+        (b"no image at all", "image/jpeg", 415, "unsupported_media_type"),
         (b"{", JSON, 400, "request_invalid"),
         (b"hello", "text/plain", 415, "unsupported_media_type"),
         (b"\xff\xd8\xff\xe0 broken", "image/jpeg", 422, "image_undecodable"),
@@ -58,12 +58,12 @@ def test_a_request_above_lambdas_limit_is_a_413_problem(deployed: Deployed) -> N
     assert_problem(deployed.classify(b"\xff\xd8\xff" + bytes(5_000_000)), 413, "request_too_large")
 
 
-def test_ten_concurrent_requests_run_in_several_environments(deployed: Deployed, pictures: list[Golden]) -> None:
-    wanted = [pictures[number % 2] for number in range(10)]
+def test_ten_concurrent_requests_run_in_several_environments(deployed: Deployed, golden_cases: list[Golden]) -> None:
+    cases = [golden_cases[number % 2] for number in range(10)]
     with ThreadPoolExecutor(RESERVED_CONCURRENCY) as pool:
-        responses = list(pool.map(lambda picture: deployed.classify(picture.path.read_bytes()), wanted))
-    for response, picture in zip(responses, wanted, strict=True):
-        assert_right(response, picture)
+        responses = list(pool.map(lambda case: deployed.classify(case.path.read_bytes()), cases))
+    for response, case in zip(responses, cases, strict=True):
+        assert_right(response, case)
     # Idle environments of earlier releases may be among them; test_fleet.py tests the limit.
     assert deployed.environments() >= 2
 

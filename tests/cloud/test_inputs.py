@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from deployment import MAX_BATCH, PICTURE_BUCKET, PICTURE_PREFIX, Deployed, Response, send
+from deployment import IMAGE_BUCKET, IMAGE_PREFIX, MAX_BATCH, Deployed, Response, send
 from expect import assert_problem, assert_result, assert_right
 from requests import Request
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 OUTSIDE = "private/picture.jpg"
 
 
-def base64_of(picture: Golden) -> str:
-    return base64.b64encode(picture.path.read_bytes()).decode()
+def base64_of(case: Golden) -> str:
+    return base64.b64encode(case.path.read_bytes()).decode()
 
 
 def form(data: bytes, fields: Mapping[str, str], name: str = "picture.jpg") -> tuple[bytes, str]:
@@ -33,48 +33,48 @@ def form(data: bytes, fields: Mapping[str, str], name: str = "picture.jpg") -> t
 
 
 @pytest.fixture(scope="module")
-def bucket(deployed: Deployed, pictures: list[Golden]) -> str:
-    """A bucket with the first two golden pictures where the endpoint may read, and one where it may not."""
+def bucket(deployed: Deployed, golden_cases: list[Golden]) -> str:
+    """A bucket with the first two golden images where the endpoint may read, and one where it may not."""
     s3 = deployed.client("s3")
-    s3.create_bucket(Bucket=PICTURE_BUCKET)
-    for picture in pictures[:2]:
-        s3.put_object(Bucket=PICTURE_BUCKET, Key=f"{PICTURE_PREFIX}{picture.path.name}", Body=picture.path.read_bytes())
-    s3.put_object(Bucket=PICTURE_BUCKET, Key=OUTSIDE, Body=pictures[0].path.read_bytes())
-    return PICTURE_BUCKET
+    s3.create_bucket(Bucket=IMAGE_BUCKET)
+    for case in golden_cases[:2]:
+        s3.put_object(Bucket=IMAGE_BUCKET, Key=f"{IMAGE_PREFIX}{case.path.name}", Body=case.path.read_bytes())
+    s3.put_object(Bucket=IMAGE_BUCKET, Key=OUTSIDE, Body=golden_cases[0].path.read_bytes())
+    return IMAGE_BUCKET
 
 
-def test_base64_in_json(deployed: Deployed, pictures: list[Golden]) -> None:
-    for picture in pictures[:2]:
-        assert_right(deployed.classify_json(image=base64_of(picture)), picture)
-    assert_right(deployed.classify_json(image=f"data:image/jpeg;base64,{base64_of(pictures[0])}"), pictures[0])
+def test_base64_in_json(deployed: Deployed, golden_cases: list[Golden]) -> None:
+    for case in golden_cases[:2]:
+        assert_right(deployed.classify_json(image=base64_of(case)), case)
+    assert_right(deployed.classify_json(image=f"data:image/jpeg;base64,{base64_of(golden_cases[0])}"), golden_cases[0])
 
 
-def test_a_body_with_a_generic_media_type(deployed: Deployed, pictures: list[Golden]) -> None:
+def test_a_body_with_a_generic_media_type(deployed: Deployed, golden_cases: list[Golden]) -> None:
     for content_type in ("application/x-www-form-urlencoded", "application/octet-stream"):
-        assert_right(deployed.classify(pictures[0].path.read_bytes(), content_type), pictures[0])
+        assert_right(deployed.classify(golden_cases[0].path.read_bytes(), content_type), golden_cases[0])
 
 
-def test_a_form_by_curl(deployed: Deployed, pictures: list[Golden]) -> None:
-    picture = pictures[0]
-    command = ["curl", "-sS", "-H", f"x-api-key: {deployed.endpoint['api_key']}", "-F", f"file=@{picture.path}"]
+def test_a_form_by_curl(deployed: Deployed, golden_cases: list[Golden]) -> None:
+    case = golden_cases[0]
+    command = ["curl", "-sS", "-H", f"x-api-key: {deployed.endpoint['api_key']}", "-F", f"file=@{case.path}"]
     answer = subprocess.run(
         [*command, f"{deployed.endpoint['url']}v1/classify"], check=True, capture_output=True, timeout=60
     )
-    assert_result(json.loads(answer.stdout), picture)
+    assert_result(json.loads(answer.stdout), case)
 
 
-def test_a_form_by_python(deployed: Deployed, pictures: list[Golden]) -> None:
-    data = pictures[0].path.read_bytes()
+def test_a_form_by_python(deployed: Deployed, golden_cases: list[Golden]) -> None:
+    data = golden_cases[0].path.read_bytes()
     response = deployed.classify(*form(data, {"top": "1"}))
-    assert_right(response, pictures[0])
+    assert_right(response, golden_cases[0])
     assert len(response.json["scores"]) == 1
     assert_problem(deployed.classify(*form(data, {"tops": "1"})), 400, "request_invalid")
 
 
-def test_a_url(deployed: Deployed, pictures: list[Golden], picture_site: str) -> None:
-    for picture in pictures[:2]:
-        assert_right(deployed.classify_json(url=f"{picture_site}/{picture.path.name}"), picture)
-    assert_problem(deployed.classify_json(url=f"{picture_site}/no-such.jpg"), 422, "url_unreachable")
+def test_a_url(deployed: Deployed, golden_cases: list[Golden], image_site: str) -> None:
+    for case in golden_cases[:2]:
+        assert_right(deployed.classify_json(url=f"{image_site}/{case.path.name}"), case)
+    assert_problem(deployed.classify_json(url=f"{image_site}/no-such.jpg"), 422, "url_unreachable")
 
 
 @pytest.mark.parametrize(
@@ -94,22 +94,22 @@ def test_a_url_of_a_private_address_is_rejected(deployed: Deployed, url: str) ->
     assert_problem(deployed.classify_json(url=url), 422, "url_not_allowed")
 
 
-def test_an_s3_object(deployed: Deployed, pictures: list[Golden], bucket: str) -> None:
-    for picture in pictures[:2]:
-        source = {"bucket": bucket, "key": f"{PICTURE_PREFIX}{picture.path.name}"}
-        assert_right(deployed.classify_json(s3=source), picture)
-    missing = {"bucket": bucket, "key": f"{PICTURE_PREFIX}no-such.jpg"}
+def test_an_s3_object(deployed: Deployed, golden_cases: list[Golden], bucket: str) -> None:
+    for case in golden_cases[:2]:
+        source = {"bucket": bucket, "key": f"{IMAGE_PREFIX}{case.path.name}"}
+        assert_right(deployed.classify_json(s3=source), case)
+    missing = {"bucket": bucket, "key": f"{IMAGE_PREFIX}no-such.jpg"}
     assert_problem(deployed.classify_json(s3=missing), 422, "s3_unreachable")
-    for outside in ({"bucket": bucket, "key": OUTSIDE}, {"bucket": "somebody-elses", "key": f"{PICTURE_PREFIX}x.jpg"}):
+    for outside in ({"bucket": bucket, "key": OUTSIDE}, {"bucket": "somebody-elses", "key": f"{IMAGE_PREFIX}x.jpg"}):
         assert_problem(deployed.classify_json(s3=outside), 422, "s3_not_allowed")
 
 
-def test_a_version_of_an_s3_object(deployed: Deployed, pictures: list[Golden], bucket: str) -> None:
-    s3, key = deployed.client("s3"), f"{PICTURE_PREFIX}versions.jpg"
+def test_a_version_of_an_s3_object(deployed: Deployed, golden_cases: list[Golden], bucket: str) -> None:
+    s3, key = deployed.client("s3"), f"{IMAGE_PREFIX}versions.jpg"
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    first, last = pictures[0], next(picture for picture in pictures if picture.label != pictures[0].label)
+    first, last = golden_cases[0], next(case for case in golden_cases if case.label != golden_cases[0].label)
     versions = [
-        s3.put_object(Bucket=bucket, Key=key, Body=picture.path.read_bytes())["VersionId"] for picture in (first, last)
+        s3.put_object(Bucket=bucket, Key=key, Body=case.path.read_bytes())["VersionId"] for case in (first, last)
     ]
     assert_right(deployed.classify_json(s3={"bucket": bucket, "key": key}), last)
     assert_right(deployed.classify_json(s3={"bucket": bucket, "key": key, "version_id": versions[0]}), first)
@@ -127,18 +127,18 @@ def upload(ticket: Any, data: bytes, **fields: str) -> Response:
     return send(urllib.request.Request(ticket["upload"]["url"], body, {"Content-Type": content_type}))
 
 
-def test_an_upload_larger_than_a_request_may_be(deployed: Deployed, pictures: list[Golden]) -> None:
+def test_an_upload_larger_than_a_request_may_be(deployed: Deployed, golden_cases: list[Golden]) -> None:
     ticket = request_upload(deployed)
     # What follows a JPEG's end is no part of it.
-    large = pictures[0].path.read_bytes().ljust(8_000_000, b"\0")
+    large = golden_cases[0].path.read_bytes().ljust(8_000_000, b"\0")
     assert_problem(deployed.classify(large), 413, "request_too_large")
     assert_problem(deployed.classify_json(s3=ticket["s3"]), 422, "s3_unreachable")
     assert upload(ticket, large).status == 204
-    assert_right(deployed.classify_json(s3=ticket["s3"]), pictures[0])
+    assert_right(deployed.classify_json(s3=ticket["s3"]), golden_cases[0])
 
 
-def test_an_upload_outside_its_policy_is_rejected(deployed: Deployed, pictures: list[Golden]) -> None:
-    ticket, data = request_upload(deployed), pictures[0].path.read_bytes()
+def test_an_upload_outside_its_policy_is_rejected(deployed: Deployed, golden_cases: list[Golden]) -> None:
+    ticket, data = request_upload(deployed), golden_cases[0].path.read_bytes()
     other = f"uploads/{uuid.uuid4().hex}"
     rejected = {
         "EntityTooLarge": upload(ticket, bytes(ticket["upload"]["max_bytes"] + 1)),
@@ -161,14 +161,14 @@ def test_other_keys_of_the_upload_bucket_are_rejected(deployed: Deployed) -> Non
 
 
 def test_a_batch_of_every_source_type_with_bad_items(
-    deployed: Deployed, pictures: list[Golden], bucket: str, picture_site: str
+    deployed: Deployed, golden_cases: list[Golden], bucket: str, image_site: str
 ) -> None:
-    first, second = pictures[:2]
+    first, second = golden_cases[:2]
     items = [
         {"image": base64_of(first)},
-        {"url": f"{picture_site}/{second.path.name}"},
-        {"image": base64.b64encode(b"no picture").decode()},
-        {"s3": {"bucket": bucket, "key": f"{PICTURE_PREFIX}{first.path.name}"}},
+        {"url": f"{image_site}/{second.path.name}"},
+        {"image": base64.b64encode(b"no image").decode()},
+        {"s3": {"bucket": bucket, "key": f"{IMAGE_PREFIX}{first.path.name}"}},
         {"url": "http://127.0.0.1/picture.jpg"},
         {"picture": 1},
     ]
@@ -176,27 +176,27 @@ def test_a_batch_of_every_source_type_with_bad_items(
     assert response.status == 200, response.body
     results = response.json["results"]
     assert [result["index"] for result in results] == list(range(len(items)))
-    for index, picture in {0: first, 1: second, 3: first}.items():
-        assert_result(results[index]["result"], picture)
+    for index, case in {0: first, 1: second, 3: first}.items():
+        assert_result(results[index]["result"], case)
         assert len(results[index]["result"]["scores"]) == 1
     problems = {result["index"]: result["error"]["code"] for result in results if "error" in result}
     assert problems == {2: "unsupported_media_type", 4: "url_not_allowed", 5: "request_invalid"}
 
 
-def test_a_batch_above_the_limit_is_rejected(deployed: Deployed, pictures: list[Golden]) -> None:
+def test_a_batch_above_the_limit_is_rejected(deployed: Deployed, golden_cases: list[Golden]) -> None:
     assert deployed.call("/v1/models").json["limits"]["max_batch"] == MAX_BATCH
-    body = json.dumps({"items": [{"image": base64_of(pictures[0])}] * (MAX_BATCH + 1)}).encode()
+    body = json.dumps({"items": [{"image": base64_of(golden_cases[0])}] * (MAX_BATCH + 1)}).encode()
     assert_problem(deployed.post("/v1/classify/batch", body), 413, "batch_too_large")
 
 
 @pytest.mark.parametrize(("query", "scores"), [("?top=1", 1), ("?top=2", 2), ("?scores=all", 2), ("", 2)])
-def test_top_limits_the_scores(deployed: Deployed, pictures: list[Golden], query: str, scores: int) -> None:
-    response = deployed.classify(pictures[0].path.read_bytes(), query=query)
-    assert_right(response, pictures[0])
+def test_top_limits_the_scores(deployed: Deployed, golden_cases: list[Golden], query: str, scores: int) -> None:
+    response = deployed.classify(golden_cases[0].path.read_bytes(), query=query)
+    assert_right(response, golden_cases[0])
     assert len(response.json["scores"]) == scores
 
 
 @pytest.mark.parametrize("query", ["?top=0", "?top=many", "?scores=some", "?top=1&top=2", "?top=1&scores=all"])
-def test_an_invalid_top_is_rejected(deployed: Deployed, pictures: list[Golden], query: str) -> None:
-    response = deployed.classify(pictures[0].path.read_bytes(), query=query)
+def test_an_invalid_top_is_rejected(deployed: Deployed, golden_cases: list[Golden], query: str) -> None:
+    response = deployed.classify(golden_cases[0].path.read_bytes(), query=query)
     assert_problem(response, 400, "request_invalid")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 LOG_GROUP = "/aws/lambda/loupe-local"
 
 
-def test_a_request_is_logged(deployed: Deployed, pictures: list[Golden]) -> None:
-    response = deployed.classify(pictures[0].path.read_bytes())
+def test_a_request_is_logged(deployed: Deployed, golden_cases: list[Golden]) -> None:
+    response = deployed.classify(golden_cases[0].path.read_bytes())
     request_id = response.json["request_id"]
 
     def messages() -> list[str]:
@@ -29,11 +29,11 @@ def test_a_request_is_logged(deployed: Deployed, pictures: list[Golden]) -> None
     starts = [message.split(" ")[0] for message in messages()]
     assert {"START", "END", "REPORT"} <= set(starts)
     (line,) = (json.loads(message) for message in messages() if message.startswith("{") and "trigger" in message)
-    assert line["label"] == pictures[0].label
+    assert line["label"] == golden_cases[0].label
 
 
-def test_metrics_are_published_with_the_dimensions_of_aws(deployed: Deployed, pictures: list[Golden]) -> None:
-    deployed.classify(pictures[0].path.read_bytes())
+def test_metrics_are_published_with_the_dimensions_of_aws(deployed: Deployed, golden_cases: list[Golden]) -> None:
+    deployed.classify(golden_cases[0].path.read_bytes())
 
     def published(namespace: str) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
         pages = deployed.client("cloudwatch").get_paginator("list_metrics").paginate(Namespace=namespace)
@@ -91,10 +91,10 @@ def mailbox(deployed: Deployed) -> Any:
 
 
 def test_a_failing_function_raises_the_deployed_alarm(
-    deployed: Deployed, pictures: list[Golden], mailbox: Any, request: pytest.FixtureRequest
+    deployed: Deployed, golden_cases: list[Golden], mailbox: Any, request: pytest.FixtureRequest
 ) -> None:
     alarm = "loupe-local-FunctionErrorRate"
-    body = pictures[0].path.read_bytes()
+    body = golden_cases[0].path.read_bytes()
     failures: list[Response] = []
 
     def state() -> str:
@@ -113,5 +113,5 @@ def test_a_failing_function_raises_the_deployed_alarm(
     until(lambda: (alarm, "ALARM") in [(m["AlarmName"], m["NewStateValue"]) for m in mailbox()], 15)
 
 
-def test_the_function_serves_again_after_the_rollback(deployed: Deployed, pictures: list[Golden]) -> None:
-    assert deployed.classify(pictures[0].path.read_bytes()).json["label"] == pictures[0].label
+def test_the_function_serves_again_after_the_rollback(deployed: Deployed, golden_cases: list[Golden]) -> None:
+    assert deployed.classify(golden_cases[0].path.read_bytes()).json["label"] == golden_cases[0].label

@@ -34,20 +34,20 @@ def run(app: typer.Typer, deployed: Deployed, *options: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def request_id(deployed: Deployed, pictures: list[Golden]) -> str:
+def request_id(deployed: Deployed, golden_cases: list[Golden]) -> str:
     """A classified request whose lines have reached the log."""
-    request_id: str = deployed.classify(pictures[0].path.read_bytes()).json["request_id"]
+    request_id: str = deployed.classify(golden_cases[0].path.read_bytes()).json["request_id"]
     until(lambda: "REPORT" in run(logs.app, deployed, "--request", request_id).stdout, 15)
     return request_id
 
 
-def test_the_lines_of_one_request_are_shown(deployed: Deployed, pictures: list[Golden], request_id: str) -> None:
+def test_the_lines_of_one_request_are_shown(deployed: Deployed, golden_cases: list[Golden], request_id: str) -> None:
     result = run(logs.app, deployed, "--request", request_id)
     assert result.exit_code == 0
     line, report = result.stdout.splitlines()
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO    function   classify  ok  [\d.]+ ms  ", line)
     assert request_id in line
-    assert f"label={pictures[0].label}" in line
+    assert f"label={golden_cases[0].label}" in line
     assert f"REPORT RequestId: {request_id}" in report
 
 
@@ -64,13 +64,13 @@ def test_problems_are_found_by_their_code(deployed: Deployed, request_id: str) -
 
 def test_logs_of_several_functions_are_merged_in_order(deployed: Deployed, request_id: str) -> None:
     assert deployed.call("/v1/jobs").status == 200
-    wanted = {"function", "jobs"}
+    expected = {"function", "jobs"}
 
     def entries() -> list[dict[str, Any]]:
         lines = run(logs.app, deployed, "--json", "--lines", "0", "--all").stdout.splitlines()
         return [json.loads(line) for line in lines]
 
-    until(lambda: wanted <= {entry["source"] for entry in entries()}, 15)
+    until(lambda: expected <= {entry["source"] for entry in entries()}, 15)
     times = [entry["timestamp"] for entry in entries()]
     assert times == sorted(times)
     only = run(logs.app, deployed, "--json", "--source", "jobs").stdout.splitlines()
@@ -91,12 +91,12 @@ def follower(deployed: Deployed) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_following_shows_new_requests_until_ctrl_c(
-    deployed: Deployed, pictures: list[Golden], request_id: str, follower: subprocess.Popen[str]
+    deployed: Deployed, golden_cases: list[Golden], request_id: str, follower: subprocess.Popen[str]
 ) -> None:
     assert follower.stdout is not None
     assert follower.stderr is not None
     until(lambda: request_id in follower.stdout.readline(), 15)
-    new = deployed.classify(pictures[0].path.read_bytes()).json["request_id"]
+    new = deployed.classify(golden_cases[0].path.read_bytes()).json["request_id"]
     until(lambda: new in follower.stdout.readline(), 15)
     follower.send_signal(signal.SIGINT)
     assert follower.wait(30) == 0

@@ -53,22 +53,22 @@ def limit(deployed: Deployed) -> Any:
     "*/*" not in CONTRACT["x-loupe-gateway"]["binaryMediaTypes"],
     reason="the contract lists its binary media types",
 )
-def test_a_picture_without_content_type_is_classified(deployed: Deployed, pictures: list[Golden]) -> None:
-    assert_right(post(deployed, pictures[0].path.read_bytes()), pictures[0])
+def test_an_image_without_content_type_is_classified(deployed: Deployed, golden_cases: list[Golden]) -> None:
+    assert_right(post(deployed, golden_cases[0].path.read_bytes()), golden_cases[0])
 
 
 def test_exhausted_concurrency_is_a_failed_integration(
-    deployed: Deployed, pictures: list[Golden], request: pytest.FixtureRequest
+    deployed: Deployed, golden_cases: list[Golden], request: pytest.FixtureRequest
 ) -> None:
-    assert_right(deployed.classify(pictures[0].path.read_bytes()), pictures[0])
+    assert_right(deployed.classify(golden_cases[0].path.read_bytes()), golden_cases[0])
     request.getfixturevalue("no_concurrency")
-    assert_failed_integration(deployed.classify(pictures[0].path.read_bytes()))
+    assert_failed_integration(deployed.classify(golden_cases[0].path.read_bytes()))
 
 
-def test_a_function_that_fails_is_a_failed_integration(deployed: Deployed, pictures: list[Golden]) -> None:
+def test_a_function_that_fails_is_a_failed_integration(deployed: Deployed, golden_cases: list[Golden]) -> None:
     with deployed.released(LOUPE_MODEL="no-such-model"):
-        until(lambda: deployed.classify(pictures[0].path.read_bytes()).status >= 500, 15)
-        assert_failed_integration(deployed.classify(pictures[0].path.read_bytes()))
+        until(lambda: deployed.classify(golden_cases[0].path.read_bytes()).status >= 500, 15)
+        assert_failed_integration(deployed.classify(golden_cases[0].path.read_bytes()))
 
 
 def test_an_event_above_6_mib_is_rejected(deployed: Deployed) -> None:

@@ -32,21 +32,21 @@ def test_a_second_up_deploys_the_changes(deployed: Deployed) -> None:
     until(lambda: deployed.call("/v1/models").status == 200, 20)
 
 
-def test_a_second_model_is_deployed_by_a_setting(deployed: Deployed, pictures: list[Golden]) -> None:
+def test_a_second_model_is_deployed_by_a_setting(deployed: Deployed, golden_cases: list[Golden]) -> None:
     both = [{"name": "hair-type"}, {"name": "hair-type-large", "load": "first-use"}]
     cloud.up(deployed.state, 0, compose(deployed.settings, {"models": both}), QUIETLY)
     until(lambda: len(deployed.call("/v1/models").json["models"]) == 2, 20)
     for name in ("hair-type", "hair-type-large"):
-        for picture in pictures[:2]:
-            answer = deployed.post(f"/v1/models/{name}/classify", picture.path.read_bytes(), "image/jpeg")
-            assert (answer.status, answer.json["label"]) == (200, picture.label), answer.body
+        for case in golden_cases[:2]:
+            answer = deployed.post(f"/v1/models/{name}/classify", case.path.read_bytes(), "image/jpeg")
+            assert (answer.status, answer.json["label"]) == (200, case.label), answer.body
             assert answer.json["model"]["name"] == name
-    assert deployed.classify(pictures[0].path.read_bytes()).json["model"]["name"] == "hair-type"
-    image = base64.b64encode(pictures[0].path.read_bytes()).decode()
+    assert deployed.classify(golden_cases[0].path.read_bytes()).json["model"]["name"] == "hair-type"
+    image = base64.b64encode(golden_cases[0].path.read_bytes()).decode()
     batch = json.dumps({"items": [{"image": image}]}).encode()
     answer = deployed.post("/v1/models/hair-type-large/classify/batch", batch)
     assert (answer.json["model"]["name"], answer.json["results"][0]["result"]["label"]) == (
-        "hair-type-large", pictures[0].label,
+        "hair-type-large", golden_cases[0].label,
     )  # fmt: skip
     assert deployed.invoke({"image": image, "model": "hair-type-large"})["model"]["name"] == "hair-type-large"
     unknown = deployed.post("/v1/models/none/classify", b"", "image/jpeg")
@@ -54,13 +54,13 @@ def test_a_second_model_is_deployed_by_a_setting(deployed: Deployed, pictures: l
     assert deployed.call("/v1/models/hair-type/classify", b"x", "image/jpeg", key=False).status == 403
 
 
-def test_a_job_uses_the_model_of_its_route(deployed: Deployed, pictures: list[Golden]) -> None:
+def test_a_job_uses_the_model_of_its_route(deployed: Deployed, golden_cases: list[Golden]) -> None:
     both = [{"name": "hair-type"}, {"name": "hair-type-large", "load": "first-use"}]
     cloud.up(deployed.state, 0, compose(deployed.settings, {"models": both}), QUIETLY)
     bulk = Bulk(deployed)
-    for picture in pictures[:3]:
-        bulk.put(f"inputs/models/{picture.path.name}", picture.path.read_bytes())
-    keys = [f"inputs/models/{picture.path.name}" for picture in pictures[:3]]
+    for case in golden_cases[:3]:
+        bulk.put(f"inputs/models/{case.path.name}", case.path.read_bytes())
+    keys = [f"inputs/models/{case.path.name}" for case in golden_cases[:3]]
     manifest = {"manifest": bulk.manifest("models.jsonl", ({"key": key} for key in keys))}
     started = {}
     for route, name in (("jobs", "hair-type"), ("models/hair-type/jobs", "hair-type"),
@@ -76,7 +76,7 @@ def test_a_job_uses_the_model_of_its_route(deployed: Deployed, pictures: list[Go
         assert (ended["state"], ended["model"]) == ("succeeded", name), ended
         assert [model["name"] for model in ended["summary"]["models"]] == [name]
         rows = bulk.rows(job)
-        assert [row["label"] for row in rows] == [picture.label for picture in pictures[:3]]
+        assert [row["label"] for row in rows] == [case.label for case in golden_cases[:3]]
         assert {row["model"]["name"] for row in rows} == {name}
     unknown = bulk.call("POST", "/v1/models/none/jobs", manifest)
     assert (unknown.status, unknown.json["code"]) == (404, "not_found")

@@ -121,15 +121,15 @@ def damaged_copy(folder: Path) -> None:
 
 
 def test_a_damaged_challenger_raises_the_alarm_and_changes_no_answer(
-    state: State, champion: Classifier, pictures: list[Golden]
+    state: State, champion: Classifier, golden_cases: list[Golden]
 ) -> None:
     damaged_copy(MODELS / DAMAGED)
     deployed = deploy(state, DAMAGED)
     name = "loupe-local-ShadowDisagreementRate"
 
     def rings() -> bool:
-        for picture in pictures[:4]:
-            classify_as_champion(deployed, champion, picture.path.read_bytes())
+        for case in golden_cases[:4]:
+            classify_as_champion(deployed, champion, case.path.read_bytes())
         (alarm,) = deployed.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
         return str(alarm["StateValue"]) == "ALARM"
 
@@ -147,17 +147,17 @@ def tested(state: State) -> Deployed:
     return deploy(state, LARGE)
 
 
-def test_the_shipped_models_are_compared(tested: Deployed, champion: Classifier, pictures: list[Golden]) -> None:
-    for picture in pictures:
-        classify_as_champion(tested, champion, picture.path.read_bytes())
-    until(lambda: compared(tested, LARGE) == len(pictures), 60)
+def test_the_shipped_models_are_compared(tested: Deployed, champion: Classifier, golden_cases: list[Golden]) -> None:
+    for case in golden_cases:
+        classify_as_champion(tested, champion, case.path.read_bytes())
+    until(lambda: compared(tested, LARGE) == len(golden_cases), 60)
     challenger = Classifier.load(MODELS / LARGE)
-    images = [picture.path.read_bytes() for picture in pictures]
+    images = [case.path.read_bytes() for case in golden_cases]
     agreeing = sum(champion.classify(image).label == challenger.classify(image).label for image in images)
     assert total(tested, "Agreement", LARGE) == agreeing
-    assert total(tested, "ShadowSent", LARGE) == len(pictures)
+    assert total(tested, "ShadowSent", LARGE) == len(golden_cases)
     assert total(tested, "ShadowFailures", LARGE) == 0
-    until(lambda: len(logged(tested)) >= len(pictures), 20)
+    until(lambda: len(logged(tested)) >= len(golden_cases), 20)
     line = logged(tested)[0]
     assert line["message"] == "comparison"
     assert line["champion"].startswith(f"{CHAMPION} ")
@@ -177,24 +177,24 @@ def test_a_large_image_goes_through_the_bucket(tested: Deployed, champion: Class
     assert rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
 
 
-def test_items_of_a_batch_and_direct_invocations_are_sampled(tested: Deployed, pictures: list[Golden]) -> None:
+def test_items_of_a_batch_and_direct_invocations_are_sampled(tested: Deployed, golden_cases: list[Golden]) -> None:
     before = compared(tested, LARGE)
-    images = [{"image": base64.b64encode(picture.path.read_bytes()).decode()} for picture in pictures[:2]]
+    images = [{"image": base64.b64encode(case.path.read_bytes()).decode()} for case in golden_cases[:2]]
     batch = tested.post("/v1/classify/batch", json.dumps({"items": images}).encode())
-    assert [item["result"]["label"] for item in batch.json["results"]] == [item.label for item in pictures[:2]]
-    assert tested.invoke(images[0])["label"] == pictures[0].label
+    assert [item["result"]["label"] for item in batch.json["results"]] == [item.label for item in golden_cases[:2]]
+    assert tested.invoke(images[0])["label"] == golden_cases[0].label
     until(lambda: compared(tested, LARGE) == before + 3, 60)
 
 
 def test_a_shadow_function_without_concurrency_fails_no_request(
-    tested: Deployed, champion: Classifier, pictures: list[Golden]
+    tested: Deployed, champion: Classifier, golden_cases: list[Golden]
 ) -> None:
     functions, before = tested.client("lambda"), compared(tested, LARGE)
     functions.put_function_concurrency(FunctionName=FUNCTION, ReservedConcurrentExecutions=0)
     time.sleep(2)  # the fleet reads it once a second
     try:
         for _ in range(3):
-            classify_as_champion(tested, champion, pictures[0].path.read_bytes())
+            classify_as_champion(tested, champion, golden_cases[0].path.read_bytes())
     finally:
         functions.delete_function_concurrency(FunctionName=FUNCTION)
     # Lambda keeps throttled events and delivers them later.
@@ -202,14 +202,14 @@ def test_a_shadow_function_without_concurrency_fails_no_request(
 
 
 def test_a_missing_shadow_function_fails_no_request(
-    tested: Deployed, champion: Classifier, pictures: list[Golden]
+    tested: Deployed, champion: Classifier, golden_cases: list[Golden]
 ) -> None:
     """Last: the function is gone afterwards."""
     tested.client("lambda").delete_function(FunctionName=FUNCTION)
     sent = total(tested, "ShadowSent", LARGE)
     for _ in range(8):
-        for picture in pictures[:2]:
-            classify_as_champion(tested, champion, picture.path.read_bytes())
+        for case in golden_cases[:2]:
+            classify_as_champion(tested, champion, case.path.read_bytes())
     until(lambda: total(tested, "ShadowDropped", LARGE) == 16, 30)
     assert total(tested, "ShadowSent", LARGE) == sent
     events = tested.client("logs").filter_log_events(logGroupName="/aws/lambda/loupe-local", filterPattern="dropped")

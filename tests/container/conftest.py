@@ -75,7 +75,7 @@ def function(runner: engine.Engine, image: str) -> Iterator[Function]:
 
 
 @pytest.fixture(scope="session")
-def pictures() -> list[Golden]:
+def golden_cases() -> list[Golden]:
     return golden(MODEL)
 
 

@@ -75,9 +75,9 @@ class Function:
         return json.loads(answer)
 
 
-def payload(picture: Golden) -> dict[str, str]:
-    """A direct invocation with a picture."""
-    return {"image": base64.b64encode(picture.path.read_bytes()).decode()}
+def payload(case: Golden) -> dict[str, str]:
+    """A direct invocation with an image."""
+    return {"image": base64.b64encode(case.path.read_bytes()).decode()}
 
 
 def rest_event(method: str, path: str, body: bytes = b"", content_type: str = "") -> dict[str, Any]:

@@ -66,18 +66,18 @@ def context() -> Path:
         raise StandInError("making it takes root and debootstrap")
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="partial-") as scratch:
-        root, made = Path(scratch, "root"), Path(scratch, "context")
-        made.mkdir()
+        root, context = Path(scratch, "root"), Path(scratch, "context")
+        context.mkdir()
         _run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", DEBIAN, str(root), MIRROR)
         _add_lambda(root)
         _strip_commands(root)
         left_out = [f"--exclude=./{pattern}" for pattern in LEFT_OUT]
-        _run("tar", "-C", str(root), "--numeric-owner", *left_out, "-cf", str(made / "root.tar"), ".")
-        shutil.copyfile(PARTS / "Dockerfile", made / "Dockerfile")
+        _run("tar", "-C", str(root), "--numeric-owner", *left_out, "-cf", str(context / "root.tar"), ".")
+        shutil.copyfile(PARTS / "Dockerfile", context / "Dockerfile")
         for old in CACHE.iterdir():
             if old != Path(scratch):
                 shutil.rmtree(old)
-        made.rename(folder)
+        context.rename(folder)
     return folder
 
 

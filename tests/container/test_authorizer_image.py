@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 key = ec.generate_private_key(ec.SECP256R1())
 authorize.ISSUER._keys = {"one": issuer.Key("one", key.public_key(), None)}
 authorize.ISSUER._fetched = float("inf")
-claims = {"iss": "https://id.example", "aud": "pictures", "sub": "alice", "exp": time.time() + 60}
+claims = {"iss": "https://id.example", "aud": "images", "sub": "alice", "exp": time.time() + 60}
 token = jwt.encode(claims, key, algorithm="ES256", headers={"kid": "one"})
 event = {"authorizationToken": "Bearer " + token, "methodArn": "arn:aws:execute-api:r:1:api/live/GET/v1/models"}
 answer = authorize.handler(event, None)

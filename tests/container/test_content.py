@@ -67,13 +67,13 @@ def test_the_image_content_is_small(
 def test_the_image_has_the_pinned_packages(task: Task) -> None:
     lines = (PROJECT / "function" / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pinned = [Requirement(line.rstrip("\\ ")) for line in lines if re.match(r"[a-z0-9]", line)]
-    wanted = {f"{canonicalize_name(pin.name)} {str(pin.specifier).removeprefix('==')}" for pin in pinned
+    pins = {f"{canonicalize_name(pin.name)} {str(pin.specifier).removeprefix('==')}" for pin in pinned
               if pin.marker is None or pin.marker.evaluate(TARGET)}  # fmt: skip
     folders = (name.removesuffix(".dist-info") for name in task if re.fullmatch(r"[^/]+\.dist-info", name))
     there = {
         f"{canonicalize_name(name)} {version}" for name, _, version in (folder.partition("-") for folder in folders)
     }
-    assert there == wanted
+    assert there == pins
 
 
 def test_the_image_has_every_file_of_the_function(task: Task) -> None:
@@ -122,13 +122,13 @@ def test_files_are_readable_by_all_and_writable_by_root_only(image_entries: dict
 
 
 def test_a_plain_request_imports_only_the_standard_library_and_the_task_root(
-    runner: Engine, image: str, pictures: list[Golden]
+    runner: Engine, image: str, golden_cases: list[Golden]
 ) -> None:
     script = (HERE / "imports.py").read_text(encoding="utf-8")
-    printed = runner.run(image, "python3", "-c", script, stdin=json.dumps(payload(pictures[0])).encode())
+    printed = runner.run(image, "python3", "-c", script, stdin=json.dumps(payload(golden_cases[0])).encode())
     lines = printed.decode().splitlines()
     loaded: dict[str, Any] = json.loads(lines[-1])
-    assert loaded["result"]["label"] == pictures[0].label
+    assert loaded["result"]["label"] == golden_cases[0].label
     elsewhere = {
         name: file
         for name, file in loaded["origins"].items()

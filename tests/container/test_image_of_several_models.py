@@ -41,10 +41,10 @@ def test_the_image_has_the_files_of_these_models_alone(runner: Engine, several: 
     }
 
 
-def test_a_container_serves_each_model(runner: Engine, several: str, pictures: list[Golden]) -> None:
+def test_a_container_serves_each_model(runner: Engine, several: str, golden_cases: list[Golden]) -> None:
     with runner.running(several, "--env", "LOUPE_MODELS=" + ",".join(MODELS)) as container:
         function = Function(runner, container)
         assert wait_until(function.listens, START_SECONDS), runner.logs(container)
         for name in MODELS:
-            result = function.invoke({**payload(pictures[0]), "model": name})
-            assert (result["label"], result["model"]["name"]) == (pictures[0].label, name), result
+            result = function.invoke({**payload(golden_cases[0]), "model": name})
+            assert (result["label"], result["model"]["name"]) == (golden_cases[0].label, name), result

@@ -57,7 +57,12 @@ def base_with_model(container_engine: Engine, base_image: Base, model: Path) -> 
 
 
 def test_a_card_without_files_serves_the_model_of_the_base_image(
-    runner: Engine, base_with_model: str, model: Path, context: Path, mounts: dict[Path, str], pictures: list[Golden]
+    runner: Engine,
+    base_with_model: str,
+    model: Path,
+    context: Path,
+    mounts: dict[Path, str],
+    golden_cases: list[Golden],
 ) -> None:
     write_card(context / "models" / NAME, [model / GRAPH, model / WEIGHTS])
     arguments = {"BASE": base_with_model, "MODEL": NAME}
@@ -66,9 +71,9 @@ def test_a_card_without_files_serves_the_model_of_the_base_image(
         with runner.running(IMAGE) as container:
             function = Function(runner, container)
             assert wait_until(function.listens, START_SECONDS), runner.logs(container)
-            result = function.invoke(payload(pictures[0]))
-        assert result["label"] == pictures[0].label, result
-        assert result["probability"] == pytest.approx(pictures[0].probability, abs=pictures[0].tolerance)
+            result = function.invoke(payload(golden_cases[0]))
+        assert result["label"] == golden_cases[0].label, result
+        assert result["probability"] == pytest.approx(golden_cases[0].probability, abs=golden_cases[0].tolerance)
         assert result["model"]["name"] == NAME
     finally:
         runner.remove(IMAGE)

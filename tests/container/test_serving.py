@@ -12,24 +12,24 @@ from tests.container.image import Function, payload, rest_event
 BOUNDARY = "edge-of-a-part"
 
 
-def assert_right(result: dict[str, object], picture: Golden) -> None:
-    assert result.get("label") == picture.label, result
-    assert result["probability"] == pytest.approx(picture.probability, abs=picture.tolerance)
+def assert_right(result: dict[str, object], case: Golden) -> None:
+    assert result.get("label") == case.label, result
+    assert result["probability"] == pytest.approx(case.probability, abs=case.tolerance)
 
 
-def test_the_container_classifies_every_golden_image(function: Function, pictures: list[Golden]) -> None:
-    for picture in pictures:
-        assert_right(function.invoke(payload(picture)), picture)
+def test_the_container_classifies_every_golden_image(function: Function, golden_cases: list[Golden]) -> None:
+    for case in golden_cases:
+        assert_right(function.invoke(payload(case)), case)
 
 
-def test_the_container_accepts_a_form(function: Function, pictures: list[Golden]) -> None:
+def test_the_container_accepts_a_form(function: Function, golden_cases: list[Golden]) -> None:
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n'
-    part = f"{head}Content-Type: image/jpeg\r\n\r\n".encode() + pictures[0].path.read_bytes()
+    part = f"{head}Content-Type: image/jpeg\r\n\r\n".encode() + golden_cases[0].path.read_bytes()
     body = part + f"\r\n--{BOUNDARY}--\r\n".encode()
     event = rest_event("POST", "/v1/classify", body, f"multipart/form-data; boundary={BOUNDARY}")
     answer = function.invoke(event)
     assert answer["statusCode"] == 200, answer
-    assert_right(json.loads(answer["body"]), pictures[0])
+    assert_right(json.loads(answer["body"]), golden_cases[0])
 
 
 def test_the_container_serves_the_page(function: Function) -> None:
@@ -42,8 +42,8 @@ def test_a_broken_image_is_a_4xx_problem(function: Function) -> None:
     assert function.invoke({"image": "bm90IGEgcGljdHVyZQ=="})["error"]["status"] in {415, 422}
 
 
-def test_onnx_runtime_telemetry_is_disabled(function: Function, pictures: list[Golden]) -> None:
-    function.invoke(payload(pictures[0]))
+def test_onnx_runtime_telemetry_is_disabled(function: Function, golden_cases: list[Golden]) -> None:
+    function.invoke(payload(golden_cases[0]))
     left = function.engine.exec(function.container, "python3", "-c", "import os; print(os.listdir('/tmp'))")
     assert left.decode().strip() == "[]"
     assert "telemetry" not in function.engine.logs(function.container)

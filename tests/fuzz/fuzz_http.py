@@ -209,8 +209,8 @@ def _seeds(name: str) -> list[bytes]:
         bodies = [JPEG, base64.b64encode(JPEG), b"\xef\xbf\xbd" * 4, b"image=a", b"@a.jpg", b"\x1f\x8b", b'{"url":"a"}']
         return [kind + b"\n" + body for kind in kinds for body in bodies]
     if name == "event":
-        made: list[Any] = [*values, rest(body=json.dumps(values[0])), http(body=JPEG), rest("GET", "/v1/models")]
-        return [json.dumps(value).encode() for value in made]
+        events: list[Any] = [*values, rest(body=json.dumps(values[0])), http(body=JPEG), rest("GET", "/v1/models")]
+        return [json.dumps(value).encode() for value in events]
     if name == "url":
         hosts = ("example.com", "user:x@a.example", "127.0.0.1", "[::1]", "1.2", "0x7f.1", "a..b", "xn--a", "a:80")
         return [f"https://{host}/p?q#f".encode() for host in hosts]

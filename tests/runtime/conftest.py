@@ -38,7 +38,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
 
 
 @pytest.fixture(scope="session")
-def pictures() -> list[Golden]:
+def golden_cases() -> list[Golden]:
     return golden(MODEL)
 
 

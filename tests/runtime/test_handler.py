@@ -41,20 +41,20 @@ def http_event(body: bytes, content_type: str, method: str = "POST", path: str =
     }
 
 
-def test_direct_invocation_returns_the_plain_result(warm: ExecutionEnvironment, pictures: list[Golden]) -> None:
-    for picture in pictures[:2]:
-        result = invoke(warm, {"image": base64.b64encode(picture.path.read_bytes()).decode()}, "direct-1")
-        assert result["label"] == picture.label
-        assert result["probability"] == pytest.approx(picture.probability, abs=picture.tolerance)
+def test_direct_invocation_returns_the_plain_result(warm: ExecutionEnvironment, golden_cases: list[Golden]) -> None:
+    for case in golden_cases[:2]:
+        result = invoke(warm, {"image": base64.b64encode(case.path.read_bytes()).decode()}, "direct-1")
+        assert result["label"] == case.label
+        assert result["probability"] == pytest.approx(case.probability, abs=case.tolerance)
         assert result["model"]["name"] == "hair-type"
         assert result["request_id"] == "direct-1"
 
 
-def test_an_http_request_returns_a_response(warm: ExecutionEnvironment, pictures: list[Golden]) -> None:
-    response = invoke(warm, http_event(pictures[0].path.read_bytes(), "image/jpeg"))
+def test_an_http_request_returns_a_response(warm: ExecutionEnvironment, golden_cases: list[Golden]) -> None:
+    response = invoke(warm, http_event(golden_cases[0].path.read_bytes(), "image/jpeg"))
     headers = {name.lower(): value for name, value in response["headers"].items()}
     assert response["statusCode"] == 200
-    assert json.loads(response["body"])["label"] == pictures[0].label
+    assert json.loads(response["body"])["label"] == golden_cases[0].label
     assert headers["content-type"].startswith("application/json")
     assert "model;dur=" in headers["server-timing"]
 
@@ -91,7 +91,7 @@ def test_invalid_http_request_is_a_client_problem(
     ("event", "code"),
     [
         ({"image": base64.b64encode(BROKEN_JPEG).decode()}, "image_undecodable"),
-        ({"image": base64.b64encode(b"no picture").decode()}, "unsupported_media_type"),
+        ({"image": base64.b64encode(b"no image").decode()}, "unsupported_media_type"),
         ({"url": "http://169.254.169.254/latest"}, "url_not_allowed"),
         ({}, "request_invalid"),
         ([], "request_invalid"),

@@ -88,10 +88,10 @@ def lines(outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def test_a_decoder_that_outlives_its_batch_ends_before_the_next_request(
-    begin: Callable[..., ExecutionEnvironment], pictures: list[Golden]
+    begin: Callable[..., ExecutionEnvironment], golden_cases: list[Golden]
 ) -> None:
     environment = begin()
-    good = {"image": base64.b64encode(pictures[0].path.read_bytes()).decode()}
+    good = {"image": base64.b64encode(golden_cases[0].path.read_bytes()).decode()}
     before = ask(environment, "process", "before")
     begun = time.monotonic()
     outcome = environment.invoke(json.dumps({"items": [NEVER, good]}).encode(), "batch")
@@ -100,7 +100,7 @@ def test_a_decoder_that_outlives_its_batch_ends_before_the_next_request(
     assert elapsed < TIMEOUT_SECONDS
     results = json.loads(outcome.payload)["results"]
     assert results[0]["error"]["code"] == "deadline_exceeded"
-    assert results[1]["result"]["label"] == pictures[0].label
+    assert results[1]["result"]["label"] == golden_cases[0].label
     (line,) = lines(outcome)
     assert line["left_running"] == 1
 
@@ -112,7 +112,7 @@ def test_a_decoder_that_outlives_its_batch_ends_before_the_next_request(
     later = [ask(environment, "process", f"later-{number}") for number in range(10)][-1]
     assert later["seconds"] - after["seconds"] < 0.1
     served = environment.invoke(json.dumps(good).encode(), "next")
-    assert json.loads(served.payload)["label"] == pictures[0].label
+    assert json.loads(served.payload)["label"] == golden_cases[0].label
     (line,) = lines(served)
     assert (line["cold_start"], line["initialization"]) == (False, "restart")
     assert environment.usable
@@ -143,7 +143,7 @@ FLEET_TIMEOUT_SECONDS = 16
 
 
 def test_batches_with_hanging_decoders_hold_an_environment_until_the_timeout_at_most(
-    emulator: Path, task_root: Path, image: Image, pictures: list[Golden], tmp_path: Path
+    emulator: Path, task_root: Path, image: Image, golden_cases: list[Golden], tmp_path: Path
 ) -> None:
     """As many at once as there are environments; then ordinary requests are served by the same environments at once."""
 
@@ -182,10 +182,10 @@ def test_batches_with_hanging_decoders_hold_an_environment_until_the_timeout_at_
             assert time.monotonic() - begun < FLEET_TIMEOUT_SECONDS
             codes = {item["error"]["code"] for answer in spent for item in answer["results"]}
             assert codes == {"deadline_exceeded"}
-            good = {"image": base64.b64encode(pictures[0].path.read_bytes()).decode()}
+            good = {"image": base64.b64encode(golden_cases[0].path.read_bytes()).decode()}
             begun = time.monotonic()
             answers = list(pool.map(invoke, [good] * RESERVED))
-            assert {answer["label"] for answer in answers} == {pictures[0].label}
+            assert {answer["label"] for answer in answers} == {golden_cases[0].label}
             assert time.monotonic() - begun < FLEET_TIMEOUT_SECONDS / 2
     finally:
         fleet.stop()

@@ -22,8 +22,8 @@ class File:
         return {"name": self.name, "mimeType": self.mime, "buffer": self.data}
 
 
-def picture(name: str, color: tuple[int, ...], size: tuple[int, int] = (320, 240), *, orientation: int = 1) -> File:
-    """A plain picture, in the format that its name says; the topmost eighth as stored is white."""
+def image_file(name: str, color: tuple[int, ...], size: tuple[int, int] = (320, 240), *, orientation: int = 1) -> File:
+    """A plain image, in the format that its name says; the topmost eighth as stored is white."""
     image = Image.new("RGBA" if len(color) == 4 else "RGB", size, color)
     image.paste((255, 255, 255), (0, 0, size[0], size[1] // 8))
     kind = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "bmp": "BMP"}[name.rpartition(".")[2]]
