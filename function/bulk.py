@@ -26,7 +26,7 @@ from loupe.settings import Settings
 from loupe.sources import Sources
 
 if TYPE_CHECKING:
-    from loupe.bulk.invocation import Context
+    from loupe.lambda_context import Context
 
 # Only `loupe.bulk.log` writes to the log: libraries repeat what a caller sent.
 logging.disable(logging.CRITICAL)

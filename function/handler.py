@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy  # noqa: F401, ICN001
 from loupe import BEGUN
 from loupe.classifier import Classifier
-from loupe.http.app import App, Context
+from loupe.http.app import App
 from loupe.http.envelope import is_http
 from loupe.service import Service
 from loupe.settings import Settings
@@ -22,6 +22,7 @@ from loupe.sources import Sources
 from loupe.telemetry import Telemetry
 
 if TYPE_CHECKING:
+    from loupe.lambda_context import Context
     from loupe.service import ClassificationService
 
 # Only `loupe.telemetry` writes to the log. Libraries repeat request content (header values, file names), which the

@@ -23,7 +23,7 @@ from loupe.jobs.summarize import Summarizer, summary_client
 from loupe.sources.s3_reader import connect
 
 if TYPE_CHECKING:
-    from loupe.jobs.api import Context
+    from loupe.lambda_context import Context
 
 # Only `loupe.jobs.log` writes to the log: libraries repeat what a caller sent.
 logging.disable(logging.CRITICAL)

@@ -80,8 +80,7 @@ def kinds(template: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 def test_the_wheel_contains_what_the_constructs_read(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
-        "infra/py.typed",
-        "modelkit/py.typed",
+        *(f"{package}/py.typed" for package in ("infra", "localcloud", "loupe", "modelkit", "tools")),
         "infra/_package/function/Dockerfile",
         "infra/_package/function/handler.py",
         "infra/_package/function/loupe/service.py",

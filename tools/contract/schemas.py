@@ -9,7 +9,7 @@ from typing import Any
 
 from loupe.errors import PROBLEM_TYPE_BASE
 from loupe.formats import FORMATS
-from loupe.http.request import DEFAULT_TOP, MAX_TOP
+from loupe.prediction import DEFAULT_TOP, MAX_TOP
 from loupe.settings import MAX_BATCH_LIMIT
 from loupe.sources.s3 import MAX_S3_KEY_BYTES
 from loupe.sources.url import MAX_URL_CHARACTERS

@@ -9,20 +9,12 @@ from loupe.bulk.log import trace, write_log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Protocol
 
     from loupe.bulk.batch import BatchProcessor
     from loupe.bulk.classify import Rows
     from loupe.bulk.uploads import UploadOutcome, UploadProcessor
+    from loupe.lambda_context import Context
     from loupe.stages import Stages
-
-    class Context(Protocol):
-        """The part of Lambda's context object that is used."""
-
-        aws_request_id: str
-
-        def get_remaining_time_in_millis(self) -> int:
-            """Milliseconds until Lambda ends the invocation."""
 
 
 _LOGGED = ("first", "last", "rows", "failed", "skipped", "codes", "duration_ms")

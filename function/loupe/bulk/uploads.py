@@ -20,7 +20,7 @@ from loupe.bulk.items import Item, is_skipped
 from loupe.bulk.keys import sent_key, upload_key
 from loupe.bulk.store import StoreUnavailableError
 from loupe.errors import InternalError, ItemInvalid, Problem
-from loupe.http.request import DEFAULT_TOP
+from loupe.prediction import DEFAULT_TOP
 from loupe.sources.s3 import S3Object
 from loupe.stages import Stages
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from loupe.errors import InternalError, Problem, RequestInvalid
 from loupe.http import cors, response
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from loupe.http.assignment import Assigner
     from loupe.http.request import BatchRequest
+    from loupe.lambda_context import Context
     from loupe.models import Models
     from loupe.service import ClassificationService, Image
     from loupe.sources import Source, Sources
@@ -34,15 +35,6 @@ if TYPE_CHECKING:
 # Reserved for writing the response; and the longest wait of a gateway (REST API: 29 s), less that.
 _MARGIN_SECONDS = 1.0
 _GATEWAY_SECONDS = 28.0
-
-
-class Context(Protocol):
-    """The part of Lambda's context object that is used."""
-
-    aws_request_id: str
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until Lambda ends the invocation."""
 
 
 class App:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from loupe.errors import BatchTooLarge, Problem, RequestInvalid, UnsupportedMediaType
 from loupe.formats import media_type_of, names_of
 from loupe.json_body import json_object, shown
+from loupe.prediction import DEFAULT_TOP, MAX_TOP
 from loupe.sources import EXACTLY_ONE, parse_source
 from loupe.sources.inline import Inline
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from loupe.image import Limits
     from loupe.sources import Source
 
-DEFAULT_TOP = 5
-MAX_TOP = 9999
 _SEND_BATCH = (
     'Send {"items": [{"image": "<base64>"}, {"url": "https://..."}]}; a single image goes to POST /v1/classify.'
 )

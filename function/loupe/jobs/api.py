@@ -18,18 +18,13 @@ from loupe.jobs.routes import find_job_route, job_methods
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Protocol
 
     from loupe.http.envelope import HttpRequest
     from loupe.jobs.actions import JobActions
     from loupe.jobs.engine import Engine
     from loupe.jobs.settings import JobsSettings
     from loupe.jobs.storage import ResultsBucket
-
-    class Context(Protocol):
-        """The part of Lambda's context object that is used."""
-
-        aws_request_id: str
+    from loupe.lambda_context import Context
 
         def get_remaining_time_in_millis(self) -> int:
             """Milliseconds until Lambda ends the invocation."""

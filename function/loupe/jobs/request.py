@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loupe.bulk.keys import JOBS_PREFIX, failures_key
 from loupe.errors import ManifestInvalid, RequestInvalid
-from loupe.http.request import DEFAULT_TOP, MAX_TOP
 from loupe.jobs.ids import is_owned
 from loupe.json_body import json_object, shown
+from loupe.prediction import DEFAULT_TOP, MAX_TOP
 from loupe.sources.s3 import MAX_S3_KEY_BYTES, S3Object, S3Rules
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from loupe.classifier import Classifier
-    from loupe.http.app import Context
+    from loupe.lambda_context import Context
     from loupe.shadow.sender import Destination
 
 
