@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from loupe.jobs.storage import ResultsBucket
     from loupe.lambda_context import Context
 
-        def get_remaining_time_in_millis(self) -> int:
-            """Milliseconds until Lambda ends the invocation."""
-
 
 class JobsApi:
     """Serves the routes of `loupe.jobs.routes`."""
