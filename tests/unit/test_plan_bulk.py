@@ -49,6 +49,19 @@ def test_the_tightest_quota_is_listed_first() -> None:
     assert BulkJob(1_000_000, BulkLoad(50, 900, 1769, 1.0)).limits()[0][0].startswith("Lambda concurrency")
 
 
+def test_small_batches_meet_the_quota_of_state_transitions_first() -> None:
+    # 400 environments, four batches of 10 images a second each, two transitions a batch.
+    name, used, quota = BulkJob(1_000_000, BulkLoad(10, 400, 1769, 0.025)).limits()[0]
+    assert name.startswith("Step Functions transitions a second")
+    assert (used, quota) == (pytest.approx(3_200), 800)
+
+
+def test_a_quota_that_a_job_exceeds_is_marked() -> None:
+    text = report(BulkJob(100_000_001, LOAD))
+    assert "| items of a Map Run | 100,000,001 (above the quota) | 100,000,000 |" in text
+    assert text.count("above the quota") == 1
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(90, "90 s"), (120, "2.0 min"), (9_000, "2.5 h"), (259_200, "3.0 days")])
 def test_durations_are_in_units_of_people(seconds: float, text: str) -> None:
     assert duration(seconds) == text

@@ -20,6 +20,9 @@ TRANSITIONS_A_JOB = 6
 MAX_ITEMS = 100_000_000
 MAX_CHILDREN = 10_000
 ACCOUNT_CONCURRENCY = 1_000
+# Of Standard workflows, a second: 5,000 in us-east-1, us-west-2 and eu-west-1, less in new accounts (Step Functions
+# developer guide, 'Service quotas', state throttling). Above it, transitions wait.
+TRANSITIONS_A_SECOND = 800
 # Requests a second to one prefix of a bucket (S3 user guide, 'Best practices design patterns').
 S3_GETS_A_SECOND, S3_PUTS_A_SECOND = 5_500, 3_500
 
@@ -92,6 +95,11 @@ class BulkJob:
                 self.images_per_second / self.load.batch_items,
                 S3_PUTS_A_SECOND,
             ),
+            (
+                "Step Functions transitions a second (5,000 in us-east-1, us-west-2 and eu-west-1)",
+                TRANSITIONS_A_BATCH * self.images_per_second / self.load.batch_items,
+                TRANSITIONS_A_SECOND,
+            ),
             ("items of a Map Run", self.images, MAX_ITEMS),
         )
         return tuple(sorted(usage, key=lambda limit: limit[1] / limit[2], reverse=True))
@@ -114,7 +122,10 @@ def report(job: BulkJob) -> str:
         "",
         "| quota, the tightest first | used | quota |",
         "|---|---|---|",
-        *(f"| {name} | {used:,.0f} | {quota:,.0f} |" for name, used, quota in job.limits()),
+        *(
+            f"| {name} | {used:,.0f}{' (above the quota)' if used > quota else ''} | {quota:,.0f} |"
+            for name, used, quota in job.limits()
+        ),
     ]
     return "\n".join(rows)
 
