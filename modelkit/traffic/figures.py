@@ -51,8 +51,7 @@ def _accuracy(arms: tuple[Arm, ...], confidence: float) -> str:
             axes.plot([low, high], [row, row], color=_COLORS[row], linewidth=2)
             axes.scatter([arm.right / arm.labelled], [row], s=45, color=_COLORS[row])
     axes.set_yticks(range(len(arms)), [_name(arm) for arm in arms])
-    axes.invert_yaxis()
-    axes.set_xlabel("accuracy")
+    axes.set(ylim=(len(arms) - 0.5, -0.5), xlabel="accuracy")
     return svg_text(figure)
 
 
@@ -63,6 +62,11 @@ def _latency(arms: tuple[Arm, ...]) -> str:
             values, shares = zip(*points, strict=True)
             axes.step(values, shares, where="post", color=_COLORS[row], label=_name(arm))
     axes.set_xscale("log")
+    least, most = axes.get_xlim()
+    ticks = [step * 10.0**power for power in range(-4, 10) for step in (1, 2, 5)]
+    axes.set_xticks([tick for tick in ticks if least <= tick <= most])
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.set(ylim=(0, 1.02), xlabel="ms", ylabel="share of the requests")
     axes.legend(frameon=False)
     return svg_text(figure)
@@ -95,7 +99,7 @@ def _labels(arms: tuple[Arm, ...]) -> str:
     axes.set_yticks(np.arange(len(names)) + 0.4 - height / 2, [_escaped(plain(name)) for name in names])
     axes.invert_yaxis()
     axes.set_xlabel("share of the images")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return svg_text(figure)
 
 

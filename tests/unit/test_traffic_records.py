@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loupe.errors import ImageUndecodable, ModelFailed, all_problems
+from loupe.experiment import Assignment
 from loupe.prediction import ModelInfo, Prediction
 from loupe.settings import MetricsRules
 from loupe.telemetry import Observation, Telemetry
@@ -81,7 +82,28 @@ def test_metrics_of_the_function_give_the_same_arm_as_its_lines(capsys) -> None:
     assert by_metrics.stages["model"].count == 1
 
 
-def test_metrics_of_an_experiment_are_arms() -> None:
+def test_lines_and_metrics_of_an_experiment_have_the_same_arm(capsys) -> None:
+    Telemetry("prod", "INFO", MetricsRules(), "on-demand").report(
+        classified(assignment=Assignment("size", "large", "header"))
+    )
+    lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    for metrics in (False, True):
+        traffic = add_up(*lines, metrics=metrics)
+        assert traffic.experiments == ["size"]
+        (made,) = traffic.arms("size").values()
+        assert (made.name, made.requests, made.latency.count, sum(made.confidence)) == ("large", 1, 1, 1)
+
+
+def test_a_request_that_named_its_arm_is_in_no_arm(capsys) -> None:
+    Telemetry("prod", "INFO", MetricsRules(), "on-demand").report(
+        classified(assignment=Assignment("size", "large", "override"))
+    )
+    lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert add_up(*lines).experiments == add_up(*lines, metrics=True).experiments == []
+    assert add_up(*lines).overrides == 1
+
+
+def test_metrics_of_another_namespace_are_no_arms() -> None:
     blob = {
         "_aws": {
             "Timestamp": 1_795_658_400_000,
