@@ -32,7 +32,8 @@ class FakeEndpoint:
         self.images, self.probability, self.uploads = dict(images), probability, uploads
         self.version, self.throttle_after, self.requests = "1.0.0", 10_000, 0
         self.uploaded = b""
-        self.job_state, self.job_summary = "succeeded", {"images": 2, "succeeded": 2}
+        self.job_state = "succeeded"
+        self.job_summary: dict[str, Any] = {"images": 2, "succeeded": 2}
         # Further models, by name: the model that answers under it.
         self.others: dict[str, str] = {}
         self.faults: list[Callable[[httpx.Request, httpx.Response], httpx.Response]] = []
@@ -80,9 +81,7 @@ class FakeEndpoint:
         if path == "/v1/classify":
             return self._classify(request)
         if path.startswith("/v1/models/"):
-            answering = self.others[path.split("/")[3]]
-            result = self._result(request.content)
-            return httpx.Response(200, json={**(result or {}), "model": {**model, "name": answering}})
+            return self._of_model(request, path.split("/")[3], model)
         if path == "/v1/classify/batch":
             items = [base64.b64decode(item["image"]) for item in json.loads(request.content)["items"]]
             answers = [self._result(item) for item in items]
@@ -92,6 +91,16 @@ class FakeEndpoint:
             ]
             return httpx.Response(200, json={"results": results})
         return problem(404, "not_found")
+
+    def _of_model(self, request: httpx.Request, name: str, model: Mapping[str, str]) -> httpx.Response:
+        if name not in self.others:
+            return problem(404, "not_found")
+        answering = self.others[name]
+        if request.url.path.endswith("/jobs"):
+            self.job_summary = {**self.job_summary, "models": [{"name": answering}]}
+            return self._jobs(request.method, "/v1/jobs", request.content)
+        result = self._result(request.content)
+        return httpx.Response(200, json={**(result or {}), "model": {**model, "name": answering}})
 
     def _jobs(self, method: str, path: str, body: bytes) -> httpx.Response:
         if path.startswith("/v1/jobs/own"):

@@ -79,7 +79,7 @@ def test_a_good_endpoint_passes_every_check(smoke: Smoke) -> None:
     outcomes = smoke(cors_origin=ORIGIN)
     assert failed(outcomes) == {}
     skipped = [name for name, outcome in outcomes.items() if outcome.status == "skipped"]
-    assert skipped == ["other models", "job", "throttling"]
+    assert skipped == ["other models", "job", "jobs of other models", "throttling"]
 
 
 def test_every_further_model_answers_under_its_name(smoke: Smoke, fake: FakeEndpoint) -> None:
@@ -88,6 +88,22 @@ def test_every_further_model_answers_under_its_name(smoke: Smoke, fake: FakeEndp
     assert (outcome.status, outcome.detail) == ("passed", "a, b")
     fake.others = {"a": "a", "b": "m"}
     assert failed(smoke())["other models"] == "v1/models/b/classify was answered by m"
+
+
+def test_jobs_of_further_models_are_done_by_them(smoke: Smoke, fake: FakeEndpoint) -> None:
+    fake.others = {"a": "a", "b": "b"}
+    assert smoke()["jobs of other models"].detail == "a, b"
+    assert smoke(job_manifest=MANIFEST)["jobs of other models"].status == "passed"
+    fake.others = {"a": "a", "b": "m"}
+    assert failed(smoke(job_manifest=MANIFEST))["jobs of other models"] == "a job of v1/models/b/jobs was done by m"
+
+
+def test_a_missing_route_of_jobs_of_a_model_fails(smoke: Smoke, fake: FakeEndpoint) -> None:
+    fake.others = {"a": "a"}
+    fake.faults.append(
+        lambda request, response: problem(404, "not_found") if request.url.path.endswith("/a/jobs") else response
+    )
+    assert list(failed(smoke())) == ["jobs of other models"]
 
 
 def test_a_job_of_another_caller_must_be_unknown(smoke: Smoke, fake: FakeEndpoint) -> None:

@@ -40,6 +40,7 @@ def all_checks(card: Card) -> list[Check]:
         Check("unknown job", jobs.unknown),
         Check("rejected jobs", jobs.rejected),
         Check("job", jobs.completed),
+        Check("jobs of other models", jobs.of_models),
         Check("CORS", service.cors),
         Check("throttling", service.throttling),
         Check("latency", answers.latency),

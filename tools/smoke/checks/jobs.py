@@ -22,6 +22,7 @@ POLL_SECONDS = 2.0
 # Nobody owns this bucket: no location of a deployment can name it.
 _FOREIGN = "s3://loupe-smoke-test.invalid/images.jsonl"
 _ACCEPTED = 202
+_NO_MODEL = "loupe-smoke-test-no-model"
 
 
 def listed(run: Run) -> str:
@@ -63,19 +64,41 @@ def completed(run: Run) -> str:
     manifest = run.options.job_manifest
     if manifest is None:
         raise NotApplicableError("not asked for: --job-manifest s3://... classifies its images")
-    reply = run.endpoint.post_json("v1/jobs", {"manifest": manifest, "tolerated_failure_percentage": 0})
+    return f"{_completed(run, 'v1/jobs', manifest)['images']} images"
+
+
+def of_models(run: Run) -> str:
+    """Jobs of further models: their route takes a job, and those over the named manifest are done by that model."""
+    _deployed(run)
+    others = [str(model["name"]) for model in expect_result(run.endpoint.get("v1/models"))["models"][1:]]
+    if not others:
+        raise NotApplicableError("the endpoint serves one model")
+    expect_problem(run.endpoint.post_json(f"v1/models/{_NO_MODEL}/jobs", {}), (404,), ("not_found",))
+    for name in others:
+        path = f"v1/models/{name}/jobs"
+        expect_problem(run.endpoint.post_json(path, {}), (400,), ("request_invalid",))
+        if run.options.job_manifest is not None:
+            models = [model["name"] for model in _completed(run, path, run.options.job_manifest)["models"]]
+            if models != [name]:
+                raise CheckError(f"a job of {path} was done by {', '.join(models)}")
+    return ", ".join(others)
+
+
+def _completed(run: Run, path: str, manifest: str) -> Mapping[str, Any]:
+    """Run a job over a manifest to its end; return its summary."""
+    reply = run.endpoint.post_json(path, {"manifest": manifest, "tolerated_failure_percentage": 0})
     if reply.status != _ACCEPTED:
         raise CheckError(f"HTTP {reply.status} instead of 202: {reply.excerpt}")
     job_id = str(reply.json["id"])
     job = _ended(run, job_id)
     if job["state"] != "succeeded":
         raise CheckError(f"the job {job_id} is {job['state']}: {job.get('error')}")
-    summary = job["summary"]
+    summary: Mapping[str, Any] = job["summary"]
     if summary["images"] == 0 or summary["succeeded"] != summary["images"]:
         raise CheckError(f"{summary['succeeded']} of {summary['images']} images were classified")
     if not expect_result(run.endpoint.get(f"v1/jobs/{job_id}/rows")):
         raise CheckError("the job has no links to its rows")
-    return f"{summary['images']} images"
+    return summary
 
 
 def _ended(run: Run, job_id: str) -> Mapping[str, Any]:
