@@ -67,7 +67,7 @@ class Shadow(Construct):
     ) -> None:
         super().__init__(scope, id)
         _check_variables(classifier.variables)
-        self._settings, self._reserved = settings, settings.reserved_concurrency
+        self._settings = settings
         self._metrics = metrics.ShadowMetrics(
             environment=deployment.environment, champion=champion.name, challenger=challenger.name
         )
