@@ -58,7 +58,7 @@ def test_the_variant_is_small_and_exact(course_models: Path, picked: str) -> Non
     assert comparison.serious(0.03) == []
 
 
-def test_the_gate_takes_it_and_refuses_a_damaged_one(course_models: Path, picked: str) -> None:
+def test_the_gate_passes_it_and_rejects_a_damaged_one(course_models: Path, picked: str) -> None:
     photos = shared("hair/validation")
     common = ["--against", "course", "--images", photos, "--models-dir", course_models, "--json"]
     passed = run("gate", picked, *common)

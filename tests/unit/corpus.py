@@ -13,6 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import images
+from corpus_parts import (
+    PNG_START,
+    SIZE,
+    gif_table,
+    jpeg_segments,
+    png_chunks,
+    png_with,
+    repeated_scans,
+    riff_chunks,
+    webp_claim,
+    with_checksums,
+)
 from images import BLUE, RED, chunk, encode, exif, jpeg, png, png_of, solid, webp
 from PIL import Image
 
@@ -23,9 +35,7 @@ if TYPE_CHECKING:
 FINE, REJECTED, EITHER = "fine", "rejected", "either"
 Case = tuple[str, bytes, str]
 
-SIZE = (40, 30)
 MIB = 1 << 20
-PNG_START = 33  # signature and IHDR
 
 
 def gif(image: Image.Image | None = None, **options: object) -> bytes:
@@ -158,7 +168,7 @@ def _odd() -> Iterator[Case]:
     yield "animated png", png(red, save_all=True, append_images=[blue] * 5), FINE
     yield "animated gif", gif(red, save_all=True, append_images=[blue] * 5, loop=0), FINE
     yield "gif of 2000 frames", gif(red, save_all=True, append_images=[blue, red] * 1000), FINE
-    yield "png text in every chunk", _png_with(chunk(b"tEXt", b"Comment\0x") * 100), FINE
+    yield "png text in every chunk", png_with(chunk(b"tEXt", b"Comment\0x") * 100), FINE
     yield "gif without an end", gif(red)[:-1], FINE
     for interlaced in (False, True):
         yield f"gif interlaced {interlaced}", gif(red, interlace=interlaced), FINE
@@ -168,11 +178,11 @@ def _truncated() -> Iterator[Case]:
     """Cut at every segment or chunk, and inside the pixels."""
     scene = images.scene((64, 48))
     for name, data in (("jpeg", jpeg(scene, exif=exif(6))), ("progressive", jpeg(scene, progressive=True))):
-        for place in _jpeg_segments(data):
+        for place in jpeg_segments(data):
             yield f"{name} cut at {place}", data[:place], REJECTED
             yield f"{name} cut after the marker at {place}", data[: place + 2], REJECTED
     for name, data in (("png", png(scene, exif=exif(6))), ("palette png", png(scene.quantize(9), transparency=2))):
-        for place in _png_chunks(data):
+        for place in png_chunks(data):
             # Without its last chunk a PNG has all its pixels.
             yield f"{name} cut at {place}", data[:place], EITHER if data[place + 4 : place + 8] == b"IEND" else REJECTED
             yield (
@@ -181,7 +191,7 @@ def _truncated() -> Iterator[Case]:
                 EITHER if place > len(data) - 20 else REJECTED,
             )
     for name, data in (("webp", webp(scene, exif=exif(6))), ("lossy webp", webp(scene, lossless=False))):
-        for place in _riff_chunks(data):
+        for place in riff_chunks(data):
             yield f"{name} cut at {place}", data[:place], EITHER if data[place : place + 4] == b"EXIF" else REJECTED
             yield (
                 f"{name} cut after the name at {place}",
@@ -220,7 +230,7 @@ def _flipped() -> Iterator[Case]:
             if "png" in name:
                 yield (
                     f"{name} with {count} bits flipped and new checksums, {rng.randrange(1 << 20)}",
-                    _checked(changed),
+                    with_checksums(changed),
                     EITHER,
                 )
 
@@ -269,7 +279,7 @@ def _wrong_headers() -> Iterator[Case]:
         png()[:PNG_START] + chunk(b"IDAT", b"not zlib") + chunk(b"IEND", b""),
         REJECTED,
     )
-    yield "png with two headers", _png_with(png_of(60_000, 60_000, b"")[8:PNG_START]), REJECTED
+    yield "png with two headers", png_with(png_of(60_000, 60_000, b"")[8:PNG_START]), REJECTED
     yield "png with a wrong checksum", png()[:29] + b"\0\0\0\0" + png()[33:], REJECTED
     yield "png with a chunk longer than the file", png()[:PNG_START] + b"\x7f\xff\xff\xffIDAT" + png()[41:], EITHER
     yield "png with a negative length", png()[:PNG_START] + b"\xff\xff\xff\xffIDAT" + png()[41:], EITHER
@@ -312,7 +322,7 @@ def _bombs() -> Iterator[Case]:
     for width, height in ((100_000, 100_000), (5001, 5000), (25_000_001, 1), (65_535, 65_535)):
         yield f"png declares {width} x {height}", png_of(width, height, bytes(30_000)), REJECTED
     for kind in ("VP8X", "VP8L", "VP8 "):
-        yield f"webp declares 16383 x 16383 as {kind}", _webp_claim(kind), REJECTED
+        yield f"webp declares 16383 x 16383 as {kind}", webp_claim(kind), REJECTED
     yield (
         "webp lossless, 16 million pixels of one colour",
         webp(Image.new("RGB", (4000, 4000)), quality=0, method=0),
@@ -325,8 +335,8 @@ def _bombs() -> Iterator[Case]:
     yield "png texts that unpack to 99 MiB", data[:start] + b"".join(
         chunk(b"zTXt", b"k%d\0\0" % i + flat) for i in range(99)) + data[start:], REJECTED  # fmt: skip
     big = zlib.compress(bytes(60 * MIB), 9)
-    yield "png text that unpacks to 60 MiB", _png_with(chunk(b"zTXt", b"k\0\0" + big)), REJECTED
-    yield "png profile that unpacks to 60 MiB", _png_with(chunk(b"iCCP", b"p\0\0" + big)), REJECTED
+    yield "png text that unpacks to 60 MiB", png_with(chunk(b"zTXt", b"k\0\0" + big)), REJECTED
+    yield "png profile that unpacks to 60 MiB", png_with(chunk(b"iCCP", b"p\0\0" + big)), REJECTED
     yield "png of empty chunks", data[:start] + chunk(b"abCd", b"") * (9 * MIB // 12) + data[start:], REJECTED
     yield "png of empty texts", data[:start] + chunk(b"tEXt", b"a\0") * (9 * MIB // 14) + data[start:], REJECTED
     yield "png of empty pixel chunks", data[:start] + chunk(b"IDAT", b"") * (9 * MIB // 12) + data[start:], EITHER
@@ -334,12 +344,16 @@ def _bombs() -> Iterator[Case]:
     for name, filler in (("comments", b"\xff\xfe\0\2"), ("applications", b"\xff\xe9\0\2"), ("zeros", b"\xff\0")):
         yield f"jpeg of empty {name}", photo[:2] + filler * (9 * MIB // len(filler)) + photo[2:], REJECTED
     yield "jpeg of tables", photo[:2] + (b"\xff\xdb\0\x43\0" + bytes(range(1, 65))) * 100_000 + photo[2:], EITHER
-    yield "jpeg of 50000 scans", _scans(jpeg(Image.new("RGB", (1000, 1000)), progressive=True), 50_000), REJECTED
+    yield (
+        "jpeg of 50000 scans",
+        repeated_scans(jpeg(Image.new("RGB", (1000, 1000)), progressive=True), 50_000),
+        REJECTED,
+    )
     yield "jpeg of 50000 scans after an image", jpeg(solid(RED, SIZE)) + b"\xff\xda" * 50_000, FINE
     plain = gif()
     yield (
         "gif of comments",
-        plain[:13] + _gif_table(plain) + b"!\xfe" + b"\1a" * (4 * MIB) + b"\0" + plain[13 + len(_gif_table(plain)) :],
+        plain[:13] + gif_table(plain) + b"!\xfe" + b"\1a" * (4 * MIB) + b"\0" + plain[13 + len(gif_table(plain)) :],
         REJECTED,
     )
     yield "gif declares 65535 x 65535", plain[:6] + b"\xff" * 4 + plain[10:], REJECTED
@@ -358,72 +372,6 @@ def _bombs() -> Iterator[Case]:
         )
     many = b"".join(struct.pack(">HHII", i & 0xFFFF, 5, 100_000, 8) for i in range(60_000))
     yield "png exif of 60000 entries", png(exif=b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">H", 60_000) + many), EITHER
-
-
-def _png_with(chunks: bytes) -> bytes:
-    data = png(solid(RED, SIZE))
-    return data[:PNG_START] + chunks + data[PNG_START:]
-
-
-def _jpeg_segments(data: bytes) -> list[int]:
-    places, place = [], 2
-    while place < len(data) - 2:
-        places.append(place)
-        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-        while data[place] != 0xFF or data[place + 1] in (0, *range(0xD0, 0xD8)):
-            place += 1
-    return places
-
-
-def _png_chunks(data: bytes) -> list[int]:
-    places, place = [], 8
-    while place < len(data):
-        places.append(place)
-        place += 12 + int.from_bytes(data[place : place + 4], "big")
-    return places
-
-
-def _riff_chunks(data: bytes) -> list[int]:
-    places, place = [], 12
-    while place < len(data):
-        places.append(place)
-        length = int.from_bytes(data[place + 4 : place + 8], "little")
-        place += 8 + length + length % 2
-    return places
-
-
-def _checked(data: bytes | bytearray) -> bytes:
-    """PNG with the checksum of every chunk that is still whole set right, so that decoders reach the damage inside."""
-    out, place = bytearray(data[:8]), 8
-    while place + 12 <= len(data):
-        end = place + 8 + int.from_bytes(data[place : place + 4], "big")
-        if end + 4 > len(data):
-            break
-        out += data[place:end] + struct.pack(">I", zlib.crc32(data[place + 4 : end]))
-        place = end + 4
-    return bytes(out + data[place:])
-
-
-def _gif_table(data: bytes) -> bytes:
-    return data[13 : 13 + (3 << ((data[10] & 7) + 1) if data[10] & 128 else 0)]
-
-
-def _scans(data: bytes, count: int) -> bytes:
-    """Repeat a progressive JPEG's last scan."""
-    begin, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
-    return data[:begin] + data[begin:end] * count + data[end:]
-
-
-def _webp_claim(kind: str) -> bytes:
-    side = 16_383
-    if kind == "VP8X":
-        head = b"\0\0\0\0" + (side - 1).to_bytes(3, "little") * 2
-    elif kind == "VP8L":
-        head = b"\x2f" + ((side - 1) | (side - 1) << 14).to_bytes(4, "little") + bytes(5)
-    else:
-        head = b"\x10\0\0\x9d\x01\x2a" + struct.pack("<HH", side, side)
-    body = kind.encode() + struct.pack("<I", len(head)) + head + webp()[12:]
-    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
 
 
 if __name__ == "__main__":

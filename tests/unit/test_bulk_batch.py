@@ -12,16 +12,12 @@ from botocore.exceptions import ReadTimeoutError
 from bulk_fakes import RESULTS, FakeBucketStore
 from events import Context
 from fakes import Opened
-from hypothesis import given
-from hypothesis import strategies as st
 from images import BLUE, RED, jpeg, solid
 from loupe.batch import WORKERS
 from loupe.bulk import classify
 from loupe.bulk.batch import BatchProcessor, BatchUnfinished
 from loupe.bulk.invocation import BulkLog, Invocations, deadline_of
-from loupe.bulk.items import is_skipped, read_item
 from loupe.bulk.keys import batch_name
-from loupe.bulk.rows import read_rows
 from loupe.bulk.store import ResultStore
 from loupe.bulk.uploads import UploadProcessor
 from loupe.errors import DeadlineExceeded, InternalError, S3Unavailable
@@ -404,31 +400,3 @@ def test_time_is_kept_for_the_rows() -> None:
     assert deadline_of(900, 1) - now == pytest.approx(900 - 20 - 1, abs=0.1)
     assert deadline_of(30, 1) - now == pytest.approx(30 - 3 - 1, abs=0.1)
     assert deadline_of(4, 100) - now == pytest.approx(4 - 1 - 1, abs=0.1)
-
-
-def test_console_folders_and_extensions() -> None:
-    skipped = ["a/", "a.txt", "a/b.json", "a.JPG.gz", "x.mp4", ".DS_Store", "d.jpg/", "a/._b.jpg"]
-    read = ["a.jpg", "a.JPEG", "a/b.HEIC", "a", "a/b", "a.tiff", "photo 1.final version", "a.", "v1.2/photo"]
-    assert [key for key in skipped if not is_skipped(key)] == []
-    assert [key for key in read if is_skipped(key)] == []
-
-
-ANY_JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["s3", "key", "Key", "x"]), inner),
-)
-
-
-@given(ANY_JSON, st.sampled_from(["jsonl", "csv", "prefix"]))
-def test_any_row_is_an_item_a_problem_or_skipped(row, kind) -> None:
-    item = read_item({"index": 3, "item": row}, kind, "photos")
-    if item is None:
-        assert kind == "prefix"
-    else:
-        assert item.index == 3
-        assert (item.source is None) != (item.problem is None)
-
-
-def test_rows_round_trip() -> None:
-    lines = {1: b'{"index":1}\n', 7: b'{"index":7,"x":"\\n"}\n'}
-    assert read_rows(b"".join(lines.values())) == lines

@@ -95,6 +95,6 @@ def test_metric_math_that_is_evaluated(expression: str) -> None:
 
 
 @pytest.mark.parametrize("expression", ["ANOMALY_DETECTION_BAND(part)", "part ** 2", "unknown + 1", "RATE(part)"])
-def test_metric_math_that_is_not_evaluated_is_refused(expression: str) -> None:
+def test_metric_math_that_is_not_evaluated_is_rejected(expression: str) -> None:
     with pytest.raises(ValueError, match="local cloud"):
         check([{"Id": "e", "Expression": expression}, *RATE[1:]])

@@ -22,13 +22,13 @@ def test_values_are_json_where_they_read_as_such() -> None:
 
 
 @pytest.mark.parametrize("assignment", ["model.name", "=5", "a..b=1"])
-def test_an_assignment_that_is_none_is_refused(assignment: str) -> None:
+def test_an_assignment_that_is_none_is_rejected(assignment: str) -> None:
     with pytest.raises(CloudError, match="path=value"):
         overrides(None, [assignment], {})
 
 
 @pytest.mark.parametrize("document", ["{", "[1]"])
-def test_a_document_that_is_no_object_is_refused(document: str) -> None:
+def test_a_document_that_is_no_object_is_rejected(document: str) -> None:
     with pytest.raises(CloudError, match="--settings"):
         overrides(document, [], {})
 

@@ -82,7 +82,7 @@ def test_external_data_is_whole_missing_truncated_or_renamed(tmp_path: Path) -> 
     assert "in a file of exactly that name" in inspect_file(path).missing[0].complaint("model.onnx")
 
 
-def test_data_outside_the_folder_is_refused(tmp_path: Path) -> None:
+def test_data_outside_the_folder_is_rejected(tmp_path: Path) -> None:
     proto = classifier()
     tensor = proto.graph.initializer[1]
     tensor.data_location = TensorProto.EXTERNAL

@@ -191,7 +191,7 @@ def suppressed() -> onnx.ModelProto:
         (named("image_embeds", outputs=8), "an encoder: output 'image_embeds' holds an embedding (8 numbers"),
     ],
 )
-def test_other_tasks_are_refused_by_name(tmp_path: Path, proto: onnx.ModelProto, task: str) -> None:
+def test_other_tasks_are_rejected_by_name(tmp_path: Path, proto: onnx.ModelProto, task: str) -> None:
     result = add(tmp_path, proto, "--labels", "a,b")
     assert result.exit_code == 3
     assert f"net.onnx looks like {task}" in result.output
@@ -213,7 +213,7 @@ def test_a_kind_overrides_the_reading_with_the_evidence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("output", "reason"), [("classLabel", "is text (the chosen label)"), ("index", "is int64 (the chosen class)")]
 )
-def test_outputs_that_hold_no_scores_are_refused_even_with_a_kind(tmp_path: Path, output: str, reason: str) -> None:
+def test_outputs_that_hold_no_scores_are_rejected_even_with_a_kind(tmp_path: Path, output: str, reason: str) -> None:
     proto = declare(sequence_of_maps(), "index", ["batch"], TensorProto.INT64)
     result = add(tmp_path, proto, "--output", output, "--kind", "logits")
     assert result.exit_code == 3
@@ -221,7 +221,7 @@ def test_outputs_that_hold_no_scores_are_refused_even_with_a_kind(tmp_path: Path
     assert "Traceback" not in result.output
 
 
-def test_several_inputs_are_refused_with_their_names(tmp_path: Path) -> None:
+def test_several_inputs_are_rejected_with_their_names(tmp_path: Path) -> None:
     proto = classifier()
     proto.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1]))
     result = add(tmp_path, proto, "--labels", "red,blue")
@@ -229,7 +229,7 @@ def test_several_inputs_are_refused_with_their_names(tmp_path: Path) -> None:
     assert "has 2 inputs (image, mask)" in result.output
 
 
-def test_four_channels_are_refused_naming_them(tmp_path: Path) -> None:
+def test_four_channels_are_rejected_naming_them(tmp_path: Path) -> None:
     result = add(tmp_path, classifier(channels=4, outputs=3), "--labels", ",".join(THREE))
     assert result.exit_code == 3
     assert "takes 4 channels" in result.output

@@ -1,4 +1,4 @@
-"""Configuration beside a model is read: the tensor equals that of the library itself, or the reason is a sentence."""
+"""Configuration of timm, Ultralytics, Custom Vision and torchvision beside a model, and `modelkit add --from`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from images import texture
 from loupe.card import CardError, parse_card
-from loupe.tensor import to_tensor
-from onnx import ModelProto, helper
-from onnx_zoo import classifier, save
+from onnx_zoo import save
 from PIL import Image
+from source_files import CONFIGS, SIZES, card_of, folder_of, graph, input_of, tensor
 from typer.testing import CliRunner, Result
 
 from modelkit.adding import Answers
@@ -24,18 +23,6 @@ from modelkit.inspection import inspect_file
 from modelkit.sources import NotExpressibleError, fill, read_sources
 from modelkit.sources.torchvision import TRANSFORMS, read_weights
 
-HERE = Path(__file__).parent / "preprocessing"
-CONFIGS = {path.stem: path.read_text() for path in (HERE / "configs").glob("*.json")}
-REFERENCES = np.load(HERE / "processors.npz")
-REFERENCES_5 = np.load(HERE / "processors-5.npz")
-STEP = 29
-SIZES = {"wide": (301, 257), "tall": (199, 333)}
-# Bicubic, 199 x 333 pixels to a square between both: see modelkit.sources.processors.
-CLIPPED_IN_ANOTHER_ORDER = {
-    f"{name}/tall" for name in ("vit-fast", "default-DeiT", "default-Siglip", "default-Beit", "default-Pvt")
-}
-TAKEN = sorted(name for name in CONFIGS if not name.startswith("refused"))
-DEFAULTS = sorted({name.split("/")[0] for name in REFERENCES.files if name.startswith("default-")})
 # Of timm's model cards: vit_base_patch16_224.augreg2_in21k_ft_in1k and convnext_tiny.in12k_ft_in1k.
 TIMM_VIT = {
     "architecture": "vit_base_patch16_224", "num_classes": 2, "label_names": ["red", "blue"],
@@ -59,180 +46,6 @@ HF: dict[str, Any] = {
     "preprocessor_config.json": CONFIGS["vit-128"],
     "config.json": {"architectures": ["ViTForImageClassification"], "id2label": {"0": "red", "1": "blue"}},
 }
-
-
-def graph(side: int | str, outputs: int = 2, metadata: dict[str, str] | None = None) -> ModelProto:
-    model = classifier("Softmax", outputs=outputs, side=side)
-    helper.set_model_props(model, metadata or {})
-    return model
-
-
-def folder_of(tmp_path: Path, files: dict[str, Any], model: ModelProto) -> Path:
-    for name, content in files.items():
-        (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))
-    return save(model, tmp_path / "net.onnx")
-
-
-def input_of(file: Path, folder: Path | None) -> dict[str, Any]:
-    """The card's input, with every question answered by the sources."""
-    inspection, answers, questions = inspect_file(file), Answers(), dict[str, str]()
-    fill(answers, read_sources(folder, inspection), inspection)
-    fields = input_fields(inspection, answers, questions)
-    assert questions == {}
-    return fields
-
-
-def card_of(fields: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "name": "tiny", "version": "1.0.0", "files": [{"path": "model.onnx", "sha256": "0" * 64}], "input": fields,
-        "output": {"name": "y", "kind": "logit", "labels": ["a", "b"]},
-    }  # fmt: skip
-
-
-def tensor(fields: dict[str, Any], pixels: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return to_tensor(Image.fromarray(pixels), parse_card(card_of(fields), Path("tiny")).input)
-
-
-@pytest.mark.parametrize("kind", ["wide", "tall"])
-@pytest.mark.parametrize("name", [*TAKEN, *DEFAULTS])
-def test_the_tensor_is_that_of_transformers_own_processor(tmp_path: Path, name: str, kind: str) -> None:
-    """Published configs, and the defaults of each class, within one level of 255 (the slow processors round)."""
-    difference = from_reference(tmp_path, name, kind, REFERENCES, "4.46.0")
-    assert difference.max() <= 1.01
-
-
-@pytest.mark.parametrize("kind", ["wide", "tall"])
-@pytest.mark.parametrize("name", [*TAKEN, *DEFAULTS])
-def test_the_tensor_is_that_of_transformers_5_on_torchvision(tmp_path: Path, name: str, kind: str) -> None:
-    """As above; bicubic, PyTorch clips overshoots in another order where one side grows and the other shrinks."""
-    difference = from_reference(tmp_path, name, kind, REFERENCES_5, "5.24.0")
-    clipped = f"{name}/{kind}" in CLIPPED_IN_ANOTHER_ORDER
-    assert np.quantile(difference, 0.95 if clipped else 1) <= 1.03
-    assert difference.mean() < 0.75
-
-
-def from_reference(tmp_path: Path, name: str, kind: str, references: Any, version: str) -> np.ndarray[Any, Any]:
-    """Differences from a processor's own tensor, in levels of 255."""
-    config: Any = CONFIGS.get(name) or {"image_processor_type": f"{name.removeprefix('default-')}ImageProcessor"}
-    if name == "default-MobileViT":
-        config |= {"size": {"shortest_edge": 288}}
-    files = {"preprocessor_config.json": config, "config.json": {"transformers_version": version}}
-    fields = input_of(folder_of(tmp_path, files, graph("side")), tmp_path)
-    pixels = tensor(fields, texture(SIZES[kind]))
-    assert pixels.shape == tuple(references[f"{name}/{kind}/shape"])
-    level = 1 / 255 / np.array(fields["std"])[:, None, None]
-    return np.asarray(np.abs(pixels[:, ::STEP, ::STEP] - references[f"{name}/{kind}"]) / level)
-
-
-def test_at_least_ten_published_configs_are_equal() -> None:
-    assert len(TAKEN) >= 10
-
-
-def test_a_shift_of_one_pixel_would_be_noticed(tmp_path: Path) -> None:
-    file = folder_of(tmp_path, {"preprocessor_config.json": CONFIGS["bit"]}, graph("side"))
-    fields = input_of(file, tmp_path)
-    shifted = fields | {"resize": fields["resize"] | {"crop_offset": "round"}}
-    assert fields["resize"]["crop_offset"] == "floor"
-    difference = tensor(shifted, texture(SIZES["wide"]))[:, ::STEP, ::STEP] - REFERENCES["bit/wide"]
-    assert np.abs(difference).max() > 0.1
-
-
-@pytest.mark.parametrize(("name", "sentence"), [
-    ("refused-mobilenet-160", "becomes 160x160 and is cropped to 224x224, which pads it with zeros"),
-    ("refused-no-type", "names no image_processor_type"),
-    ("refused-qwen2-vl", "Qwen2VL cannot be a card: the number of patches depends on the image's size"),
-    ("refused-sam", "Sam cannot be a card: it feeds a segmentation model"),
-])  # fmt: skip
-def test_a_published_config_that_no_card_carries_out_is_refused_with_the_reason(
-    tmp_path: Path, name: str, sentence: str
-) -> None:
-    file = folder_of(tmp_path, {"preprocessor_config.json": CONFIGS[name]}, graph("side"))
-    with pytest.raises(NotExpressibleError, match=sentence):
-        input_of(file, tmp_path)
-
-
-def test_a_config_without_a_type_is_read_by_the_architecture(tmp_path: Path) -> None:
-    files = {"preprocessor_config.json": CONFIGS["refused-no-type"], "config.json": {"model_type": "dinov2"}}
-    fields = input_of(folder_of(tmp_path, files, graph("side")), tmp_path)
-    assert fields["resize"] == {"filter": "bicubic", "fit": "crop", "shortest": 224, "crop_offset": "floor"}
-
-
-def test_processor_config_json_is_read_too(tmp_path: Path) -> None:
-    config = {"image_processor": json.loads(CONFIGS["vit"]), "processor_class": "ViTProcessor"}
-    fields = input_of(folder_of(tmp_path, {"processor_config.json": config}, graph("side")), tmp_path)
-    assert fields["resize"] == {"filter": "bilinear", "fit": "stretch"}
-
-
-@pytest.mark.parametrize(("suffix", "version", "matched", "offset"), [
-    ("", None, "slow (PIL)", "floor"),
-    ("", "4.46.0", "slow (PIL)", "floor"),
-    ("", "5.1.0", "fast (torchvision)", "floor"),
-    ("Pil", "5.1.0", "slow (PIL)", "floor"),
-    ("Fast", None, "fast (torchvision)", "floor"),
-    ("Fast", "4.46.0", "fast (torchvision)", "round"),
-    ("Fast", "4.57.6", "fast (torchvision)", "floor"),
-])  # fmt: skip
-def test_the_processor_that_is_matched_is_stated(
-    tmp_path: Path, suffix: str, version: str | None, matched: str, offset: str
-) -> None:
-    config = json.loads(CONFIGS["bit"]) | {"image_processor_type": f"BitImageProcessor{suffix}"}
-    files = {"preprocessor_config.json": config} | (
-        {"config.json": {"transformers_version": version}} if version else {}
-    )
-    file = folder_of(tmp_path, files, graph("side"))
-    source = read_sources(tmp_path, inspect_file(file))[-1]
-    assert source.kind == f"transformers BitImageProcessor, {matched}"
-    assert source.answers["crop_offset"] == offset
-    assert any("read as that of version 4" in note for note in source.notes) == (version is None and not suffix)
-    assert any("before transformers 4.57" in note for note in source.notes) == (matched[0] == "f" and offset == "floor")
-
-
-def test_an_omitted_key_whose_default_changed_needs_the_version(tmp_path: Path) -> None:
-    files: dict[str, Any] = {"preprocessor_config.json": {"image_processor_type": "PvtImageProcessor"}}
-    file = folder_of(tmp_path, files, graph("side"))
-    with pytest.raises(NotExpressibleError, match=r"leaves out resample .* different defaults \(resample: 2 and 3\)"):
-        input_of(file, tmp_path)
-    for version, expected in (("4.57.6", "bilinear"), ("5.0.0", "bicubic")):
-        folder_of(tmp_path, {"config.json": {"transformers_version": version}}, graph("side"))
-        assert input_of(file, tmp_path)["resize"]["filter"] == expected
-
-
-@pytest.mark.parametrize(("changes", "sentence"), [
-    ({"size": {"longest_edge": 300}}, "size with longest_edge is not a fixed size"),
-    ({"size": {"shortest_edge": 224}}, "size with shortest_edge is not a fixed size"),
-    ({"size": "big"}, "is big, not a size in pixels"),
-    ({"do_resize": False}, "do_resize is false"),
-    ({"resample": 9}, "resample '9' is none of Pillow's filters"),
-    ({"resample": [2]}, "is none of Pillow's filters"),
-    ({"image_mean": [0.5, 0.5]}, "image_mean must be a number, or one for each of three channels"),
-    ({"image_processor_type": "Other"}, "'Other' is no image processor of transformers"),
-    ({"image_processor_type": "CLIPImageProcessor", "size": 224, "do_center_crop": False}, "changes with each image"),
-    ({"rescale_factor": "x"}, "rescale_factor x is not a number"),
-])  # fmt: skip
-def test_odd_configs_are_refused_with_a_sentence(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
-    config = json.loads(CONFIGS["vit"]) | changes
-    file = folder_of(tmp_path, {"preprocessor_config.json": config}, graph("side"))
-    with pytest.raises(ModelkitError, match=sentence):
-        input_of(file, tmp_path)
-
-
-@pytest.mark.parametrize(("config", "labels", "note"), [
-    ({"architectures": ["ViTForImageClassification"], "id2label": {"1": "blue", "0": "red"}}, ("red", "blue"), ""),
-    ({"model_type": "vit", "id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, None, "only placeholders"),
-    ({"model_type": "vit", "id2label": {"1": "a", "2": "b"}}, None, "does not number its labels from 0"),
-    ({"model_type": "vit", "problem_type": "multi_label_classification"}, None, "independent of each other"),
-])  # fmt: skip
-def test_labels_are_read_from_config_json(tmp_path: Path, config: Any, labels: Any, note: str) -> None:
-    file = folder_of(tmp_path, {"config.json": config}, graph("side"))
-    (source,) = read_sources(tmp_path, inspect_file(file))
-    assert source.answers.get("labels") == labels
-    assert note in " ".join(source.notes)
-
-
-def test_another_kind_of_network_is_refused_by_its_name(tmp_path: Path) -> None:
-    file = folder_of(tmp_path, {"config.json": {"architectures": ["YolosForObjectDetection"]}}, graph("side"))
-    with pytest.raises(NotExpressibleError, match="YolosForObjectDetection is no image classifier"):
-        read_sources(tmp_path, inspect_file(file))
 
 
 def test_timm_is_read_as_its_evaluation_transform(tmp_path: Path) -> None:
@@ -264,7 +77,7 @@ def test_the_size_of_the_graph_chooses_between_timms_train_and_test_size(
     ({"interpolation": "cubic"}, "interpolation 'cubic' is no filter of Pillow"),
     ({"crop_pct": 3}, "crop_pct 3 is not between 0.01 and 1"),
 ])  # fmt: skip
-def test_timm_transforms_that_no_card_carries_out_are_refused(
+def test_timm_transforms_that_no_card_carries_out_are_rejected(
     tmp_path: Path, changes: dict[str, Any], sentence: str
 ) -> None:
     config = TIMM_VIT | {"pretrained_cfg": TIMM_VIT["pretrained_cfg"] | changes}  # type: ignore[operator]
@@ -293,7 +106,7 @@ def test_ultralytics_metadata_is_read_from_the_graph_itself(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("task", ["detect", "segment", "pose", "obb"])
-def test_ultralytics_models_of_other_tasks_are_refused_by_name(tmp_path: Path, task: str) -> None:
+def test_ultralytics_models_of_other_tasks_are_rejected_by_name(tmp_path: Path, task: str) -> None:
     file = folder_of(tmp_path, {}, graph(64, metadata=ULTRALYTICS | {"task": task}))
     with pytest.raises(NotExpressibleError, match=f"task is '{task}'; only 'classify'"):
         read_sources(None, inspect_file(file))
@@ -334,7 +147,7 @@ def test_custom_vision_exports_are_read(tmp_path: Path, metadata: dict[str, str]
     ({"DomainType": "ObjectDetection", "Platform": "ONNX"}, "the domain is ObjectDetection"),
     ({"DomainType": "Classification", "Platform": "CoreML"}, "the export is for CoreML"),
 ])  # fmt: skip
-def test_other_custom_vision_exports_are_refused(tmp_path: Path, manifest: dict[str, str], sentence: str) -> None:
+def test_other_custom_vision_exports_are_rejected(tmp_path: Path, manifest: dict[str, str], sentence: str) -> None:
     file = folder_of(tmp_path, {"cvexport.manifest": manifest}, graph(64))
     with pytest.raises(NotExpressibleError, match=sentence):
         read_sources(tmp_path, inspect_file(file))
@@ -347,7 +160,7 @@ JUNK: list[Any] = [
 
 
 @pytest.mark.parametrize("name", [*sorted(CONFIGS), "config", "timm", "timm-cfg", "custom-vision", "ultralytics"])
-def test_any_value_in_any_place_is_read_or_refused_with_a_sentence(tmp_path: Path, name: str) -> None:
+def test_any_value_in_any_place_is_read_or_rejected_with_a_sentence(tmp_path: Path, name: str) -> None:
     wholes: dict[str, dict[str, Any]] = {
         "config": HF["config.json"] | {"model_type": "vit", "problem_type": "x"},
         "timm": TIMM_VIT, "timm-cfg": TIMM_CONVNEXT,
@@ -412,7 +225,7 @@ def test_flags_win_over_files(tmp_path: Path) -> None:
     assert any("--fit stretch: not taken, --shortest is given" in line for line in shown["taken"])
 
 
-def test_a_config_of_another_size_than_the_graph_is_refused(tmp_path: Path) -> None:
+def test_a_config_of_another_size_than_the_graph_is_rejected(tmp_path: Path) -> None:
     result = add(folder_of(tmp_path, HF, graph(64)), tmp_path)
     assert result.exit_code == 3
     assert "makes images of 128x128, but the graph takes 64x64" in " ".join(result.output.split())

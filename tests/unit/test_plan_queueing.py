@@ -43,7 +43,7 @@ def test_the_recursion_is_the_formula(servers: int, load: float) -> None:
 
 
 @given(st.integers(0, 500), LOADS)
-def test_more_servers_refuse_less_and_more_load_is_refused_more(servers: int, load: float) -> None:
+def test_more_servers_reject_less_and_more_load_is_rejected_more(servers: int, load: float) -> None:
     rejected = erlang_b(servers, load)
     assert 0 <= erlang_b(servers + 1, load) < rejected <= 1 or rejected == 0
     assert erlang_b(servers, load * 1.1) >= rejected
@@ -95,7 +95,7 @@ def test_shares_are_between_0_and_1(share: float) -> None:
         poisson_quantile(1, share)
 
 
-def test_negative_numbers_are_refused() -> None:
+def test_negative_numbers_are_rejected() -> None:
     with pytest.raises(ValueError, match="must not be negative"):
         erlang_b(-1, 1)
     with pytest.raises(ValueError, match="must not be negative"):

@@ -66,7 +66,7 @@ def test_provisioned_is_cheaper_while_it_runs_and_arm_is_cheaper_than_x86() -> N
         assert table["arm64"].first == pytest.approx(0.8 * table["x86_64"].first, rel=1e-4)
 
 
-def test_a_negative_quantity_is_refused() -> None:
+def test_a_negative_quantity_is_rejected() -> None:
     with pytest.raises(ValueError, match="Lambda requests: a quantity must not be negative"):
         prices.LAMBDA_REQUESTS.cost(-1)
 

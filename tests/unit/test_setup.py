@@ -82,7 +82,7 @@ def test_variables_that_change_the_installation_are_ignored(name: str) -> None:
     ["HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "PIP_CERT", "PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "UV_CACHE_DIR",
      "UV_DEFAULT_INDEX", "npm_config_registry", "NODE_EXTRA_CA_CERTS", "UV_NATIVE_TLS"],
 )  # fmt: skip
-def test_indexes_proxies_and_certificates_are_heeded(name: str) -> None:
+def test_indexes_proxies_and_certificates_are_used(name: str) -> None:
     assert bootstrap.tool_variables({name: "x", "HOME": "/tmp"})[name] == "x"
 
 

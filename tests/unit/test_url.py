@@ -5,63 +5,21 @@ from __future__ import annotations
 import gzip
 import ipaddress
 import socket
-import ssl
 import time
 from typing import TYPE_CHECKING, Any
 
-import images
 import pytest
-import trustme
-from loupe.errors import ImageTooLarge, Problem, UnsupportedMediaType, UrlNotAllowed, UrlUnreachable
+from loupe.errors import ImageTooLarge, UnsupportedMediaType, UrlNotAllowed, UrlUnreachable
 from loupe.sources.url import UrlRules
 from loupe.sources.url_fetcher import Fetcher
-from sites import HOST, Site, Visit, site
+from sites import HOST, Visit, site
+from url_fetching import IMAGE, NAME, Names, fetch, fetcher, rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
 pytestmark = pytest.mark.allow_hosts([HOST, "127.0.0.2"])
-
-IMAGE = images.png()
-MAX_BYTES = 100_000
-NAME = "images.example"
-LOOPBACK = tuple(ipaddress.ip_network(text) for text in ("127.0.0.1/32", "127.0.0.3/32"))
-
-
-class Names:
-    """A resolver with a fixed answer for each name, or one after the other if there are several."""
-
-    def __init__(self, **names: Any) -> None:
-        self.answers = {name.replace("_", "."): answer for name, answer in names.items()}
-        self.look_ups: list[str] = []
-
-    def __call__(self, host: str, port: int, timeout: float) -> Sequence[Any]:
-        self.look_ups.append(host)
-        answer = self.answers.get(host, [])
-        if answer and isinstance(answer[0], list):
-            answer = answer.pop(0)
-        return [ipaddress.ip_address(text) for text in answer]
-
-
-def fetcher(served: Site, names: Names | None = None, *, tls: ssl.SSLContext | None = None, **rules: Any) -> Fetcher:
-    settings = {"policy": "public", "schemes": ("http", "https"), "ports": (served.port,), "private_networks": LOOPBACK,
-                "timeout_seconds": 5.0}  # fmt: skip
-    return Fetcher(UrlRules(**{**settings, **rules}), MAX_BYTES, names or Names(images_example=[HOST]), tls=tls)
-
-
-def fetch(answer: Callable[[Visit], None], path: str = "/p.png", **rules: Any) -> bytes:
-    with site(answer) as served:
-        return fetcher(served, **rules).fetch(f"http://{NAME}:{served.port}{path}")
-
-
-def rejection(answer: Callable[[Visit], None], path: str = "/p.png", **rules: Any) -> Problem:
-    with pytest.raises(Problem) as caught:
-        fetch(answer, path, **rules)
-    assert caught.value.status < 500
-    assert "127." not in caught.value.detail
-    assert "::" not in caught.value.detail
-    return caught.value
 
 
 def test_image_is_fetched() -> None:
@@ -165,64 +123,6 @@ def test_host_is_unreachable_if_every_address_refuses_the_connection() -> None:
 
 
 # --- TLS
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-def server_tls(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*names).configure_cert(context)
-    return context
-
-
-def client_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
-def test_tls_is_for_the_name_though_the_connection_is_to_an_address(authority: trustme.CA) -> None:
-    server_names: list[str | None] = []
-    context = server_tls(authority, NAME)
-    context.sni_callback = lambda _socket, name, _context: server_names.append(name)
-    with site(lambda visit: visit.answer(IMAGE), context) as served:
-        assert fetcher(served, tls=client_tls(authority)).fetch(f"https://{NAME}:{served.port}/") == IMAGE
-    assert server_names == [NAME]
-    assert served.visits[0].headers["host"] == f"{NAME}:{served.port}"
-
-
-def test_a_certificate_may_be_for_an_address(authority: trustme.CA) -> None:
-    with site(lambda visit: visit.answer(IMAGE), server_tls(authority, HOST)) as served:
-        assert fetcher(served, tls=client_tls(authority)).fetch(f"https://{HOST}:{served.port}/") == IMAGE
-
-
-@pytest.mark.parametrize("names", [("other.example",), (HOST,)])
-def test_certificate_for_another_name_is_rejected(authority: trustme.CA, names: tuple[str, ...]) -> None:
-    with (
-        site(lambda visit: visit.answer(IMAGE), server_tls(authority, *names)) as served,
-        pytest.raises(UrlUnreachable, match=f"The certificate of {NAME} is not valid"),
-    ):
-        fetcher(served, tls=client_tls(authority)).fetch(f"https://{NAME}:{served.port}/")
-    assert served.visits == []
-
-
-def test_unknown_certificate_authority_is_rejected() -> None:
-    with (
-        site(lambda visit: visit.answer(IMAGE), server_tls(trustme.CA(), NAME)) as served,
-        pytest.raises(UrlUnreachable, match="certificate"),
-    ):
-        fetcher(served).fetch(f"https://{NAME}:{served.port}/")
-
-
-def test_https_to_a_site_without_tls() -> None:
-    with site(lambda visit: visit.answer(IMAGE)) as served, pytest.raises(UrlUnreachable):
-        fetcher(served, timeout_seconds=1).fetch(f"https://{NAME}:{served.port}/")
-
-
-# --- redirects
 
 
 def test_three_redirects_are_followed_and_a_fourth_is_not() -> None:
@@ -408,15 +308,6 @@ def test_the_deadline_holds_against_a_trickle(answer: Callable[[Visit], None]) -
     assert time.monotonic() - begun < 2
     assert isinstance(problem, UrlUnreachable)
     assert "0.3 s" in problem.detail or "redirects" in problem.detail
-
-
-def test_the_deadline_holds_against_a_handshake_that_never_ends() -> None:
-    begun = time.monotonic()
-    with site(lambda visit: None) as served, socket.create_server((HOST, 0)) as silent:
-        port = silent.getsockname()[1]
-        with pytest.raises(UrlUnreachable, match=r"within 0\.3 s"):
-            fetcher(served, timeout_seconds=0.3, ports=(port,)).fetch(f"https://{NAME}:{port}/")
-    assert time.monotonic() - begun < 2
 
 
 def test_the_deadline_holds_against_a_resolver_that_hangs() -> None:
