@@ -21,6 +21,7 @@ from loupe.service import Service
 from loupe.shadow import breaker, collector, sampling, sender
 from loupe.shadow.champion import Champion
 from loupe.shadow.settings import ShadowSettings
+from loupe.stages import Stages
 from loupe.variables import SettingsError
 from shadow_fakes import FakeDestination, emf, lines
 
@@ -84,6 +85,13 @@ def test_the_answer_is_the_champions_and_a_sample_has_it(
     output = capsys.readouterr().out
     assert emf(output) == {"ShadowSent": [1], "ShadowDropped": [0]}
     assert lines(output) == []
+
+
+def test_a_client_sees_nothing_of_the_test(deployed: Deployed, classifier: Classifier) -> None:
+    stages, plain = Stages(), Stages()
+    deployed.during(lambda: deployed.service.classify(IMAGE, stages=stages))
+    classifier.classify(IMAGE, plain)
+    assert list(stages.milliseconds) == list(plain.milliseconds), "Server-Timing lists the stages"
 
 
 def test_without_a_bucket_the_sample_is_the_pixels_of_the_models_input(
@@ -160,8 +168,6 @@ def test_images_of_an_invocation_have_a_bound_in_bytes(deployed: Deployed, monke
 
 def test_images_that_a_batch_did_not_run_are_forgotten(deployed: Deployed, classifier: Classifier) -> None:
     sampled = deployed.champion.sampled(classifier)
-    from loupe.stages import Stages
-
     deployed.during(lambda: sampled.prepare(IMAGE, Stages()))
     assert deployed.destination.events == []
     assert deployed.champion._collector._held == {}
@@ -224,6 +230,20 @@ def test_nothing_is_sent_close_to_the_functions_timeout(deployed: Deployed, caps
     deployed.during(lambda: deployed.service.classify(IMAGE), late)
     assert deployed.destination.calls == 0
     assert lines(capsys.readouterr().out)[0]["dropped"] == {"timeout": 1}
+
+
+def test_a_defect_of_the_sender_does_not_end_the_process(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The runtime client calls it: what it raised would be a crash after the response."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("bug")
+
+    monkeypatch.setattr(sender, "write_metrics", fail)
+    assert deployed.during(lambda: deployed.service.classify(IMAGE)).label
+    (line,) = lines(capsys.readouterr().out)
+    assert (line["level"], "RuntimeError" in line["exception"]) == ("ERROR", True)
 
 
 def test_samples_are_sent_between_the_response_and_the_next_event(

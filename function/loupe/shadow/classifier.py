@@ -72,9 +72,8 @@ class SampledClassifier(Classifier):
         with stages("tensor"):
             pixels = to_pixels(image, self.card.input)
             tensor = from_pixels(pixels, self.card.input)
-        # After decoding: a file that is no image is not compared.
-        with stages("shadow"):
-            image_or_pixels = pixels if self._pixels else data
-            size = int(pixels.nbytes) if self._pixels else len(data)
-            sampled = is_sampled(data, self._share) and self._collector.reserve(size)
-            return tensor, image_or_pixels if sampled else None
+        # After decoding: a file that is no image is not compared. In no stage: `Server-Timing` lists them to clients.
+        image_or_pixels = pixels if self._pixels else data
+        size = int(pixels.nbytes) if self._pixels else len(data)
+        sampled = is_sampled(data, self._share) and self._collector.reserve(size)
+        return tensor, image_or_pixels if sampled else None

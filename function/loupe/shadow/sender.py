@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loupe.shadow.breaker import CircuitBreaker
 from loupe.shadow.sample import MAX_EVENT_BYTES, event_of, new_key
@@ -10,7 +10,7 @@ from loupe.telemetry import SHADOW_DROPPED, SHADOW_SENT, write_metrics
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Protocol
 
     from loupe.shadow.collector import Collector
@@ -68,10 +68,22 @@ class Sender:
         self._milliseconds_left = milliseconds_left
 
     def flush(self) -> None:
-        """Send what was taken since the last call, in about `SEND_SECONDS` at most, and count it."""
+        """Send what was taken since the last call, in about `SEND_SECONDS` at most, and count it. Never raises.
+
+        An exception here would end the process: the runtime client calls it.
+        """
         samples, dropped = self._collector.take()
         if not samples and not dropped:
             return
+        try:
+            self._report(self._send_all(samples, dropped), dropped)
+        except Exception as error:  # noqa: BLE001 (an entry point: after the response)
+            from loupe.bulk.log import trace
+
+            self._log("ERROR", {"exception": trace(error)})
+
+    def _send_all(self, samples: Sequence[Sample], dropped: Counter[str]) -> int:
+        """Send samples; count those that were not sent by reason, and return how many were."""
         from loupe.sources.connection import Deadline
 
         left = self._milliseconds_left() / 1e3 if self._milliseconds_left else NEEDED_SECONDS
@@ -82,7 +94,7 @@ class Sender:
                 dropped[reason] += 1
             else:
                 sent += 1
-        self._report(sent, dropped)
+        return sent
 
     def _sent(self, sample: Sample, deadline: Deadline) -> str:
         """Send one sample; return why it was not sent, or nothing."""
@@ -110,9 +122,12 @@ class Sender:
 
     def _report(self, sent: int, dropped: Counter[str]) -> None:
         if dropped:
-            from loupe.bulk.log import write_log
-
             fields = {"sent": sent, "dropped": dict(dropped), "circuit_open": self._breaker.is_open}
-            write_log("loupe", self._dimensions["Environment"], "WARNING", "shadow samples dropped", fields)
+            self._log("WARNING", fields)
         counts = {SHADOW_SENT: ([sent], "Count"), SHADOW_DROPPED: ([dropped.total()], "Count")}
         write_metrics([(counts, self._dimensions)])
+
+    def _log(self, level: str, fields: Mapping[str, Any]) -> None:
+        from loupe.bulk.log import write_log
+
+        write_log("loupe", self._dimensions["Environment"], level, "shadow samples dropped", fields)
