@@ -52,6 +52,13 @@ class BulkSettings(Section):
     def _fits(self) -> Self:
         if not self.enabled and self.on_upload.enabled:
             raise ValueError("on_upload.enabled needs enabled")
+        seconds = self.batch_items * self.seconds_per_image
+        if seconds > self.timeout_seconds:
+            # Attempts that run out of time go on from each other's rows, but only the retries' number of times.
+            raise ValueError(
+                f"a batch takes {seconds:g} s (batch_items, {self.batch_items}, times seconds_per_image, "
+                f"{self.seconds_per_image:g}), more than timeout_seconds ({self.timeout_seconds}): lower batch_items"
+            )
         reserve = self.reserved_concurrency
         if reserve is None:
             return self

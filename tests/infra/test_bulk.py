@@ -328,6 +328,10 @@ def test_settings_of_disabled_bulk_jobs_change_nothing(without: Synthesized, tmp
             r"below max_concurrency and on_upload.max_concurrency \(6\)",
         ),
         ({"timeout_seconds": 901}, "timeout_seconds"),
+        (
+            {"batch_items": 1000, "seconds_per_image": 0.5},
+            r"a batch takes 500 s \(batch_items, 1000, times seconds_per_image, 0.5\).*timeout_seconds \(300\)",
+        ),
         ({"batch_items": 0}, "batch_items"),
         ({"max_concurrency": 10_001}, "max_concurrency"),
         ({"on_upload": {"prefix": "uploads/"}}, "prefix"),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import typer
 
 from infra.bulk_rates import BulkLoad, rates
 from infra.settings import Settings, load_settings
 from tools import prices
 from tools.doctor.account import bulk_reserves, shadow_reserve
-from tools.plan.bulk import START_SECONDS, TRANSITIONS_A_JOB, BulkJob, duration, report
+from tools.plan.bulk import START_SECONDS, TRANSITIONS_A_JOB, BulkJob, duration, main, report
 
 LOAD = BulkLoad(batch_items=50, concurrency=40, memory_mib=1769, seconds_per_image=0.05)
 
@@ -60,6 +61,12 @@ def test_a_quota_that_a_job_exceeds_is_marked() -> None:
     text = report(BulkJob(100_000_001, LOAD))
     assert "| items of a Map Run | 100,000,001 (above the quota) | 100,000,000 |" in text
     assert text.count("above the quota") == 1
+
+
+def test_a_batch_that_no_function_has_time_for_is_rejected() -> None:
+    main(images=1000, batch_items=30, seconds_per_image=30.0)
+    with pytest.raises(typer.BadParameter, match=r"a batch takes 930 s, .* at most 900"):
+        main(images=1000, batch_items=31, seconds_per_image=30.0)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(90, "90 s"), (120, "2.0 min"), (9_000, "2.5 h"), (259_200, "3.0 days")])

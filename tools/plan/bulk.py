@@ -20,6 +20,8 @@ TRANSITIONS_A_JOB = 6
 MAX_ITEMS = 100_000_000
 MAX_CHILDREN = 10_000
 ACCOUNT_CONCURRENCY = 1_000
+# The longest timeout of a Lambda function, and so of `bulk.timeout_seconds`.
+MAX_BATCH_SECONDS = 900
 # Of Standard workflows, a second: 5,000 in us-east-1, us-west-2 and eu-west-1, less in new accounts (Step Functions
 # developer guide, 'Service quotas', state throttling). Above it, transitions wait.
 TRANSITIONS_A_SECOND = 800
@@ -149,6 +151,11 @@ def main(
     kms_images: Annotated[bool, typer.Option(help="The images have a KMS key and no bucket key.")] = False,
 ) -> None:
     """Print the time, bill and quotas of a bulk job."""
+    if (seconds := batch_items * seconds_per_image) > MAX_BATCH_SECONDS:
+        raise typer.BadParameter(
+            f"a batch takes {seconds:g} s, and bulk.timeout_seconds is at most {MAX_BATCH_SECONDS}: lower it",
+            param_hint="--batch-items",
+        )
     load = BulkLoad(batch_items, concurrency, memory, seconds_per_image, architecture, kms=kms, kms_images=kms_images)
     typer.echo(report(BulkJob(images, load)))
 
