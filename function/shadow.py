@@ -31,5 +31,5 @@ COMPARER = Comparer(
 
 
 def handler(event: Any, _context: Any) -> None:
-    """Compare one sample; nobody waits for a result."""
+    """Compare one sample. The invocation is asynchronous: its result is not returned to a caller."""
     COMPARER.run(event)

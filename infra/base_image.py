@@ -80,7 +80,7 @@ def require(settings: Settings, lock: Path | None = None) -> None:
 
 
 def read_lock(path: Path | None = None) -> BaseImage | None:
-    """Read the lock file, or return None where there is none.
+    """Read the lock file, or return None if it is missing.
 
     Raises
     ------

@@ -34,7 +34,7 @@ class Pin:
     since
         Time of ISO 8601, in UTC.
     reason
-        Why, in the words of the person who rolled back.
+        Reason that the operator gave for the rollback.
     """
 
     environment: str
@@ -51,7 +51,7 @@ class Pin:
         return f"pinned to version {self.version} (in place of {self.replaced}) since {self.since}: {self.reason}"
 
     def refusal(self) -> str:
-        """Return why synth does not go on, and what to do."""
+        """Return why synth stops, and what to do."""
         return (
             f"environments.{self.environment} is {self.sentence().rstrip('.')}. A deployment would move the alias on. "
             f"Correct the cause in the repository, lift the pin with `make rollback ENV={self.environment} LIFT=1`, "

@@ -204,7 +204,7 @@ def _table(rows: list[demo.Row]) -> None:
 
 
 def _example(model: str) -> Path | None:
-    """A golden image of the model; None if it has none that can be read: the endpoint is up nevertheless."""
+    """A golden image of the model; None if none can be read, which does not stop the endpoint."""
     try:
         return next((case.path for case in models.golden(model)), None)
     except CloudError:

@@ -56,9 +56,9 @@ def evaluate(alarm: Mapping[str, Any], read: Reader) -> tuple[str, str]:
     Parameters
     ----------
     alarm
-        As DescribeAlarms gives it, with ``Metrics`` if it is on metric math.
+        As DescribeAlarms returns it, with ``Metrics`` if it uses metric math.
     read
-        Gives the values of a metric's last n periods, oldest first, None where there is none.
+        Returns the values of a metric's last n periods, oldest first, None for periods without data.
     """
     count = int(alarm.get("EvaluationPeriods", 1))
     needed = int(alarm.get("DatapointsToAlarm") or count)
@@ -83,7 +83,7 @@ def evaluate(alarm: Mapping[str, Any], read: Reader) -> tuple[str, str]:
 
 
 def check(metrics: Sequence[Mapping[str, Any]]) -> None:
-    """Raises ValueError if an alarm's metric math is more than is evaluated here."""
+    """Raise ValueError if an alarm's metric math is not supported by the local cloud."""
     evaluate(
         {
             "Metrics": metrics,

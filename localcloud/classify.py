@@ -132,7 +132,7 @@ class _Stopped(Exception):  # noqa: N818 (``error`` is the error)
 
 
 def _run(jobs: Jobs, manifest: str, idempotency_key: str, wait: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
-    """Start a job and return it when it has ended; whatever comes in between stops it: nobody waits for it any more."""
+    """Start a job and return it when it has ended. An exception or interrupt meanwhile stops the job."""
     job_id = ""
     try:
         job_id = jobs.start(manifest, idempotency_key)["id"]

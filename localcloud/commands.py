@@ -20,7 +20,7 @@ class Command:
     Parameters
     ----------
     failure
-        The sentence for a person if it does not end well.
+        Error message if the command fails.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ class Row:
     Attributes
     ----------
     expected
-        The golden label; None for a person's own image.
+        The golden label; None for the user's own image.
     milliseconds, server_milliseconds
         The whole round trip, and the part of it that the function's Server-Timing header accounts for.
     """

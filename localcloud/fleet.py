@@ -116,7 +116,7 @@ class Fleet:
         self._housekeeper.start()
 
     def invoke(self, call: Call) -> Outcome:
-        """Run one invocation in an environment of its own.
+        """Run one invocation in its own execution environment.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class Fleet:
             self._release(pool, member)
 
     def status(self) -> dict[str, Any]:
-        """Environments by function, for a person or a test to read."""
+        """Execution environments by function, for display and tests."""
         with self._lock:
             return {
                 name: {

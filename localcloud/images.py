@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from infra.settings import InputSettings
 
-# An event of 6 MiB less its base64, headers and context: what a request carries for certain.
+# An event of 6 MiB less its base64, headers and context: what every request can carry.
 DIRECT_BYTES = 4_500_000
 UNKNOWN = "application/octet-stream"
 

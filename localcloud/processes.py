@@ -44,7 +44,7 @@ class ProcessRecord:
 
 
 def start_time(pid: int) -> str | None:
-    """Boot id and start tick of a process; None if there is none, or only its zombie."""
+    """Boot id and start tick of a process; None if it does not run or is a zombie."""
     fields = _stat(pid)
     if not fields or fields[_STATE] == "Z":
         return None

@@ -43,7 +43,7 @@ def overrides(document: str | None, assignments: Iterable[str], variables: Mappi
 
 
 def compose(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """One merge patch that does what two do in turn; unlike in a merged document, null stays, for it deletes.
+    """Combine two merge patches into one. Null is kept, unlike in a merged document, because it deletes.
 
     >>> compose({"a": {"b": 1, "c": 2}}, {"a": {"b": None}})
     {'a': {'b': None, 'c': 2}}
@@ -61,7 +61,7 @@ def effective(patch: Mapping[str, Any]) -> Settings:
     Raises
     ------
     CloudError
-        With what the stack would say of a setting that cannot be deployed.
+        With the message that synth prints for a setting that cannot be deployed.
     """
     try:
         context = json.loads((PROJECT / "cdk.json").read_text(encoding="utf-8"))["context"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import onnx
 
-# A constant larger than this is an input of its own, not a setting of the graph.
+# A larger constant is data, not a setting of the graph.
 _MAX_VALUES = 1 << 20
 _TRUE, _FALSE = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})
 

@@ -17,7 +17,7 @@ class MissingAnswersError(ModelkitError):
     Attributes
     ----------
     questions : dict[str, str]
-        Option -> what it asks, in the order in which a person would answer.
+        Option -> question, in the order of the prompts.
     """
 
     def __init__(self, questions: dict[str, str]) -> None:

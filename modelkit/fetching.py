@@ -44,7 +44,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 def fetch(card: Card, progress: Progress = silent, *, schemes: tuple[str, ...] = ("https",)) -> list[str]:
     """Download the files of the card that are missing or incomplete.
 
-    An interrupted download stays as ``<file>.part`` and goes on from there next time. A file takes its name only when
+    An interrupted download stays as ``<file>.part`` and is resumed the next time. A file takes its name only when
     size and checksum are those of the card.
 
     Returns

@@ -88,7 +88,7 @@ def read_answer(answer: str, labels: Sequence[str]) -> tuple[str, float | None]:
     Raises
     ------
     ModelkitError
-        If the label is none of the model's, or the number is no probability.
+        If the label is not one of the model's, or the number is not a probability.
     """
     if answer in labels:
         return answer, None

@@ -141,7 +141,7 @@ def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def run_dependence(proto: onnx.ModelProto) -> str | None:
-    """Return why an image's output depends on the other images of its run, as far as operators tell; else None.
+    """Return why an image's output depends on the other images of its run, as far as the operators show; else None.
 
     `DynamicQuantizeLinear` takes the least and the largest value of its whole input, the batch axis included (ONNX
     operators, 'DynamicQuantizeLinear'); ONNX Runtime's fused forms of it have names that begin alike.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Side = int | str
-# Channels that a fixed axis may have: grey, colour, and those that no image has (refused by number).
+# Channels that a fixed axis may have: grey, colour, and those that no image has (rejected by number).
 _MAX_CHANNELS = 4
 # Names of the channel axis in exports of Hugging Face, Keras and others.
 _CHANNEL_NAME = re.compile(r"chann|^ch$|^c$")

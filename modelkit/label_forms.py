@@ -69,7 +69,7 @@ def check_labels(labels: Sequence[str]) -> None:
     Raises
     ------
     ModelkitError
-        With the first entry that cannot be a label, or every label that is there twice, and what to do.
+        With the first entry that cannot be a label, or all duplicate labels, and what to do.
     """
     for index, label in enumerate(labels):
         if not LABEL_PATTERN.fullmatch(label):

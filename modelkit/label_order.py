@@ -37,7 +37,7 @@ class LabelOrder:
 
 
 def derive(labels: Sequence[str], predicted: Sequence[int], expected: Sequence[int]) -> LabelOrder | None:
-    """Return the order under which every prediction is the expected label; None if there is none, or it is the same.
+    """Return the order under which every prediction is the expected label.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _LISTED = 10
 LABELS_FILE = "labels.csv"
-# Offline there is nobody to defend against: the images are the user's own.
+# Offline, images are trusted: they are the user's own.
 UNLIMITED = Limits(max_bytes=2**31, max_pixels=2**31)
 
 

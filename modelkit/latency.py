@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from loupe.card import Card
 
 _IMAGES = 8
-# Short times are drowned by whatever else runs, long ones are not: what is short is repeated more often.
+# Other load distorts short times more than long ones, so short runs are repeated more often.
 SECONDS = 2.0
 _MIN_ROUNDS, _MAX_ROUNDS = 7, 101
 

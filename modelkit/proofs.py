@@ -34,7 +34,7 @@ _MAX_CONSTANT = 1 << 16
 
 
 class Proof:
-    """What can be proved of a graph's values; ``size`` is the length of the output's rows."""
+    """Properties of a graph's values that can be proved; ``size`` is the length of the output's rows."""
 
     def __init__(self, graph: onnx.GraphProto, size: int | None) -> None:
         self._size = size
@@ -227,7 +227,7 @@ class Proof:
         return list(attribute(node, "axes", []))
 
     def _values(self, name: str) -> list[float] | None:
-        """Return a constant's numbers; None for what is none, is text, or is large."""
+        """Return a constant's numbers; None if it is not a constant, is text, or is large."""
         tensor = self._tensors.get(name)
         node = self._producers.get(name)
         if tensor is None and node is not None and node.op_type == "Constant":

@@ -29,7 +29,7 @@ def scores_output(inspection: Inspection) -> str | None:
 
 
 def not_scores(value: Tensor) -> str | None:
-    """Return why an output cannot be read as numbers, whatever kind is given for it."""
+    """Return why an output cannot be read as scores of any kind."""
     if value.dtype == "string":
         return f"Output {value.name!r} is text (the chosen label), not scores."
     if value.dtype.endswith("_type"):

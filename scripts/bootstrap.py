@@ -105,7 +105,7 @@ def run(*command: str | Path) -> None:
 
 
 def tool_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """Variables of the package managers: the person's, less those that would install elsewhere or something else.
+    """Variables for the package managers: the user's, without those that change what is installed or where.
 
     A mirror that is named for one of pip and uv serves both.
     """

@@ -89,7 +89,7 @@ class LiveExperiment:
     def write(self, assignments: Sequence[str]) -> Change:
         """Write weights such as ``a=90``; arms that are not named keep theirs.
 
-        Weights with the ratios of those in force would move nobody, and are not written.
+        Weights with unchanged ratios are not written: no unit would change its arm.
 
         Raises
         ------

@@ -108,7 +108,7 @@ class Permission:
     where
         Logical name of the policy's resource, without the CDK's hash.
     reason
-        Why it has a wildcard, or an empty text where it has none. None: it has one, and nobody said why.
+        Reason for its wildcard; empty without a wildcard; None if a wildcard has no reason.
     """
 
     kind: str

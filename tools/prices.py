@@ -92,7 +92,7 @@ LAMBDA_DURATION: Mapping[Architecture, Price] = {
         _LAMBDA,
     ),
 }
-# Paid for every environment that is kept ready, used or not.
+# Charged for every provisioned environment, used or not.
 PROVISIONED_CONCURRENCY: Mapping[Architecture, Price] = {
     "x86_64": _flat("Provisioned concurrency, x86", "GB-second", 0.0000041667, _LAMBDA),
     "arm64": _flat("Provisioned concurrency, arm", "GB-second", 0.0000033334, _LAMBDA),

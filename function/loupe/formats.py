@@ -52,7 +52,7 @@ _MAX_SEGMENTS = 2_000
 
 
 def media_type_of(data: bytes) -> str | None:
-    """Return the media type of a file, or None if it is none of `FORMATS`.
+    """Return the media type of a file, or None if it is not one of `FORMATS`.
 
     18 bytes are enough, except to distinguish AVIF from HEIC if the brand may be either.
     """

@@ -74,7 +74,7 @@ def read(row: Sequence[float] | Any, spec: OutputSpec, model: ModelInfo = UNNAME
     Raises
     ------
     loupe.errors.ModelFailed
-        If there are more or fewer numbers, or a 'probability' is none.
+        If there are more or fewer numbers, or a 'probability' is not one.
     """
     values = [float(value) for value in row]
     if len(values) != spec.size:

@@ -150,7 +150,7 @@ class Service:
     ) -> BatchResult:
         """Classify several images: read and decoded in parallel, run through the model together.
 
-        Memory is bounded whatever the number of images (`loupe.batch`); ``keep`` decides what is kept of predictions.
+        Memory is bounded for any number of images (`loupe.batch`); ``keep`` decides what is kept of predictions.
 
         Parameters
         ----------

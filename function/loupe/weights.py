@@ -24,7 +24,7 @@ if TYPE_CHECKING:
             """Return the text, or raise `WeightsUnavailable`."""
 
 
-# How long a request waits for a read. A read that takes longer goes on beside later requests.
+# How long a request waits for a read. A read that takes longer continues beside later requests.
 READ_SECONDS = 1.0
 # Environments that started together do not read together: Parameter Store takes 40 reads per second (AWS General
 # Reference, 'Systems Manager endpoints and quotas').
@@ -49,7 +49,7 @@ class LiveWeights:
     connect
         Creates the source; called by the first read, since it imports the AWS SDK. May raise `WeightsUnavailable`.
     interval
-        Seconds between the beginnings of two reads, at least, whatever their outcome.
+        Least number of seconds between the starts of two reads, successful or not.
 
     Attributes
     ----------

@@ -28,7 +28,7 @@ ALIAS = "live"
 # ARNs, a bucket's name twice, rates: what the jobs function has beside the classifier's variables.
 LATER_VARIABLES_BYTES = 1_000
 JOBS_MEMORY_MIB = 512
-# API Gateway waits 29 s for a route; a summary may take longer, and is no request of anybody's.
+# API Gateway waits 29 s for a route; a summary may take longer, and is not an HTTP request.
 JOBS_TIMEOUT_SECONDS = 300
 
 

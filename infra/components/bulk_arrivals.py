@@ -1,4 +1,4 @@
-"""Classify on upload: S3 tells EventBridge, a queue collects, and the bulk function takes records in batches."""
+"""Classify on upload: S3 -> EventBridge -> SQS -> the bulk function, which receives records in batches."""
 
 from __future__ import annotations
 

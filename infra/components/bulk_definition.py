@@ -48,7 +48,7 @@ _THROTTLED = {
     "MaxAttempts": 1000,
     "JitterStrategy": "FULL",
 }
-# A function that nobody called for weeks is inactive; its first invocations fail until it is active again (Lambda
+# A function without invocations for weeks is inactive; its first invocations fail until it is active again (Lambda
 # developer guide, 'Lambda function states'; Invoke, CodeArtifactUserPendingException). That took 40 to 106 s in issue
 # 801 of aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws: these attempts last for 9
 # minutes, and no jitter brings them forward.

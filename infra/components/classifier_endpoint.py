@@ -50,7 +50,7 @@ class ClassifierEndpoint(Construct):
     Parameters
     ----------
     model
-        Folder with ``card.json`` and the files that it names. It is served whatever ``settings.model`` is.
+        Folder with ``card.json`` and the files that it names. It is served in place of ``settings.model``.
     settings
         ``environment`` begins every physical name, ``loupe-<environment>``, so it is unique in an account and region.
     deployment

@@ -116,7 +116,7 @@ class ClassifierFunction(Construct):
         )
         of_experiment = experiments.variables(experiment, deployment.environment) if experiment else {}
         self.timeout = cdk.Duration.seconds(function.timeout_seconds)
-        # "Default" leaves the logical IDs as they are without it.
+        # The id "Default" adds nothing to the logical IDs.
         self.container = ContainerFunction(
             self,
             "Default",

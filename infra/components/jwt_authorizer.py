@@ -48,7 +48,7 @@ class JwtAuthorizer(Construct):
         sources: Sources | None = None,
     ) -> None:
         super().__init__(scope, id)
-        # "Default" leaves the logical IDs as they are without it.
+        # The id "Default" adds nothing to the logical IDs.
         container = ContainerFunction(
             self,
             "Default",

@@ -19,7 +19,7 @@ from infra.settings.network import DomainSettings, NetworkSettings
 def api_options(scope: Construct, settings: NetworkSettings) -> dict[str, Any]:
     """Return options of the REST API: its endpoint, and whether it keeps its own address.
 
-    Every option is written whatever its value: CloudFormation may keep the last value of a property that is left out.
+    Every option is written, defaults too: CloudFormation may keep the last value of an omitted property.
     """
     closed = settings.domain is not None and not settings.domain.keep_default_endpoint
     options: dict[str, Any] = {"disable_execute_api_endpoint": closed}

@@ -22,7 +22,7 @@ from infra.deployment import Deployment
 from infra.settings import SettingsError, ShadowSettings
 
 ALIAS = "live"
-# A cold start, reading a large image and running a slow model; nobody waits for it.
+# A cold start, reading a large image and running a slow model; no client waits for it.
 TIMEOUT_SECONDS = 60
 # A sample that had no environment for so long is not compared: a backlog would be about past traffic.
 MAX_AGE = cdk.Duration.minutes(5)

@@ -27,7 +27,7 @@ _NOT_FOR_A_DAY = {
 
 
 class UploadBucket(Construct):
-    """The function presigns uploads to the bucket and reads them; nobody else has access.
+    """The function presigns uploads to the bucket and reads them; no other principal has access.
 
     Parameters
     ----------

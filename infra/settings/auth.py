@@ -180,7 +180,7 @@ class AuthSettings(Section):
     """Authorization by mode. Health, the web page and openapi.json are open in every mode."""
 
     mode: Mode = "api-key"
-    # Required for mode 'none' outside `local` and `dev`: anybody who finds the address can call it at your cost.
+    # Required for mode 'none' outside `local` and `dev`: any client that knows the address can call it at your cost.
     i_know_this_is_public: bool = False
     # Each needs four of the 500 resources of a stack.
     clients: Annotated[dict[ClientName, ClientSettings], Field(min_length=1, max_length=70)] = Field(

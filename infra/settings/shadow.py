@@ -11,7 +11,7 @@ from infra.settings.model import ModelName
 
 
 class ShadowSettings(Section):
-    """Shadow test; without a ``challenger`` there is none."""
+    """Shadow test, deployed if a ``challenger`` is set."""
 
     challenger: ModelName | None = None
     # Of the images that the default model classifies. The function reads at most four decimals.

@@ -23,7 +23,7 @@ class InferenceStack(cdk.Stack):
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings, model: Path, **kwargs: Any) -> None:
         super().__init__(scope, id, **kwargs)
-        # "Default" leaves the logical IDs as they are without it.
+        # The id "Default" adds nothing to the logical IDs.
         self.endpoint = ClassifierEndpoint(self, "Default", model=model, settings=settings)
         card = self.endpoint.card
         self.template_options.description = (

@@ -82,7 +82,7 @@ class Delivery:
 
 
 def deliver_in_background(function: Mapping[str, Any], event: Any) -> None:
-    """Deliver one event in a thread of its own; MiniStack has answered 202 by then."""
+    """Deliver one event in its own thread; MiniStack has returned 202 by then."""
     config: Mapping[str, Any] = function.get("config") or function
     name = config["FunctionName"]
     _, _, qualifier = str(config.get("FunctionArn", "")).partition(f":function:{name}:")

@@ -39,7 +39,7 @@ class StatesError(Exception):
     error
         Name of the error, as retriers and catchers match it.
     cause
-        What happened, for a person.
+        Readable cause.
     """
 
     def __init__(self, error: str, cause: str) -> None:

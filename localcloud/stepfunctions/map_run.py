@@ -189,7 +189,7 @@ class MapRun:
         self.record["status"] = "FAILED"
 
     def _read_on(self, attempt: int) -> None:
-        """Add the children that the dataset still holds; a redrive reads on with a thread of its own."""
+        """Add the children that the dataset still holds; a redrive continues reading in its own thread."""
         try:
             for batch in itertools.islice(self._environment.batches(), len(self.children), None):
                 with self._changed:
@@ -271,7 +271,7 @@ class MapRun:
         return self._tolerance.exceeded(failed, counts["total"])
 
     def _may_start(self) -> bool:
-        # UpdateMapRun changes the limit while the run goes on.
+        # UpdateMapRun changes the limit of a running map.
         limit = min(int(self.record["maxConcurrency"]) or MAX_CHILDREN, MACHINE_CHILDREN)
         return bool(self._pending) and self.record["executionCounts"]["running"] < limit
 

@@ -50,7 +50,7 @@ def interactive() -> bool:
 
 @contextmanager
 def keeping(options_given: GivenOptions) -> Iterator[None]:
-    """Print the answers as options if the block fails, so that they can be reused."""
+    """Print the answers as options if the block fails, for the next run."""
     try:
         yield
     except BaseException:

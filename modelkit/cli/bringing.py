@@ -85,7 +85,7 @@ def add(
         Path | None, typer.Option(help="The same from a file: lines, '0 name', WordNet ids, JSON, YAML, Python, CSV.")
     ] = None,
     number_labels: Annotated[
-        bool, typer.Option("--number-duplicates", help="Put the output's number behind labels that are there twice.")
+        bool, typer.Option("--number-duplicates", help="Append the output's number to duplicate labels.")
     ] = False,
     from_: Annotated[
         Path | None,

@@ -25,7 +25,7 @@ from modelkit.verify import verify as verify_folder
 @guarded
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Models; none: every one whose weights are there.")
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Models; by default all whose weights are present.")
     ] = None,
     cheap: Annotated[
         bool, typer.Option("--cheap", help="Only the card and the files; the graph is not loaded.")

@@ -45,9 +45,9 @@ def quantize(
         Literal["minmax", "percentile"] | None, typer.Option(help="How int8-static takes ranges from the images.")
     ] = None,
     even_if_worse: Annotated[
-        bool, typer.Option("--even-if-worse", help="Keep one scheme's variant although the gate refuses it.")
+        bool, typer.Option("--even-if-worse", help="Keep one scheme's variant although the gate rejects it.")
     ] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace a variant that is there.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an existing variant.")] = False,
     as_json: AsJson = False,
     models_dir: ModelsDir = DEFAULT_MODELS_DIR,
 ) -> None:
@@ -82,7 +82,7 @@ def quantize(
 def optimize(
     name: Name,
     images: Annotated[Path | None, typer.Option(help="Images to compare on.", show_default="its golden cases")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace a variant that is there.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an existing variant.")] = False,
     as_json: AsJson = False,
     models_dir: ModelsDir = DEFAULT_MODELS_DIR,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Fully connected layers with 4-bit weights, in blocks with a scale and a zero point of their own.
+"""Fully connected layers with 4-bit weights, in blocks, each with its own scale and zero point.
 
 The arithmetic is that of ONNX Runtime's operator MatMulNBits (com.microsoft): ``weight = (code - zero_point) * scale``,
 codes 0 to 15, two in a byte, the lower one first; blocks lie along the inputs of a layer. The library's own quantizer

@@ -36,7 +36,7 @@ REDUCE_RANGE = True
 def int8_dynamic(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model with its Gemm and MatMul layers in 8 bits; their inputs are quantized anew for each call.
 
-    Convolutions stay as they are: ConvInteger is slower than float.
+    Convolutions are not quantized: ConvInteger is slower than float.
     """
     with _files(proto) as (source, target):
         quantize_dynamic(

@@ -79,6 +79,6 @@ def layers(graph: onnx.GraphProto, least: int) -> list[onnx.NodeProto]:
 
 
 def _is_plain(node: onnx.NodeProto) -> bool:
-    """A Gemm that only multiplies and adds: alpha and beta 1, its input as it is."""
+    """A Gemm that only multiplies and adds: alpha and beta 1, input not transposed."""
     attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
     return not attributes.get("transA") and attributes.get("alpha", 1.0) == attributes.get("beta", 1.0) == 1.0

@@ -1,4 +1,4 @@
-"""Every scheme that makes sense, built, verified, measured and judged; the best one that passes the gate is kept."""
+"""Build, verify, measure and judge every applicable scheme; keep the best one that passes the gate."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 CALIBRATION_IMAGES = 128
 JUDGED_IMAGES = 256
 _MEASURED = 8
-# Images that a verdict needs at least, whatever the limits say, and at most.
+# Fewest and most images for a verdict, for any limits.
 _LEAST_JUDGED, _MAX_JUDGED = 20, 200
 # A variant has to be worth its own folder: the score it may have at most (see `Trial.score`).
 _WORTH = 0.9
 # Time to run x time to load against the base's: a slower load has to be earned back by faster runs. Above 1 is noise.
 _MAX_TIME = 1.05
-# Scores this close to the best one are the same within what time can be measured to; the most exact of them is kept.
+# Scores this close to the best one are equal within the error of timing; the most exact of them is kept.
 _CLOSE = 1.15
 
 
@@ -277,7 +277,7 @@ def _choose(card: Card, plan: Plan, trials: list[Trial], judged: int) -> Outcome
         f"(score {best.score:.3f}, where {card.name} has 1)."
     )
     if best.reason:
-        reason = f"Kept although it is refused: {best.reason}"
+        reason = f"Kept although the gate rejects it: {best.reason}"
     elif judged < minimum_images(Limits.of(card)):
         reason = f"Kept without a verdict: {judged} image(s) are too few to judge by."
     return Outcome(tuple(trials), target, reason, judged)

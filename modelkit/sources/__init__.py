@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NotExpressibleError", "Source", "configurations", "fill", "read_sources"]
 
-# Fields that only make sense together: if a person gives one, the file's others are not taken.
+# Fields that depend on each other: if the user sets one, the file's values for the others are ignored.
 _FIT = ("fit", "shortest", "resize_to", "crop_first", "pad_color", "align")
 _PIXELS = ("scale", "mean", "std", "color")
 
@@ -31,7 +31,7 @@ def read_sources(folder: Path | None, inspection: Inspection, weights: str | Non
     Raises
     ------
     NotExpressibleError
-        If a configuration is there that no card can carry out.
+        If a card cannot express the configuration.
     ModelkitError
         If there is none, or a file cannot be read.
     """

@@ -18,7 +18,7 @@ _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.2613
 
 @dataclass(frozen=True)
 class Processor:
-    """Defaults of one class; ``shortest`` tells what a single number as size means: the shortest edge or a square."""
+    """Defaults of one class; ``shortest``: a single number as size is the shortest edge, not a square."""
 
     size: int
     resample: int

@@ -85,7 +85,7 @@ def ratio_interval(first: tuple[float, Interval], second: tuple[float, Interval]
 
 
 def required_sample(first: float, second: float, alpha: float, power: float, ratio: float = 1.0) -> int:
-    """Return how many observations of the first arm tell two shares apart.
+    """Return how many observations of the first arm distinguish two shares.
 
     Fleiss, Levin and Paik 2003, 'Statistical methods for rates and proportions', section 4.2 (without continuity
     correction; unequal samples: 4.4). It is the formula of R's ``power.prop.test``.

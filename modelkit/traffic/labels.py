@@ -25,9 +25,9 @@ class Truth(NamedTuple):
     label
         The right label; of a multilabel model all of them, with ``|`` between.
     image
-        Whatever tells images apart, such as a file name: requests of one image are compared. '' if unknown.
+        Identifier of the image, such as a file name: requests of one image are compared. '' if unknown.
     unit
-        Whatever tells apart what arms are assigned to, such as a caller: its requests are not independent. '' if
+        Identifier of the unit that arms are assigned to, such as a caller: its requests are not independent. '' if
         unknown: each request counts for itself.
     """
 

@@ -1,4 +1,4 @@
-"""Texts that come from a log, as they are shown to people."""
+"""Escape texts from a log for display."""
 
 from __future__ import annotations
 

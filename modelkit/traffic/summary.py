@@ -55,7 +55,7 @@ class Report:
     Attributes
     ----------
     experiment
-        None if the arms are the models of all requests, which nobody assigned at random.
+        None if the arms are the models of all requests, which were not assigned at random.
     """
 
     traffic: Traffic

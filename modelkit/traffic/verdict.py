@@ -191,7 +191,7 @@ def _errors(baseline: Arm, challenger: Arm, plan: Plan, alpha: float) -> Guardra
 
 
 def _needed(baseline: Arm, challenger: Arm, plan: Plan, alpha: float) -> Needed:
-    """Return the sample size at the accuracy so far, for labels that go on coming in at the present ratio."""
+    """Return the sample size at the accuracy so far, if further labels arrive at the present ratio."""
     # Two hits and four trials more (Agresti and Coull 1998), so that few answers do not say that all are right.
     share = (baseline.right + 2) / (baseline.labelled + 4)
     ratio = challenger.labelled / baseline.labelled

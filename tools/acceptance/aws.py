@@ -72,12 +72,12 @@ class AwsTarget:
     def versions(self) -> Mapping[str, str]:
         account = self.client("sts").get_caller_identity()["Account"]
         docker = _output([os.environ.get("CDK_DOCKER", "docker"), "--version"])
-        # The transcript is published: an account number is nobody's business.
+        # The transcript is published, so account numbers are removed.
         return {"account": f"...{account[-4:]}", "region": str(self._session.region_name), "docker": docker}
 
     def doctor(self, settings: Mapping[str, Any]) -> str:
         patch = json.dumps(self._merged(settings))
-        # A copy of an hour needs nobody who reads its alarms: the suite subscribes a queue.
+        # The copy lives for an hour and has no alarm recipients: the suite subscribes a queue.
         command = [sys.executable, "-m", "tools.doctor", "--env", self._base, "--settings", patch, "--allow", "alarms"]
         process = subprocess.run(command, cwd=cdk.PROJECT, capture_output=True, text=True, check=False)
         if process.returncode != 0:

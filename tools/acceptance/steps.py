@@ -43,7 +43,7 @@ _OK, _FORBIDDEN = 200, (401, 403)
 
 
 def steps(model: Path) -> tuple[list[Step], list[Step]]:
-    """Return the steps, and those that run whatever happens.
+    """Return the steps, and those that always run.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Run the steps of an acceptance in order, destroy whatever happens, and keep the outcome of each step."""
+"""Run the steps of an acceptance in order, always destroy the deployment, and record each outcome."""
 
 from __future__ import annotations
 

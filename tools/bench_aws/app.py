@@ -1,4 +1,4 @@
-"""The CDK app of the benchmark: a function for each subject, in a stack of its own that is deleted afterwards.
+"""The CDK app of the benchmark: a function for each subject, in a stack that is deleted afterwards.
 
 Context ``bench`` has the subjects as JSON; ``python -m tools.bench_aws`` passes it.
 """

@@ -51,7 +51,7 @@ def combinations(
     architectures: Sequence[Architecture],
     snap_start: bool,
 ) -> list[Subject]:
-    """Return the subjects, each with a function name of its own."""
+    """Return the subjects, each with its own function name."""
     starts = (False, True) if snap_start else (False,)
     chosen = product(models, architectures, memories, starts)
     return [

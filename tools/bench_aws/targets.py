@@ -1,4 +1,4 @@
-"""Where the functions of a benchmark run: a stack of its own on AWS, or the local cloud's fleet."""
+"""Run a benchmark's functions in a temporary stack on AWS or in the local cloud's fleet."""
 
 from __future__ import annotations
 

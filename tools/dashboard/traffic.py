@@ -29,7 +29,7 @@ WORKERS = 3
 
 @contextmanager
 def deployed(state: State, steps: Steps) -> Iterator[tuple[dict[str, Any], Account]]:
-    """A local cloud of its own, ended afterwards."""
+    """Start a separate local cloud, and end it afterwards."""
     try:
         endpoint = cloud.up(state, 0, SETTINGS, steps)
         yield endpoint, Account(endpoint["aws_endpoint"], endpoint["region"], endpoint["account"])

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class DeliveryError(Exception):
-    """A step cannot go on. The message says why, and what to do."""
+    """A step cannot continue. The message states why, and what to do."""

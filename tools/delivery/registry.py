@@ -1,4 +1,4 @@
-"""Push to ECR, and the digest under which an image is there."""
+"""Push container images to ECR, and read their digests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Pusher(Protocol):
 
 
 def push(build: Build, settings: RegistrySettings, ecr: Any, engine: Pusher, report: Callable[[str], None]) -> str:
-    """Push an image unless its commit is there already, and return its digest.
+    """Push an image unless its commit's tag exists, and return its digest.
 
     Tags are immutable: a repeated workflow run gets the image of its first run, so that every environment runs the
     bytes that were tested.

@@ -39,7 +39,7 @@ def alarms(settings: Settings, aws: Aws | None) -> Iterator[Finding]:
     prefix = f"environments.{settings.environment}.alarms"
     if not settings.alarms.enabled:
         yield Finding(
-            ALARMS, level, "Alarms are off: nobody would hear about a failure.", f"Set {prefix}.enabled to true."
+            ALARMS, level, "Alarms are off: failures are not reported to anybody.", f"Set {prefix}.enabled to true."
         )
         return
     topic = None if aws is None else _topic(settings, aws)

@@ -133,7 +133,7 @@ class Follower:
     wait
         Sleeps for seconds.
     notice
-        Takes a sentence about a pause, for the person who waits.
+        Receives a message about each pause.
     """
 
     aws: Aws

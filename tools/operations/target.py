@@ -22,7 +22,7 @@ LOCAL_STATE = PROJECT_ROOT / ".local"
 
 
 class OperationError(Exception):
-    """A command that cannot go on. The message says why, and what to do."""
+    """A command cannot continue. The message states why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Target:
     url
         Base of the routes where it is not the stack's output ``Url``: in the local cloud, a path of the emulator.
     production
-        Whether it serves users, so that a person confirms what changes it.
+        Whether it serves users: changes need a confirmation.
     pins
         Folder of its pin file.
     """

@@ -133,7 +133,7 @@ def report(job: BulkJob) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in the unit that a person would choose."""
+    """Return a duration in a readable unit."""
     for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {unit}"

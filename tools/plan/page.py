@@ -22,7 +22,7 @@ def rewrite(page: str) -> str:
 
 
 def _run(options: list[str]) -> str:
-    # As a person would: the page shows the command, and so nothing but the command may make what it shows.
+    # By the command line, as on the page, so that page and command cannot differ.
     run = subprocess.run(
         [sys.executable, "-m", "tools.plan", *options], capture_output=True, text=True, check=True, timeout=60
     )

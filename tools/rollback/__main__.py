@@ -46,7 +46,7 @@ def main(
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Why; whoever deploys next reads it.")] = None,
     lift: Annotated[
-        bool, typer.Option("--lift", help="Remove the pin, so that the next deployment may go on.")
+        bool, typer.Option("--lift", help="Remove the pin, so that the environment can be deployed again.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before production is changed.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also to a version that does not answer.")] = False,

@@ -24,7 +24,7 @@ def stop(aws: Aws, deployment: Deployment, wait: Wait) -> Deployment:
     """Stop a CodeDeploy deployment and wait until neither it nor its own rollback writes to the alias any more.
 
     CodeDeploy is not asked to roll back: that is one more deployment, and the alias is moved right after. A deployment
-    group may do so all the same (DEPLOYMENT_STOP_ON_REQUEST), so its rollback is waited for.
+    group may still do so (DEPLOYMENT_STOP_ON_REQUEST), so its rollback is waited for.
 
     Raises
     ------

@@ -42,7 +42,7 @@ class Reply:
 
     @property
     def json(self) -> Any:
-        """The body as JSON; `CheckError` if it is none."""
+        """The body as JSON; `CheckError` if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:

@@ -74,7 +74,7 @@ class Outcome:
 
 
 def execute(run: Run, checks: Iterable[Check], observe: Callable[[Outcome], None] = lambda _: None) -> list[Outcome]:
-    """Run every check, whatever the outcome of the others."""
+    """Run all checks, including those after a failure."""
     outcomes = []
     for check in checks:
         begin = time.monotonic()

@@ -15,7 +15,7 @@ _SEVERITIES = ("page", "ticket")
 
 
 def alarms(target: Target, stack: Stack) -> Iterator[Item]:
-    """Report each alarm in alarm, pages first; silenced alarms; and alarms that somebody deleted.
+    """Report each alarm in alarm, pages first; silenced alarms; and alarms that were deleted.
 
     By the names of the stack's resources: a prefix ``loupe-prod-`` would also match those of environment ``prod-eu``.
     """

@@ -92,7 +92,7 @@ def health(target: Target, stack: Stack) -> Iterator[Item]:
         state = State.unknown if error.code == 403 else State.wrong
         yield Item("health", state, f"{url} gives HTTP {error.code}", f"make logs ENV={target.environment} LEVEL=ERROR")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        # A private endpoint cannot be reached from everywhere, so this is no fault by itself.
+        # A private endpoint cannot be reached from everywhere, so this alone is not a fault.
         yield Item("health", State.unknown, f"{url} was not reached from here ({type(error).__name__}: {error})")
     else:
         milliseconds = (time.monotonic() - begun) * 1e3

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class BatchUnfinished(Exception):  # noqa: N818 (the state machine retries this name)
-    """Not every item of the batch has its row yet: the next attempt goes on from those that are written."""
+    """Some items of the batch have no row yet: the next attempt continues after the rows that are written."""
 
 
 class BatchProcessor:

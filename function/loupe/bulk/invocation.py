@@ -43,7 +43,7 @@ class BulkLog:
         self._environment = environment
 
     def batch(self, job_id: str, result: Mapping[str, Any] | None, rows: Rows, stages: Stages) -> None:
-        """Log a batch that is done, or (None) one that goes on in another attempt.
+        """Log a finished batch, or (None) one that another attempt continues.
 
         ``stages_ms`` adds up what threads did at once, except for ``model`` and ``store`` (reading and writing rows).
         """

@@ -58,7 +58,7 @@ def batch_name(items: Sequence[Any]) -> str:
 
 
 def upload_key(bucket: str, key: str, version: str) -> str:
-    """Return the key of the row of an object that arrived; ``version`` tells overwritten objects apart."""
+    """Return the key of the row of an object that arrived; ``version`` distinguishes overwritten objects."""
     digest = hashlib.sha256(f"{len(key)}\0{key}\0{version}".encode("utf-8", "surrogatepass")).hexdigest()
     return f"{UPLOADS_PREFIX}{bucket}/{digest}.json"
 

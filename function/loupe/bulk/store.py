@@ -57,7 +57,7 @@ class ResultStore:
         return content
 
     def write(self, key: str, content: bytes, content_type: str = "application/x-ndjson") -> None:
-        """Write an object, over one that is there."""
+        """Write an object; an existing one is replaced."""
         try:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType=content_type)
         except (ClientError, NoConnectionError, HTTPClientError) as error:

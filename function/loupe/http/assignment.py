@@ -110,7 +110,7 @@ class Assigner:
 
 
 def _network(address: str) -> str:
-    """Return an IPv4 address as it is, and the network of an IPv6 address."""
+    """Return an IPv4 address unchanged, and the network of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

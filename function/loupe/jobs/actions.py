@@ -108,7 +108,7 @@ class JobActions:
         return self._shown(execution, self._engine.map_run(job_id))
 
     def stop(self, job_id: str) -> Shown:
-        """Stop a job and return it; one that has ended stays as it is."""
+        """Stop a job and return it; a job that has ended is not changed."""
         execution = self._engine.describe(job_id)
         if view.state_of(execution) != "running":
             return self._shown(execution)

@@ -152,7 +152,7 @@ class Engine:
         Raises
         ------
         loupe.errors.RequestInvalid
-            If the token is none of Step Functions', or older than 24 hours.
+            If the token is not from Step Functions, or is older than 24 hours.
         """
         arguments: dict[str, Any] = {"stateMachineArn": self._arn, "maxResults": PAGE_SIZE}
         if status is not None:

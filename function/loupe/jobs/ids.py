@@ -53,7 +53,7 @@ def is_owned(owner: str, job_id: str) -> bool:
 
 
 def missing() -> JobNotFound:
-    """Return the problem of a job that does not exist, or is somebody else's."""
+    """Return the problem of a job that does not exist or belongs to another caller."""
     return JobNotFound(
         "You have no job of this id. A job that was just started may take a moment to appear; one that ended more than "
         "90 days ago is no longer known."

@@ -25,7 +25,7 @@ _MAX_TOKEN = 2048
 
 
 class Cursor(NamedTuple):
-    """Where a listing goes on: in a page of Step Functions (None: the first), after a job (None: at its beginning)."""
+    """Position in a listing: a page of Step Functions (None: the first), and the job after which to continue in it."""
 
     page: str | None = None
     after: str | None = None

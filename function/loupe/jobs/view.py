@@ -106,7 +106,7 @@ def progress(map_run: Mapping[str, Any], now: datetime, *, running: bool) -> dic
     """Return counts of a map run, in images.
 
     Step Functions counts the items of batches, so the numbers move by whole batches, and ``total`` grows for as long as
-    the reader reads: nothing tells when it is done, so all counts are approximate until the job ends.
+    the reader reads: there is no sign of its end, so all counts are approximate until the job ends.
     """
     counts = map_run["itemCounts"]
     processed = counts["succeeded"]

@@ -28,7 +28,7 @@ class SampledClassifier(Classifier):
     Parameters
     ----------
     base
-        The loaded classifier; its model and card are used as they are.
+        The loaded classifier; its model and card are used unchanged.
     share
         Of the images, 0 to 1.
     pixels

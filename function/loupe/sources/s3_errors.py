@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Codes of errors that pass, whatever their status (S3 API reference, 'Error responses' and 'PutObject'). SSE-KMS
+# Codes of transient errors, with any status (S3 API reference, 'Error responses' and 'PutObject'). SSE-KMS
 # returns KMS's codes. The two conflicts mean that another write of the same key is under way.
 TRANSIENT_CODES = frozenset(
     {

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Above the 6 MB of a synchronous invocation, below the gateway's own 10 MB.
 _TOO_LARGE_BYTES = 7_000_000
-# By kind of credentials: what the gateway says when there are none, and when they are not valid.
+# By kind of credentials: the gateway's problems for missing and for invalid credentials.
 _MISSING = {
     "api-key": ("api_key_invalid",),
     "token": ("unauthorized",),
@@ -57,7 +57,7 @@ def invalid_json(run: Run) -> str:
 
 
 def unknown_route(run: Run) -> str:
-    # By its routes API Gateway knows no other path: 403 of its own, which the deployment turns into a problem.
+    # API Gateway returns 403 for unknown paths, which the deployment turns into a problem.
     return expect_problem(run.endpoint.get("v1/there-is-no-such-route"), (403, 404), ("not_found", "forbidden"))
 
 
