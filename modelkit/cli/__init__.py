@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from modelkit.cli import bringing, comparing, judging, shrinking
+from modelkit.cli import add, compare, evaluate, optimize
 from modelkit.cli.app import app
 
-__all__ = ["app", "bringing", "comparing", "judging", "main", "shrinking"]
+__all__ = ["add", "app", "compare", "evaluate", "main", "optimize"]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Files that people give instead of what is asked for: named for what they are, and never a traceback."""
+"""Files of other formats given as models are named by format, without a traceback."""
 
 from __future__ import annotations
 

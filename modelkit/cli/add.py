@@ -12,7 +12,7 @@ from loupe.input_spec import INTEGER_DTYPES
 from modelkit import adding
 from modelkit.adding import Answers
 from modelkit.checks import passed
-from modelkit.cli import asking, options, show
+from modelkit.cli import options, prompts, show
 from modelkit.cli.app import DEFAULT_MODELS_DIR, REFUSED, AsJson, ModelsDir, Name, app, examples, guarded
 from modelkit.errors import MissingDataError, ModelkitError
 from modelkit.fetching import fetch as fetch_files
@@ -178,10 +178,10 @@ def add(
     taken = fill(answers, read_sources(from_, inspection, weights), inspection)
     if not as_json:
         show.plain([f"  {line}" for line in taken])
-    options_given: asking.GivenOptions = []
-    with asking.keeping(options_given):
+    options_given: prompts.GivenOptions = []
+    with prompts.keeping(options_given):
         try:
-            asking.complete(file, name, answers, options_given)
+            prompts.complete(file, name, answers, options_given)
         except MissingDataError as missing:
             hints = _download_hints(inspect_file(file), models_dir)
             raise ModelkitError("\n".join([str(missing), *hints])) from None

@@ -14,7 +14,7 @@ from modelkit.cli import app
 
 @pytest.fixture(autouse=True)
 def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelkit.cli.asking.interactive", lambda: True)
+    monkeypatch.setattr("modelkit.cli.prompts.interactive", lambda: True)
 
 
 def add(tmp_path: Path, *answers: str, options: tuple[str, ...] = (), **graph: object) -> Result:
