@@ -32,6 +32,7 @@ def _identified(text: str) -> None:
     """Use a caller's text as path, id, idempotency key and identity."""
     for call in (
         lambda: find_job_route("GET", f"/v1/jobs/{text}"),
+        lambda: find_job_route("POST", f"/v1/models/{text}/jobs", models=True),
         lambda: owned_id(OWNER, text),
         lambda: owned_id(OWNER, OWNER + "-" + text),
         lambda: new_id(OWNER, text),
