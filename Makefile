@@ -68,7 +68,7 @@ LOCK := .venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-inde
 CDK := node_modules/.bin/cdk -c env=$(ENV)
 DELIVERY_CDK := node_modules/.bin/cdk --app '$(PY) -m infra.delivery_app' --output cdk.out/delivery
 
-.PHONY: help weights setup demo classify test up down smoke acceptance logs status rollback synth bootstrap diff diff-comment doctor deploy destroy check coverage \
+.PHONY: help weights setup demo classify test up down smoke acceptance logs status rollback synth bootstrap diff diff-comment doctor prune deploy destroy check coverage \
 	mutation lint format lock lock-base openapi dashboard-image page-image bench bench-aws clean gate image sbom push deployed \
 	smoke-deployed delivery-synth delivery-diff delivery-deploy boundary audit propose-base
 
@@ -129,6 +129,9 @@ doctor: setup ## Check what a deployment of ENV needs, without changing anything
 	@$(PY) -m tools.doctor --env $(ENV) $(foreach check,$(ALLOW),--allow $(check)) $(if $(LOOKUP),--lookup) \
 		$(if $(SETTINGS),--settings '$(SETTINGS)') \
 		$(if $(DIGEST),--digest $(DIGEST)) $(if $(AUTHORIZER_DIGEST),--authorizer-digest $(AUTHORIZER_DIGEST))
+
+prune: setup ## List the function versions of ENV that nothing uses; delete them with APPLY=1 (AWS credentials)
+	@$(PY) -m tools.versions --env $(ENV) $(if $(APPLY),--apply)
 
 deploy: doctor ## Check, then deploy ENV to AWS (AWS credentials, Docker); ALLOW=check turns its errors into warnings
 	@$(CDK) deploy $(RELEASE) $(if $(APPROVAL),--require-approval $(APPROVAL))

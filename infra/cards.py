@@ -28,6 +28,8 @@ BULK_MIB = RUNTIME_MIB + 33 + 64 + 2 * 64
 SESSION_MIB, SESSION_FACTOR = 24, 3.0
 # Kinds of output that give an image several labels (card.schema.json).
 _MULTILABEL = frozenset({"multilabel-logits", "multilabel-probabilities"})
+# The largest image that an invocation carries: loupe.release.cases.MAX_IMAGE_BYTES; a test compares them.
+MAX_GOLDEN_BYTES = 6 * 1024 * 1024 // 4 * 3 - 1024
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 # Keys of a card's input that say how pixels become the tensor; the others say which pixels.
 _OF_NUMBERS = frozenset({"name", "layout", "dtype", "scale", "mean", "std", "flatten"})
@@ -135,6 +137,30 @@ def check_arms(cards: Mapping[str, ModelCard], arms: Sequence[ArmSettings]) -> N
                 f"experiment.arms: one of {first.name} and {card.name} gives an image one label, the other several. "
                 "Clients could not use both answers."
             )
+
+
+def check_golden(models: Path, names: Sequence[str]) -> None:
+    """Check that the golden images are there and fit an invocation, which a release sends them by.
+
+    Raises
+    ------
+    SettingsError
+        For the first that the release would fail at.
+    """
+    for name in names:
+        folder = models / name
+        for case in json.loads((folder / "card.json").read_bytes()).get("golden", ()):
+            path = folder / case["image"]
+            if not path.is_file():
+                raise SettingsError(
+                    f"models/{name}: the golden image {case['image']} is missing, and release.hooks would stop every "
+                    "release: put it back, or take the case out of the card."
+                )
+            if path.stat().st_size > MAX_GOLDEN_BYTES:
+                raise SettingsError(
+                    f"models/{name}: the golden image {case['image']} has {path.stat().st_size:,} bytes, and a release "
+                    f"sends {MAX_GOLDEN_BYTES:,} at most (Lambda's payload of 6 MB in base64): use a smaller image."
+                )
 
 
 def session_mib(card: ModelCard) -> int:

@@ -25,3 +25,5 @@ SHADOW_AGREEMENT, SHADOW_DISAGREEMENTS = "Agreement", "Disagreements"
 SHADOW_DIFFERENCE, SHADOW_LATENCY = "ProbabilityDifference", "ChallengerLatency"
 STAGE_LATENCIES = ("SourceLatency", "DecodeLatency", "TensorLatency", "ModelLatency")
 TOTAL_LATENCY = "TotalLatency"
+# Of a version of the function while an alias shifts to it: golden cases, and those answered wrongly or not at all.
+SYNTHETIC_REQUESTS, SYNTHETIC_FAILURES = "SyntheticRequests", "SyntheticFailures"

@@ -19,12 +19,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from localcloud import classify, cloud, demo, isolation, models
+from localcloud import classify, cloud, demo, isolation, models, release_command
 from localcloud.aws import Account
 from localcloud.cloud import Steps
 from localcloud.errors import CloudError
 from localcloud.images import media_type
 from localcloud.jobs import Jobs
+from localcloud.release_command import MINUTE_SECONDS
 from localcloud.settings import effective, overrides
 from localcloud.state import PROJECT, State
 
@@ -82,6 +83,27 @@ def up(
             return
         out.print(f"\nurl      {endpoint['url']}\napi_key  {endpoint['api_key']}\n")
         out.print(_curl(endpoint, _example(effective(changes).model.name)), markup=False)
+
+
+@app.command()
+def release(
+    state: StateOption = PROJECT / ".local",
+    set_: SetOption = None,
+    settings: SettingsOption = None,
+    minute: Annotated[float, typer.Option(min=1, help="Seconds that stand for a minute.")] = MINUTE_SECONDS,
+) -> None:
+    """Deploy what has changed, and move the alias as CodeDeploy would; exit 1 after a rollback."""
+    with _errors_reported():
+        outcome = release_command.release(
+            State(state.resolve()),
+            overrides(settings, set_ or [], os.environ),
+            Steps(_step_reporter(as_json=False)),
+            lambda sentence: out.print(sentence, markup=False),
+            minute,
+        )
+        for finding in outcome.findings:
+            out.print(finding, markup=False)
+        raise typer.Exit(1 if outcome.rolled_back else 0)
 
 
 @app.command()

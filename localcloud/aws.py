@@ -38,7 +38,8 @@ class Account:
     region: str
     number: str = "000000000000"
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, config: Config | None = None) -> Any:
+        """Return a boto3 client; `config` overrides the timeouts and retries that suit short calls."""
         # The stubs type a client by a literal service name; here the name is a variable.
         own: Any = botocore.session.Session(session_vars=_BLIND)
         session: Any = boto3.Session(botocore_session=own)
@@ -48,7 +49,7 @@ class Account:
             region_name=self.region,
             aws_access_key_id=self.number,
             aws_secret_access_key=SECRET,
-            config=_CONFIG,
+            config=_CONFIG.merge(config) if config else _CONFIG,
         )
 
     def environment(self) -> dict[str, str]:

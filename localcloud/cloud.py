@@ -40,7 +40,14 @@ class Steps:
         self.report(what, time.monotonic() - begun)
 
 
-def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> dict[str, Any]:
+def up(
+    state: State,
+    port: int,
+    settings: Mapping[str, Any],
+    steps: Steps,
+    *,
+    deployed: Callable[[Account], None] = lambda _: None,
+) -> dict[str, Any]:
     """Start what is not running, deploy, and return the content of endpoint.json.
 
     A cloud that this call started is removed after a failure or Ctrl-C; one that was running before stays.
@@ -51,6 +58,8 @@ def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> di
         Of MiniStack; 0 for a free one. A cloud that is up keeps its port.
     settings
         Merged over environment ``local`` of cdk.json.
+    deployed
+        Called between the deployment of the stack and the wait for a healthy endpoint.
 
     Raises
     ------
@@ -59,7 +68,7 @@ def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> di
     """
     emulator_binary = runtime_emulator()
     command_line()
-    deployed = effective(settings)
+    wanted = effective(settings)
     state.prepare()
     with _only_one(state), ExitStack() as undo:
         running = _still_running(state)
@@ -68,9 +77,9 @@ def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> di
         deployer = Deployer(state, account)
         with steps("image staged"):
             # An image is named by its content: what has changed is deployed, and nothing else.
-            tags = {emulator.REPOSITORY: stage.stage(PROJECT, deployed.packaged, state.images).tag}
+            tags = {emulator.REPOSITORY: stage.stage(PROJECT, wanted.packaged, state.images).tag}
             present: dict[str, Any] = {"image": {"tag": tags[emulator.REPOSITORY]}}
-            if deployed.auth.mode == "jwt":
+            if wanted.auth.mode == "jwt":
                 tag = tags[emulator.AUTHORIZER_REPOSITORY] = stage.stage_authorizer(PROJECT, state.images).tag
                 present["auth"] = {"jwt": {"image": {"repository": emulator.AUTHORIZER_REPOSITORY, "tag": tag}}}
         synth = deployer.synth(compose(settings, present))
@@ -94,6 +103,7 @@ def up(state: State, port: int, settings: Mapping[str, Any], steps: Steps) -> di
             undo.callback(deploy.kill)
             deploy.wait()
             omissions.complete(account, state.assembly)
+            deployed(account)
         endpoint = _describe(account, deployer.outputs())
         with steps("endpoint healthy"):
             _await_health(state, running, endpoint["url"])

@@ -76,6 +76,8 @@ class Outcome:
         The largest resident set so far of the function's process.
     output
         What the function wrote, line by line.
+    tail
+        The end of the invocation's log, as ``LogType=Tail`` returns it; the fleet adds it.
     """
 
     payload: bytes
@@ -85,6 +87,7 @@ class Outcome:
     init_ms: float | None
     memory_mib: int
     output: Sequence[str]
+    tail: str = ""
 
 
 class ExecutionEnvironment:

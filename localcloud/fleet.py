@@ -7,7 +7,7 @@ import logging
 import shutil
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +135,7 @@ class Fleet:
             if outcome.function_error:
                 pool.last_error = _error_summary(outcome.payload)
             report.invocation(self._publisher, subject, member.stream, call.request_id, outcome, concurrent)
-            return outcome
+            return replace(outcome, tail=report.tail(subject, call.request_id, outcome))
         finally:
             self._release(pool, member)
 
@@ -203,7 +203,7 @@ class Fleet:
         stream = f"{datetime.now(UTC):%Y/%m/%d}/[{function.version}]{time.time_ns():032x}"
         folder = self._site.temporary / stream[-32:]
         folder.mkdir(parents=True)
-        site = Site(self._site.endpoint, self._site.region, folder)
+        site = replace(self._site, temporary=folder)
         command = function.command or image.command
         variables = process_variables(function, site, image.folder, command, stream, self._credentials(function))
         launch = Launch(

@@ -51,11 +51,12 @@ class FunctionVersion:
 
 @dataclass(frozen=True)
 class Site:
-    """The fleet's surroundings: the emulated AWS and folders of this machine."""
+    """The fleet's surroundings: the emulated AWS, folders of this machine, and where CodeDeploy is stood in for."""
 
     endpoint: str
     region: str
     temporary: Path
+    codedeploy: str = ""
 
 
 def process_variables(
@@ -87,6 +88,7 @@ def process_variables(
         "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
         "AWS_SESSION_TOKEN": credentials["SessionToken"],
         "AWS_ENDPOINT_URL": site.endpoint,
+        **({"AWS_ENDPOINT_URL_CODEDEPLOY": site.codedeploy} if site.codedeploy else {}),
         "LAMBDA_TASK_ROOT": str(task_root),
         "LAMBDA_RUNTIME_DIR": "/var/runtime",
         "LANG": "en_US.UTF-8",

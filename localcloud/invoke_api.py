@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import re
@@ -17,10 +18,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localcloud import hook_reports
 from localcloud.aws import Account
 from localcloud.errors import CloudError
 from localcloud.fleet import Call, Fleet, ThrottlingError
 from localcloud.function import Site
+from localcloud.hook_reports import HookReports, ReportError
 from localcloud.publisher import Publisher
 
 # Lambda's quota for the payload of a synchronous invocation, in bytes.
@@ -52,7 +55,7 @@ def serve(options: Options) -> None:
         account.client("lambda"),
         account.client("sts"),
         Publisher(account.client("logs"), account.client("cloudwatch")),
-        Site(options.endpoint, options.region, Path(options.temporary)),
+        Site(options.endpoint, options.region, Path(options.temporary), f"http://127.0.0.1:{options.port}"),
         Path(options.images),
         Path(options.emulator),
         Path(options.logs),
@@ -77,6 +80,7 @@ class FleetServer(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], fleet: Fleet) -> None:
         super().__init__(address, Handler)
         self.fleet = fleet
+        self.reports = HookReports()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -86,13 +90,23 @@ class Handler(BaseHTTPRequestHandler):
     server: FleetServer
 
     def do_GET(self) -> None:
-        if self.path == STATUS_PATH:
+        if self.path.startswith(f"{hook_reports.PATH}/"):
+            status = self.server.reports.status(self.path.rpartition("/")[2])
+            self._answer(HTTPStatus.OK, json.dumps({"status": status}).encode())
+        elif self.path == STATUS_PATH:
             self._answer(HTTPStatus.OK, json.dumps({"functions": self.server.fleet.status()}).encode())
         else:
             self._fail(HTTPStatus.NOT_FOUND, "ResourceNotFoundException", f"GET {STATUS_PATH} is what there is.")
 
     def do_POST(self) -> None:
         payload = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path == hook_reports.PATH:
+            self.server.reports.expect(**json.loads(payload))
+            self._answer(HTTPStatus.OK, b"{}")
+            return
+        if self.headers.get("X-Amz-Target") == hook_reports.TARGET:
+            self._report(payload)
+            return
         url = urlsplit(self.path)
         match = _INVOKE.fullmatch(url.path)
         if match is None:
@@ -120,7 +134,15 @@ class Handler(BaseHTTPRequestHandler):
             self._fail(HTTPStatus.INTERNAL_SERVER_ERROR, "ServiceException", str(error))
         else:
             headers = {"X-Amz-Function-Error": outcome.function_error} if outcome.function_error else {}
+            headers["X-Amz-Log-Result"] = base64.b64encode(outcome.tail.encode()).decode("ascii")
             self._answer(HTTPStatus.OK, outcome.payload, headers)
+
+    def _report(self, payload: bytes) -> None:
+        """Take a hook's report; its errors have CodeDeploy's names."""
+        try:
+            self._answer(HTTPStatus.OK, json.dumps(self.server.reports.put(json.loads(payload))).encode())
+        except ReportError as error:
+            self._fail(HTTPStatus.BAD_REQUEST, error.code, str(error))
 
     def log_message(self, message: str, *args: Any) -> None:
         log.debug(message, *args)

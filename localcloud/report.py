@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from localcloud.publisher import Publisher
 
 NAMESPACE = "AWS/Lambda"
+TAIL_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ def throttle(publisher: Publisher, subject: Subject) -> None:
     publisher.metrics(NAMESPACE, _data(subject, {"Throttles": (1.0, "Count")}))
 
 
+def tail(subject: Subject, request_id: str, outcome: Outcome) -> str:
+    """The end of an invocation's log: at most 4 KB (Lambda API reference, Invoke, LogType)."""
+    text = "\n".join(lines(subject, request_id, outcome)) + "\n"
+    return text.encode()[-TAIL_BYTES:].decode("utf-8", "ignore")
+
+
 def lines(subject: Subject, request_id: str, outcome: Outcome) -> Iterator[str]:
     yield f"START RequestId: {request_id} Version: {subject.version}"
     yield from outcome.output
@@ -79,12 +86,20 @@ def lines(subject: Subject, request_id: str, outcome: Outcome) -> Iterator[str]:
 
 
 def _data(subject: Subject, measured: dict[str, tuple[float, str]]) -> list[dict[str, Any]]:
-    """Each metric under the function's name, and under the name with what was called (an alias)."""
+    """Each metric under the function's name, the name with what was called, and for an alias also what ran.
+
+    Source: AWS Lambda developer guide, 'Viewing metrics for Lambda functions': ExecutedVersion exists for invocations
+    by alias only. An invocation by version number has the number in Resource.
+    """
     function = {"Name": "FunctionName", "Value": subject.function}
     resource = {"Name": "Resource", "Value": subject.resource}
+    qualifier = subject.resource.partition(":")[2]
+    sets = [[function], [function, resource]]
+    if qualifier and not qualifier.isdigit():
+        sets.append([function, resource, {"Name": "ExecutedVersion", "Value": subject.version}])
     now = datetime.now(UTC)
     return [
         {"MetricName": name, "Dimensions": dimensions, "Value": value, "Unit": unit, "Timestamp": now}
         for name, (value, unit) in measured.items()
-        for dimensions in ([function], [function, resource])
+        for dimensions in sets
     ]

@@ -130,7 +130,7 @@ def _function_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _model_files(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
-    """The card and the files that it names; golden images and documents stay out of the container image."""
+    """The card and the files that it names, golden images included; documents stay out of the container image."""
     card = folder / "card.json"
     if not card.is_file():
         raise CloudError(f"There is no model {name!r}: {card} is missing.")
@@ -142,5 +142,9 @@ def _model_files(folder: Path, name: str) -> Iterator[tuple[str, Path]]:
     if check.returncode != 0:
         raise CloudError(f"The model {name!r} cannot be deployed: {check.stderr.strip()}")
     yield f"models/{name}/card.json", card
-    for entry in json.loads(card.read_bytes())["files"]:
-        yield f"models/{name}/{entry['path']}", folder / entry["path"]
+    content = json.loads(card.read_bytes())
+    paths = [entry["path"] for entry in content["files"]]
+    # As COPY does: what is not there is not copied, and the release's checks say so.
+    paths += [case["image"] for case in content.get("golden", ()) if (folder / case["image"]).is_file()]
+    for path in paths:
+        yield f"models/{name}/{path}", folder / path

@@ -90,6 +90,12 @@ REASONS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "AWS::IAM::Policy",
+        r"lambda:InvokeFunction <ClassifierFunction>:\*",
+        "the version that is released, whose number is known only once it is published",
+    ),
+    ("AWS::IAM::Policy", r"cloudwatch:DescribeAlarms \*", "CodeDeploy polls its alarms; that reads only"),
+    (
+        "AWS::IAM::Policy",
         r"logs:CreateLogDelivery, (logs:\w+, )+logs:UpdateLogDelivery(, xray:\w+)* \*",
         "log delivery and X-Ray take no resource (Step Functions developer guide, 'Logging using CloudWatch Logs')",
     ),

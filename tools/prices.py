@@ -19,6 +19,7 @@ REGION = "us-east-1"
 AS_OF = "2026-09"
 _OFFER = "https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws"
 _LAMBDA = f"{_OFFER}/AWSLambda/current/us-east-1/index.json"
+_LAMBDA_PAGE = "https://aws.amazon.com/lambda/pricing/"
 _TRANSFER = f"{_OFFER}/AWSDataTransfer/current/index.json"
 _SAGEMAKER = f"{_OFFER}/AmazonSageMaker/current/us-east-1/index.json"
 _REST_API = "https://aws.amazon.com/api-gateway/pricing/"
@@ -102,6 +103,9 @@ PROVISIONED_DURATION: Mapping[Architecture, Price] = {
     "x86_64": _flat("Provisioned duration, x86", "GB-second", 0.0000097222, _LAMBDA),
     "arm64": _flat("Provisioned duration, arm", "GB-second", 0.0000077778, _LAMBDA),
 }
+# Of x86; both are by the memory setting. A snapshot is charged for as long as its version exists, three hours at least.
+SNAP_START_CACHE = _flat("SnapStart, cached snapshots", "GB-second", 0.0000015046, _LAMBDA_PAGE, _LATER)
+SNAP_START_RESTORE = _flat("SnapStart, restores", "GB", 0.0001397998, _LAMBDA_PAGE, _LATER)
 REST_API_REQUESTS = Price(
     "API Gateway REST requests",
     "request",

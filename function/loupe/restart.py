@@ -18,6 +18,7 @@ from pathlib import Path
 from loupe.after_response import before_next_event
 
 INITIALIZATION = "LOUPE_INITIALIZATION"
+_TYPE = "AWS_LAMBDA_INITIALIZATION_TYPE"
 
 
 def after_response() -> bool:
@@ -37,6 +38,10 @@ def _replace() -> None:
     if isolated := sys.modules.get("loupe.decoders.isolated"):
         isolated.end_children()
     environment = {**_first_environment(), INITIALIZATION: "restart"}
+    if environment.get(_TYPE) == "snap-start":
+        # With this value the runtime client would announce its snapshot (restore/next) to an environment that was
+        # restored long ago, which is an error there and ends it.
+        environment[_TYPE] = "on-demand"
     os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606 (this program again, with its own arguments)
 
 

@@ -44,11 +44,13 @@ class MetricsRules(NamedTuple):
     """Which metrics have further dimensions: each value of one is a custom metric, which CloudWatch charges for.
 
     ``Label`` is a dimension for models of at most ``max_labels`` labels; ``by_version`` publishes every metric without
-    a further dimension once more with ``ModelVersion`` and ``ModelVariant``.
+    a further dimension once more with ``ModelVersion`` and ``ModelVariant``. ``release`` is the number of the
+    function's version if its alarms of a release watch metrics by version, else empty.
     """
 
     max_labels: int = 20
     by_version: bool = False
+    release: str = ""
 
 
 class Settings(NamedTuple):
@@ -118,6 +120,11 @@ class Settings(NamedTuple):
             metrics=MetricsRules(
                 max_labels=read.integer("LOUPE_METRICS_MAX_LABELS", 20, 0, MAX_METRICS_LABELS),
                 by_version=read.choice("LOUPE_METRICS_BY_VERSION", ("true", "false"), "false") == "true",
+                release=(
+                    read.text("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+                    if read.choice("LOUPE_METRICS_BY_RELEASE", ("true", "false"), "false") == "true"
+                    else ""
+                ),
             ),
             threads=read.integer("LOUPE_THREADS", max(1, round(memory / MIB_PER_VCPU)), 1),
             vcpus=memory / MIB_PER_VCPU,

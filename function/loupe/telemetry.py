@@ -49,6 +49,12 @@ WEIGHT_FAILURES = "WeightFailures"
 SHADOW_SENT, SHADOW_DROPPED, SHADOW_FAILURES = "ShadowSent", "ShadowDropped", "ShadowFailures"
 SHADOW_AGREEMENT, SHADOW_DISAGREEMENTS = "Agreement", "Disagreements"
 SHADOW_DIFFERENCE, SHADOW_LATENCY = "ProbabilityDifference", "ChallengerLatency"
+# Golden cases that were sent to a version while its alias shifted to it, and those answered wrongly or not at all.
+SYNTHETIC_REQUESTS, SYNTHETIC_FAILURES = "SyntheticRequests", "SyntheticFailures"
+# Of the metrics by version of the function, which the rollback alarms of a release watch.
+RELEASE_DIMENSIONS = ("Environment", "FunctionVersion")
+# Those metrics: over all models and routes, so that a version is three series.
+RELEASE_METRICS = ("Requests", SERVER_FAULTS, "TotalLatency")
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 # Stages of the core -> metric of each, in ms.
 STAGE_METRICS = {
@@ -57,6 +63,7 @@ STAGE_METRICS = {
     "tensor": "TensorLatency",
     "model": "ModelLatency",
 }
+_WAITED_FOR = frozenset({"on-demand", "snap-start"})
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 # One blob takes 100 values of a metric at most (embedded metric format specification).
 _MOST_VALUES = 100
@@ -136,7 +143,8 @@ class Telemetry:
     rules
         How many labels a model may have for ``Label`` to be a dimension, and whether version and variant are.
     initialization
-        Lambda's ``AWS_LAMBDA_INITIALIZATION_TYPE``. Only ``on-demand`` makes a client wait for a cold start.
+        Lambda's ``AWS_LAMBDA_INITIALIZATION_TYPE``. Clients wait for a cold start with ``on-demand`` and for a restored
+        snapshot with ``snap-start``; both count as a cold start.
     """
 
     def __init__(self, environment: str, log_level: str, rules: MetricsRules, initialization: str) -> None:
@@ -148,7 +156,7 @@ class Telemetry:
     def report(self, observation: Observation) -> None:
         """Log the request; emit metrics if it was a classification or failed with a server fault."""
         first, self._first = self._first, False
-        cold = first and self._initialization == "on-demand"
+        cold = first and self._initialization in _WAITED_FOR
         fields: dict[str, Any] = {
             "request_id": observation.request_id,
             "trigger": observation.trigger,
@@ -196,7 +204,8 @@ class Telemetry:
         if observation.route in ("classify", "batch"):
             self._emit(observation, faults, cold=cold)
         elif faults:
-            write_metrics([({SERVER_FAULTS: ([faults], "Count")}, self._dimensions(observation.model))])
+            values: _Values = {SERVER_FAULTS: ([faults], "Count")}
+            write_metrics([(values, self._dimensions(observation.model)), *self._of_release(values)])
 
     def _log(self, level: str, model: ModelInfo, fields: Mapping[str, Any]) -> None:
         if _LEVELS[level] < self._least:
@@ -244,7 +253,7 @@ class Telemetry:
                     groups.append(({"Predictions": ([count], "Count")}, dimensions))
         for code, count in Counter(problem.code for problem in observation.problems).items():
             groups.append(({"Problems": ([count], "Count")}, {**self._dimensions(model), "Code": code}))
-        write_metrics(groups)
+        write_metrics([*groups, *self._of_release(values)])
 
     def _of_model(self, model: ModelInfo, values: _Values) -> list[_Group]:
         """Return a model's values, and once more by version and variant where the settings say so."""
@@ -264,6 +273,13 @@ class Telemetry:
         if observation.weights_failure:
             groups.append(({WEIGHT_FAILURES: ([1], "Count")}, environment))
         return groups
+
+    def _of_release(self, values: _Values) -> list[_Group]:
+        """Return what the alarms of a release watch, by version of the function, where the settings say so."""
+        watched = {name: values[name] for name in RELEASE_METRICS if name in values}
+        if not self._rules.release or not watched:
+            return []
+        return [(watched, dict(zip(RELEASE_DIMENSIONS, (self._environment, self._rules.release), strict=True)))]
 
 
 def _of_items(observation: Observation) -> dict[str, Any]:
@@ -311,13 +327,15 @@ def _of_predictions(predictions: Sequence[Prediction]) -> _Values:
 def write_metrics(groups: Sequence[_Group]) -> None:
     """Write groups of metrics in the embedded metric format (CloudWatch user guide, 'Embedded metric format').
 
-    As many as possible share a blob: in one, a dimension has one value and a metric one list.
+    As many as possible share a blob: in one, a dimension has one value and a metric one list, which several sets of
+    dimensions may refer to. Each byte of a log line is charged for.
     """
     while groups:
         blob: dict[str, Any] = {"_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": []}}
         left = []
         for values, dimensions in groups:
-            if blob.keys() & values.keys() or any(blob.get(name, value) != value for name, value in dimensions.items()):
+            rounded = {name: [round(float(number), 4) for number in numbers] for name, (numbers, _) in values.items()}
+            if any(blob.get(name, value) != value for name, value in {**dimensions, **rounded}.items()):
                 left.append((values, dimensions))
                 continue
             metrics = [{"Name": name, "Unit": unit} for name, (_, unit) in values.items()]
@@ -325,8 +343,7 @@ def write_metrics(groups: Sequence[_Group]) -> None:
                 {"Namespace": NAMESPACE, "Dimensions": [[*dimensions]], "Metrics": metrics}
             )
             blob.update(dimensions)
-            for name, (numbers, _) in values.items():
-                blob[name] = [round(float(number), 4) for number in numbers]
+            blob.update(rounded)
         _write(blob)
         groups = left
 

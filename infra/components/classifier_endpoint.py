@@ -8,7 +8,7 @@ from pathlib import Path
 from constructs import Construct
 
 from infra import base_image
-from infra.cards import check_arms, check_memory, needed_files, read_card
+from infra.cards import check_arms, check_golden, check_memory, needed_files, read_card
 from infra.challenger import check_challenger
 from infra.components.api import ClassifierApi
 from infra.components.auth import ApiAuth
@@ -21,6 +21,7 @@ from infra.components.firewall import add_firewall
 from infra.components.jwt_authorizer import add_jwt_authorizer
 from infra.components.monitoring import Monitoring
 from infra.components.network import add_domain
+from infra.components.release import Release
 from infra.components.saved_queries import SavedQueries
 from infra.components.shadow import Shadow
 from infra.components.tracing import add_sampling_rule
@@ -97,6 +98,8 @@ class ClassifierEndpoint(Construct):
         names = [entry.name for entry in settings.models if entry.name != model.name]
         others = {name: read_card(model.parent, name, files=files, function=sources.function) for name in names}
         check_memory([self.card, *others.values()], settings)
+        if settings.release.gradual and settings.release.hooks and files != "none":
+            check_golden(model.parent, [model.name, *others])
         if settings.experiment:
             check_arms({model.name: self.card, **others}, settings.experiment.arms)
         challenger = None
@@ -169,6 +172,19 @@ class ClassifierEndpoint(Construct):
         if bulk is not None:
             # Its contract lists the job routes.
             classifier.function.add_environment("LOUPE_JOBS", "true")
+        release = (
+            Release(
+                self,
+                "Release",
+                deployment=deployment,
+                settings=settings.release,
+                classifier=classifier,
+                reserved=settings.function.reserved_concurrency is not None,
+                codedeploy=not settings.local,
+            )
+            if settings.release.gradual
+            else None
+        )
         api = ClassifierApi(
             self,
             "Api",
@@ -202,9 +218,8 @@ class ClassifierEndpoint(Construct):
             memory_mib=settings.function.memory_mib,
             architecture=settings.function.architecture,
         )
-        self.monitoring.add(
-            api, classifier, costs, *(part for part in (experiment, bulk, shadow, firewall, authorizer) if part)
-        )
+        parts = (release, experiment, bulk, shadow, firewall, authorizer)
+        self.monitoring.add(api, classifier, costs, *(part for part in parts if part))
         add_budget(self, settings=settings.alarms.budget, topic=self.monitoring.topic)
         if settings.alarms.saved_queries:
             SavedQueries(

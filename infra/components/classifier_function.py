@@ -22,6 +22,7 @@ from infra.components.classifier_monitoring import (
 )
 from infra.components.container_function import ContainerFunction
 from infra.components.container_image import ArchitectureName, BuiltImage, ContainerImage, EcrImage
+from infra.components.explicit import write_snap_start
 from infra.components.metrics import FunctionMetrics
 from infra.components.monitoring import Monitoring
 from infra.components.scaling import scale
@@ -133,6 +134,7 @@ class ClassifierFunction(Construct):
             reserved_concurrency=function.reserved_concurrency,
         )
         self.function, self.role = self.container.function, self.container.role
+        write_snap_start(self.function, enabled=function.snap_start)
         for location in inputs.s3.locations:
             grant_read(self.role, location)
         if inputs.uploads.enabled:

@@ -23,6 +23,13 @@ def write_tracing(function: lambda_.Function) -> None:
         resource.tracing_config = lambda_.CfnFunction.TracingConfigProperty(mode="PassThrough")
 
 
+def write_snap_start(function: lambda_.Function, *, enabled: bool) -> None:
+    """Write whether published versions start from a snapshot; ``None`` is Lambda's default."""
+    resource = function.node.default_child
+    assert isinstance(resource, lambda_.CfnFunction)  # noqa: S101
+    resource.snap_start = lambda_.CfnFunction.SnapStartProperty(apply_on="PublishedVersions" if enabled else "None")
+
+
 def write_key(secret: secretsmanager.Secret) -> None:
     """Write the AWS-managed key if the secret has no other."""
     resource = secret.node.default_child

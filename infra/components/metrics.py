@@ -25,6 +25,8 @@ from infra.metric_names import (
     SHADOW_LATENCY,
     SHADOW_SENT,
     STAGE_LATENCIES,
+    SYNTHETIC_FAILURES,
+    SYNTHETIC_REQUESTS,
     TOTAL_LATENCY,
     WEIGHT_FAILURES,
 )
@@ -48,12 +50,15 @@ __all__ = [
     "SHADOW_LATENCY",
     "SHADOW_SENT",
     "STAGE_LATENCIES",
+    "SYNTHETIC_FAILURES",
+    "SYNTHETIC_REQUESTS",
     "TOTAL_LATENCY",
     "WEIGHT_FAILURES",
     "FunctionMetrics",
     "ShadowMetrics",
     "arm_metric",
     "environment_metric",
+    "version_metric",
 ]
 
 
@@ -121,3 +126,16 @@ class ShadowMetrics:
             statistic=statistic,
             period=period,
         )
+
+
+def version_metric(
+    name: str, statistic: str = "Sum", *, environment: str, version: str, period: cdk.Duration
+) -> cloudwatch.Metric:
+    """Return a metric of one version of the function, over all models."""
+    return cloudwatch.Metric(
+        namespace=NAMESPACE,
+        metric_name=name,
+        dimensions_map={"Environment": environment, "FunctionVersion": version},
+        statistic=statistic,
+        period=period,
+    )

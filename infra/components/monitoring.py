@@ -77,8 +77,10 @@ class Monitoring(Construct):
         *,
         severity: Severity = "ticket",
         datapoints: int | None = None,
-    ) -> None:
-        """Add an alarm, unless ``alarms.enabled`` is off.
+        periods: int | None = None,
+        version: str = "",
+    ) -> cloudwatch.Alarm | None:
+        """Add an alarm and return it; None if ``alarms.enabled`` is off.
 
         Its description begins with the severity and ends with the link to the heading of its name in the runbook.
 
@@ -93,14 +95,20 @@ class Monitoring(Construct):
         datapoints
             Of the last ``alarms.evaluation_periods``, how many must be at the threshold: 1 where a single event
             matters, by default three fifths of them.
+        periods
+            In place of ``alarms.evaluation_periods``.
+        version
+            Of the function, for an alarm that watches it alone: the end of the alarm's name. Another version is then
+            another alarm. An alarm that was updated would keep its state, and the state of the old version would
+            stop the release of its successor.
         """
         if not self.settings.enabled:
-            return
-        periods = self.settings.evaluation_periods
+            return None
+        periods = periods or self.settings.evaluation_periods
         alarm = cloudwatch.Alarm(
             self,
             name,
-            alarm_name=f"{self._deployment.name}-{name}",
+            alarm_name=f"{self._deployment.name}-{name}" + (f"-{version}" if version else ""),
             alarm_description=self._describe(name, description, severity),
             metric=metric,
             threshold=threshold,
@@ -116,6 +124,7 @@ class Monitoring(Construct):
         else:
             alarm.add_alarm_action(actions.SnsAction(self.topic))
             alarm.add_ok_action(actions.SnsAction(self.topic))
+        return alarm
 
     def add_graphs(self, question: Question, *graphs: cloudwatch.IWidget) -> None:
         """Add graphs to the section of a question, four in a row."""

@@ -20,6 +20,7 @@ from infra.settings.loader import load_settings, merge_patch
 from infra.settings.model import ModelSettings, ServedModel
 from infra.settings.network import NetworkSettings
 from infra.settings.protection import ProtectionSettings
+from infra.settings.release import ReleaseSettings
 from infra.settings.scaling import ScalingSettings
 from infra.settings.shadow import ShadowSettings
 
@@ -40,6 +41,7 @@ __all__ = [
     "NetworkSettings",
     "OnUploadSettings",
     "ProtectionSettings",
+    "ReleaseSettings",
     "ScalingSettings",
     "ServedModel",
     "Settings",

@@ -20,6 +20,7 @@ from infra.settings.inputs import InputSettings
 from infra.settings.model import ModelSettings, ServedModel, models_conflict
 from infra.settings.network import NetworkSettings
 from infra.settings.protection import ProtectionSettings
+from infra.settings.release import ReleaseSettings
 from infra.settings.scaling import ScalingSettings
 from infra.settings.shadow import ShadowSettings
 
@@ -48,6 +49,7 @@ class Settings(Section):
     alarms: AlarmSettings = AlarmSettings()
     scaling: ScalingSettings = ScalingSettings()
     bulk: BulkSettings = BulkSettings()
+    release: ReleaseSettings = ReleaseSettings()
     protection: ProtectionSettings = ProtectionSettings()
     tags: dict[str, str] = Field(default_factory=dict)
 
@@ -80,6 +82,7 @@ class Settings(Section):
             lambda: self.alarms.conflict(local=self.local),
             self._function_conflict,
             self._scaling_conflict,
+            lambda: self.release.conflict(self.function.reserved_concurrency, alarms=self.alarms.enabled),
             self._access_conflict,
             self._image_conflict,
             lambda: self.alarms.beyond_the_local_cloud() if self.local else None,
@@ -108,6 +111,7 @@ class Settings(Section):
             or models_conflict(self.model.name, self.models)
             or self._experiment_conflict()
             or self.shadow.conflict(self.model.name)
+            or self.function.snap_start_conflict(provisioned=self.scaling.provisioned is not None, local=self.local)
         )
 
     def _experiment_conflict(self) -> str | None:

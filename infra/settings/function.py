@@ -10,6 +10,8 @@ from infra.settings.base import Section
 
 # API Gateway ends an integration after 29 s; a shorter timeout lets the function return its own error.
 MAX_SYNC_SECONDS = 28
+# Lambda developer guide, 'Improving startup performance with Lambda SnapStart': no larger ephemeral storage.
+SNAP_START_STORAGE_MIB = 512
 
 
 class MetricsSettings(Section):
@@ -42,3 +44,20 @@ class FunctionSettings(Section):
     # Default: the account's sampling rules, by default one request per second and 5 % of the rest.
     trace_sampling: TraceSamplingSettings | None = None
     metrics: MetricsSettings = MetricsSettings()
+    # Published versions start from a snapshot that was taken after INIT.
+    snap_start: bool = False
+
+    def snap_start_conflict(self, *, provisioned: bool, local: bool) -> str | None:
+        """Return why SnapStart cannot be used, or None (Lambda developer guide, 'SnapStart', 'Limitations')."""
+        if not self.snap_start:
+            return None
+        if provisioned:
+            return "function.snap_start and scaling.provisioned exclude each other: Lambda takes one of the two"
+        if self.ephemeral_storage_mib > SNAP_START_STORAGE_MIB:
+            return (
+                f"function.snap_start needs function.ephemeral_storage_mib of at most {SNAP_START_STORAGE_MIB} (it is "
+                f"{self.ephemeral_storage_mib})"
+            )
+        if local:
+            return "function.snap_start is not carried by the local cloud; leave it out there"
+        return None

@@ -106,6 +106,7 @@ USED: dict[tuple[str, str], str] = {
     (STATES, "_execute_pass"): "(state_def, raw_input, ctx=None)",
     (STATES, "_execute_choice"): "(state_def, raw_input, ctx=None)",
     (STATES, "_execute_wait"): "(state_def, raw_input, ctx=None)",
+    (LAMBDA, "_functions"): "AccountRegionScopedDict",
     (LAMBDA, "_get_func_record_for_ref"): "(function_ref)",
     (LAMBDA, "_execution_record_for_config"): "(func, config)",
     (LAMBDA, "_execute_function_with_config_scope"): "(func, event)",

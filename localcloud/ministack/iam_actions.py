@@ -14,6 +14,8 @@ from localcloud.ministack.replacement import Replacement
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Of a function's ARN without a qualifier: arn:aws:lambda:region:account:function:name.
+ARN_COLONS = 6
 # Methods of ``/functions/<name>/aliases/<alias>``; MiniStack checks ListAliases for all of them.
 ALIAS_ACTIONS = {"GET": "GetAlias", "PUT": "UpdateAlias", "DELETE": "DeleteAlias"}
 
@@ -30,10 +32,16 @@ def naming_alias_actions(name: Callable[[str, str], str | None]) -> Callable[[st
     return name_action
 
 
-def naming_map_runs(extract: Callable[..., str]) -> Callable[..., str]:
-    """Check the actions on a Map Run on its ARN; MiniStack checks them on all resources."""
+def naming_resources(extract: Callable[..., str]) -> Callable[..., str]:
+    """Check an action on what it names: a Map Run, a version or an alias.
 
-    def extract_resource(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> str:
+    MiniStack checks Map Runs on all resources. It checks an invocation with a qualifier on the function, to which a
+    policy for its versions does not apply.
+    """
+
+    def extract_resource(
+        service: str, method: str, path: str, headers: Any, body: bytes, query_params: Any, *rest: Any
+    ) -> str:
         if service == "states" and b'"mapRunArn"' in (body or b""):
             try:
                 arn = json.loads(body).get("mapRunArn")
@@ -41,7 +49,11 @@ def naming_map_runs(extract: Callable[..., str]) -> Callable[..., str]:
                 arn = None
             if isinstance(arn, str):
                 return arn
-        return extract(service, method, path, headers, body, *rest)
+        resource = extract(service, method, path, headers, body, query_params, *rest)
+        qualifier = (query_params or {}).get("Qualifier")
+        if service == "lambda" and path.endswith("/invocations") and qualifier and resource.count(":") == ARN_COLONS:
+            return f"{resource}:{qualifier[0] if isinstance(qualifier, list) else qualifier}"
+        return resource
 
     return extract_resource
 
@@ -50,5 +62,5 @@ def replacements() -> tuple[Replacement, ...]:
     """Replacements in what MiniStack checks for a request."""
     return (
         Replacement(IAM_ACTIONS, "_lambda_action", naming_alias_actions),
-        Replacement(IAM_ACTIONS, "extract_resource_arn", naming_map_runs),
+        Replacement(IAM_ACTIONS, "extract_resource_arn", naming_resources),
     )

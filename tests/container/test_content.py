@@ -23,7 +23,7 @@ TARGET = {"python_version": "3.13", "python_full_version": "3.13.0", "sys_platfo
 UNCHECKED_HASH = "01000000"
 MAX_MEGABYTES = 190
 FORBIDDEN = re.compile(
-    r"(^|/)(tests?|golden|torch|torchvision|onnxruntime/transformers|pip|setuptools|boto3|botocore|conftest\.py|"
+    r"(^|/)(tests?|torch|torchvision|onnxruntime/transformers|pip|setuptools|boto3|botocore|conftest\.py|"
     r"test_[^/]*\.py|train\.py|requirements[^/]*\.(txt|in)|README\.md|Dockerfile|\.git|\.venv|[^/]*\.pyi|[^/]*\.whl)(/|$)"
 )
 Task = dict[str, Entry]
@@ -84,13 +84,22 @@ def test_the_image_has_every_file_of_the_function(task: Task) -> None:
                if name.startswith("loupe/") and entry.is_file and "__pycache__" not in name}  # fmt: skip
     assert shipped == own
     assert "loupe/http/page/index.html" in shipped
-    assert {"handler.py", "bulk.py", "jobs.py", "shadow.py", "python_multipart/__init__.py"} <= task.keys()
+    assert {
+        "handler.py",
+        "bulk.py",
+        "jobs.py",
+        "shadow.py",
+        "release.py",
+        "python_multipart/__init__.py",
+    } <= task.keys()
 
 
 def test_the_image_has_only_the_files_that_the_models_card_lists(task: Task) -> None:
     card = json.loads((PROJECT / "models" / MODEL / "card.json").read_text(encoding="utf-8"))
     shipped = {name for name, entry in task.items() if name.startswith("models/") and entry.is_file}
-    assert shipped == {f"models/{MODEL}/{name}" for name in ("card.json", *(file["path"] for file in card["files"]))}
+    golden = (case["image"] for case in card["golden"])
+    files = ("card.json", *(file["path"] for file in card["files"]), *golden)
+    assert shipped == {f"models/{MODEL}/{name}" for name in files}
     sizes = {file["path"]: file["bytes"] for file in card["files"]}
     assert {name: task[f"models/{MODEL}/{name}"].size for name in sizes} == sizes
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from synthesis import ENVIRONMENTS, synthesize
+from synthesis import ENVIRONMENTS, literal, synthesize
 from transitions import SETTINGS
 
 FILE = Path(__file__).with_name("pinned_resources.json")
@@ -73,7 +73,7 @@ def resources(template: Mapping[str, Any]) -> Pinned:
 def _names(properties: Mapping[str, Any]) -> list[str]:
     """Names that the template gives, not those that CloudFormation makes or refers to."""
     nested = properties.get("SamplingRule", {})
-    named = {**properties, **nested}
+    named = {key: literal(value) for key, value in {**properties, **nested}.items()}
     return [f"{key}={named[key]}" for key in sorted(named) if key.endswith("Name") and isinstance(named[key], str)]
 
 

@@ -39,16 +39,39 @@ class Synthesized:
         return Template.from_json(self.template)
 
     def resources(self, kind: str) -> dict[str, dict[str, Any]]:
-        return {name: resource for name, resource in self.template["Resources"].items() if resource["Type"] == kind}
+        """Resources of a kind; the name of an alarm on a version of the function ends with ``-<version>``."""
+        resources = self.template["Resources"].items()
+        return {name: _named(resource) for name, resource in resources if resource["Type"] == kind}
 
     def of_endpoint(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Resources of a kind, without those of bulk jobs."""
-        return {name: resource for name, resource in self.resources(kind).items() if not name.startswith("Bulk")}
+        """Resources of a kind, without those of bulk jobs and releases."""
+        others = ("Bulk", "Release")
+        return {name: resource for name, resource in self.resources(kind).items() if not name.startswith(others)}
 
     def only(self, kind: str) -> dict[str, Any]:
-        """The only resource of a kind, beside those of bulk jobs: `test_bulk.py` has theirs."""
+        """The only resource of a kind, beside those of `test_bulk.py` and `test_gradual_release.py`."""
         (resource,) = self.of_endpoint(kind).values()
         return resource["Properties"]
+
+    def only_of_release(self, kind: str) -> dict[str, Any]:
+        """The only resource of a kind that belongs to releases."""
+        (resource,) = (each for name, each in self.resources(kind).items() if name.startswith("Release"))
+        return resource["Properties"]
+
+
+def literal(name: Any) -> Any:
+    """Return a name with the number of a version as text, other values as they are."""
+    match name:
+        case {"Fn::Join": ["", [str(text), {"Fn::GetAtt": [_, "Version"]}]]}:
+            return f"{text}<version>"
+    return name
+
+
+def _named(resource: dict[str, Any]) -> dict[str, Any]:
+    properties = resource.get("Properties", {})
+    if not isinstance(properties.get("AlarmName"), dict):
+        return resource
+    return {**resource, "Properties": {**properties, "AlarmName": literal(properties["AlarmName"])}}
 
 
 def synthesize(folder: Path, environment: str, patch: dict[str, Any] | None = None) -> Synthesized:

@@ -11,11 +11,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from io import BytesIO
+from contextlib import redirect_stdout
+from io import BytesIO, StringIO
 from typing import Any
 
 import pytest
 from loupe.errors import all_problems
+from loupe.release.log import ReleaseLog
 from PIL import Image
 from synthesis import Synthesized
 
@@ -28,7 +30,15 @@ _LAMBDA = ("Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutio
 _API = ("4XXError", "5XXError", "Count", "IntegrationLatency", "Latency")
 _QUEUE = ("ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible")
 PUBLISHED = {
-    **{("AWS/Lambda", name): ({"FunctionName"}, {"FunctionName", "Resource"}) for name in _LAMBDA},
+    # ExecutedVersion: of invocations by alias.
+    **{
+        ("AWS/Lambda", name): (
+            {"FunctionName"},
+            {"FunctionName", "Resource"},
+            {"FunctionName", "Resource", "ExecutedVersion"},
+        )
+        for name in _LAMBDA
+    },
     **{("AWS/ApiGateway", name): ({"ApiName"}, {"ApiName", "Stage"}) for name in _API},
     # WAF developer guide, 'AWS WAF metrics and dimensions'.
     ("AWS/WAFV2", "BlockedRequests"): ({"WebACL", "Region", "Rule"},),
@@ -54,7 +64,7 @@ def _dimensions(metric: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def emitted() -> set[tuple[str, frozenset[str]]]:
     """Name and dimension names of each metric that the function writes for a good image and for a broken one."""
-    variables = {"LOUPE_ENVIRONMENT": "prod", "LOUPE_MODEL": "hair-type"}
+    variables = {"LOUPE_ENVIRONMENT": "prod", "LOUPE_MODEL": "hair-type", "LOUPE_METRICS_BY_RELEASE": "true"}
     buffer = BytesIO()
     Image.new("RGB", (64, 64), "brown").save(buffer, "JPEG")
     images = [base64.b64encode(data).decode() for data in (buffer.getvalue(), buffer.getvalue()[:200])]
@@ -69,7 +79,11 @@ def emitted() -> set[tuple[str, frozenset[str]]]:
         env={**os.environ, **variables},
     )  # fmt: skip
     emitted_metrics = set()
-    for line in run.stdout.splitlines():
+    # The function of synthetic traffic.
+    synthetic = StringIO()
+    with redirect_stdout(synthetic):
+        ReleaseLog("prod", "7").synthetic(7, 1)
+    for line in [*run.stdout.splitlines(), *synthetic.getvalue().splitlines()]:
         record = json.loads(line)
         for directive in record.get("_aws", {}).get("CloudWatchMetrics", []):
             assert directive["Namespace"] == metrics.NAMESPACE
@@ -173,6 +187,9 @@ def test_dimension_values_are_those_of_the_deployed_resources(synthesized: Synth
             values = _dimensions(metric)
             if metric["Namespace"] == "AWS/Lambda":
                 name = values["FunctionName"]
+                if "ExecutedVersion" in values:
+                    assert values["ExecutedVersion"]["Fn::GetAtt"][1] == "Version"
+                    assert values["Resource"] == {"Fn::Join": ["", [name, ":live"]]}
                 assert name == f"loupe-{synthesized.name}" or name["Ref"] in functions
             elif metric["Namespace"] == "AWS/ApiGateway":
                 assert values["ApiName"] == api_name
@@ -189,7 +206,10 @@ def test_dimension_values_are_those_of_the_deployed_resources(synthesized: Synth
                 assert (name in synthesized.resources("AWS::SQS::Queue"), attribute) == (True, "QueueName")
             else:
                 assert values["Environment"] == variables["LOUPE_ENVIRONMENT"]
-                assert values["Model"] == variables["LOUPE_MODEL"]
+                if "FunctionVersion" in values:
+                    assert values["FunctionVersion"]["Fn::GetAtt"][1] == "Version"
+                else:
+                    assert values["Model"] == variables["LOUPE_MODEL"]
 
 
 def test_the_dashboard_names_only_emitted_metrics(emitted) -> None:

@@ -22,6 +22,7 @@ from tools.plan.inventory import (
     CACHE_SERIES,
     METRICS_OF_A_METHOD,
     OWN_SERIES,
+    RELEASE_SERIES,
     SHADOW_SERIES,
     Inventory,
     contract,
@@ -86,7 +87,9 @@ def _compare(template: Synthesized, counted: Inventory) -> None:
         series += own * len(arms.split(",")) + ("LOUPE_EXPERIMENT_PARAMETER" in variables)
     tokens = f"loupe-{template.name}-authorizer" in functions
     shadow = f"loupe-{template.name}-shadow" in functions
-    assert counted.custom_metrics == series + tokens + shadow * SHADOW_SERIES + detailed * METRICS_OF_A_METHOD * methods
+    by_release = RELEASE_SERIES * ("LOUPE_METRICS_BY_RELEASE" in variables)
+    further = by_release + shadow * SHADOW_SERIES + detailed * METRICS_OF_A_METHOD * methods
+    assert counted.custom_metrics == series + tokens + further
     assert shadow == (counted.shadow is not None)
     traced = template.only("AWS::ApiGateway::Stage")["TracingEnabled"]
     assert traced == (counted.traces is not None)

@@ -82,8 +82,8 @@ def test_keep_data_retains_data_when_the_stack_is_deleted(
     environment: str, policy: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     built = once(environment, tmp_path_factory)
-    # Six of the endpoint; of bulk jobs three log groups and a bucket.
-    assert len(stored(built)) == 10
+    # Six of the endpoint; of bulk jobs three log groups and a bucket; of releases three log groups.
+    assert len(stored(built)) == 13
     for resource in stored(built):
         assert resource["DeletionPolicy"] == policy
         assert resource["UpdateReplacePolicy"] == ("Retain" if environment == "prod" else "Delete")

@@ -36,7 +36,9 @@ def _pinned_alarms() -> set[str]:
 
 def _alarms(environment: Synthesized) -> dict[str, dict[str, Any]]:
     return {
-        resource["Properties"]["AlarmName"].removeprefix(f"loupe-{environment.name}-"): resource["Properties"]
+        resource["Properties"]["AlarmName"].removeprefix(f"loupe-{environment.name}-").removesuffix("-<version>"): (
+            resource["Properties"]
+        )
         for kind in ("Alarm", "CompositeAlarm")
         for resource in environment.resources(f"AWS::CloudWatch::{kind}").values()
     }

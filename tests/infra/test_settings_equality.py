@@ -35,9 +35,11 @@ NOT_SETTINGS = {
     "LOUPE_UPLOAD_BUCKET",  # the name that CloudFormation chose
     "LOUPE_JOBS",  # whether the stack has bulk jobs
     "LOUPE_SHADOW_FUNCTION_ARN",  # of a shadow test: test_shadow.py
+    "LOUPE_METRICS_BY_RELEASE",  # whether releases shift traffic
 }
-# Read by the bulk and the jobs function, and by both sides of a shadow test: they have variables of their own.
-OTHER_FUNCTIONS = ("bulk", "jobs", "shadow")
+# Read by the bulk, the jobs and the release functions, and by both sides of a shadow test: they have variables of
+# their own.
+OTHER_FUNCTIONS = ("bulk", "jobs", "release", "shadow")
 
 
 def _numbers(low: int, high: int) -> st.SearchStrategy[int]:

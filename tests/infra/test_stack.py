@@ -17,6 +17,9 @@ ALARMS = {
     "FunctionErrorRate", "FunctionThrottles", "FunctionDurationP99", "ApiErrorRate", "ApiLatencyP99",
     "ServerFaultRate", "UndecodableImageRate", "ColdStartRate",
 }  # fmt: skip
+RELEASE_ALARMS = {
+    "ReleaseErrors-<version>", "ReleaseFaults-<version>", "ReleaseLatency-<version>", "ReleaseSynthetic-<version>",
+}  # fmt: skip
 BULK_ALARMS = {"BulkJobsFailed", "BulkFunctionErrorRate", "JobsFunctionErrors"}
 
 
@@ -65,7 +68,9 @@ def test_the_image_asset_is_this_dockerfile_with_the_chosen_model(prod: Synthesi
     assert "models/hair-type/model.onnx" in files
     strangers = {name for name in files if not name.startswith(("function/", "models/hair-type/"))}
     assert strangers <= {".dockerignore"}
-    assert not [name for name in files if "golden" in name or name.endswith((".pyc", ".md"))]
+    # The release functions run the same image.
+    assert "models/hair-type/golden/curly-1.jpg" in files
+    assert not [name for name in files if name.endswith((".pyc", ".md"))]
 
 
 def test_every_image_is_built_on_the_locked_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,8 +110,9 @@ def test_the_role_may_write_its_log_and_traces_and_use_its_uploads_only(prod: Sy
 
 def test_log_groups_expire_and_prod_retains_them(synthesized: Synthesized) -> None:
     groups = synthesized.resources("AWS::Logs::LogGroup")
-    # Of the endpoint, its API, its firewall; of bulk jobs: two functions and the state machine.
-    assert len(groups) == (6 if synthesized.name in ("staging", "prod") else 5)
+    # Of the endpoint, its API, its firewall; of bulk jobs: two functions and the state machine; of releases: three
+    # functions.
+    assert len(groups) == (9 if synthesized.name in ("staging", "prod") else 5)
     for group in groups.values():
         assert group["Properties"]["RetentionInDays"] > 0
         assert group["DeletionPolicy"] == ("RetainExceptOnCreate" if synthesized.name == "prod" else "Delete")
@@ -278,7 +284,8 @@ def test_alarms_notify_the_topic_and_describe_the_response(synthesized: Synthesi
     with_reserve = {"FunctionConcurrency"} if synthesized.name != "dev" else set()
     arrivals = {"ArrivalsAge", "ArrivalsDeadLetters"} if synthesized.name == "local" else set()
     firewall = {"FirewallBlocks"} if synthesized.name in ("staging", "prod") else set()
-    assert set(alarms) == ALARMS | BULK_ALARMS | arrivals | with_reserve | firewall
+    release = RELEASE_ALARMS if synthesized.name in ("staging", "prod") else set()
+    assert set(alarms) == ALARMS | BULK_ALARMS | arrivals | with_reserve | firewall | release
     topic = [{"Ref": next(iter(synthesized.resources("AWS::SNS::Topic")))}]
     for alarm in alarms.values():
         # The composite alarm sends the messages of those that page; the local cloud has none.

@@ -25,6 +25,7 @@ BARE = {
     "inputs": {"uploads": {"enabled": False}},
     "api": {"account_log_role": False},
     "alarms": {"enabled": False},
+    "release": {"strategy": "all_at_once"},
 }
 PROVISIONED = {"min": 2, "max": 5}
 SCHEDULE = {"name": "night", "cron": "cron(0 19 ? * MON-FRI *)", "min": 1, "max": 1}
@@ -69,6 +70,10 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "no bulk jobs": {"bulk": {"enabled": False}},
     "classify on upload": {"bulk": {"max_concurrency": 30, "on_upload": {"enabled": True, "notify": True}}},
     "permissions boundary": {"protection": {"permissions_boundary": "loupe-boundary"}},
+    "all at once": {"release": {"strategy": "all_at_once"}},
+    "linear": {"release": {"strategy": "linear", "percent": 20, "interval_minutes": 5}},
+    "canary without hooks": {"release": {"hooks": False, "synthetic_traffic": False}},
+    "snap start": {"function": {"snap_start": True}},
     "stage renamed": {"api": {"stage": "next", "method_metrics": True}},
 }
 # Their values are documents, which an update replaces as a whole; a key within one is no property.

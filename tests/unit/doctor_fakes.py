@@ -27,6 +27,7 @@ HEALTHY: dict[str, Answer] = {
         "AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}
     },
     "lambda.get_function_concurrency": ("ResourceNotFoundException", "Function not found", 404),
+    "lambda.list_versions_by_function": ("ResourceNotFoundException", "Function not found", 404),
     "apigateway.get_account": {},
     "ecr.describe_repositories": {"repositories": []},
     "cloudformation.describe_stacks": ("ValidationError", "Stack with id Loupe-prod does not exist", 400),

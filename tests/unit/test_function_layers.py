@@ -14,7 +14,17 @@ FUNCTION = Path(__file__).resolve().parents[2] / "function"
 PARTS = {
     "http": ("loupe.http",),
     "sources": ("loupe.sources",),
-    "entry": ("handler", "bulk", "jobs", "shadow", "loupe.bulk", "loupe.jobs", "loupe.shadow"),
+    "entry": (
+        "handler",
+        "bulk",
+        "jobs",
+        "release",
+        "shadow",
+        "loupe.bulk",
+        "loupe.jobs",
+        "loupe.release",
+        "loupe.shadow",
+    ),
     "observation": ("loupe.telemetry", "loupe.redaction", "loupe.processor"),
     "settings": ("loupe.settings", "loupe.variables"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from localcloud import emf, report
@@ -112,6 +113,22 @@ def test_each_metric_is_under_the_function_and_under_its_alias() -> None:
         assert published.value("Errors", *dimensions) == 1
         assert published.value("Duration", *dimensions) == 12.345
         assert published.value("ConcurrentExecutions", *dimensions) == 3
+
+
+def test_invocations_by_alias_have_the_version_that_ran() -> None:
+    """By number there is none: the number is in Resource."""
+    for resource, expected in (("f:live", True), ("f:7", False), ("f", False)):
+        recorder = Recorder()
+        subject = replace(SUBJECT, resource=resource, version="7")
+        report.invocation(recorder, subject, "stream", "id-1", outcome(), 3)
+        names = [{item["Name"]: item["Value"] for item in datum["Dimensions"]} for _, datum in recorder.data]
+        assert ({"FunctionName": SUBJECT.function, "Resource": resource, "ExecutedVersion": "7"} in names) is expected
+
+
+def test_the_tail_of_a_log_is_its_last_4_kb() -> None:
+    tail = report.tail(SUBJECT, "id-1", outcome(output=["x" * 10_000]))
+    assert len(tail.encode()) == 4096
+    assert tail.splitlines()[-1].startswith("REPORT RequestId: id-1")
 
 
 def test_a_throttle_is_no_invocation() -> None:

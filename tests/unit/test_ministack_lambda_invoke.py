@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localcloud.ministack.lambda_invoke import execute
+from localcloud.ministack import lambda_invoke
+from localcloud.ministack.lambda_invoke import execute, weighted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,3 +93,24 @@ def test_an_unreachable_fleet_is_a_service_exception() -> None:
     result = execute("http://127.0.0.1:9", FUNCTION, {})
     assert result["error"]
     assert result["body"]["errorType"] == "ServiceException"
+
+
+def test_the_end_of_the_log_is_passed_on(fleet: Fleet) -> None:
+    fleet.response = (200, {"X-Amz-Log-Result": base64.b64encode(b"REPORT").decode()}, b"{}")
+    assert execute(f"http://127.0.0.1:{fleet.server_port}", FUNCTION, {}) == {"body": {}, "log": "REPORT"}
+
+
+def test_an_alias_with_weights_routes_so_large_a_share_to_the_other_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    alias = {"FunctionVersion": "3", "RoutingConfig": {"AdditionalVersionWeights": {"4": 0.25}}}
+    versions = {"4": {"config": {"FunctionName": "loupe-local", "Version": "4", "FunctionArn": "of the version"}}}
+    functions = {"loupe-local": {"aliases": {"live": alias}, "versions": versions}}
+    monkeypatch.setattr(lambda_invoke, "original", lambda _module, _name: functions)
+    config = FUNCTION["config"]
+    chosen = [weighted(config) for _ in range(2000)]
+    share = sum(item["Version"] == "4" for item in chosen) / len(chosen)
+    assert 0.2 < share < 0.3
+    assert {item["FunctionArn"] for item in chosen} == {config["FunctionArn"]}, "metrics keep the alias"
+    by_number = {**config, "FunctionArn": config["FunctionArn"].replace(":live", ":3")}
+    assert weighted(by_number) == by_number
+    del alias["RoutingConfig"]
+    assert weighted(config) == config

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from infra.settings import Settings, TraceSamplingSettings, load_settings
 from tools import prices
+from tools.plan import snap_start
 from tools.plan.__main__ import app
 from tools.plan.costs import Costs, break_even, monthly
 from tools.plan.inventory import Inventory, inventory
@@ -331,3 +332,29 @@ def test_wrong_options_end_with_a_sentence_and_2(options: tuple[str, ...], sente
     assert run.exit_code == 2
     assert sentence in re.sub(r"[\s│]+", " ", run.output)
     assert "Traceback" not in run.output
+
+
+@pytest.mark.parametrize(
+    ("cold_start_ms", "words"),
+    [
+        (400, "never saves money here: a restore costs as much as 8.4 s of INIT"),
+        (400, "it is no faster either"),
+        (600, "it may be faster or slower"),
+        (1000, "it is faster"),
+        (8_300, "never saves money here"),
+        (9_000, "saves money from"),
+    ],
+)
+def test_the_plan_says_when_snap_start_is_worth_it(cold_start_ms: float, words: str) -> None:
+    load = Load(rate=1, duration_ms=12, memory_mib=1769, cold_start_ms=cold_start_ms)
+    assert words in snap_start.sentence(load, 5)
+
+
+def test_snap_start_breaks_even_where_both_bills_are_equal() -> None:
+    """Worked out by hand: 2 GB, 10 s of INIT, one version."""
+    load = Load(rate=1, duration_ms=12, memory_mib=2048, cold_start_ms=10_000)
+    snapshots = 2 * 730 * 3600 * 0.0000015046
+    assert snap_start.cached(load, 1) == pytest.approx(snapshots)
+    starts = snap_start.break_even(load, 1)
+    assert starts is not None
+    assert starts * 10 * 2 * 0.0000166667 == pytest.approx(snapshots + starts * 2 * 0.0001397998)

@@ -134,8 +134,8 @@ def test_a_line_cannot_be_forged(emitted) -> None:
 
 
 @pytest.mark.parametrize(("kind", "cold"), [("on-demand", True), ("provisioned-concurrency", False),
-                                            ("snap-start", False)])  # fmt: skip
-def test_only_initialization_on_demand_is_a_cold_start(emitted, classifier, kind, cold) -> None:
+                                            ("snap-start", True), ("restart", False)])  # fmt: skip
+def test_a_cold_start_is_one_that_a_client_waits_for(emitted, classifier, kind, cold) -> None:
     app = make_app(classifier, initialization=kind)
     logs, blobs = emitted(rest(body=IMAGE), app=app)
     assert (logs[0]["cold_start"], logs[0]["initialization"]) == (cold, kind)

@@ -66,8 +66,8 @@ def concurrency(settings: Settings, aws: Aws) -> Iterator[Finding]:
     quota, unreserved = int(limits["ConcurrentExecutions"]), int(limits["UnreservedConcurrentExecutions"])
     name = f"loupe-{settings.environment}"
     functions = [name, f"{name}-authorizer"] if settings.auth.jwt is not None else [name]
-    # Bulk jobs and a shadow test have reserves of their own, which other functions of the account cannot have.
-    further = bulk_reserves(settings) | shadow_reserve(settings)
+    # Bulk jobs, a shadow test and releases have reserves of their own, which other functions cannot have.
+    further = bulk_reserves(settings) | shadow_reserve(settings) | release_reserves(settings)
     # What a deployed stack has already is given back before it is taken again.
     own = sum(_reserve(aws, function) for function in (*functions, *further))
     others = quota - unreserved - own
@@ -110,6 +110,15 @@ def concurrency(settings: Settings, aws: Aws) -> Iterator[Finding]:
     yield ok(
         "concurrency", f"{required} of the {available} concurrent executions that can be reserved (quota {quota})."
     )
+
+
+def release_reserves(settings: Settings) -> dict[str, int]:
+    """Return the reserves of the release functions, by function: one each, where the classifier has a reserve."""
+    release = settings.release
+    if not release.gradual or settings.function.reserved_concurrency is None:
+        return {}
+    parts = (*(("before", "after") if release.hooks else ()), *(("synthetic",) if release.synthetic_traffic else ()))
+    return {f"loupe-{settings.environment}-{part}-traffic": 1 for part in parts}
 
 
 def bulk_reserves(settings: Settings) -> dict[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from infra.settings import Settings
-from tools.doctor import account, alias, engine, image, notices
+from tools.doctor import account, alias, engine, image, notices, versions
 from tools.doctor.aws import Aws, CallError
 from tools.doctor.findings import Finding, error
 
@@ -19,6 +19,7 @@ CHECKS = (
     "log-role",
     "image",
     "alias",
+    "versions",
     "alarms",
     "tags",
 )
@@ -74,6 +75,7 @@ def examine(settings: Settings, around: Surroundings) -> list[Finding]:
         ("log-role", lambda: account.log_role(settings, aws)),
         ("image", lambda: image.check(settings, aws, number, around.qualifier, around.download)),
         ("alias", lambda: alias.check(settings, aws)),
+        ("versions", lambda: versions.check(settings, aws)),
         ("alarms", lambda: notices.alarms(settings, aws)),
     )
     for name, check in checks:

@@ -53,8 +53,8 @@ def _measured(value: str) -> _Memory:
     return measurement
 
 
-def _environment(name: str, patch: str | None, labels: int | None) -> tuple[Inventory, str, tuple[str, ...]]:
-    """What an environment of cdk.json has, a sentence about it, and its clients with keys."""
+def _environment(name: str, patch: str | None, labels: int | None) -> tuple[Inventory, str, tuple[str, ...], int]:
+    """What an environment of cdk.json has, a sentence about it, its clients with keys, and the versions it keeps."""
     context = json.loads((PROJECT_ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     try:
         values = load_settings(context, name, patch)
@@ -73,7 +73,8 @@ def _environment(name: str, patch: str | None, labels: int | None) -> tuple[Inve
         f"metrics, alarms on {counted.alarm_metrics} metrics, "
         f"{f'a firewall of {counted.waf_rules} rules' if counted.waf_rules else 'no firewall'}; {sampled}."
     )
-    return counted, sentence, tuple(values.auth.plans(values.api.rate_limit, values.api.burst_limit))
+    clients = tuple(values.auth.plans(values.api.rate_limit, values.api.burst_limit))
+    return counted, sentence, clients, values.release.keep_versions
 
 
 app = typer.Typer(add_completion=False)
@@ -159,7 +160,7 @@ def main(
         except ValueError as error:
             raise typer.BadParameter(f"{error}.", param_hint="--duration-limit-ms") from None
         duration_ms = durations[memory]
-    fees, about, clients = _environment(env, settings, labels)
+    fees, about, clients, versions = _environment(env, settings, labels)
     plans = []
     for rate in rps:
         load = Load(
@@ -178,7 +179,7 @@ def main(
             environments=environments,
         )
         sizing = size(load)
-        plans.append(report.Plan(load, sizing, monthly(load, sizing, fees), about, clients))
+        plans.append(report.Plan(load, sizing, monthly(load, sizing, fees), about, clients, versions))
     extra = [report.memories(durations, plans[0].load)] if durations else []
     write = {Format.text: report.text, Format.markdown: report.markdown, Format.json: report.as_json}[output]
     typer.echo(write(plans, extra, provisioned=provisioned), nl=False)

@@ -18,6 +18,9 @@ OWN_SERIES = 10
 CACHE_SERIES = 2
 # Of a shadow test: sent, dropped, failures, agreement, disagreements, difference, latency.
 SHADOW_SERIES = 7
+# Of the version that has the traffic, in a deployment whose releases shift it: Requests, ServerFaults, TotalLatency.
+# Those of a shift (the second version, synthetic traffic) exist for minutes.
+RELEASE_SERIES = 3
 # API Gateway developer guide, 'Amazon API Gateway dimensions and metrics': of each method, in detailed metrics.
 METRICS_OF_A_METHOD = 7
 # AWS's groups (reputation, known bad inputs, common rules); the rate of each address, and bodies elsewhere.
@@ -92,6 +95,8 @@ def _custom_metrics(settings: Settings, labels: int) -> int:
     series += settings.auth.jwt is not None  # AuthorizerFaults
     if settings.shadow.challenger:
         series += SHADOW_SERIES
+    if settings.release.gradual:
+        series += RELEASE_SERIES
     if settings.api.method_metrics:
         series += METRICS_OF_A_METHOD * _methods(settings)
     return series
@@ -132,6 +137,9 @@ def _alarm_metrics(settings: Settings) -> int:
         single += ["BulkJobsFailed", "JobsFunctionErrors"]
     if settings.shadow.challenger:
         rates |= {"ShadowDisagreementRate": 2, "ShadowFailures": 2}
+    if settings.release.gradual:
+        rates |= {"ReleaseErrors": 4, "ReleaseFaults": 2}
+        single += ["ReleaseLatency", *(["ReleaseSynthetic"] if settings.release.synthetic_traffic else [])]
     if settings.bulk.on_upload.enabled:
         single += ["ArrivalsAge", "ArrivalsDeadLetters"]
     return sum(rates.values()) + len(single)

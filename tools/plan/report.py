@@ -11,6 +11,7 @@ from typing import Any
 from tools import prices
 from tools.plan.costs import LEFT_OUT, Costs
 from tools.plan.sizing import Load, Sizing, million, rejected, settings
+from tools.plan.snap_start import break_even, cached, sentence
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Plan:
         The environment whose monthly fees are in the costs.
     clients
         Its clients with API keys.
+    versions
+        Published versions that it keeps (``release.keep_versions``).
     """
 
     load: Load
@@ -30,6 +33,7 @@ class Plan:
     costs: Costs
     about: str = ""
     clients: tuple[str, ...] = ()
+    versions: int = 5
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,7 @@ def notes(plans: Sequence[Plan]) -> list[str]:
     ]
     if plans[0].about:
         lines.append(plans[0].about)
+    lines.append(sentence(load, plans[0].versions))
     warned: dict[str, list[str]] = {}
     for plan in plans:
         for warning in plan.sizing.warnings:
@@ -200,6 +205,10 @@ def _object(plan: Plan, extra: Sequence[Table], *, provisioned: bool) -> dict[st
             "break_even_utilization": plan.costs.break_even,
         },
         "settings": settings(plan.load, plan.sizing, provisioned=provisioned, clients=plan.clients),
+        "snap_start": {
+            "break_even_cold_starts": break_even(plan.load, plan.versions),
+            "snapshots": round(cached(plan.load, plan.versions), 2),
+        },
     }
 
 

@@ -105,7 +105,13 @@ class App:
         return response.proxy(answer, request.method, headers | timing)
 
     def direct(self, payload: Any, context: Context) -> dict[str, Any]:
-        """Answer a direct invocation with the result object, or ``{"error": <problem>}``; never raises."""
+        """Answer a direct invocation with the result object, or ``{"error": <problem>}``; never raises.
+
+        With ``"identify": true`` a result of one image also names its execution environment.
+        """
+        identify = isinstance(payload, dict) and payload.get("identify") is True
+        if identify:
+            payload = {key: value for key, value in payload.items() if key != "identify"}
         batch = isinstance(payload, dict) and "items" in payload
         route = "batch" if batch else "classify"
         observation = Observation(context.aws_request_id, "direct", self._service.model, route)
@@ -120,7 +126,8 @@ class App:
                 return self._classify_batch(items, deadline, observation, service)
             with observation.stages("source"):
                 request = from_payload(payload, limits)
-            return self._classify(request, observation, service)
+            answer = self._classify(request, observation, service)
+            return {**answer, "environment": _environment_id()} if identify else answer
         except Problem as problem:
             observation.problem = problem
         except Exception as error:
@@ -226,3 +233,9 @@ class App:
             "max_batch": self._max_batch,
             "uploads": bool(self._s3_rules.upload_bucket),
         }
+
+
+def _environment_id() -> str:
+    from loupe.identity import environment_id
+
+    return environment_id()

@@ -1,0 +1,78 @@
+"""Wait until several execution environments of a version have answered."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from loupe.release.cases import payload
+from loupe.release.invoke import InvocationError, ThrottledError
+from loupe.release.judge import result_findings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from loupe.release.cases import Case
+    from loupe.release.invoke import Target
+
+# Environments that answer one after the other are few: after so many waves without a new one, larger waves follow.
+_LARGEST_WAVE = 4
+
+
+class Warmed(NamedTuple):
+    """Environments that answered; findings about their answers or, if there are too few, about that."""
+
+    environments: int
+    seconds: float
+    findings: tuple[str, ...]
+
+
+def warm(target: Target, cases: Sequence[Case], count: int, deadline: float, *, several: bool) -> Warmed:
+    """Send golden cases, `count` and more at a time, until `count` environments have answered.
+
+    An environment serves one request at a time, so concurrent requests meet different ones. Each names itself in its
+    answer (`loupe.identity`).
+
+    Parameters
+    ----------
+    deadline
+        Monotonic seconds.
+    """
+    begun = time.monotonic()
+    known: set[str] = set()
+    findings: dict[str, None] = {}
+    queue = cycle(cases)
+    width, throttled = count, ""
+    while len(known) < count and not findings:
+        if time.monotonic() >= deadline:
+            findings[
+                f"{len(known)} of {count} execution environments (release.environments) answered in "
+                f"{time.monotonic() - begun:.0f} s{throttled}."
+            ] = None
+            break
+        with ThreadPoolExecutor(width) as pool:
+            wave = list(pool.map(lambda case: _ask(target, case, several=several), islice(queue, width)))
+        for identity, found in wave:
+            known |= {identity} if identity else set()
+            findings |= dict.fromkeys(found or ())
+        if any(found is None for _, found in wave):
+            throttled = "; others were throttled: function.reserved_concurrency or the account's limit is used up"
+        width = min(2 * width, _LARGEST_WAVE * count)
+    return Warmed(len(known), time.monotonic() - begun, tuple(findings))
+
+
+def _ask(target: Target, case: Case, *, several: bool) -> tuple[str, tuple[str, ...] | None]:
+    """Return the identity of the environment that answered, and findings; None for a throttled request."""
+    try:
+        body = target.invoke(payload(case, several=several)).body
+    except ThrottledError:
+        return "", None
+    except InvocationError as error:
+        return "", (f"golden case {case.name}: {error}",)
+    identity = body.get("environment") if isinstance(body, dict) else None
+    findings = tuple(result_findings(case, body))
+    if not findings and not isinstance(identity, str):
+        findings = (f"golden case {case.name}: the answer does not name its execution environment.",)
+    return identity or "", findings
