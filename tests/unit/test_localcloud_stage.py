@@ -93,7 +93,8 @@ def test_the_dockerfile_copies_the_staged_files() -> None:
     lines = (PROJECT / "function" / "Dockerfile").read_text().splitlines()
     copied = {match.group(1) for line in lines if (match := re.match(r"COPY (?!--from)(\S+)", line))}
     assert copied == {"function/requirements.txt", "models", "function/handler.py", "function/bulk.py",
-                      "function/jobs.py", "function/release.py", "function/loupe", "function/prune.py"}  # fmt: skip
+                      "function/jobs.py", "function/release.py", "function/shadow.py", "function/loupe",
+                      "function/prune.py"}  # fmt: skip
 
 
 def test_the_authorizers_image_has_its_modules_and_its_table_of_issuers(tmp_path: Path) -> None:

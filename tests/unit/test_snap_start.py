@@ -91,6 +91,6 @@ def test_a_replaced_process_does_not_ask_for_a_second_restore(monkeypatch: pytes
     for kind, expected in (("snap-start", "on-demand"), ("provisioned-concurrency", "provisioned-concurrency")):
         first = {"AWS_LAMBDA_INITIALIZATION_TYPE": kind}
         monkeypatch.setattr(restart, "_first_environment", lambda first=first: dict(first))
-        restart._replacing(lambda: None)()
+        restart._replace()
         assert environments[-1]["AWS_LAMBDA_INITIALIZATION_TYPE"] == expected
         assert environments[-1][restart.INITIALIZATION] == "restart"

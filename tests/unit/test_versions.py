@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from doctor_fakes import ACCOUNT, REGION, environment
 
+from infra.pins import Pin
 from infra.settings import Settings
 from tools.doctor import versions as check
 from tools.doctor.aws import CallError
@@ -123,6 +124,12 @@ def test_every_alias_counts() -> None:
     cloud = Cloud()
     cloud.aliases[FUNCTION].append({"Name": "by-hand", "FunctionVersion": "2"})
     assert 2 not in unused(cloud)[FUNCTION]
+
+
+def test_the_versions_of_a_pin_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    pin = Pin(environment="prod", version="2", replaced="4", since="2026-11-25T00:00:00Z", reason="faults")
+    monkeypatch.setattr("tools.versions.listing.read_pin", lambda _: pin)
+    assert unused(Cloud())[FUNCTION] == [1, 3, 5, 6, 7]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from infra.pins import read_pin
 from infra.settings import Settings
 from tools.doctor.aws import Aws, CallError
 
@@ -57,7 +58,11 @@ def functions(settings: Settings, aws: Aws, now: datetime) -> list[Function]:
     """
     _check_stack(settings, aws)
     found = list(published(settings, aws))
+    pin = read_pin(settings.environment)
     for function in found:
+        if pin is not None and function.name == f"loupe-{settings.environment}":
+            function.keep(pin.version, "pinned by make rollback")
+            function.keep(pin.replaced, "make rollback went back from it")
         for version in function.versions[-settings.release.keep_versions :]:
             function.keep(str(version), f"one of the newest {settings.release.keep_versions}")
         _keep_aliases(function, aws)
