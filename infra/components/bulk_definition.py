@@ -74,6 +74,8 @@ _FAULTS: Mapping[str, Any] = {
         "States.Timeout",
         "Sandbox.Timedout",
         "Runtime.ExitError",
+        # Lambda's name for an environment that needed more than its memory, once a Runtime.ExitError, too.
+        "Runtime.OutOfMemory",
         "BatchUnfinished",
     ],
     "IntervalSeconds": 1,

@@ -35,7 +35,7 @@ MAPS = tuple(READERS)
 THROTTLED = {"Lambda.TooManyRequestsException"}
 FAULTS = {
     "Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException", "Lambda.Unknown",
-    "States.Timeout", "Sandbox.Timedout", "Runtime.ExitError", "BatchUnfinished",
+    "States.Timeout", "Sandbox.Timedout", "Runtime.ExitError", "Runtime.OutOfMemory", "BatchUnfinished",
     "Lambda.ClientExecutionTimeoutException",
 }  # fmt: skip
 # What an inactive function answers until it is active again.
