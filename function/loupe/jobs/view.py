@@ -33,8 +33,8 @@ _ERRORS = {
     TOO_MANY_FAILED: ("too_many_failed_images", _TOO_MANY),
     "States.ItemReaderFailed": (
         "source_unreadable",
-        "The manifest or the listing could not be read: a row is no JSON, the header or a permission is missing. If the "
-        "manifest has to be corrected, start a new job. Otherwise, remove the cause. " + _REDRIVE,
+        "The manifest or the listing could not be read: a row is no JSON, the header or a permission is missing. If "
+        "the manifest has to be corrected, start a new job. Otherwise, remove the cause. " + _REDRIVE,
     ),
     "States.DataLimitExceeded": (
         "source_unreadable",
