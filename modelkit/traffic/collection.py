@@ -42,11 +42,17 @@ class Window(NamedTuple):
 
 
 class ShadowTest:
-    """Comparisons of one challenger with one champion."""
+    """Comparisons of one challenger with one champion.
+
+    Attributes
+    ----------
+    champion, challenger
+        Milliseconds of the models' runs.
+    """
 
     def __init__(self) -> None:
         self.agreed = self.compared = 0
-        self.difference = QuantileSketch()
+        self.difference, self.champion, self.challenger = QuantileSketch(), QuantileSketch(), QuantileSketch()
         self.difference_sum = 0.0
 
     @property
@@ -227,6 +233,10 @@ class Traffic:
         test.agreed += shadow.agrees
         test.difference.add(shadow.difference or 0.0)
         test.difference_sum += shadow.difference or 0.0
+        if shadow.champion_ms is not None:
+            test.champion.add(shadow.champion_ms)
+        if shadow.challenger_ms is not None:
+            test.challenger.add(shadow.challenger_ms)
 
     def _arm(self, group: str, name: str) -> Arm | None:
         """Return an arm of a group; None above the number of arms or experiments that are added up."""

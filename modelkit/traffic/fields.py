@@ -11,7 +11,17 @@ if TYPE_CHECKING:
 _MESSAGE = "@message"
 # Fields that the function writes as numbers, truth values or objects; a query returns texts.
 _JSON_FIELDS = frozenset(
-    {"duration_ms", "probability", "cold_start", "items", "agrees", "difference", "item_codes", "item_labels"}
+    {
+        "duration_ms",
+        "probability",
+        "cold_start",
+        "items",
+        "agreement",
+        "difference",
+        "champion_model_ms",
+        "item_codes",
+        "item_labels",
+    }
 )
 _NESTED = ("stages_ms", "item_codes", "item_labels")
 

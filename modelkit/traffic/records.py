@@ -79,7 +79,15 @@ class Request(NamedTuple):
 
 
 class Shadow(NamedTuple):
-    """One comparison of a shadow test; ``agrees`` and ``difference`` are None where it failed, with its code."""
+    """One comparison of a shadow test.
+
+    Attributes
+    ----------
+    agrees, difference
+        None where it failed, for the reason ``code``.
+    champion_ms, challenger_ms
+        What the models' runs took; None where the line does not say.
+    """
 
     time: float | None
     champion: str
@@ -87,6 +95,8 @@ class Shadow(NamedTuple):
     agrees: bool | None
     difference: float | None
     code: str
+    champion_ms: float | None = None
+    challenger_ms: float | None = None
 
 
 def parse(text: str) -> list[Request | Shadow | Metrics]:
@@ -166,10 +176,10 @@ def _request(value: Mapping[str, Any]) -> Request:
 
 def _shadow(value: Mapping[str, Any]) -> Shadow:
     failed = value["message"] == "comparison failed"
-    agrees = value.get("agrees")
-    # A query returns truth values as 1 and 0.
-    if not failed and agrees not in (True, False):
-        raise BadLineError("agrees is neither true nor false")
+    agrees = value.get("agreement")
+    if not failed and agrees not in (0, 1):
+        raise BadLineError("agreement is neither 0 nor 1")
+    champion_ms = value.get("champion_model_ms")
     return Shadow(
         time=time_of(value.get("timestamp")),
         champion=text_of(value, "champion"),
@@ -177,6 +187,8 @@ def _shadow(value: Mapping[str, Any]) -> Shadow:
         agrees=None if failed else bool(agrees),
         difference=None if failed else number_of(value, "difference", 0.0, 1.0),
         code=text_of(value, "code") if failed else "",
+        champion_ms=None if champion_ms is None else number_of(value, "champion_model_ms", 0.0, math.inf),
+        challenger_ms=numbers_of(value, "stages_ms").get("model"),
     )
 
 

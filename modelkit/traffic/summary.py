@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelkit.errors import ModelkitError
+from modelkit.traffic.arms import quantiles
 from modelkit.traffic.inference import Share, sample_ratio, two_sided
 from modelkit.traffic.names import listed
 from modelkit.traffic.verdict import Comparison, Plan, compare
@@ -90,6 +91,8 @@ class Report:
                     "agreement_interval": _interval(test.agreement, z),
                     "mean_difference": round(test.difference_sum / test.compared, 6),
                     "p99_difference": round(test.difference.quantile(0.99) or 0.0, 6),
+                    "champion_model_ms": quantiles(test.champion),
+                    "challenger_model_ms": quantiles(test.challenger),
                 }
                 for (champion, challenger), test in sorted(traffic.shadow.items())
             ],
@@ -146,7 +149,7 @@ def summarize(
     """
     chosen = _experiment(traffic, by, experiment)
     arms = sorted(traffic.arms(chosen).values(), key=lambda arm: (-arm.images, arm.name))
-    if not arms and not traffic.shadow:
+    if not arms and not traffic.shadow and not traffic.shadow_failures:
         raise ModelkitError(
             f"None of the {traffic.lines:,} lines is a classification of this function. Give the log group of the "
             "function, /aws/lambda/loupe-<env>; with function.log_level above INFO there are no request lines, only "

@@ -103,10 +103,11 @@ def _shadow(report: Report, level: str, z: float) -> Table:
         low, high = test.agreement.interval(z)
         share = f"{test.agreement.value:.2%} ({low:.2%} to {high:.2%})".replace("%", " %")
         mean = f"{test.difference_sum / test.compared:.4f}"
-        rows.append((f"{plain(challenger)}, {plain(champion)}", f"{test.compared:,}", share, mean))
+        runs = f"{_quantiles(test.challenger)}; {_quantiles(test.champion)}"
+        rows.append((f"{plain(challenger)}, {plain(champion)}", f"{test.compared:,}", share, mean, runs))
     for (challenger, code), number in sorted(report.traffic.shadow_failures.items())[:_MOST_ROWS]:
-        rows.append((f"{plain(challenger)}: {plain(code)}", f"{number:,}", "failed", ""))
-    head = ("challenger, champion", "images", f"same label ({level})", "mean difference of probability")
+        rows.append((f"{plain(challenger)}: {plain(code)}", f"{number:,}", "failed", "", ""))
+    head = ("challenger, champion", "images", f"same label ({level})", "mean difference of probability", "runs, ms")
     return Table("Shadow test", head, rows)
 
 

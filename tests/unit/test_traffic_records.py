@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from images import RED, jpeg, solid
 from loupe.errors import ImageUndecodable, ModelFailed, all_problems
 from loupe.experiment import Assignment
 from loupe.prediction import ModelInfo, Prediction
 from loupe.settings import MetricsRules
+from loupe.shadow.comparison import Comparer
+from loupe.shadow.sample import Sample, event_of
 from loupe.telemetry import Observation, Telemetry
 from traffic_lines import add_up, in_arm, line, shadow
 
@@ -125,6 +129,23 @@ def test_metrics_of_another_namespace_are_no_arms() -> None:
     # Another namespace, or further dimensions, are not this function's figures.
     other = {**blob, "_aws": {**blob["_aws"], "CloudWatchMetrics": [{"Namespace": "Other"}]}}
     assert read(other) == []
+
+
+def test_a_comparison_of_the_shadow_function_is_read(capsys, classifier) -> None:
+    image = jpeg(solid(RED))
+    champion = Prediction("red", 0.9, (("red", 0.9), ("blue", 0.1)), model=ModelInfo("old", "1.0.0", "float16", 2))
+    event = json.loads(event_of(Sample(image, champion, 3.25)))
+    comparer = Comparer(classifier, "prod", lambda key: b"")
+    comparer.run(event)
+    comparer.run({**event, "image": base64.b64encode(b"no image").decode()})
+    lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    traffic = add_up(*lines)
+    assert not traffic.damage
+    ((names, test),) = traffic.shadow.items()
+    assert names == ("old 1.0.0 float16", f"tiny {classifier.info.version} {classifier.info.variant}")
+    assert (test.compared, test.agreed, test.champion.count, test.challenger.count) == (1, 1, 1, 1)
+    assert test.champion.quantile(0.5) == pytest.approx(3.25, rel=0.005)
+    assert [code for _, code in traffic.shadow_failures] == ["unsupported_media_type"]
 
 
 def test_a_comparison_of_a_shadow_test_is_read() -> None:

@@ -40,7 +40,14 @@ def in_arm(number: int, arm: str, **changes: Any) -> dict[str, Any]:
 def shadow(*, agrees: bool = True, difference: float = 0.01, **changes: Any) -> dict[str, Any]:
     names = {"champion": "hair-type 1.1.0 float16", "challenger": "hair-type-large 1.1.0 float16"}
     about = {"level": "INFO", "message": "comparison", "timestamp": "2026-11-26T02:00:00Z", "service": "loupe-shadow"}
-    return {**about, **names, "agrees": agrees, "difference": difference, **changes}
+    return {
+        **about,
+        **names,
+        "agreement": int(agrees),
+        "difference": difference,
+        "stages_ms": {"model": 9.0},
+        **changes,
+    }
 
 
 def jsonl(*lines: Any) -> bytes:
