@@ -42,6 +42,12 @@ EXEMPT = {
     "loupe.decoders.isolated:decode_in_child": "passes the bytes on to a decoder",
     "loupe.bulk.store:ResultStore.write": "sends the function's own rows to S3, and reads nothing of them",
     "loupe.bulk.store:ResultStore.write_once": "the same",
+    "loupe.shadow.classifier:SampledClassifier.classify": "passes the bytes on to loupe.image:decode",
+    "loupe.shadow.classifier:SampledClassifier.prepare": "the same",
+    "loupe.shadow.sampling:is_sampled": "BLAKE2b of the last 64 KiB, which takes bounded time",
+    "loupe.shadow.destination:AwsDestination.store": "sends an image that was decoded before, and reads nothing of it",
+    "loupe.shadow.destination:AwsDestination.invoke": "sends the function's own event, of at most 1 MB",
+    "loupe.shadow.signing:signed_headers": "SHA-256 of the body, which takes linear time",
     "loupe.icc:to_srgb": "LittleCMS reads the profile; bounded by Pillow's limits and by fuzzing",
 }
 
