@@ -29,6 +29,8 @@ READ_SECONDS = 1.0
 # Environments that started together do not read together: Parameter Store takes 40 reads per second (AWS General
 # Reference, 'Systems Manager endpoints and quotas').
 _JITTER = 0.2
+# From the kernel: environments that SnapStart restores from one snapshot share the state of `random`.
+_SPREAD = random.SystemRandom()
 
 
 class WeightsUnavailable(Exception):  # noqa: N818 (named after the state, as the problems are)
@@ -88,7 +90,7 @@ class LiveWeights:
             self._take(self._reading)
         if self._clock() < self._due:
             return ""
-        self._due = self._clock() + self._interval * (1 + _JITTER * random.random())  # noqa: S311 (no secret)
+        self._due = self._clock() + self._interval * (1 + _JITTER * _SPREAD.random())
         if self._reading is None:
             try:
                 self._source = self._source or self._connect()

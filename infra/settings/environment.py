@@ -111,7 +111,11 @@ class Settings(Section):
             or models_conflict(self.model.name, self.models)
             or self._experiment_conflict()
             or self.shadow.conflict(self.model.name)
-            or self.function.snap_start_conflict(provisioned=self.scaling.provisioned is not None, local=self.local)
+            or self.function.snap_start_conflict(
+                provisioned=self.scaling.provisioned is not None,
+                shadow=self.shadow.challenger is not None,
+                local=self.local,
+            )
         )
 
     def _experiment_conflict(self) -> str | None:

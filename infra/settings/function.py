@@ -47,7 +47,7 @@ class FunctionSettings(Section):
     # Published versions start from a snapshot that was taken after INIT.
     snap_start: bool = False
 
-    def snap_start_conflict(self, *, provisioned: bool, local: bool) -> str | None:
+    def snap_start_conflict(self, *, provisioned: bool, shadow: bool, local: bool) -> str | None:
         """Return why SnapStart cannot be used, or None (Lambda developer guide, 'SnapStart', 'Limitations')."""
         if not self.snap_start:
             return None
@@ -58,6 +58,10 @@ class FunctionSettings(Section):
                 f"function.snap_start needs function.ephemeral_storage_mib of at most {SNAP_START_STORAGE_MIB} (it is "
                 f"{self.ephemeral_storage_mib})"
             )
+        if shadow:
+            # Lambda developer guide, 'Defined runtime environment variables': with SnapStart, credentials come from an
+            # endpoint (AWS_CONTAINER_CREDENTIALS_FULL_URI), and the samples are signed with those in variables.
+            return "function.snap_start and shadow.challenger exclude each other: samples are signed with variables"
         if local:
             return "function.snap_start is not carried by the local cloud; leave it out there"
         return None

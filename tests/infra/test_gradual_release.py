@@ -324,6 +324,10 @@ def settings(environment: str = "prod", **patch: Any) -> Settings:
             {"function": {"snap_start": True, "ephemeral_storage_mib": 1024}},
             "function.snap_start needs function.ephemeral_storage_mib of at most 512",
         ),
+        (
+            {"function": {"snap_start": True}, "shadow": {"challenger": "hair-type-large"}},
+            "function.snap_start and shadow.challenger exclude each other",
+        ),
     ],
 )
 def test_what_aws_would_reject_is_rejected_at_synth(patch: dict[str, Any], sentence: str) -> None:
