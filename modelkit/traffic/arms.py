@@ -102,7 +102,7 @@ class Arm:
         """Add a request."""
         self.requests += 1
         self.images += max(1, request.items)
-        self._seen_at(request.time)
+        self._extend_period(request.time)
         count(self.models, request.model.text)
         if request.arm_by:
             count(self.assigned_by, request.arm_by)
@@ -140,7 +140,7 @@ class Arm:
 
     def add_metrics(self, metrics: Metrics) -> None:
         """Add values of the embedded metric format, one for each request or image."""
-        self._seen_at(metrics.time)
+        self._extend_period(metrics.time)
         for name, values in metrics.values.items():
             if name == "Requests":
                 self.requests += len(values)
@@ -178,7 +178,7 @@ class Arm:
             return
         self.stages.setdefault(name, QuantileSketch()).add(milliseconds)
 
-    def _seen_at(self, time: float | None) -> None:
+    def _extend_period(self, time: float | None) -> None:
         # Lines of several environments are in no order.
         if time is not None:
             self.first = time if self.first is None else min(self.first, time)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from modelkit.traffic import records
 from modelkit.traffic.arms import Arm, count
 from modelkit.traffic.inference import Share
+from modelkit.traffic.labels import SEPARATOR
 from modelkit.traffic.metric_lines import Metrics
 from modelkit.traffic.records import Request, Shadow
 from modelkit.traffic.sketch import QuantileSketch
@@ -201,9 +202,9 @@ class Traffic:
             return
         arm.add_truth(request, truth)
         if truth.image and request.label is not None:
-            given = request.label if request.labels is None else "|".join(sorted(request.labels))
+            answer = request.label if request.labels is None else SEPARATOR.join(sorted(request.labels))
             # The first answer of each arm to an image.
-            self.answers.setdefault(group, {}).setdefault(truth.image, {}).setdefault(name, given)
+            self.answers.setdefault(group, {}).setdefault(truth.image, {}).setdefault(name, answer)
 
     def _add_metrics(self, metrics: Metrics) -> None:
         names = metrics.dimensions

@@ -63,8 +63,8 @@ def read_labels(path: Path) -> dict[str, Truth]:
                 request_id = values.pop("request_id")
                 truth = Truth(**values)
                 if not request_id or truths.setdefault(request_id, truth) != truth:
-                    said = "has no request_id" if not request_id else "says something else about an earlier request"
-                    raise ModelkitError(f"{path}:{rows.line_num}: the row {said}.")
+                    mistake = "has no request_id" if not request_id else "says something else about an earlier request"
+                    raise ModelkitError(f"{path}:{rows.line_num}: the row {mistake}.")
                 if len(truths) > MAX_ROWS:
                     raise ModelkitError(f"{path} has more than {MAX_ROWS:,} rows: compare a part of the traffic.")
         except UnicodeDecodeError:

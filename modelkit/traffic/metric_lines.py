@@ -36,7 +36,7 @@ def read_metrics(value: Mapping[str, Any]) -> list[Metrics]:
         raise BadLineError("_aws has no CloudWatchMetrics")
     time = about.get("Timestamp")
     seconds = time / 1000 if isinstance(time, int | float) and 0 <= time < 1e15 else None
-    found = []
+    records = []
     for directive in directives[:MOST_NAMES]:
         if not isinstance(directive, dict) or directive.get("Namespace") != NAMESPACE:
             continue
@@ -46,8 +46,8 @@ def read_metrics(value: Mapping[str, Any]) -> list[Metrics]:
             dimensions = {name: text_of(value, name) for name in names}
         except (KeyError, TypeError, ValueError):
             raise BadLineError("a directive of metrics is damaged") from None
-        found.append(Metrics(seconds, dimensions, {name: _values(value, name) for name in metrics if name in value}))
-    return found
+        records.append(Metrics(seconds, dimensions, {name: _values(value, name) for name in metrics if name in value}))
+    return records
 
 
 def _values(value: Mapping[str, Any], name: str) -> tuple[float, ...]:

@@ -42,12 +42,12 @@ def _how_long(comparison: Comparison, baseline: str, challenger: str) -> str:
         return f"The interval excludes a difference of {least}: either arm will do, by accuracy."
     needed = comparison.needed
     if needed is None:
-        return ""
-    found = f"A difference of {least} is found with a probability of {comparison.plan.power:.0%}".replace("%", " %")
+        return f"A difference of {least} is not possible at this accuracy: choose a smaller one (--min-difference)."
+    power = f"A difference of {least} is found with a probability of {comparison.plan.power:.0%}".replace("%", " %")
     if not needed.baseline_missing and not needed.challenger_missing:
-        return f"{found} by as many labels as there are, and none was found: it is unlikely, but not excluded."
+        return f"{power} by as many labels as there are, and none was found: it is unlikely, but not excluded."
     return (
-        f"{found} by {needed.baseline:,} labelled images of {baseline} ({needed.baseline_missing:,} more) and "
+        f"{power} by {needed.baseline:,} labelled images of {baseline} ({needed.baseline_missing:,} more) and "
         f"{needed.challenger:,} of {challenger} ({needed.challenger_missing:,} more)."
     )
 

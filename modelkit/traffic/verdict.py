@@ -190,7 +190,7 @@ def _errors(baseline: Arm, challenger: Arm, plan: Plan, alpha: float) -> Guardra
     return Guardrail(name, challenger.faulty.value - baseline.faulty.value, bounds, plan.max_error_increase)
 
 
-def _needed(baseline: Arm, challenger: Arm, plan: Plan, alpha: float) -> Needed:
+def _needed(baseline: Arm, challenger: Arm, plan: Plan, alpha: float) -> Needed | None:
     """Return the sample size at the accuracy so far, if further labels arrive at the present ratio."""
     # Two hits and four trials more (Agresti and Coull 1998), so that few answers do not say that all are right.
     share = (baseline.right + 2) / (baseline.labelled + 4)
@@ -198,7 +198,9 @@ def _needed(baseline: Arm, challenger: Arm, plan: Plan, alpha: float) -> Needed:
     # The harder of both directions.
     others = [other for sign in (-1, 1) if 0 < (other := share + sign * plan.minimum_difference) < 1]
     effect = max(baseline.design_effect, challenger.design_effect)
-    first = max((required_sample(share, other, alpha, plan.power, ratio) for other in others), default=0)
-    first = round(first * effect)
+    if not others:
+        # No accuracy differs by so much from this one.
+        return None
+    first = round(effect * max(required_sample(share, other, alpha, plan.power, ratio) for other in others))
     second = round(first * ratio)
     return Needed(first, second, max(0, first - baseline.labelled), max(0, second - challenger.labelled))

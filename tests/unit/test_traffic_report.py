@@ -17,6 +17,7 @@ from modelkit.traffic.inference import Share
 from modelkit.traffic.labels import Truth, read_labels
 from modelkit.traffic.page import as_page
 from modelkit.traffic.records import read
+from modelkit.traffic.sentences import conclusions
 from modelkit.traffic.summary import summarize
 from modelkit.traffic.text import as_text
 from modelkit.traffic.verdict import Plan, compare
@@ -141,6 +142,15 @@ def test_equal_arms_with_many_labels_exclude_a_difference_that_matters() -> None
     assert comparison.excludes_minimum
 
 
+def test_a_difference_that_is_not_possible_has_no_sample_size() -> None:
+    comparison = compare(arm("a", 50, 100), arm("b", 50, 100), Plan(minimum_difference=0.5), comparisons=1,
+                         agreement=Share(0, 0))  # fmt: skip
+    # The interval excludes so large a difference in the first place.
+    assert (comparison.needed, comparison.excludes_minimum) == (None, True)
+    few = compare(arm("a", 1, 2), arm("b", 1, 2), Plan(minimum_difference=0.5), comparisons=1, agreement=Share(0, 0))
+    assert any("not possible at this accuracy" in sentence for sentence in conclusions(few))
+
+
 def test_a_slow_challenger_violates_its_guardrail_although_it_is_better() -> None:
     traffic = add_up(*two_arms(duration_ms=40.0), truths=labels(400, {0: 0.9, 1: 0.97}))
     (comparison,) = summarize(traffic, PLAN, baseline="control").comparisons
@@ -209,13 +219,13 @@ def test_an_arm_of_the_weights_without_requests_is_a_mismatch() -> None:
 
 def test_equal_arms_are_rarely_said_to_differ() -> None:
     """A/A tests: with 95 %, about 5 % of them find a difference in either direction."""
-    random, found = np.random.default_rng(11), 0
+    random, differences = np.random.default_rng(11), 0
     for _ in range(1000):
         first, second = Arm("a"), Arm("b")
         for item in (first, second):
             item.labelled, item.right = 300, int(random.binomial(300, 0.92))
-        found += compare(first, second, PLAN, comparisons=1, agreement=Share(0, 0)).verdict in ("better", "worse")
-    assert 0.025 <= found / 1000 <= 0.07
+        differences += compare(first, second, PLAN, comparisons=1, agreement=Share(0, 0)).verdict in ("better", "worse")
+    assert 0.025 <= differences / 1000 <= 0.07
 
 
 def test_equal_arms_of_callers_are_rarely_said_to_differ_if_labels_name_the_callers() -> None:
