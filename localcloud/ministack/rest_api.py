@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 10 * 1024 * 1024
 # Request line, header names and header values together; a quota that cannot be raised.
 MAX_HEADER_BYTES = 10_240
+# Where every client of the local cloud is: MiniStack listens on no other address.
+LOOPBACK = "127.0.0.1"
 DEFAULT_MEDIA_TYPE = "application/json"
 
 
@@ -48,7 +50,9 @@ def replacements() -> tuple[Replacement, ...]:
         Replacement(REST_API, "_lambda_proxy_response", rejecting_failed_invocations),
         Replacement(REST_API, "_invoke_lambda_proxy_v1", lambda call: returning_gateway_responses(call, gateway_error)),
         Replacement(
-            REST_API, "_build_lambda_event_v1", lambda build: naming_api_keys(defaulting_to_json(build, matches), keys)
+            REST_API,
+            "_build_lambda_event_v1",
+            lambda build: stating_the_source(naming_api_keys(defaulting_to_json(build, matches), keys)),
         ),
         Replacement(REST_API, "_execute_in_scope", lambda run: limiting_bodies(run, stages, gateway_error)),
         Replacement(REST_API, "handle_execute", limiting_headers),
@@ -115,6 +119,20 @@ def naming_api_keys(
         key = find(headers.get("x-api-key", "")) if required else None
         if key is not None:
             event["requestContext"]["identity"] |= {"apiKey": key["value"], "apiKeyId": key["id"]}
+        return event
+
+    return build_event
+
+
+def stating_the_source(build: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """State the address of the connection as ``identity.sourceIp``; MiniStack takes it from the client's headers.
+
+    Source: API Gateway developer guide, 'Variables for data models, authorizers, mapping templates', identity.
+    """
+
+    def build_event(*arguments: Any, **options: Any) -> dict[str, Any]:
+        event = build(*arguments, **options)
+        event["requestContext"]["identity"]["sourceIp"] = LOOPBACK
         return event
 
     return build_event

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
+import json
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from deployment import (
     IMAGE_BUCKET,
     IMAGE_PREFIX,
@@ -105,5 +110,29 @@ def image_site(image_port: int, golden_cases: list[Golden]) -> Iterator[str]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         yield f"http://{IMAGE_HOST}:{image_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def issuer(tmp_path: Any) -> Iterator[tuple[str, rsa.RSAPrivateKey]]:
+    """An OpenID issuer on this machine: its address and key."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public_key = {**jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "one", "use": "sig"}
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=tmp_path)) as server:
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        (tmp_path / ".well-known").mkdir()
+        (tmp_path / ".well-known/openid-configuration").write_text(
+            json.dumps({"issuer": url, "jwks_uri": f"{url}/keys"})
+        )
+        (tmp_path / "keys").write_text(json.dumps({"keys": [public_key]}))
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield url, key
         server.shutdown()
         thread.join()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import functools
-import http.server
 import json
-import threading
 import time
 import urllib.parse
 import urllib.request
@@ -135,30 +132,6 @@ def test_iam_signatures_need_a_policy_that_allows_the_call(deploy: Deploy) -> No
     assert signed(deployed, keys["stranger"]["AccessKeyId"], keys["stranger"]["SecretAccessKey"]).status == 403
     # API Gateway says the same of a request without a signature as of one that no route is for.
     assert_problem(models(deployed), 404, "not_found")
-
-
-@pytest.fixture
-def issuer(tmp_path: Any) -> Iterator[tuple[str, rsa.RSAPrivateKey]]:
-    """An OpenID issuer on this machine: its address and key."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    public_key = {**jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "one", "use": "sig"}
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=tmp_path)) as server:
-        url = f"http://127.0.0.1:{server.server_address[1]}"
-        (tmp_path / ".well-known").mkdir()
-        (tmp_path / ".well-known/openid-configuration").write_text(
-            json.dumps({"issuer": url, "jwks_uri": f"{url}/keys"})
-        )
-        (tmp_path / "keys").write_text(json.dumps({"keys": [public_key]}))
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield url, key
-        server.shutdown()
-        thread.join()
 
 
 def test_jwt_tokens_need_the_scope(deploy: Deploy, issuer: tuple[str, rsa.RSAPrivateKey]) -> None:

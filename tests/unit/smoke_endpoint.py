@@ -36,6 +36,9 @@ class FakeEndpoint:
         self.job_summary: dict[str, Any] = {"images": 2, "succeeded": 2}
         # Further models, by name: the model that answers under it.
         self.others: dict[str, str] = {}
+        # Values of ``X-Experiment`` that answers have in turn, and the model that answers where none is named.
+        self.assignments: list[str] = []
+        self.assigned_model = "m"
         self.faults: list[Callable[[httpx.Request, httpx.Response], httpx.Response]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -78,10 +81,25 @@ class FakeEndpoint:
                 return problem(404, "uploads_off")
             place = {"url": "https://bucket.test/", "fields": {"key": "k"}}
             return httpx.Response(200, json={"upload": place, "s3": {"bucket": "b", "key": "k"}})
+        if path in ("/v1/classify", "/v1/classify/batch") and self.assignments:
+            assignment = self.assignments.pop(0)
+            self.assignments.append(assignment)
+            return self._with_model(request, path, self.assigned_model, {"X-Experiment": assignment})
+        if path.startswith("/v1/models/"):
+            return self._of_model(request, path, path.split("/")[3])
+        return self._classification(request, path)
+
+    def _with_model(self, request: httpx.Request, path: str, name: str, headers: Mapping[str, str]) -> httpx.Response:
+        answer = self._classification(request, path)
+        if answer.status_code != 200:
+            return answer
+        model = {"name": name, "version": self.version, "variant": "fp32"}
+        timing = {"Server-Timing": answer.headers.get("Server-Timing", "")}
+        return httpx.Response(200, json={**answer.json(), "model": model}, headers={**timing, **headers})
+
+    def _classification(self, request: httpx.Request, path: str) -> httpx.Response:
         if path == "/v1/classify":
             return self._classify(request)
-        if path.startswith("/v1/models/"):
-            return self._of_model(request, path.split("/")[3], model)
         if path == "/v1/classify/batch":
             items = [base64.b64decode(item["image"]) for item in json.loads(request.content)["items"]]
             answers = [self._result(item) for item in items]
@@ -92,15 +110,14 @@ class FakeEndpoint:
             return httpx.Response(200, json={"results": results})
         return problem(404, "not_found")
 
-    def _of_model(self, request: httpx.Request, name: str, model: Mapping[str, str]) -> httpx.Response:
-        if name not in self.others:
+    def _of_model(self, request: httpx.Request, path: str, name: str) -> httpx.Response:
+        if name not in {"m", *self.others}:
             return problem(404, "not_found")
-        answering = self.others[name]
-        if request.url.path.endswith("/jobs"):
+        answering = self.others.get(name, name)
+        if path.endswith("/jobs"):
             self.job_summary = {**self.job_summary, "models": [{"name": answering}]}
             return self._jobs(request.method, "/v1/jobs", request.content)
-        result = self._result(request.content)
-        return httpx.Response(200, json={**(result or {}), "model": {**model, "name": answering}})
+        return self._with_model(request, path.replace(f"/models/{name}", ""), answering, {})
 
     def _jobs(self, method: str, path: str, body: bytes) -> httpx.Response:
         if path.startswith("/v1/jobs/own"):

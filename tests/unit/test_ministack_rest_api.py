@@ -53,6 +53,15 @@ def test_a_request_without_a_body_has_a_null_body() -> None:
     assert event(b"", {}, ["*/*"])["body"] is None
 
 
+def test_no_header_changes_the_source_address() -> None:
+    build = original(REST_API, "_build_lambda_event_v1")
+    arguments = ("a", "live", {}, RESOURCE, "/v1/classify", "POST", {"x-forwarded-for": "192.0.2.1"}, b"", {}, {})
+    # MiniStack's own: remove the replacement when this fails.
+    assert build(*arguments)["requestContext"]["identity"]["sourceIp"] == "192.0.2.1"
+    stated = rest_api.stating_the_source(build)(*arguments)
+    assert stated["requestContext"]["identity"]["sourceIp"] == "127.0.0.1"
+
+
 @pytest.mark.parametrize(
     ("result", "response_type"),
     [

@@ -79,7 +79,7 @@ def test_a_good_endpoint_passes_every_check(smoke: Smoke) -> None:
     outcomes = smoke(cors_origin=ORIGIN)
     assert failed(outcomes) == {}
     skipped = [name for name, outcome in outcomes.items() if outcome.status == "skipped"]
-    assert skipped == ["other models", "job", "jobs of other models", "throttling"]
+    assert skipped == ["other models", "experiment", "job", "jobs of other models", "throttling"]
 
 
 def test_every_further_model_answers_under_its_name(smoke: Smoke, fake: FakeEndpoint) -> None:
@@ -104,6 +104,57 @@ def test_a_missing_route_of_jobs_of_a_model_fails(smoke: Smoke, fake: FakeEndpoi
         lambda request, response: problem(404, "not_found") if request.url.path.endswith("/a/jobs") else response
     )
     assert list(failed(smoke())) == ["jobs of other models"]
+
+
+def test_an_experiment_is_checked_and_golden_images_go_to_the_model_of_the_card(
+    smoke: Smoke, fake: FakeEndpoint
+) -> None:
+    assert smoke()["experiment"].status == "skipped"
+    fake.others, fake.assignments, fake.assigned_model = {"b": "b"}, ["size=large"], "b"
+    paths: list[str] = []
+
+    def record(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        paths.append(request.url.path.removeprefix("/live"))
+        # The model of the other arm answers otherwise.
+        if "X-Experiment" in response.headers and "label" in response.json():
+            label, *_ = (answer := response.json())["scores"]
+            body = {**answer, "probability": 0.6, "scores": {**answer["scores"], label: 0.6}}
+            return httpx.Response(200, json=body, headers=response.headers)
+        return response
+
+    fake.faults.append(record)
+    outcomes = smoke()
+    assert failed(outcomes) == {}
+    assert outcomes["experiment"].detail == "size=large, b"
+    assert paths.count("/v1/models/m/classify") >= 2
+    assert "/v1/models/m/classify/batch" in paths
+
+
+@pytest.mark.parametrize(
+    ("assignments", "answering", "sentence"),
+    [
+        (["size=a", "size=b"], "b", "the same request got size=b and then size=a"),
+        (["size a"], "b", "X-Experiment is 'size a' and not experiment=arm"),
+        (["size=a"], "unknown", "size=a was answered by unknown, which is not of GET v1/models"),
+    ],
+)
+def test_a_faulty_experiment_fails_its_check(
+    smoke: Smoke, fake: FakeEndpoint, assignments: list[str], answering: str, sentence: str
+) -> None:
+    fake.others, fake.assignments, fake.assigned_model = {"b": "b"}, assignments, answering
+    assert sentence in failed(smoke())["experiment"]
+
+
+def test_a_named_model_that_takes_part_in_the_experiment_fails(smoke: Smoke, fake: FakeEndpoint) -> None:
+    fake.others, fake.assignments = {"b": "b"}, ["size=a"]
+
+    def assign(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        if request.url.path.endswith("/v1/models/m/classify"):
+            response.headers["X-Experiment"] = "size=a"
+        return response
+
+    fake.faults.append(assign)
+    assert "v1/models/m/classify takes part in the experiment" in failed(smoke())["experiment"]
 
 
 def test_a_job_of_another_caller_must_be_unknown(smoke: Smoke, fake: FakeEndpoint) -> None:

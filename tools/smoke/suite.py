@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from tools.smoke.endpoint import CheckError, NotApplicableError
@@ -50,6 +51,16 @@ class Run:
     card: Card
     options: Options = field(default_factory=Options)
     latency: dict[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def experiment(self) -> str:
+        """What ``X-Experiment`` says of an answered image, or '' if the endpoint runs no experiment."""
+        body = self.card.golden[0].path.read_bytes()
+        return self.endpoint.post("v1/classify", body, "application/octet-stream").headers.get("x-experiment", "")
+
+    def of_card(self, path: str) -> str:
+        """Return the path under which the card's model answers, where an experiment may choose another one."""
+        return path.replace("v1/", f"v1/models/{self.card.name}/", 1) if self.experiment else path
 
 
 @dataclass(frozen=True)

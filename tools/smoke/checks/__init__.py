@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tools.smoke.checks import answers, inputs, jobs, rejections, service
+from tools.smoke.checks import answers, experiments, inputs, jobs, rejections, service
 from tools.smoke.suite import Check
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ def all_checks(card: Card) -> list[Check]:
         Check("health", service.health),
         Check("model", service.model),
         Check("other models", service.other_models),
+        Check("experiment", experiments.assigned),
         Check("openapi", service.openapi),
         Check("page", service.page),
         *(Check(f"golden: {case.path.name}", answers.golden(case)) for case in card.golden),

@@ -31,7 +31,7 @@ def golden(case: GoldenCase) -> Callable[[Run], str]:
 
 def classify(run: Run, body: bytes, content_type: str | None = "application/octet-stream") -> Mapping[str, Any]:
     """Classify an image's bytes; `CheckError` if the response is not 200."""
-    return expect_result(run.endpoint.post("v1/classify", body, content_type))
+    return expect_result(run.endpoint.post(run.of_card("v1/classify"), body, content_type))
 
 
 def expect_result(reply: Reply) -> Mapping[str, Any]:
@@ -73,7 +73,7 @@ def batch(run: Run) -> str:
     cases = run.card.golden[:3]
     items = [{"image": base64.b64encode(case.path.read_bytes()).decode()} for case in cases]
     items.insert(1, {"image": base64.b64encode(b"not an image").decode()})
-    answer = expect_result(run.endpoint.post_json("v1/classify/batch", {"items": items}))
+    answer = expect_result(run.endpoint.post_json(run.of_card("v1/classify/batch"), {"items": items}))
     results = answer["results"]
     if [item["index"] for item in results] != list(range(len(items))):
         raise CheckError(f"indexes {[item['index'] for item in results]} instead of 0 to {len(items) - 1}")

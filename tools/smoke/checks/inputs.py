@@ -51,15 +51,15 @@ def media_type(value: str | None) -> Callable[[Run], str]:
 def base64_json(run: Run) -> str:
     case = run.card.golden[0]
     image = base64.b64encode(case.path.read_bytes()).decode()
-    _same_label(case, expect_result(run.endpoint.post_json("v1/classify", {"image": image})))
+    _same_label(case, expect_result(run.endpoint.post_json(run.of_card("v1/classify"), {"image": image})))
     data_uri = {"image": f"data:image/jpeg;base64,{image}"}
-    return _same_label(case, expect_result(run.endpoint.post_json("v1/classify", data_uri)))
+    return _same_label(case, expect_result(run.endpoint.post_json(run.of_card("v1/classify"), data_uri)))
 
 
 def form(run: Run) -> str:
     case = run.card.golden[0]
     request = httpx.Request("POST", "http://form", files={"file": (case.path.name, case.path.read_bytes())})
-    reply = run.endpoint.post("v1/classify", request.read(), request.headers["content-type"])
+    reply = run.endpoint.post(run.of_card("v1/classify"), request.read(), request.headers["content-type"])
     return _same_label(case, expect_result(reply))
 
 
@@ -68,7 +68,7 @@ def form_without_file_name(run: Run) -> str:
     boundary = secrets.token_hex(8)
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"\r\nContent-Type: image/jpeg\r\n\r\n'
     body = head.encode() + case.path.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
-    reply = run.endpoint.post("v1/classify", body, f"multipart/form-data; boundary={boundary}")
+    reply = run.endpoint.post(run.of_card("v1/classify"), body, f"multipart/form-data; boundary={boundary}")
     return _same_label(case, expect_result(reply))
 
 
@@ -97,7 +97,7 @@ def upload(run: Run) -> str:
     )
     if not sent.is_success:
         raise CheckError(f"the upload bucket answered HTTP {sent.status_code}: {sent.text[:200]!r}")
-    return _same_label(case, expect_result(run.endpoint.post_json("v1/classify", {"s3": place["s3"]})))
+    return _same_label(case, expect_result(run.endpoint.post_json(run.of_card("v1/classify"), {"s3": place["s3"]})))
 
 
 def padded_jpeg(data: bytes, size: int) -> bytes:
