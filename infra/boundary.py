@@ -113,6 +113,7 @@ def document(
                     for secret in ("CallersSecret*", *secrets)
                 ),
             ),
+            _allow("Parameters", ["ssm:*Parameter*", "ssm:*Tags*"], arn("ssm", "parameter/loupe-*")),
             # CloudFormation reads the version of the bootstrap stack, a parameter of every template.
             _allow("Bootstrap", ["ssm:GetParameters"], arn("ssm", "parameter/cdk-bootstrap/*")),
             _allow("Roles", _ROLES, roles),

@@ -100,7 +100,8 @@ def choose(experiment: str, weights: Mapping[str, int], key: bytes) -> str:
     key
         Of any length; a caller's identity, or the image.
     """
-    digest = hashlib.blake2b(key, digest_size=32, key=experiment.encode()).digest()
+    # SHA-256 first: with the processor's instructions it reads a large image four times as fast as BLAKE2b.
+    digest = hashlib.blake2b(hashlib.sha256(key).digest(), digest_size=32, key=experiment.encode()).digest()
     # Equal scores are settled by name, so that the order of the arms does not matter.
     return max((-weight / math.log(_unit(arm, digest)), arm) for arm, weight in weights.items() if weight > 0)[1]
 

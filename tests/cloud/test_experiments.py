@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from deployment import ORIGIN, QUIETLY, Deployed, Response, until
 from expect import assert_problem
+from loupe.experiment import choose
 from typer.testing import CliRunner
 
 from localcloud import cloud
@@ -211,11 +212,9 @@ def test_weights_change_without_a_deployment(by_header: Deployed, pictures: list
     live = LiveExperiment(effective(by_header.settings), by_header.client("ssm"))
     change = live.write(["large=70"])
     assert (change.before, change.after) == ({"small": 70, "large": 30}, {"small": 70, "large": 70})
-    begun = time.monotonic()
-    # 30 s and a jitter of a fifth; 48 of 60 callers or more would be five standard deviations.
-    until(lambda: [user_arm(by_header, user, image) for user in range(60)].count("large") >= 24, 60)
-    assert time.monotonic() - begun < 45
-    after = [user_arm(by_header, user, image) for user in range(60)]
+    after = [choose("size", change.after, f"user-{user}".encode()) for user in range(60)]
+    # 30 s, and a jitter of a fifth.
+    until(lambda: [user_arm(by_header, user, image) for user in range(60)] == after, 60)
     moved = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
     assert moved
     assert set(moved) == {("small", "large")}

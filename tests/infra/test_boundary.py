@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from delivery import ACCOUNTS, delivered_context, of_kind, synthesize_delivery
 from synthesis import ROOT, Synthesized, once, synthesize
+from transitions import EXPERIMENT
 
 from infra import boundary
 from infra.settings import SettingsError, load_settings
@@ -28,6 +29,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "auth": {"mode": "jwt", "jwt": {"issuer": "https://id.example", "audience": ["loupe"]}},
         "scaling": {"provisioned": {"min": 1, "max": 5}},
     },
+    "experiment": EXPERIMENT,
     "cognito": {"auth": {"mode": "cognito", "cognito": {"domain_prefix": "loupe-example"}}},
     "arrivals": {"bulk": {"max_concurrency": 30, "on_upload": {"enabled": True, "notify": True}}},
     "shadow": {"shadow": {"challenger": "hair-type-large", "reserved_concurrency": 10}},
@@ -105,6 +107,7 @@ def arns(template: dict[str, Any]) -> dict[str, str]:
         "secretsmanager": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:CallersSecretDefaultC7673968-x",
         "sns": f"arn:aws:sns:{REGION}:{ACCOUNT}:{stack}-Topic-x",
         "sqs": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{stack}-Queue-x",
+        "ssm": f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/{function}/experiment-weights",
         "states": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{function}-bulk",
     }
 

@@ -10,9 +10,11 @@ from loupe.experiment import parse_weights
 from synthesis import Synthesized, once, synthesize
 from transitions import EXPERIMENT
 
+from infra import boundary
 from infra.cards import ModelCard, check_arms
 from infra.components import metrics
 from infra.settings import ArmSettings, ExperimentSettings, SettingsError, load_settings
+from tools.boundary.evaluate import allows
 
 MODELS = EXPERIMENT["models"]
 EXPERIMENT_ONLY: dict[str, Any] = EXPERIMENT["experiment"]
@@ -96,6 +98,17 @@ def test_only_the_classifier_may_read_the_parameter_and_nothing_else(live: Synth
     assert resource == (
         "arn:<AWS::Partition>:ssm:<AWS::Region>:<AWS::AccountId>:parameter/loupe-prod/experiment-weights"
     )
+
+
+def test_the_permissions_boundary_lets_the_function_read_its_parameter(live: Synthesized) -> None:
+    """It caps the function's own role, too: without this, every read would be denied."""
+    document = boundary.document(account="111122223333")
+    own, other = (
+        f"arn:aws:ssm:eu-central-1:111122223333:parameter{name}"
+        for name in (live.only("AWS::SSM::Parameter")["Name"], "/payroll/weights")
+    )
+    assert allows(document, "ssm:GetParameter", own)
+    assert not allows(document, "ssm:GetParameter", other)
 
 
 def test_the_dashboard_compares_the_arms(live: Synthesized) -> None:

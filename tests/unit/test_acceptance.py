@@ -157,6 +157,8 @@ def test_skipped_steps_are_listed_and_not_reported_as_passed() -> None:
          ["event source mapping u"]),
         ({"describe_query_definitions": {"queryDefinitions": [{"name": "loupe-acc-1/a"}]}},
          ["saved query loupe-acc-1/a"]),
+        ({"describe_parameters": {"Parameters": [{"Name": "/loupe-acc-1/experiment-weights"}]}},
+         ["parameter /loupe-acc-1/experiment-weights"]),
         ({"list_secrets": {"SecretList": [{"Name": "s", "Description": "Loupe acc-1: API key"}]}}, ["secret s"]),
         ({"list_aliases": {"Aliases": [{"AliasName": "alias/loupe-acc-1"}]}}, ["key alias alias/loupe-acc-1"]),
         ({"list_keys": {"Keys": [{"KeyId": "k"}]}, "describe_key": {"KeyMetadata": {

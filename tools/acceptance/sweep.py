@@ -50,6 +50,7 @@ def sweep(target: Target) -> list[Leftover]:
         *_firewalls(target, f"loupe-{name}"),
         *_bulk(target, name),
         *_operations(target, name),
+        *_parameters(target, f"/loupe-{name}/"),
         *_buckets(target, f"loupe-{name}-"),
         *_secrets(target, f"Loupe {name}:"),
         *_keys(target, f"loupe-{name}"),
@@ -148,6 +149,12 @@ def _operations(target: Target, name: str) -> Iterator[Leftover]:
     options = {"queryDefinitionNamePrefix": f"loupe-{name}/"}
     for query in _pages(target, "logs", "describe_query_definitions", "queryDefinitions", **options):
         yield Leftover("saved query", query["name"])
+
+
+def _parameters(target: Target, prefix: str) -> Iterator[Leftover]:
+    filters = [{"Key": "Name", "Option": "BeginsWith", "Values": [prefix]}]
+    for parameter in _pages(target, "ssm", "describe_parameters", "Parameters", ParameterFilters=filters):
+        yield Leftover("parameter", parameter["Name"])
 
 
 def _buckets(target: Target, prefix: str) -> Iterator[Leftover]:
