@@ -200,7 +200,14 @@ class Telemetry:
             self._log("ERROR", observation.model, {**fields, **_trace(fault)})
         else:
             self._log("INFO", observation.model, fields)
-        faults = sum(is_server_fault(problem) for problem in problems)
+        self._measure(observation, cold=cold)
+        if "Sampled=1" in os.environ.get("_X_AMZN_TRACE_ID", ""):
+            from loupe import tracing
+
+            tracing.record_request(observation, cold=cold)
+
+    def _measure(self, observation: Observation, *, cold: bool) -> None:
+        faults = sum(is_server_fault(problem) for problem in observation.problems)
         if observation.route in ("classify", "batch"):
             self._emit(observation, faults, cold=cold)
         elif faults:

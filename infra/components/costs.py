@@ -17,7 +17,7 @@ from infra.components.monitoring import Monitoring
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Lambda's duration and requests, and the API's requests.
+    """Lambda's duration and requests, and the API's requests, at list prices.
 
     Not AWS/Billing: its EstimatedCharges are of the whole account, in us-east-1 only, a few times a day, and only where
     the account has billing alerts on. What the stack really costs is in its budget (``alarms.budget``).
@@ -52,7 +52,7 @@ class Costs:
         monitoring.add_graphs(
             Question.cost,
             graph(
-                "Lambda and API requests, US$ an hour at list prices",
+                "Estimate, US$ an hour",
                 [
                     cloudwatch.MathExpression(
                         expression=f"{key} * {_decimal(price / hours)}",
@@ -65,7 +65,7 @@ class Costs:
                 stacked=True,
             ),
             graph(
-                "The same, US$ for a million images",
+                "Estimate, US$ for a million images",
                 [
                     cloudwatch.MathExpression(
                         expression=f"IF(images > 0, 1000000 * ({bill}) / images, 0)",

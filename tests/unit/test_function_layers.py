@@ -25,7 +25,7 @@ PARTS = {
         "loupe.release",
         "loupe.shadow",
     ),
-    "observation": ("loupe.telemetry", "loupe.redaction", "loupe.processor"),
+    "observation": ("loupe.telemetry", "loupe.redaction", "loupe.processor", "loupe.tracing"),
     "settings": ("loupe.settings", "loupe.variables"),
 }
 FORBIDDEN = {

@@ -117,7 +117,9 @@ def _graph(figure: Figure, graph: Graph, series: Sequence[Series], span: tuple[d
         axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", color="#9e9e9e", size=9)
         axes.set_yticks([])
     axes.set_xlim(*span)
-    axes.set_ylim(bottom=0, top=None if drawn and any(any(line.values.values()) for line in drawn) else 1)
+    highest = max((max(line.values.values()) for line in drawn if not line.right), default=0.0)
+    highest = max([highest, *(value for value, _ in graph.limits)]) if not graph.stacked else axes.get_ylim()[1]
+    axes.set_ylim(0, 1.08 * highest or 1)
     axes.xaxis.set_major_locator(dates.AutoDateLocator(minticks=2, maxticks=4))  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(dates.DateFormatter("%H:%M:%S", tz=UTC))  # type: ignore[no-untyped-call]
     axes.spines[["top", "right"]].set_visible(False)

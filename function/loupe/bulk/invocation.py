@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,13 @@ class Invocations:
         ValueError
             If the event is neither.
         """
+        if "Sampled=1" not in os.environ.get("_X_AMZN_TRACE_ID", ""):
+            return self._run(event, context)
+        from loupe import tracing
+
+        return tracing.traced_batch(lambda: self._run(event, context))
+
+    def _run(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
         deadline = deadline_of(context.get_remaining_time_in_millis() / 1e3, self._restart_seconds)
         if "Items" in event and "BatchInput" in event:
             return self._batches.run(event, deadline, context.aws_request_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,11 @@ class JobsApi:
             answer = response.as_problem(problem, context.aws_request_id)
         milliseconds = (time.perf_counter() - begun) * 1e3
         log_request(self._settings.environment, context.aws_request_id, route, answer.status, milliseconds, problem)
+        if "Sampled=1" in os.environ.get("_X_AMZN_TRACE_ID", ""):
+            from loupe import tracing
+
+            code = "ok" if problem is None else problem.code
+            tracing.record(route or "request", milliseconds, {"route": route, "code": code}, status=answer.status)
         timing = {"X-Request-Id": context.aws_request_id, "Server-Timing": f"total;dur={milliseconds:.2f}"}
         return response.proxy(answer, request.method, headers | timing)
 
