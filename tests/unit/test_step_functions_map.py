@@ -297,21 +297,3 @@ def test_children_are_listed_by_map_run_with_their_item_counts(machines: Machine
     assert [
         e["executionArn"] for e in machines.request("_list_executions", stateMachineArn=machine)[1]["executions"]
     ] == [arn]
-
-
-def test_a_fault_of_the_emulator_fails_the_run_instead_of_leaving_it_open(
-    machines: Machines, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(payload: Any) -> Any:
-        raise RecursionError("too deep")
-
-    machines.call = broken
-    execution = machines.wait(machines.start(machines.create(mapped()), {"job": 1}))
-    assert (execution["status"], execution["error"]) == ("FAILED", "States.ExceedToleratedFailureThreshold")
-
-    def unreadable(*_: Any) -> Any:
-        raise KeyError("reader")
-
-    monkeypatch.setattr(machines.store, "read", unreadable)
-    execution = machines.wait(machines.start(machines.create(mapped()), {"job": 1}))
-    assert (execution["status"], execution["error"]) == ("FAILED", "States.Runtime")

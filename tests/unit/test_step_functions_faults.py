@@ -1,0 +1,33 @@
+"""Faults of the emulator itself end an execution, as nothing else would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from state_machines import Machines, lines, mapped
+
+
+@pytest.fixture
+def machines(monkeypatch: pytest.MonkeyPatch) -> Machines:
+    made = Machines(monkeypatch)
+    made.store.objects["data/in.jsonl"] = lines(*({"key": f"{number}.jpg"} for number in range(5)))
+    return made
+
+
+def test_a_fault_of_the_emulator_fails_the_run_instead_of_leaving_it_open(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(payload: Any) -> Any:
+        raise RecursionError("too deep")
+
+    machines.call = broken
+    execution = machines.wait(machines.start(machines.create(mapped()), {"job": 1}))
+    assert (execution["status"], execution["error"]) == ("FAILED", "States.ExceedToleratedFailureThreshold")
+
+    def unreadable(*_: Any) -> Any:
+        raise KeyError("reader")
+
+    monkeypatch.setattr(machines.store, "read", unreadable)
+    execution = machines.wait(machines.start(machines.create(mapped()), {"job": 1}))
+    assert (execution["status"], execution["error"]) == ("FAILED", "States.Runtime")
