@@ -39,7 +39,7 @@ def platform_digests(image: str) -> dict[str, str]:
     Raises
     ------
     RegistryError
-        If the registry cannot be reached or rejects the request, the image is no index, or its content is not what
+        If the registry cannot be reached or rejects the request, the image is not an index, or its content is not what
         the registry's own digest says.
     """
     registry, _, rest = image.partition("/")
@@ -62,7 +62,7 @@ def platform_digests(image: str) -> dict[str, str]:
             if entry.get("platform", {}).get("os") == "linux"
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RegistryError(f"{image} is no image for several platforms ({error!r}).") from error
+        raise RegistryError(f"{image} is not an image for several platforms ({error!r}).") from error
 
 
 def _manifest(url: str, image: str, scheme: str) -> tuple[bytes, str]:

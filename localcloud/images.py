@@ -44,7 +44,7 @@ def check(path: Path, inputs: InputSettings) -> ImageFile:
     Raises
     ------
     CloudError
-        If there is no such file, it is no image, or it is larger than this deployment takes.
+        If there is no such file, it is not an image, or it is larger than this deployment takes.
     """
     try:
         status = path.stat()
@@ -73,7 +73,7 @@ def media_type(path: Path) -> str:
     Raises
     ------
     CloudError
-        If it is no image.
+        If it is not an image.
     """
     from PIL import Image, UnidentifiedImageError
 

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Sends what Lambda would send. A failure to publish is logged and never reaches an invocation."""
+    """Sends log lines and metrics as Lambda does. A failure to publish is logged and never reaches an invocation."""
 
     def __init__(self, logs: Any, cloudwatch: Any) -> None:
         self._logs, self._cloudwatch = logs, cloudwatch

@@ -58,7 +58,7 @@ def invocation(
 
 
 def throttle(publisher: Publisher, subject: Subject) -> None:
-    """A throttled call is no invocation: Lambda counts it in this metric only."""
+    """A throttled call is not an invocation: Lambda counts it in this metric only."""
     publisher.metrics(NAMESPACE, _data(subject, {"Throttles": (1.0, "Count")}))
 
 

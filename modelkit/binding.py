@@ -28,7 +28,7 @@ def bind_inputs(graph: onnx.GraphProto, bindings: Mapping[str, str]) -> list[str
     Raises
     ------
     ModelkitError
-        If a name is no input, or a value does not fit its type or shape.
+        If a name is not an input, or a value does not fit its type or shape.
     """
     weights = {tensor.name for tensor in graph.initializer}
     inputs = {value.name: value for value in graph.input if value.name not in weights}
@@ -60,7 +60,7 @@ def _constant(value: onnx.ValueInfoProto, text: str) -> np.ndarray[tuple[int, ..
     shape = tuple(side.dim_value or 1 for side in kind.shape.dim)
     count = int(np.prod(shape, dtype=object))
     if count > _MAX_VALUES:
-        raise ModelkitError(f"--bind {name}: the input holds {count:,} values, which is no constant.")
+        raise ModelkitError(f"--bind {name}: the input holds {count:,} values, which is not a constant.")
     if len(array) not in (1, count):
         raise ModelkitError(
             f"--bind {name}: {len(array)} values were given, and its shape {list(shape)} holds {count}."

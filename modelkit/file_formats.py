@@ -38,7 +38,7 @@ _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"
 
 
 def describe_other_format(head: bytes) -> str | None:
-    """Return what a file is that is no ONNX model, by its first `HEAD_BYTES` bytes, as the rest of a sentence."""
+    """Describe a file in another format by its first `HEAD_BYTES` bytes, as the rest of a sentence; None if unknown."""
     binary = next((what for start, what in _STARTS if head.startswith(start)), _AT_4.get(head[4:8]))
     if binary:
         return binary
@@ -52,7 +52,7 @@ def describe_other_format(head: bytes) -> str | None:
 
 
 def describe_zip(data: bytes) -> str | None:
-    """Return what a zip archive is, by the names in it, as the rest of a sentence; None for what is no zip archive."""
+    """Describe a zip archive by its member names, as the rest of a sentence; None for other data."""
     if not data.startswith(b"PK\x03\x04"):
         return None
     try:
@@ -75,7 +75,7 @@ def describe_zip(data: bytes) -> str | None:
 
 
 def _beginning(head: bytes) -> str:
-    """Return text without a byte order mark and leading white space; what is no text gives what can be read of it."""
+    """Return text without byte order mark and leading white space; undecodable bytes are replaced."""
     for mark, encoding in _BYTE_ORDER_MARKS:
         if head.startswith(mark):
             return head[len(mark) :].decode(encoding, "replace").lstrip()

@@ -59,7 +59,7 @@ def staged_folder(target: Path, *, replace: bool) -> Iterator[Path]:
     if target.exists() and not replace:
         raise ModelkitError(f"{target} is there already. Choose another name, or give --replace.")
     if target.exists() and not (target / "card.json").is_file():
-        raise ModelkitError(f"{target} is no model (it has no card.json), so it is not replaced. Choose another name.")
+        raise ModelkitError(f"{target} is not a model (it has no card.json), so it is not replaced. Use another name.")
     if target.parent.exists() and not target.parent.is_dir():
         raise ModelkitError(f"{target.parent} is a file; --models-dir takes the folder of the models.")
     try:

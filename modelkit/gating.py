@@ -121,7 +121,7 @@ def judge(comparison: Comparison, limits: Limits) -> list[Check]:
     ]
     accuracy, reference = comparison.model.accuracy, comparison.against.accuracy
     if accuracy is not None and reference is not None:
-        # One image's worth of rounding error must not turn the verdict.
+        # Rounding errors must not change the verdict.
         checks.append(
             _check(
                 "accuracy",

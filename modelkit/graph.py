@@ -68,7 +68,7 @@ def load_graph(path: Path) -> onnx.ModelProto:
     Raises
     ------
     ModelkitError
-        If it is missing or is no ONNX file.
+        If it is missing or is not an ONNX file.
     """
     if path.is_dir():
         raise ModelkitError(f"{path} is a folder; give the .onnx file in it.")

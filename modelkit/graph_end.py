@@ -62,7 +62,7 @@ def graph_end(graph: onnx.GraphProto, output: str, size: int | None, producer: s
     size
         Numbers that the output has for each image, None if unknown.
     producer
-        The model's ``producer_name``. Linear ends of scikit-learn's exports are no logits of a softmax.
+        The model's ``producer_name``. Linear ends of scikit-learn's exports are not logits of a softmax.
     """
     node = _last_node(graph, output)
     if node is None:
@@ -79,7 +79,7 @@ def graph_end(graph: onnx.GraphProto, output: str, size: int | None, producer: s
         return replace(end, kind="probabilities", reason=reason)
     numbers = [name for name in node.input if not proof.is_constant(name)]
     if end.operator in _ELEMENTWISE and numbers and all(proof.at_most_one(name) for name in numbers):
-        end = replace(end, kind=None, reason=f"It ends in {end.operator} of numbers from 0 to 1, which are no logits.")
+        end = replace(end, kind=None, reason=f"It ends in {end.operator} of numbers from 0 to 1, which are not logits.")
     if producer == "skl2onnx" or any(node.domain == "ai.onnx.ml" for node in graph.node):
         return replace(end, kind=None, reason=f"It ends in {_named(node)}. {_SCIKIT_LEARN}")
     return end

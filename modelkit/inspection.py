@@ -103,7 +103,7 @@ def inspect_file(path: Path, bindings: Mapping[str, str] | None = None) -> Inspe
     Raises
     ------
     modelkit.errors.ModelkitError
-        If it is no ONNX file.
+        If it is not an ONNX file.
     """
     rewriting = served_form(load_graph(path), bindings)
     proto = rewriting.proto

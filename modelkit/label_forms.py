@@ -260,7 +260,7 @@ def _text(value: Any, name: str) -> str:
         return str(value).strip()
     shown = repr(value)
     hint = " (quote it: YAML reads yes, no, on and off as true or false)" if isinstance(value, bool) else ""
-    raise ModelkitError(f"{name}: the entry {shown[:80]} is no label{hint}. {_HINT}")
+    raise ModelkitError(f"{name}: the entry {shown[:80]} is not a label{hint}. {_HINT}")
 
 
 def _gap(numbers: list[int], name: str) -> str:

@@ -61,7 +61,7 @@ def find_images(folder: Path, labels: Sequence[str], *, labels_needed: bool = Tr
         unknown = [path.name for path in subfolders if path not in labelled]
         if unknown:
             raise ModelkitError(
-                f"{folder} has folder(s) that are no label of the model: {_few(unknown)} (labels: {_few(labels)})."
+                f"{folder} has folder(s) that are not labels of the model: {_few(unknown)} (labels: {_few(labels)})."
             )
         images = [LabelledImage(path, labels.index(sub.name)) for sub in labelled for path in _files(sub)]
     elif labels_needed:

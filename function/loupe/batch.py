@@ -155,7 +155,7 @@ class Batch:
             prepared, stages = future.result()
             self._stages.add(stages)
             if isinstance(prepared, Prediction):
-                self._outcomes[index] = self._passed_to_keep(index, prepared)
+                self._outcomes[index] = self._apply_keep(index, prepared)
             else:
                 self._ready.append((index, prepared))
         elif isinstance(error, Problem):
@@ -189,10 +189,10 @@ class Batch:
                 outcomes = self._classified([tensor for _, tensor in part])
             self._seconds_an_item = max((time.monotonic() - begun) / len(part), 1e-6)
             for (index, _), outcome in zip(part, outcomes, strict=True):
-                self._outcomes[index] = self._passed_to_keep(index, outcome)
+                self._outcomes[index] = self._apply_keep(index, outcome)
         return True
 
-    def _passed_to_keep(self, index: int, outcome: Outcome) -> Outcome:
+    def _apply_keep(self, index: int, outcome: Outcome) -> Outcome:
         return outcome if self._keep is None or isinstance(outcome, Problem) else self._keep(index, outcome)
 
     def _classified(self, tensors: list[Tensor]) -> list[Outcome]:

@@ -183,7 +183,7 @@ class _CachedBatch:
         if prediction.cache == "off" and index in self._keys:
             prediction = prediction._replace(cache="miss")
             self._cache.put(self._keys[index], prediction)
-        return self._passed_to_keep(index, prediction)
+        return self._apply_keep(index, prediction)
 
     def copied(self, outcomes: list[Outcome]) -> list[Outcome]:
         """Give repeated images the outcome of the first one."""
@@ -192,9 +192,9 @@ class _CachedBatch:
         for index, first in repeats.items():
             outcome = outcomes[first]
             if isinstance(outcome, Prediction):
-                outcome = self._passed_to_keep(index, outcome._replace(cache="hit"))
+                outcome = self._apply_keep(index, outcome._replace(cache="hit"))
             outcomes[index] = outcome
         return outcomes
 
-    def _passed_to_keep(self, index: int, prediction: Prediction) -> Outcome:
+    def _apply_keep(self, index: int, prediction: Prediction) -> Outcome:
         return prediction if self._keep is None else self._keep(index, prediction)

@@ -31,15 +31,15 @@ if TYPE_CHECKING:
             A reader may return a `Prediction` instead of bytes, for example from a cache: the image is then done.
             """
 
-    # An image: its bytes, or what reads them. In a batch also the problem that an earlier step had with the item.
+    # An image: its bytes, or a reader of them. An item of a batch may also be the problem of an earlier step.
     Image: TypeAlias = bytes | ImageReader
     Item: TypeAlias = bytes | ImageReader | Problem
     Outcome: TypeAlias = Prediction | Problem
-    # What a caller keeps of the prediction with this index, or the problem that replaces it.
+    # Returns what the caller keeps of the prediction with this index, or the problem that replaces it.
     Keep: TypeAlias = Callable[[int, Prediction], Outcome]
 
     class ClassificationService(Protocol):
-        """What callers need of a service: `Service`, or a wrapper around one or several, such as the cache."""
+        """Interface of a service: `Service`, or a wrapper around one or several, such as the cache."""
 
         @property
         def card(self) -> Card: ...
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
 
 class BatchResult(NamedTuple):
-    """What `Service.classify_many` returns.
+    """Result of `Service.classify_many`.
 
     Attributes
     ----------

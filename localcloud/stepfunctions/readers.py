@@ -101,7 +101,7 @@ def _parsed(text: str, what: str) -> Any:
     try:
         value = json.loads(text, parse_constant=_no_constant)
         if "\\u" in text:
-            # A surrogate that is no half of a pair cannot be encoded.
+            # A surrogate that is not a half of a pair cannot be encoded.
             json.dumps(value, ensure_ascii=False).encode()
         _check_depth(value)
     except (ValueError, RecursionError) as error:
@@ -110,7 +110,7 @@ def _parsed(text: str, what: str) -> Any:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _check_depth(value: Any) -> None:

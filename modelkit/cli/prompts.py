@@ -66,7 +66,7 @@ def complete(file: Path, name: str, answers: Answers, options_given: GivenOption
     Raises
     ------
     MissingAnswersError
-        If standard input is no terminal.
+        If standard input is not a terminal.
     ModelkitError
         If the file, or an option of the command line, cannot be used.
     """

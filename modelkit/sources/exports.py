@@ -38,7 +38,7 @@ def read_ultralytics(metadata: dict[str, str]) -> Source | None:
     sides = re.fullmatch(r"\[(\d{1,5}), ?(\d{1,5})\]", metadata["imgsz"].strip())
     version = re.match(r"(\d+)\.(\d+)", metadata.get("version", ""))
     if sides is None or sides[1] != sides[2]:
-        notes.append(f"imgsz {metadata['imgsz'][:40]} is no square: the resize is not taken")
+        notes.append(f"imgsz {metadata['imgsz'][:40]} is not a square: the resize is not taken")
     elif version is None or (int(version[1]), int(version[2])) < _TORCHVISION_SINCE:
         answers["size"] = (int(sides[1]), int(sides[2]))
         notes.append(

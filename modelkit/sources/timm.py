@@ -43,7 +43,7 @@ def read_timm(path: Path, raw: dict[str, Any], graph_size: tuple[int | None, int
     if interpolation == "random":
         interpolation = "bilinear"
     if interpolation not in _FILTERS:
-        raise NotExpressibleError(f"{path.name}: interpolation {str(interpolation)[:40]!r} is no filter of Pillow.")
+        raise NotExpressibleError(f"{path.name}: interpolation {str(interpolation)[:40]!r} is not a filter of Pillow.")
     answers: dict[str, Any] = {
         "resize": interpolation,
         "antialias": True,

@@ -79,13 +79,13 @@ def read_config(path: Path, raw: dict[str, Any]) -> Source:
     Raises
     ------
     NotExpressibleError
-        If the network is no image classifier.
+        If the network is not an image classifier.
     """
     architectures = raw.get("architectures")
     heads = [head for head in architectures if isinstance(head, str)] if isinstance(architectures, list) else []
     if heads and not any("ForImageClassification" in head for head in heads):
         raise NotExpressibleError(
-            f"{path.name}: the architecture {heads[0]} is no image classifier (those end in ForImageClassification)."
+            f"{path.name}: {heads[0]} is not an image classifier (those end in ForImageClassification)."
         )
     notes = []
     if raw.get("problem_type") == "multi_label_classification":
@@ -115,7 +115,8 @@ def _name(raw: dict[str, Any], model: dict[str, Any] | None, file: str) -> tuple
         )
     match = _NAME.fullmatch(str(processor))
     if match is None:
-        raise NotExpressibleError(f"{file}: {str(processor)[:80]!r} is no image processor of transformers. Use flags.")
+        name = str(processor)[:80]
+        raise NotExpressibleError(f"{file}: {name!r} is not an image processor of transformers. Use flags.")
     return match[1].replace("ConvNeXT", "ConvNext"), match[3] or ""
 
 

@@ -53,5 +53,5 @@ def read_metrics(value: Mapping[str, Any]) -> list[Metrics]:
 def _values(value: Mapping[str, Any], name: str) -> tuple[float, ...]:
     numbers = value[name] if isinstance(value[name], list) else [value[name]]
     if not all(is_number(number) for number in numbers):
-        raise BadLineError("a metric is no number")
+        raise BadLineError("a metric is not a number")
     return tuple(map(float, numbers))

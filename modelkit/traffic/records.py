@@ -150,7 +150,7 @@ def _request(value: Mapping[str, Any]) -> Request:
         codes = {**codes, text_of(value, "code"): max(1, items)}
     labels = value.get("labels")
     if labels is not None and not (isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
-        raise BadLineError("labels is no list of texts")
+        raise BadLineError("labels is not a list of texts")
     probability = number_of(value, "probability", 0.0, 1.0) if "probability" in value else None
     version, variant = text_of(value, "model_version", ""), text_of(value, "model_variant", "")
     model = ModelId(text_of(value, "model"), version, variant)

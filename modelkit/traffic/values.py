@@ -25,7 +25,7 @@ def text_of(value: Mapping[str, Any], name: str, default: str | None = None) -> 
     if text is None:
         raise BadLineError(f"{name} is missing")
     if not isinstance(text, str):
-        raise BadLineError(f"{name} is no text")
+        raise BadLineError(f"{name} is not text")
     return cut(text)
 
 
@@ -40,7 +40,7 @@ def number_of(value: Mapping[str, Any], name: str, least: float, most: float) ->
     if number is None:
         raise BadLineError(f"{name} is missing")
     if not is_number(number) or not least <= number <= most:
-        raise BadLineError(f"{name} is no number in its range")
+        raise BadLineError(f"{name} is not a number in its range")
     return float(number)
 
 
@@ -53,7 +53,7 @@ def count_of(value: Mapping[str, Any], name: str) -> int:
     """Return a count; 0 if it is not there."""
     count = value.get(name, 0)
     if isinstance(count, bool) or not isinstance(count, int | float) or not 0 <= count <= _LARGEST_COUNT:
-        raise BadLineError(f"{name} is no count")
+        raise BadLineError(f"{name} is not a count")
     return int(count)
 
 
@@ -61,7 +61,7 @@ def counts_of(value: Mapping[str, Any], name: str) -> dict[str, int]:
     """Return an object of counts by name; empty if it is not there."""
     counts = value.get(name, {})
     if not isinstance(counts, dict):
-        raise BadLineError(f"{name} is no object")
+        raise BadLineError(f"{name} is not an object")
     return {cut(key): count_of(counts, key) for key in list(counts)[:MOST_NAMES]}
 
 
@@ -69,7 +69,7 @@ def numbers_of(value: Mapping[str, Any], name: str) -> dict[str, float]:
     """Return an object of numbers from 0, such as milliseconds by stage; empty if it is not there."""
     numbers = value.get(name, {})
     if not isinstance(numbers, dict):
-        raise BadLineError(f"{name} is no object")
+        raise BadLineError(f"{name} is not an object")
     return {cut(key): number_of(numbers, key, 0.0, math.inf) for key in list(numbers)[:MOST_NAMES]}
 
 

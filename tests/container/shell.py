@@ -28,7 +28,7 @@ def dockerfile_commands(text: str) -> set[str]:
     Raises
     ------
     UnreadableError
-        If an instruction is no valid Bash, holds a here-document, or takes a command's name from a variable.
+        If an instruction is not valid Bash, holds a here-document, or takes a command's name from a variable.
     """
     parser = DockerfileParser(fileobj=BytesIO(text.encode()))
     names: set[str] = set()

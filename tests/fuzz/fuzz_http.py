@@ -159,7 +159,7 @@ def fuzz_event(data: bytes) -> None:
 
 def fuzz_url(data: bytes) -> None:
     """Any URL: a target with public addresses only, or `UrlNotAllowed`."""
-    # As it is, and as printable characters after a scheme: most bytes are no URL at all.
+    # As it is, and as printable characters after a scheme: most bytes are not URLs.
     for url in (data.decode("utf-8", "surrogateescape"), "https://" + "".join(chr(33 + byte % 94) for byte in data)):
         _check(url)
 

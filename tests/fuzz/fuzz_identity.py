@@ -3,7 +3,7 @@
     nice -n 19 .venv/bin/python tests/fuzz/fuzz_identity.py jwt -runs=200000
 
 Targets: ``jwt``, ``jwks``, ``cards``; the other arguments are libFuzzer's. Seeds are written to `.local/fuzz`. A
-target fails on any exception that its reader does not promise, and on a message that is no single short line.
+target fails on any exception that its reader does not promise, and on a message that is not a single short line.
 """
 
 from __future__ import annotations

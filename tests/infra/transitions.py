@@ -76,7 +76,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "snap start": {"function": {"snap_start": True}},
     "stage renamed": {"api": {"stage": "next", "method_metrics": True}},
 }
-# Their values are documents, which an update replaces as a whole; a key within one is no property.
+# Their values are documents, which an update replaces as a whole; a key within one is not a property.
 DOCUMENTS = frozenset(
     {"Policy", "PolicyDocument", "KeyPolicy", "AssumeRolePolicyDocument", "Variables", "ResponseParameters",
      "ResponseTemplates", "DashboardBody"}

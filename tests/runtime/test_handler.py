@@ -69,7 +69,7 @@ def test_health_names_the_model(warm: ExecutionEnvironment) -> None:
     ("body", "content_type", "status", "code"),
     [
         (BROKEN_JPEG, "image/jpeg", 422, "image_undecodable"),
-        (b"this is no picture", "image/jpeg", 415, "unsupported_media_type"),
+        (b"this is not a picture", "image/jpeg", 415, "unsupported_media_type"),
         (b"{", "application/json", 400, "request_invalid"),
         (b'{"image": "%%%"}', "application/json", 400, "request_invalid"),
         (b"{}", "application/json", 400, "request_invalid"),

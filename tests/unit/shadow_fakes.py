@@ -48,6 +48,6 @@ def emf(output: str) -> dict[str, list[float]]:
 
 
 def lines(output: str) -> list[dict[str, Any]]:
-    """Log lines that are no metrics."""
+    """Log lines that are not metrics."""
     records = [json.loads(line) for line in output.splitlines()]
     return [record for record in records if "_aws" not in record]

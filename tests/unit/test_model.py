@@ -114,7 +114,7 @@ def test_every_onnx_runtime_status_is_a_card_error(tmp_path: Path, monkeypatch: 
     (graph(), {"input": {"color": "L"}}, "check width, height, layout, flatten and color"),
     (graph(outputs=3), {}, "which needs 1 number.* gives 3"),
     (graph(), {"output": {"kind": "logits"}}, "'logits' with 2 labels, which needs 2 number.* gives 1"),
-    (b"this is no graph", {}, "cannot be loaded by ONNX Runtime"),
+    (b"this is not a graph", {}, "cannot be loaded by ONNX Runtime"),
     (graph()[:200], {}, "cannot be loaded by ONNX Runtime"),
     (b"", {}, "has 0 bytes where the card says 1"),
 ])  # fmt: skip

@@ -210,7 +210,7 @@ def test_replace_keeps_what_is_no_model(tmp_path: Path, content: str) -> None:
     notes = target if content == "file" else target / "notes.txt"
     notes.parent.mkdir(exist_ok=True)
     notes.write_text("mine")
-    with pytest.raises(ModelkitError, match="is no model"), staged_folder(target, replace=True):
+    with pytest.raises(ModelkitError, match="is not a model"), staged_folder(target, replace=True):
         pass
     assert notes.read_text() == "mine"
 

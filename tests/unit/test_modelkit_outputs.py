@@ -1,4 +1,4 @@
-"""Outputs that are no plain scores: read, rewritten, or refused with the name of what they are."""
+"""Outputs that are not plain scores: read, rewritten, or rejected by name."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_the_size_of_the_graph_chooses_between_timms_train_and_test_size(
     ({"crop_mode": "border"}, "crop_mode 'border' pads and crops"),
     ({"input_size": [3, 224, 192]}, "only squares are"),
     ({"input_size": [1, 224, 224]}, "has 1 channels"),
-    ({"interpolation": "cubic"}, "interpolation 'cubic' is no filter of Pillow"),
+    ({"interpolation": "cubic"}, "interpolation 'cubic' is not a filter of Pillow"),
     ({"crop_pct": 3}, "crop_pct 3 is not between 0.01 and 1"),
 ])  # fmt: skip
 def test_timm_transforms_that_no_card_carries_out_are_rejected(

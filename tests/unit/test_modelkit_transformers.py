@@ -138,7 +138,7 @@ def test_an_omitted_key_whose_default_changed_needs_the_version(tmp_path: Path) 
     ({"resample": 9}, "resample '9' is none of Pillow's filters"),
     ({"resample": [2]}, "is none of Pillow's filters"),
     ({"image_mean": [0.5, 0.5]}, "image_mean must be a number, or one for each of three channels"),
-    ({"image_processor_type": "Other"}, "'Other' is no image processor of transformers"),
+    ({"image_processor_type": "Other"}, "'Other' is not an image processor of transformers"),
     ({"image_processor_type": "CLIPImageProcessor", "size": 224, "do_center_crop": False}, "changes with each image"),
     ({"rescale_factor": "x"}, "rescale_factor x is not a number"),
 ])  # fmt: skip
@@ -164,5 +164,5 @@ def test_labels_are_read_from_config_json(tmp_path: Path, config: Any, labels: A
 
 def test_another_kind_of_network_is_refused_by_its_name(tmp_path: Path) -> None:
     file = folder_of(tmp_path, {"config.json": {"architectures": ["YolosForObjectDetection"]}}, graph("side"))
-    with pytest.raises(NotExpressibleError, match="YolosForObjectDetection is no image classifier"):
+    with pytest.raises(NotExpressibleError, match="YolosForObjectDetection is not an image classifier"):
         read_sources(tmp_path, inspect_file(file))

@@ -213,7 +213,7 @@ def test_all_models_are_verified_where_none_is_named(tmp_path: Path) -> None:
     folder = make(tmp_path)
     shutil.copytree(folder, folder.parent / "second")
     edit(folder.parent / "second", lambda raw: raw.update(name="second"))
-    # A card whose weights are fetched, and have not been, is no failure.
+    # A card whose weights are fetched, and have not been, is not a failure.
     absent = folder.parent / "absent"
     shutil.copytree(folder, absent)
     edit(

@@ -126,7 +126,7 @@ def test_golden_images_cover_labels_orientation_alpha_and_scaled_decoding(card: 
     ids=["BGR", "nearest", "not normalised", "not scaled"],
 )
 def test_golden_images_detect_wrong_preprocessing(card: Card, change: dict[str, Any]) -> None:
-    """A golden gate that passes whatever the pixels are is no gate."""
+    """A gate that passes for any pixels proves nothing."""
     wrong = card.input._replace(**change)
     off = [abs(probability(card, tensor(card, case, wrong), case.label) - case.probability) for case in card.golden]
     assert any(error > case.tolerance for error, case in zip(off, card.golden, strict=True))

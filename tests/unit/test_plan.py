@@ -284,7 +284,7 @@ def test_the_fees_are_those_of_the_environment_that_is_named() -> None:
     assert "WAF web ACL" not in dev
     many = lines("--labels", "1000", "--settings", '{"function": {"metrics": {"max_labels": 1000}}}')
     assert many["CloudWatch custom metrics"] == pytest.approx(prod["CloudWatch custom metrics"] + 0.3 * 998)
-    # Above the setting, labels are no dimension.
+    # Above the setting, labels are not dimensions.
     assert lines("--labels", "1000")["CloudWatch custom metrics"] < prod["CloudWatch custom metrics"]
     less = lines("--settings", '{"function": {"trace_sampling": {"rate": 0.0, "per_second": 0}}}')
     assert ("X-Ray traces" in prod, "X-Ray traces" in less) == (True, False)
@@ -338,7 +338,7 @@ def test_wrong_options_end_with_a_sentence_and_2(options: tuple[str, ...], sente
     ("cold_start_ms", "words"),
     [
         (400, "never saves money here: a restore costs as much as 8.4 s of INIT"),
-        (400, "it is no faster either"),
+        (400, "it is not faster either"),
         (600, "it may be faster or slower"),
         (1000, "it is faster"),
         (8_300, "never saves money here"),

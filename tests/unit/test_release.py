@@ -112,7 +112,7 @@ class TestBeforeTraffic:
             ),
             ({"label": "x", "scores": {"x": 1}}, "the answer has no score of curly."),
             ({"label": "curly"}, "the answer has no label or no scores."),
-            ([], "the answer is no result object."),
+            ([], "the answer is not a result object."),
             (
                 RuntimeError("exit status 1"),
                 "the function failed: Runtime.ExitError: exit status 1.",

@@ -1,4 +1,4 @@
-"""The training scripts of the hair-type models as modules: they are no package and share names with test modules."""
+"""The training scripts of the hair-type models as modules: they are not a package and share names with test modules."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ JOB_ANSWERS: dict[str, Schema] = {
             "images": {**COUNT, "description": "Rows of the results: one for each row of the manifest."},
             "succeeded": COUNT,
             "failed": COUNT,
-            "skipped": {**COUNT, "description": "Objects below the prefix that are no images; they have no row."},
+            "skipped": {**COUNT, "description": "Objects below the prefix that are not images; they have no row."},
             "failed_percentage": _PERCENTAGE,
             "tolerated_failure_percentage": _PERCENTAGE,
             "complete": {

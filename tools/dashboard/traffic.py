@@ -57,7 +57,7 @@ def send(endpoint: Mapping[str, Any], account: Account, seconds: float, say: Cal
 def _request(choose: random.Random, pictures: list[bytes]) -> tuple[str, bytes, str]:
     kind = choose.random()
     if kind < 0.05:
-        return "v1/classify", b"this is no image", "image/jpeg"
+        return "v1/classify", b"this is not an image", "image/jpeg"
     if kind < 0.08:
         return "v1/classify", choose.choice(pictures)[:400], "image/jpeg"
     if kind < 0.1:

@@ -61,7 +61,7 @@ class Entry:
 
 
 def parse(source: str, group: str, event: Mapping[str, Any]) -> Entry:
-    """Return the entry of an event of FilterLogEvents; text that is no line of this project is an entry, too."""
+    """Return the entry of an event of FilterLogEvents; text that is not a line of this project is an entry, too."""
     message = str(event.get("message", "")).rstrip("\n")
     kind, level, ids, codes, fields = _read(source, message)
     return Entry(

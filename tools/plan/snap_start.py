@@ -37,7 +37,7 @@ def sentence(load: Load, versions: int) -> str:
     )
     fast, slow = RESTORE_MS
     time = (
-        "is no faster either"
+        "is not faster either"
         if load.cold_start_ms <= fast
         else "may be faster or slower"
         if load.cold_start_ms <= slow

@@ -224,15 +224,15 @@ def read_arrival(body: str) -> Arrival | None:
     try:
         event = json.loads(body)
         if event["detail-type"] != _DETAIL_TYPE:
-            raise ItemInvalid("The message is no event about a new object.")
+            raise ItemInvalid("The message is not an event about a new object.")
         detail = event["detail"]
         bucket, stored = detail["bucket"]["name"], detail["object"]
         key, version_id = stored["key"], stored.get("version-id")
         version = version_id or stored["sequencer"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ItemInvalid("The message is no event of S3.") from None
+        raise ItemInvalid("The message is not an event of S3.") from None
     if not all(isinstance(text, str) and text for text in (bucket, key, version)):
-        raise ItemInvalid("The message is no event of S3.")
+        raise ItemInvalid("The message is not an event of S3.")
     if is_skipped(key):
         return None
     return Arrival(S3Object(bucket, key, version_id), version)

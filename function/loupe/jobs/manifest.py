@@ -19,7 +19,7 @@ _EXAMPLE = '{"s3": "s3://bucket/photo.jpg"}'
 def check_beginning(sample: bytes, kind: str, *, whole: bool) -> None:
     """Check the rows at the beginning of a manifest.
 
-    A reader stops at the first row that is no JSON, and so does the job. Rows that are JSON and name no image get a row
+    The reader and the job stop at the first row that is not JSON. Rows that are JSON and name no image get a row
     in the results; only the first one has to be an object, which other files begin with less often.
 
     Parameters
@@ -30,7 +30,7 @@ def check_beginning(sample: bytes, kind: str, *, whole: bool) -> None:
     Raises
     ------
     loupe.errors.ManifestInvalid
-        If it is not UTF-8, a row is no JSON, or there is no CSV header with a column that names images.
+        If it is not UTF-8, a row is not JSON, or there is no CSV header with a column that names images.
     """
     if sample.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ManifestInvalid("The manifest begins with a byte order mark. Save it as UTF-8 without one.")
@@ -74,4 +74,4 @@ def _check_objects(lines: list[str]) -> None:
 
 
 def _no_constant(_: str) -> NoReturn:
-    raise ValueError("NaN and Infinity are no JSON")
+    raise ValueError("NaN and Infinity are not JSON")

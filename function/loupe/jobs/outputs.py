@@ -60,7 +60,7 @@ def json_values(chunks: Iterator[str]) -> Iterator[Any]:
     Raises
     ------
     OutputsError
-        If it is no JSON, or a value is longer than `MAX_VALUE_CHARACTERS`.
+        If it is not JSON, or a value is longer than `MAX_VALUE_CHARACTERS`.
     """
     text, size, retry_size = "", 0, 0
     parts: list[str] = []

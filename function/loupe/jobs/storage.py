@@ -44,7 +44,7 @@ class ResultsBucket:
         Raises
         ------
         ValueError
-            If it has more than `MAX_SUMMARY_BYTES`, or is no JSON.
+            If it has more than `MAX_SUMMARY_BYTES`, or is not JSON.
         loupe.errors.JobsUnavailable
         """
         try:

@@ -149,7 +149,7 @@ def _answer(reply: Mapping[str, Any]) -> Answer:
     try:
         body = json.loads(content)
     except ValueError:
-        raise InvocationError("the answer is no JSON.") from None
+        raise InvocationError("the answer is not JSON.") from None
     tail = base64.b64decode(reply.get("LogResult", "")).decode("utf-8", "replace")
     # The last one: an earlier line may be text of the function's own.
     *_, report = (None, *_REPORT.finditer(tail))

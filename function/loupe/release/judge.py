@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def result_findings(case: Case, body: Any) -> Iterator[str]:
     """Yield a sentence for each way in which a result object differs from its golden case."""
     if not isinstance(body, dict):
-        yield f"golden case {case.name}: the answer is no result object."
+        yield f"golden case {case.name}: the answer is not a result object."
         return
     error = body.get("error")
     if isinstance(error, dict):

@@ -72,7 +72,7 @@ class SampledClassifier(Classifier):
         with stages("tensor"):
             pixels = to_pixels(image, self.card.input)
             tensor = from_pixels(pixels, self.card.input)
-        # After decoding: a file that is no image is not compared. In no stage: `Server-Timing` lists them to clients.
+        # After decoding: a file that is not an image is not compared. In no stage: `Server-Timing` lists stages.
         image_or_pixels = pixels if self._pixels else data
         size = int(pixels.nbytes) if self._pixels else len(data)
         sampled = is_sampled(data, self._share) and self._collector.reserve(size)

@@ -120,4 +120,4 @@ def parse_event(event: Any) -> Event:
             None if milliseconds is None else float(milliseconds),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError("the event is no sample of a shadow test") from error
+        raise ValueError("the event is not a sample of a shadow test") from error

@@ -79,7 +79,7 @@ def batch(run: Run) -> str:
         raise CheckError(f"indexes {[item['index'] for item in results]} instead of 0 to {len(items) - 1}")
     code = results.pop(1).get("error", {}).get("code")
     if code != "unsupported_media_type":
-        raise CheckError(f"the item that is no image has the code {code!r} instead of 'unsupported_media_type'")
+        raise CheckError(f"the item that is not an image has the code {code!r} instead of 'unsupported_media_type'")
     for case, item in zip(cases, results, strict=True):
         if "result" not in item:
             raise CheckError(f"golden case {case.path.name} in a batch: {item.get('error', {}).get('code')}")
