@@ -97,8 +97,8 @@ def share(deployed: Deployed, image: bytes, users: int = 200) -> float:
     return arms["large"] / users
 
 
-def test_callers_are_split_by_the_weights_and_keep_their_arm(by_header: Deployed, pictures: list[Golden]) -> None:
-    first, second = (picture.path.read_bytes() for picture in pictures[:2])
+def test_callers_are_split_by_the_weights_and_keep_their_arm(by_header: Deployed, golden_cases: list[Golden]) -> None:
+    first, second = (case.path.read_bytes() for case in golden_cases[:2])
     arms = [user_arm(by_header, user, first) for user in range(300)]
     # 300 callers: five standard deviations are 0.13.
     assert abs(arms.count("large") / 300 - 0.3) < 0.13
@@ -108,15 +108,15 @@ def test_callers_are_split_by_the_weights_and_keep_their_arm(by_header: Deployed
         assert arm_of(by_header.call("/v1/classify/batch", batch_of(first, second), headers=headers)) == arms[user]
 
 
-def test_a_request_without_the_header_goes_by_its_image(by_header: Deployed, pictures: list[Golden]) -> None:
-    for picture in pictures[:4]:
-        image = picture.path.read_bytes()
+def test_a_request_without_the_header_goes_by_its_image(by_header: Deployed, golden_cases: list[Golden]) -> None:
+    for case in golden_cases[:4]:
+        image = case.path.read_bytes()
         encoded = json.dumps({"image": base64.b64encode(image).decode()}).encode()
         assert arm_of(by_header.post("/v1/classify", encoded)) == arm_of(by_header.classify(image))
 
 
-def test_a_request_names_its_arm(by_header: Deployed, pictures: list[Golden]) -> None:
-    image = pictures[0].path.read_bytes()
+def test_a_request_names_its_arm(by_header: Deployed, golden_cases: list[Golden]) -> None:
+    image = golden_cases[0].path.read_bytes()
     for user in range(4):
         for arm in MODELS:
             assert user_arm(by_header, user, image, **{"X-Experiment-Arm": arm}) == arm
@@ -125,13 +125,13 @@ def test_a_request_names_its_arm(by_header: Deployed, pictures: list[Golden]) ->
     assert "small, large" in unknown.json["detail"]
 
 
-def test_named_models_and_direct_invocations_are_not_assigned(by_header: Deployed, pictures: list[Golden]) -> None:
-    image = pictures[0].path.read_bytes()
+def test_named_models_and_direct_invocations_are_not_assigned(by_header: Deployed, golden_cases: list[Golden]) -> None:
+    image = golden_cases[0].path.read_bytes()
     for name in MODELS.values():
         response = by_header.post(f"/v1/models/{name}/classify", image, "image/jpeg")
         assert (response.json["model"]["name"], "x-experiment" in response.headers) == (name, False)
-    for picture in pictures[:4]:
-        payload = {"image": base64.b64encode(picture.path.read_bytes()).decode()}
+    for case in golden_cases[:4]:
+        payload = {"image": base64.b64encode(case.path.read_bytes()).decode()}
         assert by_header.invoke(payload)["model"]["name"] == "hair-type"
 
 
@@ -147,8 +147,8 @@ def test_browsers_may_send_and_read_the_headers(by_header: Deployed) -> None:
     )
 
 
-def test_logs_and_metrics_name_the_arm_and_not_the_caller(by_header: Deployed, pictures: list[Golden]) -> None:
-    image = pictures[0].path.read_bytes()
+def test_logs_and_metrics_name_the_arm_and_not_the_caller(by_header: Deployed, golden_cases: list[Golden]) -> None:
+    image = golden_cases[0].path.read_bytes()
     headers = {"X-User-Id": "secret-caller-4711"}
     response = by_header.call("/v1/classify", image, "image/jpeg", headers=headers)
     arm, request_id = arm_of(response), response.json["request_id"]
@@ -204,9 +204,9 @@ def test_the_smoke_test_passes_with_an_experiment(by_header: Deployed, tmp_path:
     assert checks["experiment"] == checks["other models"] == "passed"
 
 
-def test_weights_change_without_a_deployment(by_header: Deployed, pictures: list[Golden]) -> None:
+def test_weights_change_without_a_deployment(by_header: Deployed, golden_cases: list[Golden]) -> None:
     """By the command's own code, and within the refresh interval of a running execution environment."""
-    image = pictures[0].path.read_bytes()
+    image = golden_cases[0].path.read_bytes()
     before = [user_arm(by_header, user, image) for user in range(60)]
     version = by_header.client("lambda").get_alias(FunctionName="loupe-local", Name="live")["FunctionVersion"]
     live = LiveExperiment(effective(by_header.settings), by_header.client("ssm"))
@@ -221,9 +221,9 @@ def test_weights_change_without_a_deployment(by_header: Deployed, pictures: list
     assert by_header.client("lambda").get_alias(FunctionName="loupe-local", Name="live")["FunctionVersion"] == version
 
 
-def test_an_invalid_parameter_keeps_the_weights_and_is_counted(by_header: Deployed, pictures: list[Golden]) -> None:
+def test_an_invalid_parameter_keeps_the_weights_and_is_counted(by_header: Deployed, golden_cases: list[Golden]) -> None:
     """In new execution environments, whose second request reads it."""
-    image = pictures[0].path.read_bytes()
+    image = golden_cases[0].path.read_bytes()
     store, name = by_header.client("ssm"), by_header.outputs["ExperimentWeights"]
     store.put_parameter(Name=name, Value='{"small": 1}', Type="String", Overwrite=True)
     with by_header.released(LOUPE_LOG_LEVEL="INFO"):
@@ -242,7 +242,7 @@ def test_an_invalid_parameter_keeps_the_weights_and_is_counted(by_header: Deploy
     store.put_parameter(Name=name, Value='{"small": 70, "large": 30}', Type="String", Overwrite=True)
 
 
-def test_each_api_key_keeps_its_arm(deploy: Deploy, pictures: list[Golden]) -> None:
+def test_each_api_key_keeps_its_arm(deploy: Deploy, golden_cases: list[Golden]) -> None:
     deployed = deploy("api-key", (50, 50))
     gateway = deployed.client("apigateway")
     keys = [
@@ -250,37 +250,37 @@ def test_each_api_key_keeps_its_arm(deploy: Deploy, pictures: list[Golden]) -> N
         for output in ("ApiKeyId", "ApiKeyIdSecond")
     ]
 
-    def arm(key: str, picture: Golden) -> str:
-        headers = {"x-api-key": key, "X-User-Id": picture.path.name, "X-Experiment-Arm": "none"}
-        image = picture.path.read_bytes()
+    def arm(key: str, case: Golden) -> str:
+        headers = {"x-api-key": key, "X-User-Id": case.path.name, "X-Experiment-Arm": "none"}
+        image = case.path.read_bytes()
         return arm_of(deployed.call("/v1/classify", image, "image/jpeg", key=False, headers=headers))
 
     for key in keys:
-        assert len({arm(key, picture) for picture in pictures}) == 1
+        assert len({arm(key, case) for case in golden_cases}) == 1
     # Without live weights there is no parameter.
     assert "ExperimentWeights" not in deployed.outputs
 
 
-def test_a_source_address_keeps_its_arm_whatever_it_sends(deploy: Deploy, pictures: list[Golden]) -> None:
+def test_a_source_address_keeps_its_arm_whatever_it_sends(deploy: Deploy, golden_cases: list[Golden]) -> None:
     """All requests here come from one address, the one that API Gateway sees; no header changes it."""
     deployed = deploy("source-address", (50, 50))
     arms = {
         arm_of(
             deployed.call(
-                "/v1/classify", picture.path.read_bytes(), "image/jpeg",
+                "/v1/classify", case.path.read_bytes(), "image/jpeg",
                 headers={"X-Forwarded-For": f"192.0.2.{number}", "X-User-Id": str(number)},
             )
         )
-        for number, picture in enumerate(pictures)
+        for number, case in enumerate(golden_cases)
     }  # fmt: skip
     assert len(arms) == 1
 
 
-def test_an_image_keeps_its_arm_and_images_differ(deploy: Deploy, pictures: list[Golden]) -> None:
+def test_an_image_keeps_its_arm_and_images_differ(deploy: Deploy, golden_cases: list[Golden]) -> None:
     deployed = deploy("image-content", (50, 50))
     arms = []
     # Bytes behind the end of a JPEG make another image of it.
-    for image in (pictures[number % 2].path.read_bytes() + bytes([number]) for number in range(24)):
+    for image in (golden_cases[number % 2].path.read_bytes() + bytes([number]) for number in range(24)):
         arms.append(arm_of(deployed.classify(image)))
         encoded = json.dumps({"image": base64.b64encode(image).decode()}).encode()
         assert arm_of(deployed.post("/v1/classify", encoded)) == arms[-1]
@@ -288,17 +288,17 @@ def test_an_image_keeps_its_arm_and_images_differ(deploy: Deploy, pictures: list
 
 
 def test_a_token_subject_keeps_its_arm(
-    deploy: Deploy, issuer: tuple[str, rsa.RSAPrivateKey], pictures: list[Golden]
+    deploy: Deploy, issuer: tuple[str, rsa.RSAPrivateKey], golden_cases: list[Golden]
 ) -> None:
     url, key = issuer
     deployed = deploy("token-subject", (50, 50), {"mode": "jwt", "jwt": {"issuer": url, "audience": [AUDIENCE]}})
 
-    def arm(subject: str, picture: Golden) -> str:
+    def arm(subject: str, case: Golden) -> str:
         claims = {"iss": url, "aud": AUDIENCE, "sub": subject, "exp": int(time.time()) + 300}
         token = jwt.encode(claims, key, algorithm="RS256", headers={"kid": "one"})
-        headers, image = {"Authorization": f"Bearer {token}"}, picture.path.read_bytes()
+        headers, image = {"Authorization": f"Bearer {token}"}, case.path.read_bytes()
         return arm_of(deployed.call("/v1/classify", image, "image/jpeg", key=False, headers=headers))
 
-    arms = {f"user-{number}": arm(f"user-{number}", pictures[0]) for number in range(16)}
+    arms = {f"user-{number}": arm(f"user-{number}", golden_cases[0]) for number in range(16)}
     assert set(arms.values()) == set(MODELS)
-    assert {subject: arm(subject, pictures[1]) for subject in arms} == arms
+    assert {subject: arm(subject, golden_cases[1]) for subject in arms} == arms

@@ -158,8 +158,8 @@ def unpinned(deployed: Deployed) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("unpinned")
-def test_a_bad_release_is_rolled_back_and_pinned(deployed: Deployed, pictures: list[Golden]) -> None:
-    body = pictures[0].path.read_bytes()
+def test_a_bad_release_is_rolled_back_and_pinned(deployed: Deployed, golden_cases: list[Golden]) -> None:
+    body = golden_cases[0].path.read_bytes()
     functions, name = deployed.client("lambda"), deployed.outputs["FunctionName"]
     good = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
     with deployed.released(LOUPE_MODEL="no-such-model"):
@@ -169,7 +169,7 @@ def test_a_bad_release_is_rolled_back_and_pinned(deployed: Deployed, pictures: l
         assert result.exit_code == 0, result.output
         assert time.monotonic() - begun < 10
         assert f"All requests are served by version {good}." in result.stdout
-        assert deployed.classify(body).json["label"] == pictures[0].label
+        assert deployed.classify(body).json["label"] == golden_cases[0].label
         pin = _items(deployed)["pin"]
         assert pin["text"].endswith("nothing is classified")
         # Synth says why it does not go on, until the pin is lifted.

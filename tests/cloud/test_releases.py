@@ -218,8 +218,8 @@ def test_a_good_model_gets_all_traffic_in_two_steps(state: State, deployed: Depl
         f"AllowTraffic: 100% to version {after}",
         "AfterAllowTraffic: loupe-local-after-traffic reports Succeeded",
     ]
-    picture = golden("hair-type")[0]
-    assert deployed.classify(picture.path.read_bytes()).json["model"]["name"] == GOOD
+    case = golden("hair-type")[0]
+    assert deployed.classify(case.path.read_bytes()).json["model"]["name"] == GOOD
 
 
 def test_synthetic_traffic_reached_the_new_version_and_stops_with_the_shift(deployed: Deployed) -> None:
