@@ -80,7 +80,7 @@ def main() -> int:
         print(f"\nThe settings cannot be deployed:\n{error}", file=sys.stderr)
         return 1
     if pin is not None:
-        print(f"\n{pin.refusal()}", file=sys.stderr)
+        print(f"\n{pin.rejection()}", file=sys.stderr)
         return 1
     app.synth()
     return 0

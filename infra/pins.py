@@ -50,7 +50,7 @@ class Pin:
         """Return what is pinned, since when and why."""
         return f"pinned to version {self.version} (in place of {self.replaced}) since {self.since}: {self.reason}"
 
-    def refusal(self) -> str:
+    def rejection(self) -> str:
         """Return why synth stops, and what to do."""
         return (
             f"environments.{self.environment} is {self.sentence().rstrip('.')}. A deployment would move the alias on. "

@@ -173,10 +173,10 @@ def test_a_bad_release_is_rolled_back_and_pinned(deployed: Deployed, golden_case
         pin = _items(deployed)["pin"]
         assert pin["text"].endswith("nothing is classified")
         # Synth says why it does not go on, until the pin is lifted.
-        with pytest.raises(CloudError) as refusal:
+        with pytest.raises(CloudError) as rejection:
             deployed.deployer.synth(deployed.settings).wait()
-        assert refusal.value.log is not None
-        log = refusal.value.log.read_text()
+        assert rejection.value.log is not None
+        log = rejection.value.log.read_text()
         assert f"environments.local is pinned to version {good}" in log
         assert "make rollback ENV=local LIFT=1" in log
         lifted = run(rollback.app, deployed, "--lift")
@@ -185,7 +185,7 @@ def test_a_bad_release_is_rolled_back_and_pinned(deployed: Deployed, golden_case
 
 
 @pytest.mark.usefixtures("unpinned")
-def test_a_version_that_cannot_start_or_does_not_exist_is_refused(deployed: Deployed) -> None:
+def test_a_version_that_cannot_start_or_does_not_exist_is_rejected(deployed: Deployed) -> None:
     functions, name = deployed.client("lambda"), deployed.outputs["FunctionName"]
     good = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
     with deployed.released(LOUPE_MODEL="no-such-model"):

@@ -25,25 +25,25 @@ def _synth(tmp_path: Path, environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_synth_refuses_the_pinned_environment_and_no_other(tmp_path: Path) -> None:
+def test_synth_rejects_the_pinned_environment_and_no_other(tmp_path: Path) -> None:
     write_pin(Pin("dev", "7", "8", "2026-11-26T02:00:00Z", "labels are swapped"), tmp_path / "pins")
-    refused = _synth(tmp_path, "dev")
-    assert refused.returncode == 1
+    rejected = _synth(tmp_path, "dev")
+    assert rejected.returncode == 1
     assert not (tmp_path / "out" / "Loupe-dev.template.json").exists()
     assert (
         "environments.dev is pinned to version 7 (in place of 8) since 2026-11-26T02:00:00Z: labels are swapped. "
         "A deployment would move the alias on. Correct the cause in the repository, lift the pin with "
         "`make rollback ENV=dev LIFT=1`, and deploy."
-    ) in refused.stderr
+    ) in rejected.stderr
     other = _synth(tmp_path, "local")
     assert (other.returncode, (tmp_path / "out" / "Loupe-local.template.json").exists()) == (0, True), other.stderr
 
 
-def test_synth_refuses_a_damaged_pin(tmp_path: Path) -> None:
+def test_synth_rejects_a_damaged_pin(tmp_path: Path) -> None:
     (tmp_path / "pins").mkdir()
     (tmp_path / "pins" / "dev.json").write_text("{")
-    refused = _synth(tmp_path, "dev")
-    assert (refused.returncode, "dev.json cannot be read" in refused.stderr) == (1, True)
+    rejected = _synth(tmp_path, "dev")
+    assert (rejected.returncode, "dev.json cannot be read" in rejected.stderr) == (1, True)
 
 
 def test_no_environment_of_the_repository_is_pinned_by_mistake() -> None:

@@ -1,4 +1,4 @@
-"""`make rollback`: which version, what is refused, what AWS is asked for in which order, and the pin."""
+"""`make rollback`: which version, what is rejected, what AWS is asked for in which order, and the pin."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Cloud:
     def __init__(self, version: str = "8", weights: dict[str, float] | None = None, **answers: Scripted) -> None:
         self.version, self.weights = version, dict(weights or {})
         self.provisioned = False
-        self.refusals: list[tuple[str, str, int]] = []
+        self.conflicts: list[tuple[str, str, int]] = []
         self.aws = ScriptedAws(
             {
                 **stack(),
@@ -51,8 +51,8 @@ class Cloud:
         return {"FunctionVersion": self.version, "Name": "live", **routing}
 
     def update(self, **changes: Any) -> Any:
-        if self.refusals:
-            return self.refusals.pop(0)
+        if self.conflicts:
+            return self.conflicts.pop(0)
         old, self.version = self.version, changes.get("FunctionVersion", self.version)
         if "RoutingConfig" in changes:
             if self.provisioned and "FunctionVersion" in changes:
@@ -194,7 +194,7 @@ def test_the_first_version_has_no_previous_one() -> None:
         ((), {"cloudformation__describe_stacks": exceptions.NoCredentialsError()}, "no usable AWS credentials"),
     ],
 )  # fmt: skip
-def test_what_cannot_serve_or_be_done_is_refused_and_nothing_is_pinned(
+def test_what_cannot_serve_or_be_done_is_rejected_and_nothing_is_pinned(
     options: tuple[str, ...], answers: dict[str, Scripted], sentence: str, bench: Bench
 ) -> None:
     cloud = Cloud(**answers)
@@ -306,11 +306,11 @@ def test_weights_and_version_are_changed_apart_where_provisioned_concurrency_dem
 
 def test_a_conflicting_change_is_waited_for(bench: Bench) -> None:
     cloud = Cloud()
-    cloud.refusals = [("ResourceConflictException", "An update is in progress", 409)] * 3
+    cloud.conflicts = [("ResourceConflictException", "An update is in progress", 409)] * 3
     assert bench.run(cloud)[0] == 0
     assert (cloud.version, bench.waited) == ("7", 6)
     cloud = Cloud()
-    cloud.refusals = [("ResourceConflictException", "An update is in progress", 409)] * 99
+    cloud.conflicts = [("ResourceConflictException", "An update is in progress", 409)] * 99
     code, text = bench.run(cloud)
     assert (code, cloud.version, "An update is in progress" in text) == (2, "8", True)
 
@@ -379,7 +379,20 @@ def test_lifting_removes_the_pin_and_leaves_the_alias(bench: Bench) -> None:
     assert bench.run(cloud, "--lift")[0] == 2
 
 
-def test_a_damaged_pin_is_refused_and_can_be_lifted(bench: Bench) -> None:
+def test_after_a_rollback_the_first_gradual_release_goes_all_at_once(bench: Bench) -> None:
+    """CodeDeploy rejects a release that begins at another version than the alias's."""
+    cloud = Deploying(weights={"8": 0.1})
+    steps = bench.run(cloud)[1]
+    all_at_once = (
+        """make deploy ENV=prod SETTINGS='{"release": {"strategy": "all_at_once"}}', then make deploy ENV=prod"""
+    )
+    assert all_at_once in steps
+    assert all_at_once in bench.run(cloud, "--lift")[1]
+    # Without CodeDeploy an ordinary deployment does.
+    assert "all_at_once" not in bench.run(Cloud())[1]
+
+
+def test_a_damaged_pin_is_rejected_and_can_be_lifted(bench: Bench) -> None:
     write_pin(Pin("prod", "7", "8", "2026-11-26T02:00:00Z", "x"), bench.pins)
     for damage in ("{", "[]", '{"version": "7"}', '{"version": "x", "replaced": "8", "since": "s", "reason": "r"}'):
         pin_file("prod", bench.pins).write_text(damage)

@@ -27,7 +27,7 @@ app = typer.Typer(add_completion=False)
 @app.command(
     help="""Return a deployment to its previous version, or to a given one, and pin it there.
 
-Stops a CodeDeploy deployment in progress, moves the alias, and writes pins/<env>.json, which the next synth refuses
+Stops a CodeDeploy deployment in progress, moves the alias, and writes pins/<env>.json, which the next synth rejects
 until the pin is lifted. Exit code 0 if all traffic is on the version, 1 if it is not yet, 2 if nothing was changed.
 
 Examples:
@@ -137,17 +137,32 @@ def _next_steps(target: Target, stack: Stack, alias: Alias, pin: Pin, path: Path
     else:
         _say(f"All requests are served by version {pin.version}.")
     shown = path.relative_to(PROJECT_ROOT) if path.is_relative_to(PROJECT_ROOT) else path
-    _say(f"{env} is pinned ({shown}): synth and deploy refuse it.")
+    _say(f"{env} is pinned ({shown}): synth and deploy reject it.")
     steps = [f"make status ENV={env}"]
     if stopped:
         steps.append(f"wait until stack {stack.name} has rolled back; if the alias has moved, run this command again")
     if not target.local:
         steps.append(f'git add {shown} && git commit -m "Pin {env} to version {pin.version}" && git push')
     steps.append("correct the cause in the repository")
-    steps.append(f"make rollback ENV={env} LIFT=1, then make {'up' if target.local else f'deploy ENV={env}'}")
+    steps.append(f"make rollback ENV={env} LIFT=1, then {_deploy(target, stack, alias)}")
     _say("Next:")
     for number, step in enumerate(steps, 1):
         _say(f"  {number}. {step}")
+
+
+def _deploy(target: Target, stack: Stack, alias: Alias) -> str:
+    """Return the command by which the next version is deployed.
+
+    A gradual release begins at the version of CloudFormation's template, and CodeDeploy rejects it while the alias is
+    elsewhere, so the first one goes all at once.
+    """
+    command = "make up" if target.local else f"make deploy ENV={target.environment}"
+    if stack.version in (None, alias.version) or not stack.physical("AWS::CodeDeploy::Application"):
+        return command
+    return (
+        f"""{command} SETTINGS='{{"release": {{"strategy": "all_at_once"}}}}', then {command} """
+        "(docs/releases.md#after-make-rollback)"
+    )
 
 
 def _lift(target: Target) -> None:
@@ -167,7 +182,7 @@ def _lift(target: Target) -> None:
     except (CallError, OperationError) as error:
         _say(f"note: The alias was not read ({sentence(error) if isinstance(error, CallError) else error}).")
         return
-    deploy = "make up" if target.local else f"git commit the deletion, then make deploy ENV={env}"
+    deploy = f"{'' if target.local else 'commit the deletion, then '}{_deploy(target, stack, alias)}"
     if stack.version in (None, alias.version):
         _say(f"Next: {deploy}.")
         return
