@@ -12,6 +12,7 @@ from typing import Any
 
 import jwt
 import pytest
+import segments
 from cryptography.hazmat.primitives.asymmetric import ec
 from documents import IssuerError
 from hypothesis import given
@@ -132,6 +133,17 @@ def outcome(authorize: Any, authorization: Any) -> str:
         return str(authorize.handler(event, None)["policyDocument"]["Statement"][0]["Effect"])
     except authorize.UnauthorizedError as error:
         return str(error)
+
+
+def test_a_sampled_trace_gets_the_same_answer(authorize: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded: list[str] = []
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-581cf771-a006649127e371903a2de979;Parent=53995c3f42cd8ad8;Sampled=1")
+    monkeypatch.setattr(segments, "_record", lambda _begun, _end, code, _failure: recorded.append(code))
+    assert outcome(authorize, "Bearer none") == "Unauthorized"
+    assert recorded == ["unauthorized"]
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-581cf771-a006649127e371903a2de979;Parent=53995c3f42cd8ad8;Sampled=0")
+    assert outcome(authorize, "Bearer none") == "Unauthorized"
+    assert recorded == ["unauthorized"]
 
 
 @pytest.mark.parametrize("failure", [IssuerError("https://id.example/keys answered 503"), RuntimeError("a defect")])

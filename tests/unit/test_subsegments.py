@@ -18,7 +18,9 @@ from documents import IssuerError
 from events import Context, base64_of, json_body, rest
 from fakes import make_app
 from images import RED, jpeg, solid
+from jobs_calls import Jobs
 from loupe import tracing
+from loupe.bulk.invocation import BulkLog, Invocations
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,6 +192,34 @@ def test_a_batch_that_fails_is_a_fault_and_still_raises(daemon: Daemon) -> None:
         tracing.traced_batch(fail)
     document = daemon.document()
     assert (document["annotations"], document["fault"]) == ({"code": "BatchUnfinished"}, True)
+
+
+def test_the_jobs_function_annotates_its_routes(daemon: Daemon) -> None:
+    jobs = Jobs()
+    assert jobs.call("GET", "/v1/jobs")["statusCode"] == 200
+    listed = daemon.document()
+    assert_valid(listed)
+    assert (listed["name"], listed["annotations"]) == ("listJobs", {"route": "listJobs", "code": "ok"})
+    assert jobs.call("GET", "/v1/jobs/none")["statusCode"] == 404
+    missing = daemon.document()
+    assert (missing["annotations"]["code"], missing["error"]) == ("job_not_found", True)
+
+
+def test_the_bulk_function_annotates_what_it_runs(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Batches:
+        def run(self, *_: Any) -> dict[str, Any]:
+            return {"rows": 2, "failed": 0, "skipped": 0}
+
+    invocations = Invocations(Batches(), None, BulkLog("test"), 0.0)  # type: ignore[arg-type]
+    event = {"Items": [], "BatchInput": {}}
+    assert invocations.run(event, Context())["rows"] == 2
+    assert daemon.document()["annotations"] == {"code": "ok", "rows": 2, "failed": 0, "skipped": 0}
+    with pytest.raises(ValueError, match="neither a batch"):
+        invocations.run({}, Context())
+    assert daemon.document()["annotations"] == {"code": "ValueError"}
+    monkeypatch.delenv("_X_AMZN_TRACE_ID")
+    assert invocations.run(event, Context())["rows"] == 2
+    assert daemon.received() == []
 
 
 def _policy(effect: str) -> dict[str, Any]:
