@@ -18,13 +18,11 @@ WEIGHTS ?=
 ACCEPTANCE ?=
 MUTATION ?=
 BENCH ?=
-# For logs, status and rollback; 0 is the same as nothing.
-REQUEST ?=
-LEVEL ?=
-CODE ?=
-SINCE ?=
-LOGS ?=
-on = $(filter-out 0 no false off,$(1))
+# For logs, status and rollback: what the command line sets. A variable of that name in the environment, such as VERSION
+# in CI, must not choose what is rolled back. `on`: 0 is the same as nothing.
+given = $(if $(filter command,$(firstword $(origin $(1)))),$($(1)))
+option = $(if $(call given,$(1)),--$(2) "$(call given,$(1))")
+on = $(filter-out 0 no false off,$(call given,$(1)))
 SHELL := /bin/sh
 PY := .venv/bin/python
 # jsii and the CDK CLI use the Node of the virtual environment.
@@ -106,15 +104,15 @@ acceptance: setup ## Deploy a copy of ENV, test it, destroy it (AWS credentials,
 	@$(PY) -m tools.acceptance --env $(ENV) $(ACCEPTANCE)
 
 logs: setup ## Show the logs of ENV; REQUEST=id LEVEL=ERROR CODE=code SINCE=15m FOLLOW=1 (AWS credentials unless ENV=local)
-	@$(PY) -m tools.logs --env $(ENV) $(if $(REQUEST),--request "$(REQUEST)") $(if $(LEVEL),--level "$(LEVEL)") \
-		$(if $(CODE),--code "$(CODE)") $(if $(SINCE),--since "$(SINCE)") $(if $(call on,$(FOLLOW)),--follow) $(LOGS)
+	@$(PY) -m tools.logs --env $(ENV) $(call option,REQUEST,request) $(call option,LEVEL,level) $(call option,CODE,code) \
+		$(call option,SINCE,since) $(if $(call on,FOLLOW),--follow) $(call given,LOGS)
 
 status: setup ## Show versions, health, alarms and the last hour of ENV; fails if something is wrong (AWS credentials)
-	@$(PY) -m tools.status --env $(ENV) $(STATUS)
+	@$(PY) -m tools.status --env $(ENV) $(call given,STATUS)
 
 rollback: setup ## Return ENV to the previous version (VERSION=n) and pin it: REASON="why" YES=1; LIFT=1 lifts the pin (AWS credentials)
-	@$(PY) -m tools.rollback --env $(ENV) $(if $(VERSION),--version "$(VERSION)") $(if $(REASON),--reason "$(REASON)") \
-		$(if $(call on,$(LIFT)),--lift) $(if $(call on,$(YES)),--yes) $(if $(call on,$(FORCE)),--force) $(ROLLBACK)
+	@$(PY) -m tools.rollback --env $(ENV) $(call option,VERSION,version) $(call option,REASON,reason) \
+		$(if $(call on,LIFT),--lift) $(if $(call on,YES),--yes) $(if $(call on,FORCE),--force) $(call given,ROLLBACK)
 
 synth: setup ## Write the CloudFormation template of ENV; offline
 	@$(CDK) synth --quiet $(RELEASE) && ls cdk.out/Loupe-$(ENV).template.json

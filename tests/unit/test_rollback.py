@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from tools.operations.target import OperationError, Target
 from tools.rollback import __main__ as command
 from tools.rollback import choice, moving
 
+ROOT = Path(__file__).resolve().parents[2]
 IMAGE = f"111122223333.dkr.ecr.eu-central-1.amazonaws.com/team/loupe@sha256:{'0a' * 32}"
 OK_ANSWER = json.dumps({"statusCode": 200, "body": "{}"}).encode()
 
@@ -401,6 +404,31 @@ def test_a_damaged_pin_is_rejected_and_can_be_lifted(bench: Bench) -> None:
         assert bench.run(Cloud())[0] == 2
     assert bench.run(Cloud(), "--lift")[0] == 0
     assert bench.pin is None
+
+
+def _made(*arguments: str, **variables: str) -> str:
+    run = subprocess.run(
+        ["make", "-n", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return " ".join(run.stdout.replace("\\\n", " ").split())
+
+
+def test_only_the_command_line_of_make_chooses_what_is_rolled_back() -> None:
+    """CI systems set variables such as VERSION for purposes of their own."""
+    assert _made("rollback", "ENV=prod", VERSION="9", YES="1", LIFT="1", FORCE="1").endswith(
+        "-m tools.rollback --env prod"
+    )
+    assert _made("rollback", "ENV=prod", "VERSION=5", "REASON=labels are swapped", "YES=1", "LIFT=0").endswith(
+        '-m tools.rollback --env prod --version "5" --reason "labels are swapped" --yes'
+    )
+    assert _made("logs", "ENV=prod", "REQUEST=a-1", "FOLLOW=1", CODE="x").endswith(
+        '-m tools.logs --env prod --request "a-1" --follow'
+    )
 
 
 def test_a_reason_is_one_printable_line() -> None:
