@@ -68,7 +68,7 @@ def up(
     """
     emulator_binary = runtime_emulator()
     command_line()
-    wanted = effective(settings)
+    settings_in_force = effective(settings)
     state.prepare()
     with _only_one(state), ExitStack() as undo:
         running = _still_running(state)
@@ -77,9 +77,9 @@ def up(
         deployer = Deployer(state, account)
         with steps("image staged"):
             # An image is named by its content: what has changed is deployed, and nothing else.
-            tags = {emulator.REPOSITORY: stage.stage(PROJECT, wanted.packaged, state.images).tag}
+            tags = {emulator.REPOSITORY: stage.stage(PROJECT, settings_in_force.packaged, state.images).tag}
             present: dict[str, Any] = {"image": {"tag": tags[emulator.REPOSITORY]}}
-            if wanted.auth.mode == "jwt":
+            if settings_in_force.auth.mode == "jwt":
                 tag = tags[emulator.AUTHORIZER_REPOSITORY] = stage.stage_authorizer(PROJECT, state.images).tag
                 present["auth"] = {"jwt": {"image": {"repository": emulator.AUTHORIZER_REPOSITORY, "tag": tag}}}
         synth = deployer.synth(compose(settings, present))

@@ -121,9 +121,9 @@ def compare_variants(
         from modelkit.traffic.cloudwatch import client, log_events
 
         logs = client(region, profile)
-        asked = window if window.start is not None else Window(time.time() - _SECONDS["d"], window.end)
+        queried = window if window.start is not None else Window(time.time() - _SECONDS["d"], window.end)
         for group in log_group:
-            traffic.add(log_events(logs, group, asked, metrics=metrics))
+            traffic.add(log_events(logs, group, queried, metrics=metrics))
     report = summarize(traffic, plan, by=by, experiment=experiment, baseline=baseline, weights=shares)
     _write(_rendered(report, format_), output)
     if report.refused:

@@ -62,7 +62,7 @@ def tables(report: Report) -> list[Table]:
     models = [(plain(name), *(_part(arm.models, name) for arm in arms)) for name in _names(arms, "models")]
     labels = [(plain(name), *(_part(arm.labels, name) for arm in arms)) for name in _names(arms, "labels")]
     problems = [(plain(name), *(f"{arm.problems[name]:,}" for arm in arms)) for name in _names(arms, "problems")]
-    made = [
+    tables = [
         Table("Traffic", ("", *head), traffic if arms else []),
         Table("Models", ("", *head), models if report.experiment is not None else []),
         Table("Latency, ms: p50 / p95 / p99", ("", *head), latency if arms else []),
@@ -72,7 +72,7 @@ def tables(report: Report) -> list[Table]:
         _agreement(report, level),
         _shadow(report, level, z),
     ]
-    return [table for table in made if table.rows]
+    return [table for table in tables if table.rows]
 
 
 def _guardrails(report: Report) -> Table:

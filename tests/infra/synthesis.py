@@ -55,7 +55,7 @@ class Synthesized:
 
     def only_of_release(self, kind: str) -> dict[str, Any]:
         """The only resource of a kind that belongs to releases."""
-        (resource,) = (each for name, each in self.resources(kind).items() if name.startswith("Release"))
+        (resource,) = (candidate for name, candidate in self.resources(kind).items() if name.startswith("Release"))
         return resource["Properties"]
 
 

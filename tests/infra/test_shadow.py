@@ -164,8 +164,8 @@ def test_a_challenger_with_the_same_pixels_needs_no_bucket(same_pixels: dict[str
         for resource in same_pixels["Resources"].values()
         if resource["Type"] == "AWS::Lambda::Function"
     ]
-    assert any("LOUPE_SHADOW_FUNCTION_ARN" in each for each in variables)
-    assert not any("LOUPE_SHADOW_BUCKET" in each for each in variables)
+    assert any("LOUPE_SHADOW_FUNCTION_ARN" in statement for statement in variables)
+    assert not any("LOUPE_SHADOW_BUCKET" in statement for statement in variables)
 
 
 def test_pixels_that_are_too_large_for_an_event_are_sent_as_images() -> None:

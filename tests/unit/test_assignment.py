@@ -236,7 +236,7 @@ def test_an_image_that_cannot_be_read_has_no_arm(make, capsys) -> None:
 
 def test_log_and_metrics_name_the_arm_and_never_the_key(make, capsys) -> None:
     key = {"identity": {"apiKeyId": SECRET, "sourceIp": "192.0.2.99"}}
-    seen = set()
+    arms = set()
     for number in range(12):
         for app in (make(), make("api-key")):
             capsys.readouterr()
@@ -256,8 +256,8 @@ def test_log_and_metrics_name_the_arm_and_never_the_key(make, capsys) -> None:
             assert {"Requests", "ServerFaults", "TotalLatency", "ModelLatency", "Confidence"} <= names
             assert SECRET not in output + json.dumps(answer)
             assert "192.0.2.99" not in output
-            seen.add(arm)
-    assert seen == set(MODELS)
+            arms.add(arm)
+    assert arms == set(MODELS)
 
 
 def test_each_arm_has_cache_entries_of_its_own(make) -> None:

@@ -71,9 +71,9 @@ class SlowS3(BaseHTTPRequestHandler):
         self._answer(b"")
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         assert self.headers["X-Amz-Target"] == "AWSStepFunctions.DescribeMapRun"
-        assert asked == {"mapRunArn": MAP_RUN}
+        assert request == {"mapRunArn": MAP_RUN}
         self._answer(json.dumps({"itemCounts": {"total": 0}}).encode())
 
     def _answer(self, body: bytes) -> None:

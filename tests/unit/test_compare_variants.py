@@ -144,14 +144,14 @@ class FakeLogs:
     """CloudWatch Logs with pages of events; fails as AWS does if it is to."""
 
     def __init__(self, pages: list[list[str]], failure: Exception | None = None) -> None:
-        self.pages, self.failure, self.asked, self.taken = pages, failure, [], 0
+        self.pages, self.failure, self.requests, self.taken = pages, failure, [], 0
 
     def get_paginator(self, operation: str) -> FakeLogs:
         assert operation == "filter_log_events"
         return self
 
     def paginate(self, **arguments: Any) -> Any:
-        self.asked.append(arguments)
+        self.requests.append(arguments)
         if self.failure is not None:
             raise self.failure
         for page in self.pages:
@@ -170,17 +170,17 @@ def test_a_log_group_is_read_by_pages(logs: FakeLogs) -> None:
     options = ("--start", "2026-11-26T00:00Z", "--end", "2026-11-27T00:00Z", "--format", "json")
     value = json.loads(run("--log-group", "/aws/lambda/loupe-prod", *options).stdout)
     assert value["lines"]["requests"] == 15
-    (asked,) = logs.asked
-    assert (asked["startTime"], asked["endTime"]) == (1795651200000, 1795737600000)
-    assert '$.message = "request"' in asked["filterPattern"]
+    (request,) = logs.requests
+    assert (request["startTime"], request["endTime"]) == (1795651200000, 1795737600000)
+    assert '$.message = "request"' in request["filterPattern"]
 
 
 def test_a_log_group_is_read_for_a_day_without_a_time(logs: FakeLogs) -> None:
     run("--log-group", "a", "--log-group", "b", "--end", "2030-01-01")
-    assert [asked["logGroupName"] for asked in logs.asked] == ["a", "b"]
-    assert all("startTime" in asked for asked in logs.asked)
+    assert [request["logGroupName"] for request in logs.requests] == ["a", "b"]
+    assert all("startTime" in request for request in logs.requests)
     run("--log-group", "a", "--metrics", code=3)
-    assert logs.asked[-1]["filterPattern"] == cloudwatch.METRICS
+    assert logs.requests[-1]["filterPattern"] == cloudwatch.METRICS
 
 
 def test_events_are_taken_as_their_page_arrives(logs: FakeLogs) -> None:

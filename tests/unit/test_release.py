@@ -224,7 +224,7 @@ class TestHook:
     def test_an_outcome_is_reported_with_its_ids(self) -> None:
         for findings, status in (([], "Succeeded"), (["golden case x: wrong."], "Failed")):
             codedeploy = FakeCodeDeploy()
-            hook = Hook("BeforeAllowTraffic", codedeploy, lambda _, found=findings: found, ReleaseLog("prod", "7"))
+            hook = Hook("BeforeAllowTraffic", codedeploy, lambda _, result=findings: result, ReleaseLog("prod", "7"))
             assert hook.run(EVENT, FakeContext(60)) == {"status": status, "findings": findings}
             assert codedeploy.reports == [
                 {"deploymentId": "d-1", "lifecycleEventHookExecutionId": "e-1", "status": status}

@@ -94,8 +94,8 @@ def test_lines_and_metrics_of_an_experiment_have_the_same_arm(capsys) -> None:
     for metrics in (False, True):
         traffic = add_up(*lines, metrics=metrics)
         assert traffic.experiments == ["size"]
-        (made,) = traffic.arms("size").values()
-        assert (made.name, made.requests, made.latency.count, sum(made.confidence)) == ("large", 1, 1, 1)
+        (arm,) = traffic.arms("size").values()
+        assert (arm.name, arm.requests, arm.latency.count, sum(arm.confidence)) == ("large", 1, 1, 1)
 
 
 def test_a_request_that_named_its_arm_is_in_no_arm(capsys) -> None:

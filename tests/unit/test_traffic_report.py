@@ -44,11 +44,17 @@ def labels(count: int, right: dict[int, float]) -> dict[str, Truth]:
 def arm(
     name: str, right: int, labelled: int, *, milliseconds: float = 20.0, images: int = 1000, faults: int = 0
 ) -> Arm:
-    made = Arm(name)
-    made.right, made.labelled, made.images, made.requests, made.faults = right, labelled, images, images, faults
+    figures = Arm(name)
+    figures.right, figures.labelled, figures.images, figures.requests, figures.faults = (
+        right,
+        labelled,
+        images,
+        images,
+        faults,
+    )
     for number in range(200):
-        made.latency.add(milliseconds * (1 + number / 200))
-    return made
+        figures.latency.add(milliseconds * (1 + number / 200))
+    return figures
 
 
 def test_each_request_counts_once_in_any_order() -> None:
@@ -85,9 +91,9 @@ def test_requests_that_chose_their_arm_or_have_none_are_not_part_of_the_experime
 def test_a_batch_counts_its_images() -> None:
     batch = line(1, route="batch", label=None, probability=None, items=5, item_codes={"model_failed": 2},
                  item_labels={"curly": 3})  # fmt: skip
-    (made,) = add_up(batch).arms(None).values()
-    assert (made.requests, made.images, made.batches, made.faults) == (1, 5, 1, 2)
-    assert (made.labels["curly"], made.latency.count, made.batch_latency.count) == (3, 0, 1)
+    (figures,) = add_up(batch).arms(None).values()
+    assert (figures.requests, figures.images, figures.batches, figures.faults) == (1, 5, 1, 2)
+    assert (figures.labels["curly"], figures.latency.count, figures.batch_latency.count) == (3, 0, 1)
 
 
 def test_names_of_a_hostile_log_are_bounded() -> None:
@@ -95,9 +101,9 @@ def test_names_of_a_hostile_log_are_bounded() -> None:
     assert len(many.arms(None)) == MAX_ARMS
     assert many.left_out == {"arms"}
     one = add_up(*(line(number, label=f"l{number}") for number in range(3000)))
-    (made,) = one.arms(None).values()
-    assert len(made.labels) == MAX_NAMES + 1
-    assert made.labels[OTHERS] == 2000
+    (figures,) = one.arms(None).values()
+    assert len(figures.labels) == MAX_NAMES + 1
+    assert figures.labels[OTHERS] == 2000
 
 
 def test_the_better_arm_is_found() -> None:
@@ -233,17 +239,17 @@ def test_equal_arms_of_callers_are_rarely_said_to_differ_if_labels_name_the_call
     random, with_units, without = np.random.default_rng(12), 0, 0
     answers = {right: read(line(0, label="curly" if right else "straight"))[0] for right in (True, False)}
     for _ in range(200):
-        known, unknown = {}, {}
+        with_unit, without_unit = {}, {}
         for name in ("a", "b"):
-            known[name], unknown[name] = Arm(name), Arm(name)
+            with_unit[name], without_unit[name] = Arm(name), Arm(name)
             for caller in range(60):
                 for right in random.random(10) < random.beta(4, 1):
                     answer: Any = answers[bool(right)]
-                    known[name].add_truth(answer, Truth("curly", unit=str(caller)))
-                    unknown[name].add_truth(answer, Truth("curly"))
+                    with_unit[name].add_truth(answer, Truth("curly", unit=str(caller)))
+                    without_unit[name].add_truth(answer, Truth("curly"))
         verdicts = [
             compare(arms["a"], arms["b"], PLAN, comparisons=1, agreement=Share(0, 0)).verdict
-            for arms in (known, unknown)
+            for arms in (with_unit, without_unit)
         ]
         with_units += verdicts[0] != "no difference shown yet"
         without += verdicts[1] != "no difference shown yet"
@@ -252,14 +258,14 @@ def test_equal_arms_of_callers_are_rarely_said_to_differ_if_labels_name_the_call
 
 
 def test_requests_without_a_unit_count_for_themselves() -> None:
-    made = Arm("a")
+    figures = Arm("a")
     request = read(line(0))[0]
     for number in range(20):
         truth = Truth("curly" if number % 4 else "straight", unit="" if number < 10 else "one")
-        made.add_truth(request, truth)  # type: ignore[arg-type]
-    assert made.labelled == 20
-    assert 1 <= made.accuracy.total <= 20
-    assert made.accuracy.value == pytest.approx(made.right / 20)
+        figures.add_truth(request, truth)  # type: ignore[arg-type]
+    assert figures.labelled == 20
+    assert 1 <= figures.accuracy.total <= 20
+    assert figures.accuracy.value == pytest.approx(figures.right / 20)
 
 
 def test_arms_agree_where_they_answered_the_same_image() -> None:
@@ -321,8 +327,8 @@ def test_labels_of_batches_and_of_other_requests_are_counted() -> None:
     failed = line(2, label=None, probability=None, code="image_undecodable", status=422)
     truths = {f"request-{number}": Truth("curly") for number in (1, 2, 3)}
     traffic = add_up(batch, failed, truths=truths)
-    (made,) = traffic.arms(None).values()
-    assert (traffic.labelled_batches, traffic.unmatched, made.unanswered, made.labelled) == (1, 1, 1, 0)
+    (figures,) = traffic.arms(None).values()
+    assert (traffic.labelled_batches, traffic.unmatched, figures.unanswered, figures.labelled) == (1, 1, 1, 0)
     text = as_text(summarize(traffic, PLAN))
     assert "1 labels are of batches" in text
     assert "1 labels are of requests that the log does not have" in text

@@ -186,8 +186,8 @@ def test_without_bulk_jobs_there_is_one_function() -> None:
 
 def test_a_list_says_why_and_deletes_nothing() -> None:
     cloud = Cloud()
-    found = functions(settings_of(9), cloud, NOW)
-    text = list(lines(found, applied=False))
+    candidates = functions(settings_of(9), cloud, NOW)
+    text = list(lines(candidates, applied=False))
     assert f"{FUNCTION}:10  kept: one of the newest 9, alias live" in text
     assert f"{FUNCTION}:1  unused" in text
     assert text[-1] == "1 unused. --apply (make prune APPLY=1) deletes it."

@@ -37,7 +37,7 @@ class Reader:
 
     def series(self, graph: Graph) -> list[Series]:
         """Return the visible lines of a graph; those without data have no values."""
-        known = {line.id: self._values(line, graph.period) for line in graph.lines if not line.expression}
+        metrics = {line.id: self._values(line, graph.period) for line in graph.lines if not line.expression}
         series: list[Series] = []
         for line in graph.lines:
             if not line.visible:
@@ -45,9 +45,9 @@ class Reader:
             if match := _SEARCH.fullmatch(line.expression):
                 series += self._search(line, match, graph.period)
             elif line.expression:
-                series.append(Series(line.label, line.right, _compute(line.expression, known)))
+                series.append(Series(line.label, line.right, _compute(line.expression, metrics)))
             else:
-                series.append(Series(line.label, line.right, known[line.id]))
+                series.append(Series(line.label, line.right, metrics[line.id]))
         return series
 
     def _values(self, line: Line, period: int) -> Values:
@@ -96,9 +96,9 @@ def _value_of(values: Mapping[str, str], dimension: re.Match[str]) -> str:
     return values[dimension[1]]
 
 
-def _compute(expression: str, known: Mapping[str, Values]) -> Values:
+def _compute(expression: str, metrics: Mapping[str, Values]) -> Values:
     """Evaluate metric math at every time at which a metric of the expression has a value."""
-    used = {name: values for name, values in known.items() if re.search(rf"\b{name}\b", expression)}
+    used = {name: values for name, values in metrics.items() if re.search(rf"\b{name}\b", expression)}
     computed: dict[int, float] = {}
     for moment in sorted({moment for values in used.values() for moment in values}):
         value = compute(expression, {name: values.get(moment) for name, values in used.items()})

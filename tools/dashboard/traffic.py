@@ -39,7 +39,7 @@ def deployed(state: State, steps: Steps) -> Iterator[tuple[dict[str, Any], Accou
 
 def send(endpoint: Mapping[str, Any], account: Account, seconds: float, say: Callable[[str], None]) -> int:
     """Send requests for so many seconds, with a wave, some faults of clients, batches and a bulk job; count them."""
-    pictures = [case.path.read_bytes() for case in golden(MODEL)]
+    images = [case.path.read_bytes() for case in golden(MODEL)]
     end, sent = time.monotonic() + seconds, 0
     choose = random.Random(1)  # noqa: S311 - which picture is sent next
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -47,22 +47,22 @@ def send(endpoint: Mapping[str, Any], account: Account, seconds: float, say: Cal
         while (left := end - time.monotonic()) > 0:
             # Twice as many in the second half of the time.
             burst = choose.randint(1, 3) * (2 if left < seconds / 2 else 1)
-            list(pool.map(lambda body: _post(endpoint, *body), [_request(choose, pictures) for _ in range(burst)]))
+            list(pool.map(lambda body: _post(endpoint, *body), [_request(choose, images) for _ in range(burst)]))
             sent += burst
             time.sleep(0.4)
         say(f"{sent} requests, and a bulk job of {job.result()} images")
     return sent
 
 
-def _request(choose: random.Random, pictures: list[bytes]) -> tuple[str, bytes, str]:
+def _request(choose: random.Random, images: list[bytes]) -> tuple[str, bytes, str]:
     kind = choose.random()
     if kind < 0.05:
         return "v1/classify", b"this is not an image", "image/jpeg"
     if kind < 0.08:
-        return "v1/classify", choose.choice(pictures)[:400], "image/jpeg"
+        return "v1/classify", choose.choice(images)[:400], "image/jpeg"
     if kind < 0.1:
         return "v1/classify", json.dumps({"url": "http://127.0.0.1/x.jpg"}).encode(), "application/json"
-    return "v1/classify", choose.choice(pictures), "image/jpeg"
+    return "v1/classify", choose.choice(images), "image/jpeg"
 
 
 def _post(endpoint: Mapping[str, Any], path: str, body: bytes, content_type: str) -> int:

@@ -80,12 +80,12 @@ def deployed(env: Environment = "dev") -> None:
     """Print what a delivery deployed last: digests and commit; empty before the first one (AWS credentials)."""
     context = read_context()
     session = stack.lookup_session(load_settings(context, env), context.get(_QUALIFIER, stack.QUALIFIER))
-    known = stack.outputs(session.client("cloudformation"), f"Loupe-{env}")
+    outputs = stack.outputs(session.client("cloudformation"), f"Loupe-{env}")
     publish(
         {
-            "digest": known.get("DeliveredDigest", ""),
-            "authorizer-digest": known.get("DeliveredAuthorizerDigest", ""),
-            "commit": known.get("DeliveredCommit", ""),
+            "digest": outputs.get("DeliveredDigest", ""),
+            "authorizer-digest": outputs.get("DeliveredAuthorizerDigest", ""),
+            "commit": outputs.get("DeliveredCommit", ""),
         }
     )
 

@@ -66,11 +66,11 @@ def main(
     raise typer.Exit(0 if done else 1)
 
 
-def _roll_back(target: Target, wanted: str | None, reason: str, *, yes: bool, force: bool) -> bool:
+def _roll_back(target: Target, requested: str | None, reason: str, *, yes: bool, force: bool) -> bool:
     aws, stack = target.aws, read_stack(target)
     alias, versions = read_alias(aws, stack), published_versions(aws, stack.function)
     unfinished = [deployment for deployment in deployments(aws, stack) if deployment.unfinished]
-    version = wanted or choice.previous(alias, versions, stack.version, deploying=bool(unfinished))
+    version = requested or choice.previous(alias, versions, stack.version, deploying=bool(unfinished))
     provisioned = provisioned_configs(aws, stack.function)
     for note in choice.check(aws, alias, version, versions, provisioned):
         _say(f"note: {note}")

@@ -63,8 +63,8 @@ def check(aws: Aws, alias: Alias, version: str, versions: Iterable[int], provisi
     CallError
     """
     if int(version) not in versions:
-        known = ", ".join(map(str, list(versions)[-10:]))
-        raise OperationError(f"{alias.function} has no version {version}. It has {known}.")
+        latest = ", ".join(map(str, list(versions)[-10:]))
+        raise OperationError(f"{alias.function} has no version {version}. It has {latest}.")
     if alias.name in provisioned and version in provisioned:
         raise OperationError(
             f"Version {version} has provisioned concurrency of its own, and Lambda allocates none to an alias of such "

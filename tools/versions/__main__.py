@@ -41,11 +41,11 @@ def main(
         if region is None:
             raise BusyError(f"Set region in environments.{env} of cdk.json, or AWS_REGION.")
         aws = Aws(boto3.Session(), region)
-        found = functions(settings, aws, datetime.now(UTC))
-        for line in lines(found, applied=apply):
+        candidates = functions(settings, aws, datetime.now(UTC))
+        for line in lines(candidates, applied=apply):
             typer.echo(line)
         if apply:
-            delete(found, aws)
+            delete(candidates, aws)
     except (BusyError, SettingsError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
@@ -62,10 +62,10 @@ def _settings(env: str) -> Settings:
     return settings
 
 
-def lines(found: list[Function], *, applied: bool) -> Iterator[str]:
+def lines(candidates: list[Function], *, applied: bool) -> Iterator[str]:
     """Yield a line for each version."""
     total = 0
-    for function in found:
+    for function in candidates:
         for version in function.versions:
             reasons = function.reasons.get(version)
             total += reasons is None
@@ -76,7 +76,7 @@ def lines(found: list[Function], *, applied: bool) -> Iterator[str]:
         yield f"{total} unused. --apply (make prune APPLY=1) deletes {'them' if total > 1 else 'it'}."
 
 
-def delete(found: list[Function], aws: Aws) -> None:
+def delete(candidates: list[Function], aws: Aws) -> None:
     """Delete the unused versions; Lambda itself refuses one that an alias names.
 
     Raises
@@ -84,7 +84,7 @@ def delete(found: list[Function], aws: Aws) -> None:
     CallError
         For the first that is not deleted.
     """
-    for function in found:
+    for function in candidates:
         for version in function.unused:
             aws.call("lambda", "delete_function", FunctionName=function.name, Qualifier=str(version))
             typer.echo(f"deleted {function.name}:{version}")

@@ -57,20 +57,20 @@ def functions(settings: Settings, aws: Aws, now: datetime) -> list[Function]:
         If AWS does not answer.
     """
     _check_stack(settings, aws)
-    found = list(published(settings, aws))
+    listed = list(published(settings, aws))
     pin = read_pin(settings.environment)
-    for function in found:
+    for function in listed:
         if pin is not None and function.name == f"loupe-{settings.environment}":
             function.keep(pin.version, "pinned by make rollback")
             function.keep(pin.replaced, "make rollback went back from it")
         for version in function.versions[-settings.release.keep_versions :]:
             function.keep(str(version), f"one of the newest {settings.release.keep_versions}")
         _keep_aliases(function, aws)
-    bulk = next((item for item in found if item.name == f"loupe-{settings.environment}-bulk"), None)
+    bulk = next((item for item in listed if item.name == f"loupe-{settings.environment}-bulk"), None)
     if bulk is not None:
         _keep_jobs(bulk, aws, now)
-    _keep_deployments(found, aws)
-    return found
+    _keep_deployments(listed, aws)
+    return listed
 
 
 def published(settings: Settings, aws: Aws) -> Iterator[Function]:
@@ -137,7 +137,7 @@ def _keep_job(function: Function, aws: Aws, arn: str, status: str) -> None:
             function.keep(str(version), f"{job} does not say which version it uses")
 
 
-def _keep_deployments(found: list[Function], aws: Aws) -> None:
+def _keep_deployments(listed: list[Function], aws: Aws) -> None:
     """Keep both versions of each open deployment; all versions of a function if its AppSpec cannot be read."""
     for deployment in _pages(aws, "codedeploy", "list_deployments", "deployments", includeOnlyStatuses=list(_OPEN)):
         information = aws.call("codedeploy", "get_deployment", deploymentId=deployment)["deploymentInfo"]
@@ -146,7 +146,7 @@ def _keep_deployments(found: list[Function], aws: Aws) -> None:
         revision = information.get("revision") or {}
         content = (revision.get("appSpecContent") or revision.get("string") or {}).get("content", "")
         targets = list(_targets(content))
-        for function in found:
+        for function in listed:
             if not targets:
                 for version in function.versions:
                     function.keep(str(version), f"deployment {deployment} is open and does not say what it moves")
@@ -169,11 +169,11 @@ def _targets(content: str) -> Iterator[dict[str, Any]]:
 
 def _pages(aws: Aws, service: str, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
     """Yield the items of all pages; each service has its own name for the token of the next one."""
-    given, returned = ("Marker", "NextMarker") if service == "lambda" else ("nextToken", "nextToken")
+    request_key, returned = ("Marker", "NextMarker") if service == "lambda" else ("nextToken", "nextToken")
     token: dict[str, str] = {}
     while True:
         page = aws.call(service, operation, **arguments, **token)
         yield from page.get(key, ())
         if not page.get(returned):
             return
-        token = {given: page[returned]}
+        token = {request_key: page[returned]}

@@ -103,7 +103,7 @@ def decode_cursor(text: str) -> Cursor:
     return Cursor(*value)
 
 
-def single_values(query: Mapping[str, Sequence[str]], known: tuple[str, ...]) -> dict[str, str]:
+def single_values(query: Mapping[str, Sequence[str]], allowed: tuple[str, ...]) -> dict[str, str]:
     """Return query parameters that may be sent once each.
 
     Raises
@@ -112,8 +112,8 @@ def single_values(query: Mapping[str, Sequence[str]], known: tuple[str, ...]) ->
     """
     # Those of an AWS signature in the address are the gateway's.
     sent = {name: values for name, values in query.items() if not name.lower().startswith("x-amz-")}
-    if not sent.keys() <= set(known):
-        takes = f"There are {', '.join(known)}." if known else "This call takes none."
+    if not sent.keys() <= set(allowed):
+        takes = f"There are {', '.join(allowed)}." if allowed else "This call takes none."
         raise RequestInvalid(f"A query parameter is unknown. {takes}")
     if any(len(values) != 1 for values in sent.values()):
         raise RequestInvalid("A query parameter is there more than once.")

@@ -65,9 +65,9 @@ def find_job_route(method: str, path: str, *, models: bool = False) -> tuple[str
 def _name(method: str, template: str) -> str:
     if method == "OPTIONS":
         return "options"
-    wanted = "GET" if method == "HEAD" else method
+    served_method = "GET" if method == "HEAD" else method
     for route in _ALL:
-        if (route.method, route.path) == (wanted, template):
+        if (route.method, route.path) == (served_method, template):
             return route.name
     allowed = job_methods(template)
     raise MethodNotAllowed(f"This route takes {', '.join(allowed)}.", headers={"Allow": ", ".join(allowed)})

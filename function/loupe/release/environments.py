@@ -41,26 +41,26 @@ def warm(target: Target, cases: Sequence[Case], count: int, deadline: float, *, 
         Monotonic seconds.
     """
     begun = time.monotonic()
-    known: set[str] = set()
+    identities: set[str] = set()
     findings: dict[str, None] = {}
     queue = cycle(cases)
     width, throttled = count, ""
-    while len(known) < count and not findings:
+    while len(identities) < count and not findings:
         if time.monotonic() >= deadline:
             findings[
-                f"{len(known)} of {count} execution environments (release.environments) answered in "
+                f"{len(identities)} of {count} execution environments (release.environments) answered in "
                 f"{time.monotonic() - begun:.0f} s{throttled}."
             ] = None
             break
         with ThreadPoolExecutor(width) as pool:
             wave = list(pool.map(lambda case: _ask(target, case, several=several), islice(queue, width)))
-        for identity, found in wave:
-            known |= {identity} if identity else set()
-            findings |= dict.fromkeys(found or ())
-        if any(found is None for _, found in wave):
+        for identity, problems in wave:
+            identities |= {identity} if identity else set()
+            findings |= dict.fromkeys(problems or ())
+        if any(problems is None for _, problems in wave):
             throttled = "; others were throttled: function.reserved_concurrency or the account's limit is used up"
         width = min(2 * width, _LARGEST_WAVE * count)
-    return Warmed(len(known), time.monotonic() - begun, tuple(findings))
+    return Warmed(len(identities), time.monotonic() - begun, tuple(findings))
 
 
 def _ask(target: Target, case: Case, *, several: bool) -> tuple[str, tuple[str, ...] | None]:

@@ -55,8 +55,8 @@ def send(
             return (f"golden case {case.name}: {error}",)
 
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        answered = [found for found in pool.map(ask, cases) if found is not None]
-    return Traffic(version, len(answered), tuple(finding for found in answered for finding in found))
+        answered = [problems for problems in pool.map(ask, cases) if problems is not None]
+    return Traffic(version, len(answered), tuple(finding for problems in answered for finding in problems))
 
 
 def shifting_to(client: LambdaClient, function: str, alias: str) -> str | None:
