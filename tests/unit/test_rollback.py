@@ -44,7 +44,7 @@ class Cloud:
                 "lambda.list_provisioned_concurrency_configs": {"ProvisionedConcurrencyConfigs": []},
                 "lambda.get_function": {"Configuration": {"State": "Active"}, "Code": {"ResolvedImageUri": IMAGE}},
                 "lambda.invoke": lambda **_: {"StatusCode": 200, "Payload": io.BytesIO(OK_ANSWER)},
-                "ecr.batch_get_image": {"images": [{"imageManifest": "{}"}], "failures": []},
+                "ecr.describe_images": {"imageDetails": [{"imageDigest": IMAGE.rpartition("@")[2]}]},
                 **{name.replace("__", "."): answer for name, answer in answers.items()},
             }
         )
@@ -158,10 +158,10 @@ def test_the_first_version_has_no_previous_one() -> None:
         (("--version", "6"), {}, "loupe-prod has no version 6. It has 5, 7, 8."),
         (
             (),
-            {"ecr__batch_get_image": {"images": [], "failures": [{"failureCode": "ImageNotFound"}]}},
+            {"ecr__describe_images": ("ImageNotFoundException", "", 400)},
             "The image of version 7 is gone from ECR",
         ),
-        ((), {"ecr__batch_get_image": ("RepositoryNotFoundException", "", 400)}, "The image of version 7 is gone"),
+        ((), {"ecr__describe_images": ("RepositoryNotFoundException", "", 400)}, "The image of version 7 is gone"),
         (
             (),
             {
@@ -219,7 +219,7 @@ def test_a_version_that_does_not_answer_can_be_forced(bench: Bench) -> None:
         {"lambda__invoke": DENIED},
         {"lambda__invoke": ("TooManyRequestsException", "Rate Exceeded.", 429)},
         {"lambda__invoke": exceptions.ReadTimeoutError(endpoint_url="https://example.com")},
-        {"ecr__batch_get_image": DENIED},
+        {"ecr__describe_images": DENIED},
         {"lambda__get_function": {"Configuration": {"State": "Inactive"}, "Code": {}}},
     ],
 )

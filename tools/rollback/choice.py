@@ -27,7 +27,7 @@ HEALTH_EVENT = {
 _IMAGE = re.compile(
     r"(?:(\d{12})\.dkr\.ecr\.[a-z0-9-]+\.[a-z.]+/)?([a-z0-9._/-]+?)(?:@(sha256:[0-9a-f]{64})|:([\w.-]+))"
 )
-_GONE = ("ImageNotFound", "RepositoryNotFoundException")
+_GONE = ("ImageNotFoundException", "RepositoryNotFoundException")
 
 
 def previous(alias: Alias, versions: Iterable[int], newest: str | None, *, deploying: bool) -> str:
@@ -92,7 +92,7 @@ def _image(aws: Aws, version: str, code: dict[str, Any]) -> Iterator[str]:
     try:
         answer = aws.call(
             "ecr",
-            "batch_get_image",
+            "describe_images",
             repositoryName=repository,
             imageIds=[{"imageDigest": digest} if digest else {"imageTag": tag}],
             **({"registryId": registry} if registry else {}),
@@ -104,7 +104,8 @@ def _image(aws: Aws, version: str, code: dict[str, Any]) -> Iterator[str]:
             raise
         yield f"The image of version {version} was not checked ({sentence(failure)})."
         return
-    if any(item.get("failureCode") in _GONE for item in answer.get("failures", [])):
+    # MiniStack answers with none where AWS has an error.
+    if not answer["imageDetails"]:
         raise _gone(version, uri)
 
 
