@@ -1,4 +1,4 @@
-"""The schemes by name, and which of them make sense for a graph."""
+"""The schemes by name, and which of them apply to a graph."""
 
 from __future__ import annotations
 

@@ -59,13 +59,13 @@ def _event(picture: Golden | None, sampled: int) -> bytes:
 
 
 def test_sampled_requests_are_annotated_and_others_send_nothing(
-    start: Start, traced: Path, daemon: socket.socket, pictures: list[Golden]
+    start: Start, traced: Path, daemon: socket.socket, golden_cases: list[Golden]
 ) -> None:
     variables = {"AWS_XRAY_DAEMON_ADDRESS": f"127.0.0.1:{daemon.getsockname()[1]}"}
     environment = start(traced, variables=variables, command="traced.handler")
     for sampled in (0, 1):
-        outcome = environment.invoke(_event(pictures[0], sampled), f"request-{sampled}")
-        assert json.loads(outcome.payload)["label"] == pictures[0].label
+        outcome = environment.invoke(_event(golden_cases[0], sampled), f"request-{sampled}")
+        assert json.loads(outcome.payload)["label"] == golden_cases[0].label
     document = _received(daemon)
     # The second request's, so nothing came of the first.
     assert document["annotations"]["cold_start"] is False
@@ -78,11 +78,11 @@ def test_sampled_requests_are_annotated_and_others_send_nothing(
 
 
 def test_a_daemon_that_is_gone_does_not_matter(
-    start: Start, traced: Path, daemon: socket.socket, pictures: list[Golden]
+    start: Start, traced: Path, daemon: socket.socket, golden_cases: list[Golden]
 ) -> None:
     port = daemon.getsockname()[1]
     daemon.close()
     environment = start(traced, variables={"AWS_XRAY_DAEMON_ADDRESS": f"127.0.0.1:{port}"}, command="traced.handler")
     for number in range(3):
-        outcome = environment.invoke(_event(pictures[0], 1), f"request-{number}")
-        assert json.loads(outcome.payload)["label"] == pictures[0].label
+        outcome = environment.invoke(_event(golden_cases[0], 1), f"request-{number}")
+        assert json.loads(outcome.payload)["label"] == golden_cases[0].label

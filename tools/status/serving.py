@@ -39,7 +39,9 @@ def alias_state(target: Target, stack: Stack) -> Iterator[Item]:
     alias = read_alias(target.aws, stack)
     versions = {version: _version(target.aws, alias.function, version) for version in (alias.version, *alias.weights)}
     texts = [f"version {alias.version}{_about(versions[alias.version])}"]
-    texts += [f"{weight:.0%} on version {it}{_about(versions[it])}" for it, weight in alias.weights.items()]
+    texts += [
+        f"{weight:.0%} on version {version}{_about(versions[version])}" for version, weight in alias.weights.items()
+    ]
     text = f"{alias.name}: {', '.join(texts)}"
     values = {
         "alias": alias.name,
