@@ -183,7 +183,7 @@ class AuthSettings(Section):
     # Required for mode 'none' outside `local` and `dev`: any client that knows the address can call it at your cost.
     i_know_this_is_public: bool = False
     # Each needs four of the 500 resources of a stack.
-    clients: Annotated[dict[ClientName, ClientSettings], Field(min_length=1, max_length=70)] = Field(
+    clients: Annotated[dict[ClientName, ClientSettings], Field(min_length=1, max_length=65)] = Field(
         default_factory=lambda: {"default": ClientSettings()}
     )
     iam: IamSettings = IamSettings()
