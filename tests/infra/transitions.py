@@ -122,9 +122,14 @@ def _name(pointer: str) -> str:
 
 
 def disappearing(before: Template, after: Template) -> Iterator[str]:
-    """Properties of resources that are in both templates, and no longer set in the second: ``Type.Path``."""
+    """Properties of resources that are in both templates, and no longer set in the second: ``Type.Path``.
+
+    Without parts of properties for which CloudFormation replaces the resource: a new one has no last value.
+    """
     for name, old, new in _surviving(before, after):
-        yield from (f"{old['Type']}.{path}" for path in _gone(old.get("Properties", {}), new.get("Properties", {})))
+        gone = _gone(old.get("Properties", {}), new.get("Properties", {}))
+        create_only = schema(old["Type"]).create_only
+        yield from (f"{old['Type']}.{path}" for path in gone if path.partition(".")[0] not in create_only)
         assert old["Type"] == new["Type"], name
 
 
