@@ -79,10 +79,11 @@ class Cloud:
     def _get_function(self, FunctionName: str, Qualifier: str) -> Any:
         return {"Code": {"ResolvedImageUri": f"{REPOSITORY}@sha256:{int(Qualifier):064x}"}}
 
-    def _batch_get_image(self, registryId: str, repositoryName: str, imageIds: list[dict[str, str]]) -> Any:
+    def _describe_images(self, registryId: str, repositoryName: str, imageIds: list[dict[str, str]]) -> Any:
         assert (registryId, repositoryName) == (ACCOUNT, "loupe")
-        gone = [item for item in imageIds if item["imageDigest"] in self.missing]
-        return {"failures": [{"imageId": item, "failureCode": "ImageNotFound"} for item in gone]}
+        if any(item["imageDigest"] in self.missing for item in imageIds):
+            raise CallError("gone", "", level=Level.error, code="ImageNotFoundException")
+        return {"imageDetails": imageIds}
 
     @staticmethod
     def _page(key: str, items: list[Any], token: str, name: str) -> Any:

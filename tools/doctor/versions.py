@@ -11,15 +11,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from infra.settings import Settings
-from tools.doctor.aws import Aws
+from tools.doctor.aws import Aws, CallError
 from tools.doctor.findings import Finding, ok, warning
 from tools.versions.listing import published
 
 CHECK = "versions"
 # Of each function, newest first: what a rollback would take.
 MOST_VERSIONS = 20
-# ECR API reference, BatchGetImage: imageIds.
+# ECR API reference, DescribeImages: imageIds, and its errors.
 _IMAGES_AT_ONCE = 100
+_GONE = ("ImageNotFoundException", "RepositoryNotFoundException")
 _URI = re.compile(
     r"(?P<registry>\d{12})\.dkr\.ecr\.[a-z0-9-]+\.[a-z.]+/(?P<repository>.+)@(?P<digest>sha256:[0-9a-f]{64})"
 )
@@ -52,14 +53,31 @@ def check(settings: Settings, aws: Aws) -> Iterator[Finding]:
 
 
 def _missing(aws: Aws, registry: str, repository: str, digests: list[str]) -> Iterator[str]:
+    """Yield the digests that a repository does not have: one call for all, and one for each only if that fails.
+
+    DescribeImages fails for all if one is missing. BatchGetImage would list those, but takes an OCI image for missing.
+    """
     for begin in range(0, len(digests), _IMAGES_AT_ONCE):
-        reply = aws.call(
+        some = digests[begin : begin + _IMAGES_AT_ONCE]
+        if not _exist(aws, registry, repository, some):
+            yield from (
+                some
+                if len(some) == 1
+                else (digest for digest in some if not _exist(aws, registry, repository, [digest]))
+            )
+
+
+def _exist(aws: Aws, registry: str, repository: str, digests: list[str]) -> bool:
+    try:
+        aws.call(
             "ecr",
-            "batch_get_image",
+            "describe_images",
             registryId=registry,
             repositoryName=repository,
-            imageIds=[{"imageDigest": digest} for digest in digests[begin : begin + _IMAGES_AT_ONCE]],
+            imageIds=[{"imageDigest": digest} for digest in digests],
         )
-        for failure in reply.get("failures", ()):
-            if failure.get("failureCode") == "ImageNotFound":
-                yield failure["imageId"]["imageDigest"]
+    except CallError as failure:
+        if failure.code in _GONE:
+            return False
+        raise
+    return True
