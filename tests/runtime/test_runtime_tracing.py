@@ -52,8 +52,8 @@ def traced(image: Image, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _event(picture: Golden | None, sampled: int) -> bytes:
-    data = b"" if picture is None else picture.path.read_bytes()
+def _event(case: Golden | None, sampled: int) -> bytes:
+    data = b"" if case is None else case.path.read_bytes()
     trace = f"Root={TRACE_ID};Parent={PARENT};Sampled={sampled}"
     return json.dumps({"image": base64.b64encode(data).decode(), "trace": trace}).encode()
 

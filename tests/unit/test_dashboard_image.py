@@ -132,15 +132,15 @@ def test_lines_are_metrics_math_and_searches() -> None:
     ]  # fmt: skip
 
 
-def test_a_small_picture_is_written(tmp_path: Path) -> None:
+def test_a_small_image_is_written(tmp_path: Path) -> None:
     output = tmp_path / "images" / "dashboard.png"
     span = START, START + timedelta(seconds=30)
     empty = _metric("Nothing yet", [["Loupe", "None", {"period": 10}]], x=12)
     widgets = parse(_body(*WIDGETS, empty))
     draw(widgets, Reader(CloudWatch(), *span).series, {"loupe-a": "OK", "loupe-b": "ALARM"}, span, output)
-    with Image.open(output) as picture:
-        assert picture.format == "PNG"
-        colors = picture.convert("RGB").getcolors(1 << 20)
+    with Image.open(output) as image:
+        assert image.format == "PNG"
+        colors = image.convert("RGB").getcolors(1 << 20)
     assert colors is not None
     shades = {color for _, color in colors}
     # The tiles of a healthy alarm and of one in alarm; quantized, so nearly these.
@@ -149,6 +149,6 @@ def test_a_small_picture_is_written(tmp_path: Path) -> None:
     assert output.stat().st_size < 100_000
 
 
-def test_the_picture_in_the_docs_is_small() -> None:
-    picture = Path(__file__).resolve().parents[2] / "docs" / "images" / "dashboard.png"
-    assert picture.stat().st_size < 200_000
+def test_the_image_in_the_docs_is_small() -> None:
+    image = Path(__file__).resolve().parents[2] / "docs" / "images" / "dashboard.png"
+    assert image.stat().st_size < 200_000

@@ -125,15 +125,15 @@ def items(endpoint: Any = None, pin_folder: Path = NO_PINS, **answers: Scripted)
     return examine(it, read_stack(it))
 
 
-def one(found: list[Item], name: str, state: State | None = None) -> Item:
-    (item,) = [item for item in found if item.name == name and state in (None, item.state)]
+def one(report: list[Item], name: str, state: State | None = None) -> Item:
+    (item,) = [item for item in report if item.name == name and state in (None, item.state)]
     return item
 
 
 def test_a_healthy_deployment_has_nothing_wrong(endpoint: Any) -> None:
-    found = items(endpoint)
-    assert {item.state for item in found} == {State.ok}
-    texts = {item.name: item.text for item in found}
+    report = items(endpoint)
+    assert {item.state for item in report} == {State.ok}
+    texts = {item.name: item.text for item in report}
     assert texts["stack"] == "Loupe-prod UPDATE_COMPLETE 3 h ago"
     assert texts["alias"] == "live: version 8 (hair-type of 2026-11-28T10:00Z)"
     assert texts["health"].startswith("serves hair-type 1.1.0 float16; answered in ")
@@ -148,19 +148,19 @@ def test_a_healthy_deployment_has_nothing_wrong(endpoint: Any) -> None:
 
 @pytest.mark.parametrize("name", [name for name in HEALTHY if not name.startswith("cloudformation")])
 def test_a_missing_permission_is_one_line_and_the_rest_is_shown(name: str, endpoint: Any) -> None:
-    found = items(endpoint, **{name.replace(".", "__"): DENIED})
-    assert all(item.state in (State.ok, State.unknown) for item in found)
+    report = items(endpoint, **{name.replace(".", "__"): DENIED})
+    assert all(item.state in (State.ok, State.unknown) for item in report)
     if name == "lambda.get_function_configuration":
         # Of the alias's version only the number is left.
-        assert one(found, "alias").text == "live: version 8"
-    (unknown, *_) = [item for item in found if item.state is State.unknown]
+        assert one(report, "alias").text == "live: version 8"
+    (unknown, *_) = [item for item in report if item.state is State.unknown]
     assert unknown.text.startswith("not permitted: ")
     assert unknown.name in SECTIONS
 
 
 def test_throttling_is_one_line(endpoint: Any) -> None:
-    found = items(endpoint, cloudwatch__get_metric_data=("ThrottlingException", "Rate exceeded", 400))
-    assert one(found, "requests").text == "throttled: cloudwatch:GetMetricData; run it again in a minute"
+    report = items(endpoint, cloudwatch__get_metric_data=("ThrottlingException", "Rate exceeded", 400))
+    assert one(report, "requests").text == "throttled: cloudwatch:GetMetricData; run it again in a minute"
 
 
 @pytest.mark.parametrize(
@@ -174,8 +174,8 @@ def test_throttling_is_one_line(endpoint: Any) -> None:
     ],
 )
 def test_the_state_of_the_stack_is_judged(status: str, state: State, endpoint: Any) -> None:
-    found = items(endpoint, **{k.replace(".", "__"): v for k, v in stack(status=status, reason="Because.").items()})
-    item = one(found, "stack")
+    report = items(endpoint, **{k.replace(".", "__"): v for k, v in stack(status=status, reason="Because.").items()})
+    item = one(report, "stack")
     assert item.state is state
     assert ("describe-stack-events" in item.action) == (state is State.wrong)
 
@@ -200,13 +200,13 @@ SHIFTING = {"FunctionVersion": "7", "Name": "live", "RoutingConfig": {"Additiona
 
 
 def test_a_shift_shows_weights_of_both_versions(endpoint: Any) -> None:
-    found = items(endpoint, lambda__get_alias=SHIFTING, **_deploying("InProgress"))
-    alias = one(found, "alias")
+    report = items(endpoint, lambda__get_alias=SHIFTING, **_deploying("InProgress"))
+    alias = one(report, "alias")
     assert alias.state is State.note
     assert alias.text == (
         "live: version 7 (hair-type of 2026-11-27T10:00Z), 10% on version 8 (hair-type of 2026-11-28T10:00Z)"
     )
-    assert re.fullmatch(r"d-1 InProgress \d+ min ago", one(found, "deployment").text)
+    assert re.fullmatch(r"d-1 InProgress \d+ min ago", one(report, "deployment").text)
 
 
 def test_weights_without_a_deployment_are_wrong_and_have_the_repair(endpoint: Any) -> None:
@@ -229,9 +229,9 @@ def test_an_alias_away_from_the_stacks_version_is_wrong_unless_it_is_pinned(endp
     moved = {"FunctionVersion": "7", "Name": "live"}
     assert one(items(endpoint, pin_folder=tmp_path, lambda__get_alias=moved), "alias").state is State.wrong
     pins.write_pin(pins.Pin("prod", "7", "8", "2026-11-26T02:00:00Z", "labels are swapped"), tmp_path)
-    found = items(endpoint, pin_folder=tmp_path, lambda__get_alias=moved)
-    assert one(found, "alias").state is State.ok
-    assert one(found, "pin").text == (
+    report = items(endpoint, pin_folder=tmp_path, lambda__get_alias=moved)
+    assert one(report, "alias").state is State.ok
+    assert one(report, "pin").text == (
         "pinned to version 7 (in place of 8) since 2026-11-26T02:00:00Z: labels are swapped"
     )
     pins.pin_file("prod", tmp_path).write_text("{")
@@ -247,13 +247,13 @@ def test_alarms_in_alarm_show_severity_and_runbook_pages_first(endpoint: Any) ->
         ],
         "CompositeAlarms": [],
     }
-    found = [item for item in items(endpoint, cloudwatch__describe_alarms=ringing) if item.name == "alarms"]
-    assert [(item.state, item.text, item.action) for item in found[:2]] == [
+    report = [item for item in items(endpoint, cloudwatch__describe_alarms=ringing) if item.name == "alarms"]
+    assert [(item.state, item.text, item.action) for item in report[:2]] == [
         (State.wrong, "PAGE FunctionErrorRate: What is wrong.", "docs/runbook.md#functionerrorrate"),
         (State.wrong, "TICKET ApiLatencyP99: What is wrong.", "docs/runbook.md#apilatencyp99"),
     ]
-    assert found[2].text == "silenced: loupe-prod-FunctionErrorRate"
-    assert found[3].text == "deleted outside the stack: loupe-prod-Outage"
+    assert report[2].text == "silenced: loupe-prod-FunctionErrorRate"
+    assert report[3].text == "deleted outside the stack: loupe-prod-Outage"
 
 
 @pytest.mark.parametrize(
@@ -282,16 +282,16 @@ def test_dead_letters_jobs_and_cost_above_the_budget(endpoint: Any) -> None:
         for n in range(5)
     ]
     spent = {**BUDGET, "CalculatedSpend": {"ActualSpend": {"Amount": "130", "Unit": "USD"}}}
-    found = items(
+    report = items(
         endpoint,
         sqs__get_queue_attributes={"Attributes": {"ApproximateNumberOfMessages": "3"}},
         stepfunctions__list_executions={"executions": executions, "nextToken": "x"},
         budgets__describe_budget={"Budget": spent},
     )
-    assert one(found, "uploads").text == "3 wait, 0 in work"
-    assert (one(found, "dead letters").state, one(found, "dead letters").text) == (State.wrong, "3 in DeadLetters-1")
-    assert one(found, "jobs").text == "5 or more running: job-0, job-1, job-2 ..."
-    assert (one(found, "cost").state, one(found, "cost").text) == (
+    assert one(report, "uploads").text == "3 wait, 0 in work"
+    assert (one(report, "dead letters").state, one(report, "dead letters").text) == (State.wrong, "3 in DeadLetters-1")
+    assert one(report, "jobs").text == "5 or more running: job-0, job-1, job-2 ..."
+    assert (one(report, "cost").state, one(report, "cost").text) == (
         State.wrong,
         "US$ 130.00 of 100.00 this month, no forecast yet",
     )
@@ -306,15 +306,15 @@ def test_provisioned_concurrency_is_judged(status: str, state: str, endpoint: An
         "Status": status,
         "StatusReason": "FUNCTION_ERROR_INIT_FAILURE",
     }
-    found = items(endpoint, lambda__list_provisioned_concurrency_configs={"ProvisionedConcurrencyConfigs": [config]})
-    item = one(found, "provisioned")
+    report = items(endpoint, lambda__list_provisioned_concurrency_configs={"ProvisionedConcurrencyConfigs": [config]})
+    item = one(report, "provisioned")
     assert (item.state, item.text.startswith("2 of 5 environments of live are ready")) == (state, True)
 
 
 def test_no_requests_are_a_note(endpoint: Any) -> None:
-    found = items(endpoint, cloudwatch__get_metric_data=_metric_data())
-    assert one(found, "requests").text == "no requests in the last hour"
-    assert not [item for item in found if item.state is State.wrong]
+    report = items(endpoint, cloudwatch__get_metric_data=_metric_data())
+    assert one(report, "requests").text == "no requests in the last hour"
+    assert not [item for item in report if item.state is State.wrong]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, endpoint: Any, answers: dict[str, Scripted], *options: str) -> Any:

@@ -10,9 +10,9 @@ from state_machines import Machines, lines, mapped
 
 @pytest.fixture
 def machines(monkeypatch: pytest.MonkeyPatch) -> Machines:
-    made = Machines(monkeypatch)
-    made.store.objects["data/in.jsonl"] = lines(*({"key": f"{number}.jpg"} for number in range(5)))
-    return made
+    machines = Machines(monkeypatch)
+    machines.store.objects["data/in.jsonl"] = lines(*({"key": f"{number}.jpg"} for number in range(5)))
+    return machines
 
 
 def test_a_fault_of_the_emulator_fails_the_run_instead_of_leaving_it_open(

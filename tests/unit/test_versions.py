@@ -134,7 +134,7 @@ def test_the_versions_of_a_pin_stay(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "days", "kept"),
+    ("status", "days", "retained"),
     [
         ("RUNNING", 80, True),
         ("FAILED", 13, True),
@@ -143,10 +143,10 @@ def test_the_versions_of_a_pin_stay(monkeypatch: pytest.MonkeyPatch) -> None:
         ("FAILED", 15, False),
     ],
 )
-def test_a_job_keeps_its_version_while_it_runs_or_can_be_redriven(status: str, days: float, kept: bool) -> None:
+def test_a_job_keeps_its_version_while_it_runs_or_can_be_redriven(status: str, days: float, retained: bool) -> None:
     cloud = Cloud()
     cloud.job("a", 2, status, days)
-    assert (2 not in unused(cloud)[BULK]) is kept
+    assert (2 not in unused(cloud)[BULK]) is retained
 
 
 def test_a_job_that_names_no_version_keeps_all() -> None:
