@@ -16,7 +16,7 @@ from images import BLUE, RED, jpeg, solid
 from loupe.batch import WORKERS
 from loupe.bulk import classify
 from loupe.bulk.batch import BatchProcessor, BatchUnfinished
-from loupe.bulk.invocation import BulkLog, Invocations, deadline_of
+from loupe.bulk.invocation import BulkLog, Invocations
 from loupe.bulk.keys import batch_name
 from loupe.bulk.store import ResultStore
 from loupe.bulk.uploads import UploadProcessor
@@ -393,10 +393,3 @@ def test_rows_that_become_too_large_are_problems(bulk, monkeypatch) -> None:
 def test_other_events_are_errors(bulk, value) -> None:
     with pytest.raises(ValueError, match="neither"):
         bulk.invocations.run(value, Context())
-
-
-def test_time_is_kept_for_the_rows() -> None:
-    now = time.monotonic()
-    assert deadline_of(900, 1) - now == pytest.approx(900 - 20 - 1, abs=0.1)
-    assert deadline_of(30, 1) - now == pytest.approx(30 - 3 - 1, abs=0.1)
-    assert deadline_of(4, 100) - now == pytest.approx(4 - 1 - 1, abs=0.1)
