@@ -227,7 +227,7 @@ def add_function_graphs(
         ),
         *([] if provisioned is None else [_provisioned_graph(provisioned, period)]),
     )
-    # Lambda publishes them for a weighted alias only ('Types of metrics for Lambda functions').
+    # Lambda documents them for the targets of a weighted alias ('Viewing metrics for Lambda functions').
     dimensions = ("FunctionName", "Resource", "ExecutedVersion")
     monitoring.add_graphs(
         Question.release,
