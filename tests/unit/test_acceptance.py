@@ -18,7 +18,7 @@ from tools import cdk as cdk_program
 from tools.acceptance import __main__ as command
 from tools.acceptance import aws, cost, transcript
 from tools.acceptance import steps as suite_steps
-from tools.acceptance.steps import API_KEYS, FIREWALL, IAM, ONE_CLIENT, steps
+from tools.acceptance.steps import API_KEYS, CANARY, FIREWALL, IAM, ONE_CLIENT, steps
 from tools.acceptance.suite import Context, Outcome, Step, execute
 from tools.acceptance.sweep import sweep
 from tools.acceptance.target import AcceptanceError, Deployed
@@ -159,6 +159,8 @@ def test_skipped_steps_are_listed_and_not_reported_as_passed() -> None:
          ["saved query loupe-acc-1/a"]),
         ({"describe_parameters": {"Parameters": [{"Name": "/loupe-acc-1/experiment-weights"}]}},
          ["parameter /loupe-acc-1/experiment-weights"]),
+        ({"list_applications": {"applications": ["Loupe-acc-1-ReleaseGroupApplication-x", "Loupe-prod-x"]}},
+         ["CodeDeploy application Loupe-acc-1-ReleaseGroupApplication-x"]),
         ({"list_secrets": {"SecretList": [{"Name": "s", "Description": "Loupe acc-1: API key"}]}}, ["secret s"]),
         ({"list_aliases": {"Aliases": [{"AliasName": "alias/loupe-acc-1"}]}}, ["key alias alias/loupe-acc-1"]),
         ({"list_keys": {"Keys": [{"KeyId": "k"}]}, "describe_key": {"KeyMetadata": {
@@ -182,7 +184,7 @@ def test_a_cap_below_the_estimate_ends_the_run_before_anything_is_deployed() -> 
         cost.check(context)
 
 
-@pytest.mark.parametrize("variant", [API_KEYS, ONE_CLIENT, IAM, FIREWALL])
+@pytest.mark.parametrize("variant", [API_KEYS, ONE_CLIENT, IAM, CANARY, FIREWALL])
 @pytest.mark.parametrize("base", ["dev", "staging", "prod"])
 def test_every_setting_of_the_suite_can_be_deployed_as_a_copy(base: str, variant: Mapping[str, Any]) -> None:
     patch = json.dumps(compose(command.COPY, variant))

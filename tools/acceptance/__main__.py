@@ -47,9 +47,9 @@ the AWS credentials in the environment. Exit code 0 if no step failed.
 
 Examples:
 
-    python -m tools.acceptance --env local                  # the local cloud: one to three minutes
+    python -m tools.acceptance --env local                  # the local cloud: three to five minutes
 
-    python -m tools.acceptance --env dev --max-usd 1        # AWS: about 40 minutes; writes docs/aws-acceptance.md
+    python -m tools.acceptance --env dev --max-usd 1        # AWS: about an hour; writes docs/aws-acceptance.md
 """
 )
 def acceptance(

@@ -16,11 +16,11 @@ from botocore.exceptions import ClientError
 
 from localcloud.settings import compose
 from tools import cdk
-from tools.acceptance.target import AcceptanceError, Deployed
+from tools.acceptance.target import AcceptanceError, Deployed, Released
 from tools.smoke.credentials import AwsSignature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tools.smoke.credentials import Credentials
 
@@ -97,6 +97,47 @@ class AwsTarget:
         if outputs is None:
             raise AcceptanceError(f"No stack of {sorted(stacks)} has an output Url.")
         return Deployed(outputs["Url"], outputs)
+
+    def release(self, settings: Mapping[str, Any]) -> Released:
+        """Deploy, and tell a release that CodeDeploy rolled back from a deployment that failed otherwise."""
+        began = int(time.time() * 1000)
+        process = self._run(["deploy", "--require-approval", "never", "--progress", "events"], settings)
+        if process.returncode == 0:
+            return Released(False, "cdk deploy succeeded")
+        status = self._status()
+        if status != "UPDATE_ROLLBACK_COMPLETE":
+            raise AcceptanceError(f"the stack is {status or 'missing'}; {cdk.failure(process, self._log)}")
+        return Released(True, self._failure_reason(), tuple(self._findings(began)))
+
+    def _failure_reason(self) -> str:
+        """Return why the last update failed: the first resource that did, by the stack's own events."""
+        client = self.client("cloudformation")
+        failures: list[str] = []
+        # Newest first, and back to the start of the update.
+        for page in client.get_paginator("describe_stack_events").paginate(StackName=self._stack):
+            for event in page["StackEvents"]:
+                if event["ResourceStatus"] == "UPDATE_IN_PROGRESS" and event["LogicalResourceId"] == self._stack:
+                    return failures[-1] if failures else "CloudFormation names no failure"
+                if event["ResourceStatus"].endswith("_FAILED"):
+                    failures.append(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason')}")
+        return failures[-1] if failures else "CloudFormation names no failure"
+
+    def _findings(self, began: int) -> Iterator[str]:
+        """Yield what the release's checks found wrong since a time in ms, from the log of the hook before traffic."""
+        name = f"loupe-{self.environment}-before-traffic"
+        configuration = self.client("lambda").get_function_configuration(FunctionName=name)
+        pages = (
+            self.client("logs")
+            .get_paginator("filter_log_events")
+            .paginate(
+                logGroupName=configuration["LoggingConfig"]["LogGroup"],
+                startTime=began,
+                filterPattern="{ $.finding = * }",
+            )
+        )
+        for page in pages:
+            for event in page["events"]:
+                yield str(json.loads(event["message"])["finding"])
 
     def diff(self, settings: Mapping[str, Any]) -> str:
         process = self._run(["diff", "--fail", "--no-color"], settings)

@@ -18,7 +18,7 @@ REQUESTS = 20_000
 HOURS = 3.0
 _SECONDS_A_REQUEST, _MEMORY_MIB = 1.0, 3008
 # US dollars a month, list prices (see tools/prices.py for their date): AWS WAF, KMS, Secrets Manager, CloudWatch.
-_WAF_RULES, _KEYS, _SECRETS, _ALARMS, _METRICS = 10, 1, 2, 21, 60
+_WAF_RULES, _KEYS, _SECRETS, _ALARMS, _METRICS = 10, 1, 2, 33, 70
 _KEY_USD, _SECRET_USD, _ALARM_USD, _METRIC_USD = 1.00, 0.40, 0.10, 0.30
 # The container image in ECR, 0.3 GB at 0.10 a GB and month, and what CloudWatch Logs takes of the run.
 _STORED_USD = 0.05

@@ -11,8 +11,9 @@ from localcloud.aws import Account
 from localcloud.cloud import Steps
 from localcloud.deploy import Deployer
 from localcloud.errors import CloudError
+from localcloud.release_command import release
 from localcloud.settings import ENVIRONMENT, compose
-from tools.acceptance.target import AcceptanceError, Deployed
+from tools.acceptance.target import AcceptanceError, Deployed, Released
 from tools.smoke.credentials import AwsSignature
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ LIMITS: Mapping[str, str] = {
     "saved queries": "MiniStack carries no saved queries",
     "doctor": "quotas, Docker, the bootstrap stack and ECR are AWS's",
     "cost": "nothing is charged",
+    "codedeploy": "MiniStack has no CodeDeploy; localcloud.releases stands in for it",
     "firewall": "MiniStack carries no AWS WAF association",
 }
 
@@ -53,6 +55,15 @@ class LocalTarget:
             raise AcceptanceError(str(error)) from error
         self._account = Account(endpoint["aws_endpoint"], endpoint["region"], endpoint["account"])
         return Deployed(endpoint["url"], endpoint["outputs"])
+
+    def release(self, settings: Mapping[str, Any]) -> Released:
+        """Release by the stand-in for CodeDeploy."""
+        steps = Steps(lambda _step, _seconds: None)
+        try:
+            outcome = release(self._state, compose(self._base, settings), steps, lambda _event: None)
+        except CloudError as error:
+            raise AcceptanceError(str(error)) from error
+        return Released(outcome.rolled_back, f"{outcome.status}, {outcome.reason}", outcome.findings)
 
     def diff(self, settings: Mapping[str, Any]) -> str:
         """Synthesize and deploy once more; a difference of the two templates is what would change."""

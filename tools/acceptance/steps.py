@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tools.acceptance import alarm, bulk, cost
+from tools.acceptance import release as releases
 from tools.acceptance.suite import Context, Step
 from tools.acceptance.sweep import sweep
 from tools.acceptance.target import AcceptanceError
@@ -33,6 +34,7 @@ API_KEYS: Mapping[str, Any] = {
 }
 ONE_CLIENT = {**API_KEYS, "auth": {"mode": "api-key", "clients": {"first": _CLIENT}}}
 IAM = {**API_KEYS, "auth": {"mode": "iam"}}
+CANARY = {**ONE_CLIENT, "release": releases.RULES}
 FIREWALL = {**ONE_CLIENT, "firewall": {"enabled": True}}
 # An answer of the gateway follows a change of stage, keys or policy within this time.
 _SETTLE_SECONDS = 120.0
@@ -65,6 +67,9 @@ def steps(model: Path) -> tuple[list[Step], list[Step]]:
         Step("smoke test with signatures", smoke),
         Step("IAM to API keys: signatures are rejected, the key passes", _from_iam),
         Step("smoke test after the change back", smoke),
+        Step("release gradually from now on", _deploy(CANARY)),
+        Step("a damaged model is rolled back", lambda context: releases.check(context, model)),
+        Step("smoke test after the rollback", smoke),
         Step("firewall on", _deploy(FIREWALL), needs="firewall"),
         Step("smoke test behind the firewall", smoke, needs="firewall"),
         Step("firewall off", _deploy(ONE_CLIENT), needs="firewall"),

@@ -51,6 +51,7 @@ def sweep(target: Target) -> list[Leftover]:
         *_bulk(target, name),
         *_operations(target, name),
         *_parameters(target, f"/loupe-{name}/"),
+        *_releases(target, f"Loupe-{name}-"),
         *_buckets(target, f"loupe-{name}-"),
         *_secrets(target, f"Loupe {name}:"),
         *_keys(target, f"loupe-{name}"),
@@ -155,6 +156,14 @@ def _parameters(target: Target, prefix: str) -> Iterator[Leftover]:
     filters = [{"Key": "Name", "Option": "BeginsWith", "Values": [prefix]}]
     for parameter in _pages(target, "ssm", "describe_parameters", "Parameters", ParameterFilters=filters):
         yield Leftover("parameter", parameter["Name"])
+
+
+def _releases(target: Target, prefix: str) -> Iterator[Leftover]:
+    if "codedeploy" in target.limits:
+        return
+    for application in _pages(target, "codedeploy", "list_applications", "applications"):
+        if application.startswith(prefix):
+            yield Leftover("CodeDeploy application", application)
 
 
 def _buckets(target: Target, prefix: str) -> Iterator[Leftover]:

@@ -29,6 +29,21 @@ class Deployed:
     outputs: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Released:
+    """How a gradual release ended.
+
+    Attributes
+    ----------
+    findings
+        Of the release's checks, such as the golden case that was answered wrongly.
+    """
+
+    rolled_back: bool
+    reason: str
+    findings: tuple[str, ...] = ()
+
+
 class Target(Protocol):
     """A place to deploy to.
 
@@ -54,6 +69,9 @@ class Target(Protocol):
 
     def deploy(self, settings: Mapping[str, Any]) -> Deployed:
         """Deploy with these settings over the environment's; `AcceptanceError` with the log if that fails."""
+
+    def release(self, settings: Mapping[str, Any]) -> Released:
+        """Release with these settings over what is deployed; `AcceptanceError` for a failure that is no rollback."""
 
     def diff(self, settings: Mapping[str, Any]) -> str:
         """Return what a deployment would change; empty if nothing."""
