@@ -14,6 +14,7 @@ import pytest
 from deployment import until
 from typer.testing import CliRunner
 
+from localcloud import emulator
 from localcloud.errors import CloudError
 from localcloud.state import PROJECT
 from tools.logs import __main__ as logs
@@ -185,13 +186,21 @@ def test_a_bad_release_is_rolled_back_and_pinned(deployed: Deployed, golden_case
 
 
 @pytest.mark.usefixtures("unpinned")
-def test_a_version_that_cannot_start_or_does_not_exist_is_rejected(deployed: Deployed) -> None:
+def test_a_version_that_cannot_start_has_no_image_or_does_not_exist_is_rejected(deployed: Deployed) -> None:
     functions, name = deployed.client("lambda"), deployed.outputs["FunctionName"]
     good = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
     with deployed.released(LOUPE_MODEL="no-such-model"):
         bad = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
     unable = run(rollback.app, deployed, "--version", bad)
     assert (unable.exit_code, f"Version {bad} does not answer GET /v1/health" in unable.stderr) == (2, True)
+    uri = functions.get_function(FunctionName=name, Qualifier=good)["Code"]["ImageUri"]
+    repository, _, tag = uri.rpartition("/")[2].partition(":")
+    deployed.client("ecr").batch_delete_image(repositoryName=repository, imageIds=[{"imageTag": tag}])
+    try:
+        gone = run(rollback.app, deployed, "--version", good)
+    finally:
+        emulator.push_images(deployed.account, {repository: tag})
+    assert (gone.exit_code, "is gone from ECR" in gone.stderr) == (2, True)
     missing = run(rollback.app, deployed, "--version", "4711")
     assert (missing.exit_code, "has no version 4711" in missing.stderr) == (2, True)
     assert functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"] == good
