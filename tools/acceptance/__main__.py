@@ -47,7 +47,7 @@ the AWS credentials in the environment. Exit code 0 if no step failed.
 
 Examples:
 
-    python -m tools.acceptance --env local                  # the local cloud: three to five minutes
+    python -m tools.acceptance --env local                  # the local cloud: about three minutes
 
     python -m tools.acceptance --env dev --max-usd 1        # AWS: about an hour; writes docs/aws-acceptance.md
 """
