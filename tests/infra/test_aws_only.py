@@ -88,10 +88,16 @@ def test_resources_that_prod_retains_do_not_block_a_new_deployment(prod: Synthes
 def test_only_the_deployed_stage_may_call_the_function(synthesized: Synthesized) -> None:
     ((stage_name, stage),) = synthesized.resources("AWS::ApiGateway::Stage").items()
     assert stage["Properties"]["StageName"] == "live"
-    assert synthesized.resources("AWS::Lambda::Permission")
-    for permission in synthesized.resources("AWS::Lambda::Permission").values():
-        assert permission["Properties"]["Principal"] == "apigateway.amazonaws.com"
-        source = json.dumps(permission["Properties"]["SourceArn"])
+    permissions = [item["Properties"] for item in synthesized.resources("AWS::Lambda::Permission").values()]
+    rules = [{"Fn::GetAtt": [name, "Arn"]} for name in synthesized.resources("AWS::Events::Rule")]
+    # Of the schedule of synthetic traffic.
+    scheduled = [item for item in permissions if item["Principal"] == "events.amazonaws.com"]
+    assert all(item["SourceArn"] in rules and "Traffic" in json.dumps(item) for item in scheduled)
+    called = [item for item in permissions if item not in scheduled]
+    assert called
+    for permission in called:
+        assert permission["Principal"] == "apigateway.amazonaws.com"
+        source = json.dumps(permission["SourceArn"])
         assert "test-invoke-stage" not in source
         assert json.dumps({"Ref": stage_name}) in source
         # A path parameter, as in /v1/jobs/{job_id}, is a wildcard of its own segment only.

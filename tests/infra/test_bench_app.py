@@ -20,7 +20,7 @@ def test_each_subject_is_a_function_without_public_access() -> None:
     for subject in subjects:
         values = properties[subject.function]
         assert values["MemorySize"] == subject.memory_mib
-        assert ("SnapStart" in values) == subject.snap_start
+        assert values["SnapStart"] == {"ApplyOn": "PublishedVersions" if subject.snap_start else "None"}
         assert values["Environment"]["Variables"]["LOUPE_LOG_LEVEL"] == "DEBUG"
     types = {resource["Type"] for resource in template.to_json()["Resources"].values()}
     assert types == {

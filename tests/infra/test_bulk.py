@@ -299,9 +299,14 @@ def test_disabled_bulk_jobs_leave_nothing_behind(without: Synthesized, prod: Syn
         assert word in json.dumps(prod.template)
         assert word not in text
     resources, others = without.template["Resources"], prod.template["Resources"]
-    changed = {resource["Type"] for name, resource in resources.items() if name in others and resource != others[name]}
-    # The alias and the stage name the version and the deployment, which have a hash of what they contain.
-    assert changed == {
+    different = [name for name, resource in resources.items() if name in others and resource != others[name]]
+    # The alias, the stage and alarms of a release name the version and the deployment, which have a hash of what they
+    # contain.
+    assert {name for name in different if resources[name]["Type"] == "AWS::CloudWatch::Alarm"} == {
+        name for name in resources if name.startswith("MonitoringRelease")
+    }
+    assert {resources[name]["Type"] for name in different} == {
+        "AWS::CloudWatch::Alarm",
         "AWS::CloudWatch::Dashboard",
         "AWS::Lambda::Alias",
         "AWS::ApiGateway::Stage",

@@ -100,5 +100,5 @@ def test_the_dockerfile_copies_the_staged_files() -> None:
 def test_the_authorizers_image_has_its_modules_and_its_table_of_issuers(tmp_path: Path) -> None:
     image = stage.stage_authorizer(PROJECT, tmp_path)
     assert files(image.folder) == {
-        "authorize.py", "documents.py", "issuer.py", "owners.py", "shared_issuers.json",
+        "authorize.py", "documents.py", "issuer.py", "owners.py", "segments.py", "shared_issuers.json",
     }  # fmt: skip

@@ -164,7 +164,7 @@ def test_too_few_images_yield_no_verdict(tmp_path: Path, photos: Path) -> None:
     with pytest.raises(ModelkitError, match=r"30 image.s. are too few .* at least 34, as the limits"):
         quantize(card, Plan("float16", judged=images))
     outcome = quantize(card, Plan("float16", judged=images, even_if_worse=True))
-    assert "without a verdict" in outcome.reason or "although it is refused" in outcome.reason
+    assert "without a verdict" in outcome.reason or "although the gate rejects it" in outcome.reason
     assert [minimum_images(Limits(min_agreement=share)) for share in (0.5, 0.97, 0.99, 1)] == [20, 34, 100, 200]
 
 
@@ -316,7 +316,7 @@ def test_evaluation_is_reported_as_text_json_and_html(tmp_path: Path, photos: Pa
 
 def test_folders_that_are_not_labels_are_reported(tmp_path: Path, photos: Path) -> None:
     (photos / "purple").mkdir()
-    with pytest.raises(ModelkitError, match="no label of the model: purple"):
+    with pytest.raises(ModelkitError, match="not labels of the model: purple"):
         find_images(photos, LABELS)
     with pytest.raises(ModelkitError, match="has no folder named after a label"):
         find_images(photos / "red", LABELS)

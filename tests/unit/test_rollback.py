@@ -408,7 +408,7 @@ def test_a_damaged_pin_is_rejected_and_can_be_lifted(bench: Bench) -> None:
 
 def _made(*arguments: str, **variables: str) -> str:
     run = subprocess.run(
-        ["make", "-n", *arguments],
+        ["make", "--no-print-directory", "-n", *arguments],
         cwd=ROOT,
         env={**os.environ, **variables},
         capture_output=True,
