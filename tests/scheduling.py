@@ -12,8 +12,11 @@ from pathlib import PurePosixPath
 from xdist.scheduler import LoadScopeScheduling
 
 ONE_PROCESS = {"cloud", "container"}
-# A second local cloud, of its own.
-INDEPENDENT = {"tests/cloud/test_local_acceptance.py"}
+# Each has a local cloud of its own.
+INDEPENDENT = {
+    f"tests/cloud/test_{name}.py"
+    for name in ("experiments", "local_acceptance", "releases", "shadow_test", "variants_from_traffic")
+}
 PARALLEL_ORDER = ("cloud", "modelkit", "fuzz", "container", "browser", "packaging", "runtime", "infra", "unit")
 # In one process, quick suites run first, so that failures show early.
 SERIAL_ORDER = ("unit", "infra", "packaging", "modelkit", "runtime", "cloud", "browser", "container", "fuzz")
