@@ -13,7 +13,7 @@ from tests.container import engine
 from tests.container.base import Base
 
 IMAGE = "localhost/loupe-test:authorizer"
-VARIABLES = {"LOUPE_JWT_ISSUER": "https://id.example", "LOUPE_JWT_AUDIENCE": "pictures"}
+VARIABLES = {"LOUPE_JWT_ISSUER": "https://id.example", "LOUPE_JWT_AUDIENCE": "images"}
 # A key made there and a token signed by it: the library and the native code under it are whole.
 CHECK = """
 import json, os, time

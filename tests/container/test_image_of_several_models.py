@@ -37,7 +37,13 @@ def test_the_image_has_the_files_of_these_models_alone(runner: Engine, several: 
     }
     cards = {name: json.loads((PROJECT / "models" / name / "card.json").read_text("utf-8")) for name in MODELS}
     assert shipped == {
-        f"{name}/{file}" for name, card in cards.items() for file in ("card.json", *(f["path"] for f in card["files"]))
+        f"{name}/{file}"
+        for name, card in cards.items()
+        for file in (
+            "card.json",
+            *(entry["path"] for entry in card["files"]),
+            *(case["image"] for case in card["golden"]),
+        )
     }
 
 

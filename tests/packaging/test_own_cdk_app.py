@@ -123,4 +123,5 @@ def test_the_image_is_built_from_the_wheel_with_the_model_of_the_app(template: d
     assert (context / image["dockerFile"]).read_bytes() == (ROOT / "function" / "Dockerfile").read_bytes()
     assert (context / "models" / "hair-type" / "card.json").is_file()
     assert (context / "function" / "loupe" / "service.py").is_file()
-    assert not (context / "models" / "hair-type" / "golden").exists()
+    assert (context / "models" / "hair-type" / "golden").is_dir()
+    assert not (context / "models" / "hair-type" / "README.md").exists()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
-from tests.scheduling import PARALLEL_ORDER, SERIAL_ORDER, scope
+from tests.scheduling import INDEPENDENT, PARALLEL_ORDER, SERIAL_ORDER, scope
 
 TESTS = Path(__file__).parents[1]
 
@@ -17,9 +18,15 @@ def test_no_two_modules_have_one_name() -> None:
 
 
 def test_modules_that_share_a_deployed_stack_run_in_one_process() -> None:
-    modules = [f"tests/cloud/{path.name}" for path in (TESTS / "cloud").glob("test_*.py")]
-    shared = {module for module in modules if scope(f"{module}::test") == "cloud"}
-    assert {module for module in modules if "deployed" in (TESTS.parent / module).read_text("utf-8")} <= shared
+    texts = {f"tests/cloud/{path.name}": path.read_text("utf-8") for path in (TESTS / "cloud").glob("test_*.py")}
+    # A test that takes the fixture of tests/cloud/conftest.py.
+    user = re.compile(r"^def test_\w+\([^)]*\bdeployed: Deployed", re.MULTILINE)
+    own = re.compile(r"^def deployed\(", re.MULTILINE)
+    users = {name for name, text in texts.items() if user.search(text) and not own.search(text)}
+    assert len(users) > 15
+    assert {scope(f"{module}::test") for module in users} == {"cloud"}
+    for module in INDEPENDENT:
+        assert "State(" in texts[module] or "tools.acceptance" in texts[module], "it has no local cloud of its own"
     assert scope("tests/unit/test_a.py::test_b[x::y]") == "tests/unit/test_a.py"
 
 

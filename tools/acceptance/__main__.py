@@ -49,6 +49,8 @@ Examples:
 
     python -m tools.acceptance --env local                  # the local cloud: about three minutes
 
+    python -m tools.acceptance --env local --quick          # one deployment
+
     python -m tools.acceptance --env dev --max-usd 1        # AWS: about an hour; writes docs/aws-acceptance.md
 """
 )
@@ -57,6 +59,7 @@ def acceptance(
     max_usd: Annotated[float, typer.Option(min=0, help="Maximum cost of the run.")] = 1.0,
     output: Annotated[Path | None, typer.Option(help="File of the transcript.")] = None,
     settings: Annotated[str | None, typer.Option(help="JSON merge patch over the environment's settings.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Deploy once: no changes of settings, no release.")] = False,
 ) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -74,7 +77,7 @@ def acceptance(
         out.print(f"{status} {escape(outcome.name):<58} {outcome.seconds:6.1f} s  {escape(outcome.detail)}")
 
     try:
-        ordinary, last = steps(model)
+        ordinary, last = steps(model, quick=quick)
         execute(Context(target, dict(API_KEYS), max_usd), ordinary, last, observe)
     except KeyboardInterrupt:
         errors.print("\ninterrupted: the copy has been destroyed, or the steps above say what is left")

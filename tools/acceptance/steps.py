@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tools.acceptance import alarm, bulk, cost
@@ -36,6 +37,9 @@ ONE_CLIENT = {**API_KEYS, "auth": {"mode": "api-key", "clients": {"first": _CLIE
 IAM = {**API_KEYS, "auth": {"mode": "iam"}}
 CANARY = {**ONE_CLIENT, "release": releases.RULES}
 FIREWALL = {**ONE_CLIENT, "firewall": {"enabled": True}}
+QUICK = "it needs another deployment, and --quick asks for one"
+# This step and all after it deploy again.
+_FIRST_REDEPLOYMENT = "redeploy without changes"
 # An answer of the gateway follows a change of stage, keys or policy within this time.
 _SETTLE_SECONDS = 120.0
 # The gateway's hosts take a change over one after the other.
@@ -44,23 +48,25 @@ _SWEEP_SECONDS = 180.0
 _OK, _FORBIDDEN = 200, (401, 403)
 
 
-def steps(model: Path) -> tuple[list[Step], list[Step]]:
+def steps(model: Path, *, quick: bool = False) -> tuple[list[Step], list[Step]]:
     """Return the steps, and those that always run.
 
     Parameters
     ----------
     model
         Folder of the model that is deployed.
+    quick
+        Skip what needs another deployment.
     """
     smoke = _smoke(model)
-    return [
+    ordinary = [
         Step("cost cap", cost.check, needs="cost", essential=True),
         Step("doctor", _doctor, needs="doctor", essential=True),
         Step("deploy", _deploy(API_KEYS), essential=True),
         Step("smoke test", smoke),
         Step("bulk job", lambda context: bulk.run_job(context, _credentials(context), model)),
-        Step("redeploy without changes", _no_diff, needs="diff"),
         Step("alarm reaches a queue", alarm.check),
+        Step("redeploy without changes", _no_diff, needs="diff"),
         Step("a removed client is rejected", _remove_client),
         Step("smoke test after the removal", smoke),
         Step("API keys to IAM: keys are rejected, signatures pass", _to_iam),
@@ -74,7 +80,11 @@ def steps(model: Path) -> tuple[list[Step], list[Step]]:
         Step("smoke test behind the firewall", smoke, needs="firewall"),
         Step("firewall off", _deploy(ONE_CLIENT), needs="firewall"),
         Step("smoke test without the firewall", smoke, needs="firewall"),
-    ], [Step("destroy", _destroy), Step("sweep", _sweep)]
+    ]
+    if quick:
+        first = [step.name for step in ordinary].index(_FIRST_REDEPLOYMENT)
+        ordinary[first:] = [replace(step, left_out=QUICK) for step in ordinary[first:]]
+    return ordinary, [Step("destroy", _destroy), Step("sweep", _sweep)]
 
 
 def _doctor(context: Context) -> str:

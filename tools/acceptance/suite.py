@@ -60,12 +60,15 @@ class Step:
         Capability of the target without which the step shows nothing.
     essential
         Whether later steps make no sense if this one fails.
+    left_out
+        Reason for which the user of the suite skips it.
     """
 
     name: str
     run: Callable[[Context], str]
     needs: str = ""
     essential: bool = False
+    left_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def execute(
 
 
 def _run(context: Context, step: Step) -> Outcome:
-    if reason := context.target.limits.get(step.needs):
+    if reason := context.target.limits.get(step.needs) or step.left_out:
         return Outcome(step.name, "skipped", reason, 0.0)
     begin = time.monotonic()
     try:
