@@ -34,7 +34,7 @@ MAX_CACHE_MIB = 1024
 
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _EXPERIMENT = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_ARM = re.compile(rf"(?P<name>{_EXPERIMENT.pattern})=(?P<model>[a-z0-9._-]+):(?P<weight>[1-9][0-9]{{0,4}})")
+_ARM = re.compile(rf"(?P<name>{_EXPERIMENT.pattern})=(?P<model>[a-z0-9._-]+):(?P<weight>0|[1-9][0-9]{{0,4}})")
 _HEADER = re.compile(r"[a-z][a-z0-9-]{0,63}")
 # Networks from which no function on AWS may fetch: its own machine and its link.
 _OWN_NETWORKS = ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10")
@@ -171,10 +171,11 @@ def _experiment(read: Variables, models: tuple[str, ...]) -> ExperimentRules:
         not 2 <= len(arms) == len(items) <= MOST_ARMS
         or len({arm.name for arm in arms}) < len(arms)
         or not all(arm.model in models and arm.weight <= MAX_WEIGHT for arm in arms)
+        or not any(arm.weight for arm in arms)
     ):
         raise SettingsError(
             f"LOUPE_EXPERIMENT_ARMS is {','.join(items)!r} but must hold 2 to {MOST_ARMS} arms such as a=hair-type:90, "
-            f"each name once, with models of LOUPE_MODELS and weights from 1 to {MAX_WEIGHT}."
+            f"each name once, with models of LOUPE_MODELS and weights from 0 to {MAX_WEIGHT}, one above 0."
         )
     key = read.choice("LOUPE_EXPERIMENT_KEY", STICKY_KEYS, "")
     header = read.text("LOUPE_EXPERIMENT_HEADER", "")

@@ -68,7 +68,7 @@ _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 # One blob takes 100 values of a metric at most (embedded metric format specification).
 _MOST_VALUES = 100
 # Labels and hosts that the line of a batch names.
-_MOST_NAMES = 20
+MOST_NAMES = 20
 # Root=1-67891233-abcdef012345678912345678;Parent=...;Sampled=1 (X-Ray developer guide, 'Tracing header'). The client
 # may choose the trace id, so only its exact form is logged.
 _TRACE = re.compile(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})(?:;|\Z)")
@@ -174,12 +174,12 @@ class Telemetry:
         if observation.source is not None:
             fields["source"] = type(observation.source).__name__.lower()
         if observation.hosts:
-            fields["url_hosts"] = sorted(set(observation.hosts))[:_MOST_NAMES]
+            fields["url_hosts"] = sorted(set(observation.hosts))[:MOST_NAMES]
         if observation.prediction is not None:
             fields["label"] = observation.prediction.label
             fields["probability"] = round(observation.prediction.probability, 6)
             if observation.prediction.labels is not None:
-                fields["labels"] = observation.prediction.labels[:_MOST_NAMES]
+                fields["labels"] = observation.prediction.labels[:MOST_NAMES]
         fields.update(_of_assignment(observation))
         problems = observation.problems
         if (cache := observation.cache) != "off":
@@ -296,16 +296,16 @@ def _of_items(observation: Observation) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "items": len(observation.items),
         "item_codes": dict(Counter(problem.code for problem in problems)),
-        "item_labels": dict(labels.most_common(_MOST_NAMES)),
+        "item_labels": dict(labels.most_common(MOST_NAMES)),
     }
     if causes := Counter(problem.cause for problem in problems if problem.cause):
-        fields["item_causes"] = dict(causes.most_common(_MOST_NAMES))
+        fields["item_causes"] = dict(causes.most_common(MOST_NAMES))
     if hits := sum(prediction.cache == "hit" for prediction in predictions):
         fields["item_cache_hits"] = hits
     models = Counter(prediction.model for prediction in predictions)
     if models.keys() - {observation.model}:
         fields["item_models"] = {
-            f"{model.name} {model.version} {model.variant}": count for model, count in models.most_common(_MOST_NAMES)
+            f"{model.name} {model.version} {model.variant}": count for model, count in models.most_common(MOST_NAMES)
         }
     return fields
 

@@ -185,6 +185,10 @@ class ClassifierEndpoint(Construct):
             if settings.release.gradual
             else None
         )
+        if release is not None and bulk is not None:
+            # Jobs get the new version once it has passed its release.
+            for alias in (bulk.alias, bulk.jobs):
+                alias.node.add_dependency(classifier.alias)
         api = ClassifierApi(
             self,
             "Api",

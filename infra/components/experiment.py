@@ -106,9 +106,12 @@ class Experiment(Construct):
             graph(f"Confidence (p50), {title}", by_arm(metrics.CONFIDENCE, "p50")),
         )
         if settings.live_weights:
+            # An execution environment reads, and so fails, once in 1 to 1.2 times refresh_seconds.
+            longer = cdk.Duration.minutes(-(-settings.refresh_seconds * 6 // 5 // 60))
+            between = longer if longer.to_seconds() > period.to_seconds() else period
             monitoring.add_alarm(
                 "ExperimentWeights",
-                metrics.environment_metric(metrics.WEIGHT_FAILURES, environment=self._environment, period=period),
+                metrics.environment_metric(metrics.WEIGHT_FAILURES, environment=self._environment, period=between),
                 1,
                 "The experiment's weights cannot be read or used: each execution environment keeps its last good ones, "
                 "and new ones start with those of the deployment. See weights_failure in the function's log; write "

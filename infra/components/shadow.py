@@ -71,6 +71,10 @@ class Shadow(Construct):
         self._metrics = metrics.ShadowMetrics(
             environment=deployment.environment, champion=champion.name, challenger=challenger.name
         )
+        # Of events that the shadow function cannot read, which name no champion.
+        self._unread = metrics.ShadowMetrics(
+            environment=deployment.environment, champion="unknown", challenger=challenger.name
+        )
         self.container = ContainerFunction(
             self,
             "Default",
@@ -134,9 +138,10 @@ class Shadow(Construct):
         monitoring.add_alarm(
             "ShadowFailures",
             cloudwatch.MathExpression(
-                expression="FILL(failures, 0) + FILL(errors, 0)",
+                expression="FILL(failures, 0) + FILL(unread, 0) + FILL(errors, 0)",
                 using_metrics={
                     "failures": own.metric(metrics.SHADOW_FAILURES, period=period),
+                    "unread": self._unread.metric(metrics.SHADOW_FAILURES, period=period),
                     "errors": self.function.metric_errors(period=period),
                 },
                 period=period,

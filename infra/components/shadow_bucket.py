@@ -19,10 +19,10 @@ SAMPLES_WILDCARD = "Each sample gets a random key below this prefix; the prefix 
 _REASONS = {
     "LoggingEnabled": "Samples are written by one function and read by another, which log each comparison; access logs "
     "would outlive what they tell about.",
-    "ReplicationEnabled": "A sample is a copy of an image for one comparison, gone within a day; a lost one is not "
+    "ReplicationEnabled": "A sample is a copy of an image for one comparison, expired after a day; a lost one is not "
     "compared.",
     "VersioningEnabled": "Each sample gets a key of its own, never written again; versions would keep what is to be "
-    "forgotten within a day.",
+    "expired after a day.",
 }
 
 

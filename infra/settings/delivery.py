@@ -21,6 +21,8 @@ from infra.settings.protection import KEY_ARN
 
 # The environment of GitHub in which the image is built and pushed. Its role cannot deploy.
 BUILD_ENVIRONMENT = "registry"
+# Of the 110 minutes of a job in .github/workflows/deploy.yml: two hooks, the smoke test and a way back take the rest.
+MAX_DELIVERED_SHIFT_MINUTES = 50
 # GitHub's ids are numbers; an id is never given to another repository or owner, a name may be.
 _Id = Annotated[str, text(r"[1-9]\d{0,19}", "a number as text, such as '123456789'")]
 _OWNER, _REPOSITORY = r"[A-Za-z0-9](-?[A-Za-z0-9]){0,38}", r"[A-Za-z0-9._-]{1,100}"
@@ -185,6 +187,11 @@ def _environment_conflict(settings: DeliverySettings, environment: Settings) -> 
         return f"delivery.environments has {name!r}: give environments.{name}.region."
     if environment.region != settings.registry.region:
         return _region_sentence(name, environment.region, settings.registry.region)
+    if environment.release.shift_minutes > MAX_DELIVERED_SHIFT_MINUTES:
+        return (
+            f"environments.{name}.release shifts traffic for {environment.release.shift_minutes} minutes, and a job of "
+            f"the delivery has time for {MAX_DELIVERED_SHIFT_MINUTES}: raise percent or lower interval_minutes."
+        )
     if environment.image.source == "ecr":
         return f"environments.{name}.image names an image in ECR; the delivery builds its own: leave image out."
     return None

@@ -35,7 +35,8 @@ class ArmSettings(Section):
 
     name: Name
     model: ModelName
-    weight: Annotated[int, Field(ge=1, le=10_000)]
+    # 0 pauses the arm.
+    weight: Annotated[int, Field(ge=0, le=10_000)]
 
 
 class ExperimentSettings(Section):
@@ -58,6 +59,8 @@ class ExperimentSettings(Section):
         names = [arm.name for arm in self.arms]
         if len(set(names)) < len(names):
             raise ValueError("arms must have a name each, once")
+        if not any(arm.weight for arm in self.arms):
+            raise ValueError("arms must have a weight above 0, one at least")
         if (self.header is not None) != (self.key == "header"):
             raise ValueError("header names the header of key 'header': give both, or neither")
         name = (self.header or "").lower()

@@ -83,7 +83,10 @@ def compare_variants(
     metrics: Annotated[
         bool, typer.Option("--metrics", help="Read the metrics (EMF) of the log in place of the request lines.")
     ] = False,
-    confidence: Annotated[float, typer.Option(min=0.5, max=0.9999, help="Of all intervals together.")] = 0.95,
+    confidence: Annotated[
+        float,
+        typer.Option(min=0.5, max=0.9999, help="Of accuracy, all challengers together; of each guardrail."),
+    ] = 0.95,
     power: Annotated[float, typer.Option(min=0.5, max=0.9999, help="For the sample size.")] = 0.8,
     min_difference: Annotated[
         float, typer.Option(min=0.0001, max=0.5, help="Smallest difference of accuracy that matters.")

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from loupe.errors import all_problems
+from loupe.telemetry import MOST_NAMES
 
 from modelkit.traffic.inference import Share
 from modelkit.traffic.sketch import QuantileSketch
@@ -93,6 +94,11 @@ class Arm:
         return Share(self.right / design_effect, self.labelled / design_effect)
 
     @property
+    def independent_units(self) -> int:
+        """Units of the labelled requests; each request without a unit is one."""
+        return len(self._units) + self._alone[0]
+
+    @property
     def design_effect(self) -> float:
         """How many labelled answers count as one; 1 where they are independent."""
         effective = self.accuracy.total
@@ -128,6 +134,9 @@ class Arm:
         """Add what was right for a request of one image."""
         if request.label is None:
             self.unanswered += 1
+            return
+        if request.labels is not None and len(request.labels) >= MOST_NAMES:
+            # The log line may have been cut.
             return
         right = truth.is_right(request.label, request.labels)
         self.labelled += 1

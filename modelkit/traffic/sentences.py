@@ -33,6 +33,8 @@ def conclusions(comparison: Comparison) -> list[str]:
         sentences.append(_how_long(comparison, baseline, challenger))
     if min(comparison.baseline.labelled, comparison.challenger.labelled) < _FEW:
         sentences.append(f"An arm has fewer than {_FEW} labelled images: the intervals are rough.")
+    elif min(comparison.baseline.independent_units, comparison.challenger.independent_units) < _FEW:
+        sentences.append(f"The labels of an arm belong to fewer than {_FEW} units: the interval is too narrow.")
     return sentences
 
 
@@ -45,7 +47,7 @@ def _how_long(comparison: Comparison, baseline: str, challenger: str) -> str:
         return f"A difference of {least} is not possible at this accuracy: choose a smaller one (--min-difference)."
     power = f"A difference of {least} is found with a probability of {comparison.plan.power:.0%}".replace("%", " %")
     if not needed.baseline_missing and not needed.challenger_missing:
-        return f"{power} by as many labels as there are, and none was found: it is unlikely, but not excluded."
+        return f"{power} by as many labels as there are, and none was shown; the interval does not exclude it."
     return (
         f"{power} by {needed.baseline:,} labelled images of {baseline} ({needed.baseline_missing:,} more) and "
         f"{needed.challenger:,} of {challenger} ({needed.challenger_missing:,} more)."

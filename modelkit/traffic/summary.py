@@ -205,7 +205,8 @@ def _ratio(arms: list[Arm], weights: Mapping[str, float]) -> SampleRatio:
         raise ModelkitError(f"--weights has no weight of {listed(missing)}.")
     if not any(weights.values()):
         raise ModelkitError("--weights: one weight at least must be above 0.")
-    by_caller = any(BY_CALLER & arm.assigned_by.keys() for arm in arms)
+    # Metrics do not say what arms were assigned by: it may be the caller.
+    by_caller = any(BY_CALLER & arm.assigned_by.keys() or not arm.assigned_by for arm in arms)
     return SampleRatio(counts, weights, sample_ratio(counts, weights), by_caller)
 
 

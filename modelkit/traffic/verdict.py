@@ -30,7 +30,7 @@ class Plan:
     Attributes
     ----------
     confidence
-        Of all intervals of one report together, 0 to 1.
+        Of the intervals of accuracy of all challengers together, and of each guardrail, 0 to 1.
     power
         Probability of finding ``minimum_difference`` where it is there.
     minimum_difference

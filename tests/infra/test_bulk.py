@@ -187,7 +187,7 @@ def test_a_version_stays_for_the_jobs_that_started_with_it(full: Synthesized) ->
         for name, resource in full.resources("AWS::Lambda::Version").items()
         if name.startswith("BulkFunctionCurrentVersion")
     )
-    assert (version["DeletionPolicy"], version["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (version["DeletionPolicy"], version["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
 def test_the_results_bucket_is_private_encrypted_and_expires(full: Synthesized) -> None:

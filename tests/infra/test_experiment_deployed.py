@@ -143,8 +143,8 @@ JWT = {"mode": "jwt", "jwt": {"issuer": "https://id.example.com/", "audience": [
 SMALL, LARGE = EXPERIMENT_ONLY["arms"]
 REJECTED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"arms": [SMALL]}, {}, "arms: must have at least 2 (it has 1)"),
-    ({"arms": [SMALL, {**LARGE, "weight": 0}]}, {}, "arms.1.weight: should be greater than or equal to 1"),
-    ({"arms": [SMALL, {**LARGE, "weight": -1}]}, {}, "arms.1.weight: should be greater than or equal to 1"),
+    ({"arms": [{**SMALL, "weight": 0}, {**LARGE, "weight": 0}]}, {}, "a weight above 0, one at least"),
+    ({"arms": [SMALL, {**LARGE, "weight": -1}]}, {}, "arms.1.weight: should be greater than or equal to 0"),
     ({"arms": [SMALL, {**LARGE, "weight": 0.5}]}, {}, "arms.1.weight: should be a valid integer"),
     ({"arms": [SMALL, {**LARGE, "name": "small"}]}, {}, "arms must have a name each, once"),
     ({"arms": [SMALL, {**LARGE, "name": "Large"}]}, {}, "arms.1.name: must be a small letter"),

@@ -67,6 +67,13 @@ def reached(template: Synthesized, start: str) -> set[str]:
     return done
 
 
+def test_jobs_get_the_new_version_once_it_has_passed_its_release(prod: Synthesized) -> None:
+    (alias,) = prod.of_endpoint("AWS::Lambda::Alias")
+    followers = [name for name in prod.resources("AWS::Lambda::Alias") if name != alias]
+    assert len(followers) == 2
+    assert all(alias in reached(prod, name) for name in followers)
+
+
 def test_the_alias_moves_after_its_alarms_hooks_and_permissions(prod: Synthesized) -> None:
     """An alarm that was updated later would watch the old version while the new one gets traffic."""
     (alias,) = prod.of_endpoint("AWS::Lambda::Alias")
@@ -299,7 +306,7 @@ def test_the_local_cloud_has_hooks_and_alarms_without_codedeploy(local: Synthesi
     names = {item["Properties"].get("FunctionName") for item in local.resources("AWS::Lambda::Function").values()}
     assert {f"loupe-local-{name}-traffic" for name in FUNCTIONS} <= names
     (version,) = (item for key, item in local.resources("AWS::Lambda::Version").items() if key.startswith("Classifier"))
-    assert version["DeletionPolicy"] == "Retain", "the alias may go back to its predecessor"
+    assert version["DeletionPolicy"] == "RetainExceptOnCreate", "the alias may go back to its predecessor"
 
 
 def settings(environment: str = "prod", **patch: Any) -> Settings:

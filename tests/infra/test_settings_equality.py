@@ -118,7 +118,7 @@ PARTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
                     {
                         "name": st.text("ab", min_size=1, max_size=3) | st.text("ab9-A", min_size=1, max_size=2),
                         "model": st.sampled_from(["hair-type"] * 4 + ["second"] * 4 + ["none"]),
-                        "weight": st.integers(1, 10_000) | _numbers(1, 10_000),
+                        "weight": st.integers(0, 10_000) | _numbers(0, 10_000),
                     }
                 ),
                 min_size=1,

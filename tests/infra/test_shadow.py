@@ -145,7 +145,7 @@ def test_each_function_may_do_what_the_test_needs_and_no_more(tested: Synthesize
     assert all(statement.reason is not None for statement in permissions(tested.template))
 
 
-def test_samples_are_private_encrypted_and_gone_within_a_day(tested: Synthesized) -> None:
+def test_samples_are_private_encrypted_and_expire_after_a_day(tested: Synthesized) -> None:
     (bucket,) = (
         item["Properties"] for name, item in tested.resources("AWS::S3::Bucket").items() if name.startswith("Shadow")
     )

@@ -65,7 +65,7 @@ class StubbedAws(Aws):
                 stub.add_response(operation, dict(answer))
             return super().call(service, operation, **arguments)
 
-    def without_retries(self) -> Aws:
+    def without_retries(self, *, read_timeout: float = 10) -> Aws:
         return self
 
     def _raising(self, service: str, operation: str, failure: Exception, arguments: Mapping[str, Any]) -> Any:

@@ -26,6 +26,9 @@ IMAGE = f"111122223333.dkr.ecr.eu-central-1.amazonaws.com/team/loupe@sha256:{'0a
 OK_ANSWER = json.dumps({"statusCode": 200, "body": "{}"}).encode()
 
 
+VERSIONS = {number: (f"sha-{number}",) for number in (5, 7, 8)}
+
+
 class Cloud:
     """Lambda and CodeDeploy as far as a rollback sees them: an alias that `update_alias` changes."""
 
@@ -39,7 +42,9 @@ class Cloud:
                 "lambda.get_alias": self.alias,
                 "lambda.update_alias": self.update,
                 "lambda.list_versions_by_function": {
-                    "Versions": [{"Version": version} for version in ("$LATEST", "5", "7", "8")]
+                    "Versions": [
+                        {"Version": version, "CodeSha256": f"sha-{version}"} for version in ("$LATEST", "5", "7", "8")
+                    ]
                 },
                 "lambda.list_provisioned_concurrency_configs": {"ProvisionedConcurrencyConfigs": []},
                 "lambda.get_function": {"Configuration": {"State": "Active"}, "Code": {"ResolvedImageUri": IMAGE}},
@@ -144,12 +149,18 @@ def test_the_previous_version_follows_from_the_state_of_the_shift(
     version: str, weights: dict[str, float], newest: str, deploying: bool, expected: str
 ) -> None:
     alias = Alias(FUNCTION, "live", version, weights)
-    assert choice.previous(alias, [5, 7, 8], newest, deploying=deploying) == expected
+    assert choice.previous(alias, VERSIONS, newest, deploying=deploying) == expected
 
 
 def test_the_first_version_has_no_previous_one() -> None:
-    with pytest.raises(OperationError, match="is the earliest that exists"):
-        choice.previous(Alias(FUNCTION, "live", "5", {}), [5, 7, 8], "8", deploying=False)
+    with pytest.raises(OperationError, match="is the earliest of its content that exists"):
+        choice.previous(Alias(FUNCTION, "live", "5", {}), VERSIONS, "8", deploying=False)
+
+
+def test_a_version_of_the_same_image_and_configuration_has_the_same_fault() -> None:
+    versions = {5: ("a", "512"), 6: ("b", "512"), 7: ("b", "512"), 8: ("b", "1024")}
+    assert choice.previous(Alias(FUNCTION, "live", "7", {}), versions, "8", deploying=False) == "5"
+    assert choice.previous(Alias(FUNCTION, "live", "8", {}), versions, "8", deploying=False) == "7"
 
 
 @pytest.mark.parametrize(
@@ -218,7 +229,7 @@ def test_a_version_that_does_not_answer_can_be_forced(bench: Bench) -> None:
     [
         {"lambda__invoke": DENIED},
         {"lambda__invoke": ("TooManyRequestsException", "Rate Exceeded.", 429)},
-        {"lambda__invoke": exceptions.ReadTimeoutError(endpoint_url="https://example.com")},
+        {"lambda__invoke": exceptions.EndpointConnectionError(endpoint_url="https://example.com")},
         {"ecr__describe_images": DENIED},
         {"lambda__get_function": {"Configuration": {"State": "Inactive"}, "Code": {}}},
     ],
@@ -228,6 +239,13 @@ def test_what_could_not_be_checked_is_noted_and_does_not_stop_a_rollback(answers
     code, text = bench.run(cloud)
     assert (code, cloud.version) == (0, "7")
     assert "note: " in text
+
+
+def test_a_version_that_hangs_is_rejected(bench: Bench) -> None:
+    cloud = Cloud(lambda__invoke=exceptions.ReadTimeoutError(endpoint_url="https://example.com"))
+    code, text = bench.run(cloud)
+    assert (code, cloud.version) == (2, "8")
+    assert "does not answer GET /v1/health (nothing within 75 s)" in text
 
 
 class Deploying(Cloud):

@@ -309,3 +309,21 @@ def test_the_handler_imports_nothing_of_it_unless_it_is_on(tiny_directory: Path)
     assert "loupe.shadow.champion" in loaded[1]
     # What only sending needs is imported after the first response that has a sample.
     assert not {"loupe.shadow.destination", "loupe.shadow.signing", "ssl"} & loaded[1]
+
+
+def test_samples_that_nobody_had_time_for_do_not_open_the_circuit(
+    deployed: Deployed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "SEND_SECONDS", 0.05)
+    slow, invoke = [0.1], deployed.destination.invoke
+
+    def late(payload: bytes, deadline: Any) -> None:
+        invoke(payload, deadline)
+        time.sleep(slow.pop() if slow else 0)
+
+    monkeypatch.setattr(deployed.destination, "invoke", late)
+    images = [jpeg(solid(color, (64, 48))) for color in (RED, BLUE, (0, 90, 0), (90, 0, 90))]
+    deployed.during(lambda: deployed.service.classify_many(images, deadline=time.monotonic() + 5))
+    assert lines(capsys.readouterr().out)[-1]["dropped"] == {"timeout": 3}
+    deployed.during(lambda: deployed.service.classify(IMAGE))
+    assert len(deployed.destination.events) == 2

@@ -47,13 +47,15 @@ def check(settings: Settings, aws: Aws, pins: Path = FOLDER) -> Iterator[Finding
         if failure.operation == "cloudformation:DescribeStacks":
             return
         raise
-    findings = list(_compare(env, aws, stack, alias, pinned=None if pin is None else pin.version))
+    findings = list(
+        _compare(env, aws, stack, alias, pinned=None if pin is None else pin.version, gradual=settings.release.gradual)
+    )
     yield from findings
     if not findings and pin is None:
         yield ok(CHECK, f"Alias {alias.name} serves version {alias.version}, the newest of the stack.")
 
 
-def _compare(env: str, aws: Aws, stack: Stack, alias: Alias, *, pinned: str | None) -> Iterator[Finding]:
+def _compare(env: str, aws: Aws, stack: Stack, alias: Alias, *, pinned: str | None, gradual: bool) -> Iterator[Finding]:
     running = [deployment.id for deployment in deployments(aws, stack) if deployment.unfinished]
     if running:
         yield warning(
@@ -75,6 +77,15 @@ def _compare(env: str, aws: Aws, stack: Stack, alias: Alias, *, pinned: str | No
             CHECK,
             f"The pin says version {pinned}, and alias {alias.name} serves version {alias.version}.",
             f"make rollback ENV={env} VERSION={pinned}",
+        )
+    elif pinned is None and gradual and stack.version not in (None, alias.version):
+        yield error(
+            CHECK,
+            f"Alias {alias.name} serves version {alias.version}, and the stack deployed version {stack.version}. "
+            "CodeDeploy rejects a gradual release that does not begin at the version of the stack.",
+            f"Release all at once first: make deploy ENV={env} "
+            """SETTINGS='{"release": {"strategy": "all_at_once"}}' """
+            f"(docs/releases.md). Or undo it: {move_command(alias, stack.version or '')}",
         )
     elif pinned is None and stack.version not in (None, alias.version):
         yield warning(

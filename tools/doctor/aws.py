@@ -81,11 +81,11 @@ class CallError(Exception):
 class Aws:
     """Clients of one region, made when they are first called."""
 
-    def __init__(self, session: boto3.Session, region: str, *, attempts: int = 3) -> None:
+    def __init__(self, session: boto3.Session, region: str, *, attempts: int = 3, read_timeout: float = 10) -> None:
         self._session, self.region = session, region
         self._clients: dict[str, Any] = {}
         self._config = Config(
-            connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": attempts}
+            connect_timeout=5, read_timeout=read_timeout, retries={"mode": "standard", "total_max_attempts": attempts}
         )
 
     def client(self, service: str) -> Any:
@@ -95,9 +95,9 @@ class Aws:
             )
         return self._clients[service]
 
-    def without_retries(self) -> Aws:
-        """Return the same with one attempt for each call, where a late answer is worth nothing."""
-        return Aws(self._session, self.region, attempts=1)
+    def without_retries(self, *, read_timeout: float = 10) -> Aws:
+        """Return the same with one attempt for each call, which waits so many seconds for the answer."""
+        return Aws(self._session, self.region, attempts=1, read_timeout=read_timeout)
 
     def call(self, service: str, operation: str, **arguments: Any) -> Any:
         """Call an operation, such as ``call("sts", "get_caller_identity")``.
@@ -123,6 +123,13 @@ def explain(failure: Exception, service: str, operation: str) -> CallError:
         )
     if isinstance(failure, exceptions.ClientError):
         return _client_error(failure, action)
+    if isinstance(failure, exceptions.ReadTimeoutError):
+        return CallError(
+            f"{service} cannot be reached: {_sentence(failure)}",
+            "Run it again; if it stays, check the network and HTTPS_PROXY.",
+            level=Level.error,
+            code="ReadTimeoutError",
+        )
     if isinstance(failure, exceptions.HTTPClientError | exceptions.ConnectionError | exceptions.NoRegionError):
         return CallError(
             f"{service} cannot be reached: {_sentence(failure)}",

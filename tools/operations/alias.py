@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tools.doctor.aws import Aws, CallError
 from tools.operations.stack import Stack
+
+# What makes two versions behave alike, of the configuration that ListVersionsByFunction returns.
+_CONTENT = ("CodeSha256", "MemorySize", "Timeout", "Environment", "EphemeralStorage", "ImageConfigResponse")
 
 
 @dataclass(frozen=True)
@@ -61,20 +65,22 @@ def move_command(alias: Alias, version: str) -> str:
     )
 
 
-def published_versions(aws: Aws, function: str) -> list[int]:
-    """Return the numbers of all versions that exist, in ascending order.
+def published_versions(aws: Aws, function: str) -> dict[int, tuple[str, ...]]:
+    """Return what all versions that exist consist of, by number in ascending order: image and configuration.
 
     Raises
     ------
     CallError
     """
-    versions: list[int] = []
+    versions: dict[int, tuple[str, ...]] = {}
     marker: dict[str, str] = {}
     while True:
         answer = aws.call("lambda", "list_versions_by_function", FunctionName=function, **marker)
-        versions += [int(item["Version"]) for item in answer["Versions"] if str(item["Version"]).isdecimal()]
+        for item in answer["Versions"]:
+            if str(item["Version"]).isdecimal():
+                versions[int(item["Version"])] = tuple(json.dumps(item.get(key), sort_keys=True) for key in _CONTENT)
         if not answer.get("NextMarker"):
-            return sorted(versions)
+            return dict(sorted(versions.items()))
         marker = {"Marker": answer["NextMarker"]}
 
 

@@ -14,7 +14,9 @@ UNFINISHED = ("Created", "Queued", "InProgress", "Baking", "Ready")
 
 
 class Deployment(NamedTuple):
-    """A deployment: id, group, status, when it began, why it failed, and the deployment that rolls it back."""
+    """A deployment: id, group, status, when it began, why it failed, the deployment that rolls it back, and the
+    one that it rolls back itself.
+    """
 
     id: str
     group: str
@@ -22,6 +24,7 @@ class Deployment(NamedTuple):
     begun: datetime | None
     error: str = ""
     rolled_back_by: str = ""
+    rolls_back: str = ""
 
     @property
     def unfinished(self) -> bool:
@@ -63,6 +66,7 @@ def describe(aws: Aws, deployment_id: str) -> Deployment:
         info.get("createTime"),
         str(error.get("message") or error.get("code") or ""),
         str((info.get("rollbackInfo") or {}).get("rollbackDeploymentId") or ""),
+        str((info.get("rollbackInfo") or {}).get("rollbackTriggeringDeploymentId") or ""),
     )
 
 

@@ -68,7 +68,7 @@ class LocalAws(Aws):
             self._clients[service] = self._account.client(service)
         return self._clients[service]
 
-    def without_retries(self) -> Aws:
+    def without_retries(self, *, read_timeout: float = 10) -> Aws:  # noqa: ARG002
         return self
 
 

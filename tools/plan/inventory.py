@@ -136,7 +136,7 @@ def _alarm_metrics(settings: Settings) -> int:
         rates["BulkFunctionErrorRate"] = 2
         single += ["BulkJobsFailed", "JobsFunctionErrors"]
     if settings.shadow.challenger:
-        rates |= {"ShadowDisagreementRate": 2, "ShadowFailures": 2}
+        rates |= {"ShadowDisagreementRate": 2, "ShadowFailures": 3}
     if settings.release.gradual:
         rates |= {"ReleaseErrors": 4, "ReleaseFaults": 2}
         single += ["ReleaseLatency", *(["ReleaseSynthetic"] if settings.release.synthetic_traffic else [])]

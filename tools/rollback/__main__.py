@@ -28,7 +28,7 @@ app = typer.Typer(add_completion=False)
     help="""Return a deployment to its previous version, or to a given one, and pin it there.
 
 Stops a CodeDeploy deployment in progress, moves the alias, and writes pins/<env>.json, which the next synth rejects
-until the pin is lifted. Exit code 0 if all traffic is on the version, 1 if it is not yet, 2 if nothing was changed.
+until the pin is lifted. Exit code 0 if all traffic is on the version, 1 if it is not yet, 2 if the alias was not moved.
 
 Examples:
 
@@ -93,6 +93,10 @@ def _roll_back(target: Target, requested: str | None, reason: str, *, yes: bool,
             moving.move(aws, alias, version, time.sleep)
             _say(f"Alias {alias.name} is moved from version {_traffic(alias)} to version {version}.")
     except (CallError, OperationError):
+        if unfinished:
+            _say(
+                "note: The deployment in progress may have been stopped: `make status` shows the alias and its weights."
+            )
         # Nothing is pinned that was not moved.
         remove_pin(target.environment, target.pins)
         if before is not None:

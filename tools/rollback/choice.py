@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tools.doctor.aws import Aws, CallError
@@ -23,6 +23,8 @@ HEALTH_EVENT = {
     "isBase64Encoded": False,
     "requestContext": {"stage": "rollback", "path": "/v1/health"},
 }
+# The first start of a version takes up to half a minute, and a request up to 28 s.
+ANSWER_SECONDS = 75
 # Account, repository and reference of an image in ECR, by digest or tag.
 _IMAGE = re.compile(
     r"(?:(\d{12})\.dkr\.ecr\.[a-z0-9-]+\.[a-z.]+/)?([a-z0-9._/-]+?)(?:@(sha256:[0-9a-f]{64})|:([\w.-]+))"
@@ -30,11 +32,12 @@ _IMAGE = re.compile(
 _GONE = ("ImageNotFoundException", "RepositoryNotFoundException")
 
 
-def previous(alias: Alias, versions: Iterable[int], newest: str | None, *, deploying: bool) -> str:
+def previous(alias: Alias, versions: Mapping[int, tuple[str, ...]], newest: str | None, *, deploying: bool) -> str:
     """Return the version to go back to.
 
     While traffic is shared, that is the older version of the two. While a deployment is in progress that has not
-    moved any traffic yet, it is the version that serves. Otherwise it is the version published before that one.
+    moved any traffic yet, it is the version that serves. Otherwise it is the last version before that one with another
+    image or configuration: a version of the same content has the same fault.
 
     Raises
     ------
@@ -45,10 +48,12 @@ def previous(alias: Alias, versions: Iterable[int], newest: str | None, *, deplo
         return str(min(map(int, (alias.version, *alias.weights))))
     if deploying and newest is not None and int(alias.version) < int(newest):
         return alias.version
-    earlier = [version for version in versions if version < int(alias.version)]
+    serving = versions.get(int(alias.version))
+    earlier = [number for number, content in versions.items() if number < int(alias.version) and content != serving]
     if not earlier:
         raise OperationError(
-            f"Version {alias.version} of {alias.function} is the earliest that exists: there is none to return to."
+            f"Version {alias.version} of {alias.function} is the earliest of its content that exists: there is none to "
+            "return to."
         )
     return str(max(earlier))
 
@@ -130,7 +135,7 @@ def answers(aws: Aws, alias: Alias, version: str) -> str | None:
         If it fails.
     """
     try:
-        answer = aws.without_retries().call(
+        answer = aws.without_retries(read_timeout=ANSWER_SECONDS).call(
             "lambda",
             "invoke",
             FunctionName=alias.function,
@@ -140,6 +145,8 @@ def answers(aws: Aws, alias: Alias, version: str) -> str | None:
     except CallError as failure:
         if failure.no_identity:
             raise
+        if failure.code == "ReadTimeoutError":
+            raise _silent(version, f"nothing within {ANSWER_SECONDS} s") from None
         return f"Whether version {version} answers is not known ({sentence(failure)})."
     payload = answer["Payload"].read(65_536)
     try:
@@ -147,8 +154,12 @@ def answers(aws: Aws, alias: Alias, version: str) -> str | None:
     except (ValueError, AttributeError):
         status = None
     if answer.get("FunctionError") or status != 200:
-        raise OperationError(
-            f"Version {version} does not answer GET /v1/health ({payload.decode(errors='replace')[:300]}). Name "
-            "another with VERSION=, or return to it nevertheless with FORCE=1."
-        )
+        raise _silent(version, payload.decode(errors="replace")[:300])
     return None
+
+
+def _silent(version: str, what: str) -> OperationError:
+    return OperationError(
+        f"Version {version} does not answer GET /v1/health ({what}). Name another with VERSION=, or return to it "
+        "nevertheless with FORCE=1."
+    )

@@ -13,7 +13,7 @@ from typing import Any
 from infra.pins import PinError, read_pin
 from tools.doctor.aws import Aws, CallError
 from tools.operations.alias import provisioned_configs, read_alias, repair_command
-from tools.operations.deployments import deployments
+from tools.operations.deployments import deployments, describe
 from tools.operations.stack import Stack
 from tools.operations.target import Target
 from tools.status.items import Item, State
@@ -57,6 +57,9 @@ def alias_state(target: Target, stack: Stack) -> Iterator[Item]:
         pin = None
     if alias.weights and not any(deployment.unfinished for deployment in deployments(target.aws, stack)):
         yield Item("alias", State.wrong, f"{text}, without a deployment", repair_command(alias), values)
+    elif pin is not None and (pin.version != alias.version or alias.weights):
+        action = f"make rollback ENV={target.environment} VERSION={pin.version}"
+        yield Item("alias", State.wrong, f"{text}, but the pin says version {pin.version}", action, values)
     elif alias.weights or stack.version in (None, alias.version) or pin is not None:
         yield Item("alias", State.note if alias.weights else State.ok, text, values=values)
     elif stack.status.endswith("_IN_PROGRESS"):
@@ -77,6 +80,11 @@ def last_deployment(target: Target, stack: Stack) -> Iterator[Item]:
         if deployment.status in ("Failed", "Stopped"):
             action = f"aws deploy get-deployment --deployment-id {deployment.id}"
             yield Item("deployment", State.wrong, f"{text}: {deployment.error}".rstrip(": "), action, values)
+        elif deployment.rolls_back:
+            failed = describe(target.aws, deployment.rolls_back)
+            action = f"aws deploy get-deployment --deployment-id {failed.id}"
+            text = f"{failed.id} {failed.status}{ago(failed.begun)}: {failed.error}".rstrip(": ")
+            yield Item("deployment", State.wrong, f"{text}; rolled back by {deployment.id}", action, values)
         else:
             yield Item("deployment", State.note if deployment.unfinished else State.ok, text, values=values)
 

@@ -115,9 +115,9 @@ def _keep_jobs(function: Function, aws: Aws, now: datetime) -> None:
                 aws, "stepfunctions", "list_executions", "executions", stateMachineArn=machine, statusFilter=status
             )
             for execution in executions:
-                # Newest first: the rest of the list is older still.
+                # The list is ordered by start: a job further down may have ended later.
                 if status != "RUNNING" and now - execution["stopDate"] > REDRIVABLE:
-                    break
+                    continue
                 _keep_job(function, aws, execution["executionArn"], status)
         except CallError as failure:
             if failure.code == _NOT_STARTED:

@@ -89,7 +89,9 @@ class Sender:
         left = self._milliseconds_left() / 1e3 if self._milliseconds_left else NEEDED_SECONDS
         deadline, sent = Deadline(SEND_SECONDS), 0
         for sample in samples:
-            reason = "timeout" if left < NEEDED_SECONDS else self._sent(sample, deadline)
+            # Samples that nobody had time for say nothing about the destination.
+            late = left < NEEDED_SECONDS or deadline.passed
+            reason = "timeout" if late else self._sent(sample, deadline)
             if reason:
                 dropped[reason] += 1
             else:
@@ -103,8 +105,9 @@ class Sender:
         try:
             if self._destination is None:
                 self._destination = self._connect()
-            event = event_of(sample)
-            if len(event) > MAX_EVENT_BYTES:
+            # Base64 takes four characters for three bytes: what is larger need not be encoded first.
+            event = event_of(sample) if sample.size <= MAX_EVENT_BYTES * 3 // 4 else b""
+            if not event or len(event) > MAX_EVENT_BYTES:
                 if not self._large or not isinstance(sample.image, bytes):
                     return "size"
                 key = new_key()
