@@ -213,6 +213,10 @@ def test_cfn_lint_reports_nothing(templates: dict[str, dict[str, Any]], tmp_path
             ("environments", "dev", "image", {"source": "ecr", "repository": "loupe", "digest": DIGEST}),
             "builds its own",
         ),
+        (
+            ("environments", "prod", "release", {"strategy": "linear", "percent": 10, "interval_minutes": 15}),
+            "shifts traffic for 135 minutes, and a job of the delivery has time for 50",
+        ),
     ],
 )
 def test_settings_that_cannot_be_delivered_are_rejected_with_a_sentence(change: tuple[Any, ...], sentence: str) -> None:

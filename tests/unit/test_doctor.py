@@ -369,6 +369,14 @@ def test_an_alias_elsewhere_without_a_pin_is_a_warning_with_both_ways_out(tmp_pa
     assert "--function-version 8 --routing-config AdditionalVersionWeights={}" in finding.action
 
 
+def test_a_gradual_release_from_another_version_is_an_error(tmp_path: Path) -> None:
+    aws = ScriptedAws({**stack(), "lambda.get_alias": {"Name": "live", "FunctionVersion": "7"}})
+    for strategy, level in (("canary", Level.error), ("all_at_once", Level.warning)):
+        (finding,) = alias_check.check(environment("prod", release={"strategy": strategy}), aws, tmp_path)
+        assert finding.level is level
+        assert ("all_at_once" in finding.action) == (level is Level.error)
+
+
 def test_a_half_shifted_alias_is_an_error_with_the_repair(tmp_path: Path) -> None:
     (finding,) = _alias(tmp_path, HALF_SHIFTED)
     assert finding.level is Level.error

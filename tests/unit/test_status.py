@@ -225,6 +225,22 @@ def test_a_failed_deployment_is_wrong_with_its_reason(endpoint: Any) -> None:
     assert (item.state, "alarms have been activated" in item.text) == (State.wrong, True)
 
 
+def test_a_deployment_that_was_rolled_back_is_wrong_with_the_reason_of_the_first(endpoint: Any) -> None:
+    error = {"code": "ALARM_ACTIVE", "message": "One or more alarms have been activated"}
+    answers = _deploying("Succeeded", rollbackInfo={"rollbackTriggeringDeploymentId": "d-0"}, errorInformation=error)
+    item = one(items(endpoint, **answers), "deployment")
+    assert item.state is State.wrong
+    assert item.text.startswith("d-0 ")
+    assert item.text.endswith("alarms have been activated; rolled back by d-1")
+
+
+def test_an_alias_away_from_its_pin_is_wrong(endpoint: Any, tmp_path: Path) -> None:
+    pins.write_pin(pins.Pin("prod", "5", "8", "2026-11-26T02:00:00Z", "labels are swapped"), tmp_path)
+    moved = {"FunctionVersion": "7", "Name": "live"}
+    item = one(items(endpoint, pin_folder=tmp_path, lambda__get_alias=moved), "alias")
+    assert (item.state, item.action) == (State.wrong, "make rollback ENV=prod VERSION=5")
+
+
 def test_an_alias_away_from_the_stacks_version_is_wrong_unless_it_is_pinned(endpoint: Any, tmp_path: Path) -> None:
     moved = {"FunctionVersion": "7", "Name": "live"}
     assert one(items(endpoint, pin_folder=tmp_path, lambda__get_alias=moved), "alias").state is State.wrong
