@@ -9,6 +9,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
+from infra.components.private_bucket import private_bucket
 from infra.deployment import Deployment
 from infra.settings.bulk import INPUTS
 
@@ -35,24 +36,7 @@ class ResultsBucket(Construct):
     def __init__(self, scope: Construct, id: str, *, deployment: Deployment, days: int, events: bool) -> None:
         super().__init__(scope, id)
         self._key = deployment.encryption_key
-        self.bucket = s3.Bucket(
-            self,
-            "Bucket",
-            encryption=s3.BucketEncryption.S3_MANAGED if self._key is None else s3.BucketEncryption.KMS,
-            encryption_key=self._key,
-            bucket_key_enabled=None if self._key is None else True,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            enforce_ssl=True,
-            minimum_tls_version=1.2,
-            lifecycle_rules=[
-                s3.LifecycleRule(
-                    id="results",
-                    expiration=cdk.Duration.days(days),
-                    abort_incomplete_multipart_upload_after=cdk.Duration.days(1),
-                )
-            ],
-            removal_policy=deployment.removal_policy,
-        )
+        self.bucket = private_bucket(self, deployment=deployment, lifecycle_rule="results", days=days, reasons=_REASONS)
         if events:
             # The L2 property would add a custom resource; this is a property of the bucket.
             resource = self.bucket.node.default_child
@@ -61,8 +45,6 @@ class ResultsBucket(Construct):
                 event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
             )
         acknowledge(self.bucket, "AwsSolutions-S1", _REASONS["LoggingEnabled"])
-        for rule, reason in _REASONS.items():
-            acknowledge(self.bucket, f"NIST.800.53.R5-S3Bucket{rule}", reason)
 
     @property
     def inputs(self) -> str:

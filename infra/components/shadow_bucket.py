@@ -7,10 +7,10 @@ from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
+from infra.components.private_bucket import private_bucket
 from infra.deployment import Deployment
 
 PREFIX = "shadow/"
@@ -34,24 +34,7 @@ class SampleBucket(Construct):
     ) -> None:
         super().__init__(scope, id)
         key = deployment.encryption_key
-        self.bucket = s3.Bucket(
-            self,
-            "Bucket",
-            encryption=s3.BucketEncryption.S3_MANAGED if key is None else s3.BucketEncryption.KMS,
-            encryption_key=key,
-            bucket_key_enabled=None if key is None else True,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            enforce_ssl=True,
-            minimum_tls_version=1.2,
-            lifecycle_rules=[
-                s3.LifecycleRule(
-                    id="a-day",
-                    expiration=cdk.Duration.days(1),
-                    abort_incomplete_multipart_upload_after=cdk.Duration.days(1),
-                )
-            ],
-            removal_policy=deployment.removal_policy,
-        )
+        self.bucket = private_bucket(self, deployment=deployment, lifecycle_rule="a-day", days=1, reasons=_REASONS)
         stack = cdk.Stack.of(self)
         name = stack.resolve(self.bucket.bucket_arn)["Fn::GetAtt"][0]
         through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"}}
@@ -68,8 +51,6 @@ class SampleBucket(Construct):
                 SAMPLES_WILDCARD,
             )
         acknowledge(self.bucket, "AwsSolutions-S1", _REASONS["LoggingEnabled"])
-        for rule, reason in _REASONS.items():
-            acknowledge(self.bucket, f"NIST.800.53.R5-S3Bucket{rule}", reason)
 
 
 def _grant(role: iam.IRole, action: str, resource: str, conditions: Mapping[str, Any] | None = None) -> None:

@@ -11,6 +11,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
+from infra.components.private_bucket import private_bucket
 from infra.deployment import Deployment
 
 PREFIX = "uploads/"
@@ -50,23 +51,12 @@ class UploadBucket(Construct):
         stack = cdk.Stack.of(self)
         encryption_key = deployment.encryption_key
         own = f"https://*.execute-api.{stack.region}.{stack.url_suffix}"
-        self.bucket = s3.Bucket(
+        self.bucket = private_bucket(
             self,
-            "Bucket",
-            encryption=s3.BucketEncryption.S3_MANAGED if encryption_key is None else s3.BucketEncryption.KMS,
-            encryption_key=encryption_key,
-            # A bucket key saves a KMS request per upload and read.
-            bucket_key_enabled=None if encryption_key is None else True,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            enforce_ssl=True,
-            minimum_tls_version=1.2,
-            lifecycle_rules=[
-                s3.LifecycleRule(
-                    id="a-day",
-                    expiration=cdk.Duration.days(1),
-                    abort_incomplete_multipart_upload_after=cdk.Duration.days(1),
-                )
-            ],
+            deployment=deployment,
+            lifecycle_rule="a-day",
+            days=1,
+            reasons=_NOT_FOR_A_DAY,
             cors=[
                 s3.CorsRule(
                     allowed_methods=[s3.HttpMethods.POST],
@@ -74,7 +64,6 @@ class UploadBucket(Construct):
                     allowed_headers=["*"],
                 )
             ],
-            removal_policy=deployment.removal_policy,
         )
         objects = f"{self.bucket.bucket_arn}/{PREFIX}*"
         _grant(role, "s3:GetObject", objects)
@@ -96,8 +85,6 @@ class UploadBucket(Construct):
             "Objects live for a day and are read once by the function, whose log names each request; server access "
             "logs would outlive what they tell about.",
         )
-        for rule, reason in _NOT_FOR_A_DAY.items():
-            acknowledge(self.bucket, f"NIST.800.53.R5-S3Bucket{rule}", reason)
 
 
 def grant_read(role: iam.IRole, location: str) -> None:
