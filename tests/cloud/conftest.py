@@ -18,16 +18,13 @@ from deployment import (
     IMAGE_PREFIX,
     MAX_BATCH,
     ORIGIN,
-    QUIETLY,
     RESERVED_CONCURRENCY,
     Deployed,
+    deployed_stack,
+    own_cloud,
 )
 
-from localcloud import cloud
-from localcloud.aws import Account
-from localcloud.errors import CloudError
 from localcloud.models import Golden, golden
-from localcloud.state import State, runtime_emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,17 +66,8 @@ def deployed(image_port: int, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "alarms": {"period_seconds": 10, "evaluation_periods": 1},
         "protection": {"kms_key": "customer"},
     }
-    try:
-        runtime_emulator()
-    except CloudError as error:
-        pytest.skip(str(error))
-    state = State(tmp_path_factory.mktemp("cloud"))
-    try:
-        endpoint = cloud.up(state, 0, settings, QUIETLY)
-        account = Account(endpoint["aws_endpoint"], endpoint["region"], endpoint["account"])
-        yield Deployed(state, account, endpoint, settings)
-    finally:
-        cloud.down(state)
+    with own_cloud(tmp_path_factory.mktemp("cloud")) as state:
+        yield deployed_stack(state, settings)
 
 
 @pytest.fixture(scope="session")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from localcloud import cloud
 from localcloud.aws import Account
 from localcloud.cloud import Steps
 from localcloud.deploy import Deployer
+from localcloud.errors import CloudError
 from localcloud.processes import wait_until
-from localcloud.state import State
+from localcloud.state import PROJECT, State, runtime_emulator
 
 RESERVED_CONCURRENCY = 10
 # The bucket and the prefix that the deployment may read images from, and the page elsewhere that may call it.
@@ -132,6 +137,33 @@ class Deployed:
         pool = cloud.status(self.state)["fleet"]["functions"][self.outputs["FunctionName"]]
         count: int = pool["busy"] + pool["idle"]
         return count
+
+
+@contextmanager
+def own_cloud(folder: Path, *models: str) -> Iterator[State]:
+    """Give a state for a local cloud; take down at the end what was started with it, and remove these models.
+
+    A test that needs it is skipped where the Lambda runtime emulator cannot run, saying why.
+    """
+    try:
+        runtime_emulator()
+    except CloudError as error:
+        pytest.skip(str(error))
+    state = State(folder)
+    try:
+        yield state
+    finally:
+        cloud.down(state)
+        for pattern in models:
+            for model in (PROJECT / "models").glob(pattern):
+                shutil.rmtree(model)
+
+
+def deployed_stack(state: State, settings: Mapping[str, Any]) -> Deployed:
+    """Deploy these settings to a local cloud, which is started if it is not running."""
+    endpoint = cloud.up(state, 0, settings, QUIETLY)
+    account = Account(endpoint["aws_endpoint"], endpoint["region"], endpoint["account"])
+    return Deployed(state, account, endpoint, settings)
 
 
 def send(request: urllib.request.Request) -> Response:

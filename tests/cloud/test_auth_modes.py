@@ -16,13 +16,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from cryptography.hazmat.primitives.asymmetric import rsa
-from deployment import QUIETLY, Deployed, Response, send
+from deployment import Deployed, Response, deployed_stack, own_cloud, send
 from expect import assert_problem
-
-from localcloud import cloud
-from localcloud.aws import Account
-from localcloud.errors import CloudError
-from localcloud.state import State, runtime_emulator
 
 AUDIENCE = "https://pictures.example"
 Deploy = Callable[[dict[str, Any]], Deployed]
@@ -31,22 +26,15 @@ Deploy = Callable[[dict[str, Any]], Deployed]
 @pytest.fixture(scope="module")
 def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy]:
     """Deploy these authentication settings to the same cloud, as a change of settings."""
-    try:
-        runtime_emulator()
-    except CloudError as error:
-        pytest.skip(str(error))
-    state = State(tmp_path_factory.mktemp("modes"))
+    with own_cloud(tmp_path_factory.mktemp("modes")) as state:
 
-    def deploy(auth: dict[str, Any]) -> Deployed:
-        settings = {"auth": auth, "inputs": {"uploads": {"enabled": False}}, "alarms": {"enabled": False}}
-        endpoint = cloud.up(state, 0, settings, QUIETLY)
-        assert send(urllib.request.Request(f"{endpoint['url']}v1/health")).status == 200
-        return Deployed(state, Account(endpoint["aws_endpoint"], endpoint["region"]), endpoint, settings)
+        def deploy_mode(auth: dict[str, Any]) -> Deployed:
+            settings = {"auth": auth, "inputs": {"uploads": {"enabled": False}}, "alarms": {"enabled": False}}
+            deployed = deployed_stack(state, settings)
+            assert send(urllib.request.Request(f"{deployed.endpoint['url']}v1/health")).status == 200
+            return deployed
 
-    try:
-        yield deploy
-    finally:
-        cloud.down(state)
+        yield deploy_mode
 
 
 def models(deployed: Deployed, **headers: str) -> Response:

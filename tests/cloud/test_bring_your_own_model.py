@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from damaged import MODELS, damaged_copy
-from deployment import QUIETLY, Deployed
+from damaged import damaged_copy
+from deployment import Deployed, deployed_stack, own_cloud
 from typer.testing import CliRunner
 
-from localcloud import cloud
-from localcloud.aws import Account
-from localcloud.errors import CloudError
-from localcloud.state import PROJECT, State, runtime_emulator
+from localcloud.state import PROJECT, State
 from modelkit.cli import app
 from tools.smoke.__main__ import app as smoke
 
@@ -41,23 +37,12 @@ def modelkit(*arguments: object) -> None:
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[State]:
     """A cloud of this module's own, and a clean models/ after it."""
-    try:
-        runtime_emulator()
-    except CloudError as error:
-        pytest.skip(str(error))
-    state = State(tmp_path_factory.mktemp("cloud"))
-    try:
+    with own_cloud(tmp_path_factory.mktemp("cloud"), f"{PREFIX}*") as state:
         yield state
-    finally:
-        cloud.down(state)
-        for folder in MODELS.glob(f"{PREFIX}*"):
-            shutil.rmtree(folder)
 
 
 def served(state: State, model: str) -> Deployed:
-    endpoint = cloud.up(state, 0, {"model": {"name": model}}, QUIETLY)
-    account = Account(endpoint["aws_endpoint"], endpoint["region"], endpoint["account"])
-    return Deployed(state, account, endpoint, {})
+    return deployed_stack(state, {"model": {"name": model}})
 
 
 def test_four_digits_are_right(state: State) -> None:

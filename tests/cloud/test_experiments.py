@@ -12,16 +12,12 @@ import boto3
 import jwt
 import pytest
 from botocore.exceptions import ClientError
-from deployment import ORIGIN, QUIETLY, Deployed, Response, until
+from deployment import ORIGIN, Deployed, Response, deployed_stack, own_cloud, until
 from expect import assert_problem
 from loupe.experiment import choose
 from typer.testing import CliRunner
 
-from localcloud import cloud
-from localcloud.aws import Account
-from localcloud.errors import CloudError
 from localcloud.settings import effective
-from localcloud.state import State, runtime_emulator
 from tools.experiment import LiveExperiment
 from tools.smoke.__main__ import app as smoke
 
@@ -42,11 +38,6 @@ LOG_GROUP = "/aws/lambda/loupe-local"
 @pytest.fixture(scope="module")
 def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy]:
     """Deploy an experiment with these settings to the same cloud, as a change of settings."""
-    try:
-        runtime_emulator()
-    except CloudError as error:
-        pytest.skip(str(error))
-    state = State(tmp_path_factory.mktemp("experiments"))
 
     def deploy(key: str, weights: tuple[int, int] = (70, 30), auth: Any = None, **experiment: Any) -> Deployed:
         arms = [
@@ -61,13 +52,10 @@ def deploy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy]:
             "alarms": {"period_seconds": 10, "evaluation_periods": 1},
             "bulk": {"enabled": False, "on_upload": {"enabled": False, "notify": False}},
         }
-        endpoint = cloud.up(state, 0, settings, QUIETLY)
-        return Deployed(state, Account(endpoint["aws_endpoint"], endpoint["region"]), endpoint, settings)
+        return deployed_stack(state, settings)
 
-    try:
+    with own_cloud(tmp_path_factory.mktemp("experiments")) as state:
         yield deploy
-    finally:
-        cloud.down(state)
 
 
 @pytest.fixture(scope="module")

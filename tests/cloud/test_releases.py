@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import onnx
 import pytest
-from deployment import QUIETLY, Deployed
+from deployment import QUIETLY, Deployed, deployed_stack, own_cloud
 from onnx import TensorProto, helper
 from PIL import Image
 
-from localcloud import cloud
-from localcloud.aws import Account
-from localcloud.errors import CloudError
 from localcloud.models import golden
 from localcloud.release_command import release
 from localcloud.settings import compose
-from localcloud.state import PROJECT, State, runtime_emulator
+from localcloud.state import PROJECT, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,23 +82,13 @@ def brittle() -> None:
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[State]:
     """A cloud of this module's own, and a clean models/ after it."""
-    try:
-        runtime_emulator()
-    except CloudError as error:
-        pytest.skip(str(error))
-    state = State(tmp_path_factory.mktemp("cloud"))
-    try:
+    with own_cloud(tmp_path_factory.mktemp("cloud"), DAMAGED, BRITTLE, GOOD) as state:
         yield state
-    finally:
-        cloud.down(state)
-        for name in (DAMAGED, BRITTLE, GOOD):
-            shutil.rmtree(MODELS / name, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
 def deployed(state: State) -> Deployed:
-    endpoint = cloud.up(state, 0, SETTINGS, QUIETLY)
-    return Deployed(state, Account(endpoint["aws_endpoint"], endpoint["region"], endpoint["account"]), endpoint, {})
+    return deployed_stack(state, SETTINGS)
 
 
 def alias(deployed: Deployed) -> tuple[str, Any]:

@@ -12,14 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from deployment import QUIETLY, Deployed, until
+from deployment import Deployed, deployed_stack, own_cloud, until
 from loupe.classifier import Classifier
 from PIL import Image
 
-from localcloud import cloud
-from localcloud.aws import Account
-from localcloud.errors import CloudError
-from localcloud.state import PROJECT, State, runtime_emulator
+from localcloud.state import PROJECT, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,16 +32,8 @@ FUNCTION = "loupe-local-shadow"
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[State]:
     """A cloud of this module's own, and a clean models/ after it."""
-    try:
-        runtime_emulator()
-    except CloudError as error:
-        pytest.skip(str(error))
-    state = State(tmp_path_factory.mktemp("cloud"))
-    try:
+    with own_cloud(tmp_path_factory.mktemp("cloud"), DAMAGED) as state:
         yield state
-    finally:
-        cloud.down(state)
-        shutil.rmtree(MODELS / DAMAGED, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +49,7 @@ def deploy(state: State, challenger: str) -> Deployed:
         "api": {"rate_limit": 5000, "burst_limit": 5000},
         "auth": {"clients": {"default": {"rate": 1000, "burst": 2000}}},
     }
-    endpoint = cloud.up(state, 0, settings, QUIETLY)
-    account = Account(endpoint["aws_endpoint"], endpoint["region"], endpoint["account"])
-    return Deployed(state, account, endpoint, settings)
+    return deployed_stack(state, settings)
 
 
 def total(deployed: Deployed, metric: str, challenger: str) -> float:
@@ -185,13 +172,22 @@ def test_items_of_a_batch_and_direct_invocations_are_sampled(tested: Deployed, g
     until(lambda: compared(tested, LARGE) == before + 3, 60)
 
 
+def throttled(functions: Any) -> bool:
+    """Whether the reserve of 0 is in force."""
+    try:
+        functions.invoke(FunctionName=FUNCTION, Payload=b"{}")
+    except functions.exceptions.TooManyRequestsException:
+        return True
+    return False
+
+
 def test_a_shadow_function_without_concurrency_fails_no_request(
     tested: Deployed, champion: Classifier, golden_cases: list[Golden]
 ) -> None:
     functions, before = tested.client("lambda"), compared(tested, LARGE)
     functions.put_function_concurrency(FunctionName=FUNCTION, ReservedConcurrentExecutions=0)
-    time.sleep(2)  # the fleet reads it once a second
     try:
+        until(lambda: throttled(functions), 30)
         for _ in range(3):
             classify_as_champion(tested, champion, golden_cases[0].path.read_bytes())
     finally:

@@ -12,14 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from damaged import MODELS, damaged_copy
-from deployment import QUIETLY, Deployed, until
+from deployment import Deployed, deployed_stack, own_cloud, until
 from PIL import Image, ImageEnhance, ImageOps
 
-from localcloud import cloud
-from localcloud.aws import Account
-from localcloud.errors import CloudError
 from localcloud.models import golden
-from localcloud.state import PROJECT, State, runtime_emulator
+from localcloud.state import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,20 +54,10 @@ def photos() -> Iterator[tuple[str, bytes, str]]:
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """A cloud of this module's own, and a clean models/ after it."""
-    try:
-        runtime_emulator()
-    except CloudError as error:
-        pytest.skip(str(error))
-    state = State(tmp_path_factory.mktemp("cloud"))
     shutil.rmtree(MODELS / DAMAGED, ignore_errors=True)
-    try:
+    with own_cloud(tmp_path_factory.mktemp("cloud"), DAMAGED) as state:
         damaged_copy("hair-type-large", DAMAGED)
-        endpoint = cloud.up(state, 0, SETTINGS, QUIETLY)
-        account = Account(endpoint["aws_endpoint"], endpoint["region"], endpoint["account"])
-        yield Deployed(state, account, endpoint, SETTINGS)
-    finally:
-        cloud.down(state)
-        shutil.rmtree(MODELS / DAMAGED, ignore_errors=True)
+        yield deployed_stack(state, SETTINGS)
 
 
 @pytest.fixture(scope="module")

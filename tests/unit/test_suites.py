@@ -26,7 +26,7 @@ def test_modules_that_share_a_deployed_stack_run_in_one_process() -> None:
     assert len(users) > 15
     assert {scope(f"{module}::test") for module in users} == {"cloud"}
     for module in INDEPENDENT:
-        assert "State(" in texts[module] or "tools.acceptance" in texts[module], "it has no local cloud of its own"
+        assert "own_cloud(" in texts[module] or "tools.acceptance" in texts[module], "it has no local cloud of its own"
     assert scope("tests/unit/test_a.py::test_b[x::y]") == "tests/unit/test_a.py"
 
 
