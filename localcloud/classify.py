@@ -7,6 +7,7 @@ import os
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -101,20 +102,19 @@ def classify(folder: Path, output: Path, jobs: Jobs, s3: Any, progress: Callable
     # By number: a file's name may be longer than a key, or have control characters.
     keys = [f"inputs/classify/{run}/{number:09}{path.suffix.lower()}" for number, path in enumerate(images)]
     manifest = f"inputs/classify/{run}.jsonl"
-    try:
-        _upload(images, keys, jobs.bucket, s3, progress)
-        body = "".join(json.dumps({"key": key}) + "\n" for key in keys)
-        s3.put_object(Bucket=jobs.bucket, Key=manifest, Body=body.encode())
-        begun = time.monotonic()
-        job = _run(jobs, manifest, run, partial(_await, jobs, images=len(images), progress=progress))
-    except _Stopped as stopped:
-        _write(output, jobs, stopped.job_id, images, folder)
-        _delete([*keys, manifest], jobs.bucket, s3)
-        raise stopped.error from None
-    except BaseException:
-        # No job reads these.
-        _delete([*keys, manifest], jobs.bucket, s3)
-        raise
+    with ExitStack() as undo:
+        # After an error or an interrupt no job reads these.
+        undo.callback(_delete, [*keys, manifest], jobs.bucket, s3)
+        try:
+            _upload(images, keys, jobs.bucket, s3, progress)
+            body = "".join(json.dumps({"key": key}) + "\n" for key in keys)
+            s3.put_object(Bucket=jobs.bucket, Key=manifest, Body=body.encode())
+            begun = time.monotonic()
+            job = _run(jobs, manifest, run, partial(_await, jobs, images=len(images), progress=progress))
+        except _Stopped as stopped:
+            _write(output, jobs, stopped.job_id, images, folder)
+            raise stopped.error from None
+        undo.pop_all()
     seconds = time.monotonic() - begun
     failed = _write(output, jobs, job["id"], images, folder)
     if job["state"] != "succeeded":
@@ -158,21 +158,18 @@ def _check_output(output: Path) -> None:
 def _upload(
     images: Sequence[Path], keys: Sequence[str], bucket: str, s3: Any, progress: Callable[[str, int, int], None]
 ) -> None:
-    with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+    # Leaving the pool waits for what it has not begun, too: after an error or an interrupt, that is cancelled first.
+    with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool, ExitStack() as undo:
+        undo.callback(pool.shutdown, wait=False, cancel_futures=True)
         uploads = [
             pool.submit(partial(s3.upload_file, str(path), bucket, key)) for path, key in zip(images, keys, strict=True)
         ]
-        try:
-            for number, (path, upload) in enumerate(zip(images, uploads, strict=True), start=1):
-                try:
-                    upload.result()
-                except OSError as error:
-                    raise CloudError(f"{path} cannot be read ({error.strerror}).") from error
-                progress("upload", number, len(images))
-        except BaseException:
-            # Leaving the pool waits for what it has not begun, too.
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for number, (path, upload) in enumerate(zip(images, uploads, strict=True), start=1):
+            try:
+                upload.result()
+            except OSError as error:
+                raise CloudError(f"{path} cannot be read ({error.strerror}).") from error
+            progress("upload", number, len(images))
 
 
 def _delete(keys: Sequence[str], bucket: str, s3: Any) -> None:

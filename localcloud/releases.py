@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -111,12 +112,11 @@ class Deployment:
         """Check, shift and check again; after a failure or an alarm move the alias back."""
         plan = self._plan
         self._tell(f"deployment {self._id}: {plan.alias} from version {plan.current} to {plan.target}")
-        try:
+        with ExitStack() as undo:
+            # If the local cloud fails, or after Ctrl-C, no weights are left behind.
+            undo.callback(self._route, plan.current)
             outcome = next(filter(None, self._events()), Outcome("Succeeded", "all traffic has moved"))
-        except BaseException:
-            # The local cloud failed, or Ctrl-C: no weights are left behind.
-            self._route(plan.current)
-            raise
+            undo.pop_all()
         if outcome.rolled_back:
             self._route(plan.current)
             self._tell(f"{outcome.status}: {outcome.reason}; {plan.alias} is back at version {plan.current}")

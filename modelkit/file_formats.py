@@ -58,6 +58,7 @@ def describe_zip(data: bytes) -> str | None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
+    # NotImplementedError: zipfile's own, for an archive that needs a later version of the format.
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
         return "is a zip archive that is cut off or damaged: download it again"
     inner = {name.rpartition("/")[2] for name in names}

@@ -6,7 +6,7 @@ import dataclasses
 import shlex
 import sys
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,13 +51,16 @@ def interactive() -> bool:
 @contextmanager
 def keeping(options_given: GivenOptions) -> Iterator[None]:
     """Print the answers as options if the block fails, for the next run."""
-    try:
+    with ExitStack() as failed:
+        failed.callback(_print_options, options_given)
         yield
-    except BaseException:
-        if options_given:
-            listed = " ".join(f"{option} {shlex.quote(text)}" for option, text in options_given)
-            typer.echo(f"Your answers, to be given as options: {listed}", err=True)
-        raise
+        failed.pop_all()
+
+
+def _print_options(options_given: GivenOptions) -> None:
+    if options_given:
+        listed = " ".join(f"{option} {shlex.quote(text)}" for option, text in options_given)
+        typer.echo(f"Your answers, to be given as options: {listed}", err=True)
 
 
 def complete(file: Path, name: str, answers: Answers, options_given: GivenOptions) -> None:
