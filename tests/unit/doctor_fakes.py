@@ -11,7 +11,9 @@ from botocore.stub import Stubber
 
 from infra.settings import Settings, load_settings
 from tools.doctor.aws import Aws
+from tools.doctor.checks import Surroundings, examine
 from tools.doctor.engine import Completed
+from tools.doctor.findings import Finding, Level
 
 ACCOUNT, REGION = "111122223333", "eu-central-1"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:Loupe-prod-Alarms"
@@ -105,3 +107,26 @@ def environment(name: str = "prod", **patch: Any) -> Settings:
         "function": {"reserved_concurrency": 50},
     }
     return load_settings({"environments": {name: values}}, name, patch)
+
+
+def findings(
+    settings: Settings | None = None, *, runner: Any = None, config: bytes | Exception = b"{}", **answers: Any
+) -> list[Finding]:
+    """The findings of a healthy account, with these answers in place of its own (``sts__get_caller_identity=...``)."""
+    responses: dict[str, Answer | Exception] = {
+        **HEALTHY,
+        **{name.replace("__", "."): value for name, value in answers.items()},
+    }
+
+    def download(url: str) -> bytes:
+        if isinstance(config, Exception):
+            raise config
+        return config
+
+    around = Surroundings(StubbedAws(responses), runner=runner or engine(), download=download)
+    return examine(settings or environment(), around)
+
+
+def one(report: list[Finding], check: str, level: Level | None = None) -> Finding:
+    (finding,) = [item for item in report if item.check == check and level in (None, item.level)]
+    return finding

@@ -7,7 +7,9 @@ import json
 from typing import Any
 
 from modelkit.traffic.collection import Traffic
+from modelkit.traffic.labels import Truth
 from modelkit.traffic.sources import Event, events
+from modelkit.traffic.verdict import Plan
 
 
 def line(number: int = 0, **changes: Any) -> dict[str, Any]:
@@ -66,3 +68,22 @@ def add_up(*lines: Any, **options: Any) -> Traffic:
     traffic = Traffic(**options)
     traffic.add(Event(json.dumps(item), f"line {number}") for number, item in enumerate(lines, 1))
     return traffic
+
+
+PLAN = Plan()
+
+
+def two_arms(count: int = 400, **challenger: Any) -> list[dict[str, Any]]:
+    """The same number of requests of two arms in turn; the second one's lines have these fields."""
+    return [
+        in_arm(number, "control") if number % 2 == 0 else in_arm(number, "challenger", **challenger)
+        for number in range(2 * count)
+    ]
+
+
+def labels(count: int, right: dict[int, float]) -> dict[str, Truth]:
+    """Labels of `two_arms`: by the remainder of the number, the share of right answers."""
+    return {
+        f"request-{number}": Truth("curly" if (number // 2) % 100 < 100 * right[number % 2] else "straight")
+        for number in range(2 * count)
+    }

@@ -1,41 +1,35 @@
-"""The delivery's steps: which images are built, push by digest, bill of materials, gate, smoke test of a stack."""
+"""The delivery's images: which are built, how they are pushed by digest, and their bill of materials."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 import os
-import shutil
 import stat
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from botocore.exceptions import ClientError
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from delivery_fakes import JWT, git, rejected
 
 from infra.components.container_image import BuiltImage
-from infra.settings import load_settings
 from infra.settings.delivery import RegistrySettings
-from tools.delivery import gate as gates
-from tools.delivery import sbom, smoke, stack
+from tools.delivery import sbom
 from tools.delivery.builds import Build, builds, current_commit, read_context
 from tools.delivery.engine import Engine
 from tools.delivery.errors import DeliveryError
 from tools.delivery.outputs import publish
 from tools.delivery.registry import push
-from tools.smoke.credentials import ApiKey
-from tools.smoke.endpoint import Endpoint
 
 COMMIT, DIGEST = "c" * 40, f"sha256:{'a' * 64}"
+
 ACCOUNT = "999999999999"
+
 REGISTRY = RegistrySettings(account=ACCOUNT, region="eu-central-1")
+
 HOST = f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com"
-JWT = {"mode": "jwt", "jwt": {"issuer": "https://id.example.com/", "audience": ["https://images.example"]}}
 
 
 def a_build(name: str = "function", **arguments: str) -> Build:
@@ -56,10 +50,6 @@ def program(folder: Path, name: str, script: str) -> Path:
     path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     path.chmod(0o755)
     return path
-
-
-def rejected(code: str, message: str = "") -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": message}}, "Call")
 
 
 class Ecr:
@@ -200,14 +190,6 @@ def test_an_environment_with_tokens_adds_the_authorizers_image() -> None:
     assert [build.name for build in builds(values, "dev", COMMIT)] == ["function", "authorizer"]
 
 
-def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", *arguments],
-        cwd=folder, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return done.stdout.strip()
-
-
 def test_only_a_commit_is_built(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
     (tmp_path / "a").write_text("1")
@@ -270,209 +252,3 @@ def test_outputs_are_single_words_of_the_steps_file(tmp_path: Path, monkeypatch:
     assert (tmp_path / "outputs").read_text() == f"digest={DIGEST}\nauthorizer-digest=\n"
     with pytest.raises(ValueError, match="not one word"):
         publish({"digest": "a\nrole=admin"})
-
-
-class Project:
-    """A repository with one model, its commits, and what modelkit was asked."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.calls = folder, []
-        self.code = 0
-        self.card = folder / "models" / "m" / "card.json"
-        self.card.parent.mkdir(parents=True)
-        git(folder, "init", "--quiet")
-
-    def commit(self, **card: Any) -> str:
-        self.card.write_text(json.dumps({"name": "m", "version": "1.0.0", "files": [], **card}))
-        git(self.folder, "add", ".")
-        git(self.folder, "commit", "--quiet", "--allow-empty", "-m", "m")
-        return git(self.folder, "rev-parse", "HEAD")
-
-    def modelkit(self, arguments: list[str]) -> int:
-        self.calls.append(list(arguments))
-        if arguments[0] == "gate":
-            models = Path(arguments[arguments.index("--models-dir") + 1])
-            # Both models are there under the names of their folders.
-            for name in ("m", "m-delivered"):
-                assert json.loads((models / name / "card.json").read_text())["name"] == name
-            return self.code
-        return 0
-
-    def gate(self, base: str | None) -> list[str]:
-        reports: list[str] = []
-        gates.gate(["m"], base, reports.append, project=self.folder, run=self.modelkit)
-        return reports
-
-
-def test_an_unchanged_model_is_verified_and_not_compared(tmp_path: Path) -> None:
-    project = Project(tmp_path)
-    base = project.commit()
-    assert "the same as" in project.gate(base)[0]
-    project.commit(description="other words")
-    assert "the same as" in project.gate(base)[0]
-    assert project.calls == [["verify", "m"]] * 2
-
-
-def test_another_encoding_must_agree_and_another_version_must_be_as_accurate(tmp_path: Path) -> None:
-    project = Project(tmp_path)
-    base = project.commit()
-    project.commit(files=[{"sha256": "other"}])
-    project.gate(base)
-    assert "--successor" not in project.calls[-1]
-    project.commit(files=[{"sha256": "other"}], version="1.1.0")
-    project.gate(base)
-    assert project.calls[-1][:4] == ["gate", "m", "--against", "m-delivered"]
-    assert "--successor" in project.calls[-1]
-
-
-def test_a_worse_model_ends_the_delivery(tmp_path: Path) -> None:
-    project = Project(tmp_path)
-    base = project.commit()
-    project.commit(files=[{"sha256": "other"}])
-    project.code = 1
-    with pytest.raises(DeliveryError, match="not as good"):
-        project.gate(base)
-
-
-def test_a_model_that_is_not_what_its_card_states_ends_the_delivery(tmp_path: Path) -> None:
-    project = Project(tmp_path)
-    project.commit()
-    with pytest.raises(DeliveryError, match="nothing is built"):
-        gates.gate(["m"], None, str, project=tmp_path, run=lambda _: 1)
-
-
-def test_a_first_delivery_and_a_new_model_have_nothing_to_compare(tmp_path: Path) -> None:
-    project = Project(tmp_path)
-    git(tmp_path, "commit", "--quiet", "--allow-empty", "-m", "nothing")
-    base = git(tmp_path, "rev-parse", "HEAD")
-    project.commit()
-    assert "not compared" in project.gate(None)[0]
-    assert "nothing to compare" in project.gate(base)[0]
-
-
-def test_an_unknown_commit_is_an_error_and_no_first_delivery(tmp_path: Path) -> None:
-    project = Project(tmp_path)
-    project.commit()
-    with pytest.raises(DeliveryError, match="not in this clone"):
-        project.gate("d" * 40)
-
-
-@pytest.mark.parametrize(("version", "passes"), [(None, True), ("9.0.0", True), ("9.0.1", False)])
-def test_the_real_gate_accepts_an_equal_model_and_rejects_swapped_labels(
-    tmp_path: Path, version: str | None, passes: bool
-) -> None:
-    """modelkit itself, for another encoding and a retrained model: the arguments of the gate are ones that it takes."""
-    source = Path(__file__).parents[2] / "models"
-    models = tmp_path / "models"
-    shutil.copytree(source / "hair-type", models / "hair-type", ignore=shutil.ignore_patterns("*.py", "*.npz"))
-    git(tmp_path, "init", "--quiet")
-    git(tmp_path, "add", "-f", ".")
-    git(tmp_path, "commit", "--quiet", "-m", "model")
-    base = git(tmp_path, "rev-parse", "HEAD")
-    card = json.loads((models / "hair-type" / "card.json").read_bytes())
-    card["version"] = version or card["version"]
-    card["output"]["temperature"] *= 1.001
-    if not passes:
-        card["output"]["labels"].reverse()
-    (models / "hair-type" / "card.json").write_text(json.dumps(card))
-    calls: list[list[str]] = []
-
-    def run(arguments: Any) -> int:
-        calls.append(list(arguments))
-        return gates.modelkit(arguments) if arguments[0] == "gate" else 0
-
-    expectation = contextlib.nullcontext() if passes else pytest.raises(DeliveryError, match="not as good")
-    with expectation:
-        gates.gate(["hair-type"], base, str, project=tmp_path, run=run)
-    assert [call[0] for call in calls] == ["verify", "gate"]
-    assert ("--successor" in calls[-1]) is (version is not None)
-
-
-class Session:
-    """An account with one stack."""
-
-    region_name = "eu-central-1"
-
-    def __init__(self, **outputs: str) -> None:
-        self.outputs = [{"OutputKey": key, "OutputValue": value} for key, value in outputs.items()]
-
-    def client(self, service: str) -> Any:
-        assert service in ("cloudformation", "apigateway")
-        return self
-
-    def describe_stacks(self, *, StackName: str) -> Any:  # noqa: N803
-        if not self.outputs:
-            raise rejected("ValidationError", f"Stack with id {StackName} does not exist")
-        return {"Stacks": [{"Outputs": self.outputs}]}
-
-    def get_api_key(self, *, apiKey: str, includeValue: bool) -> Any:  # noqa: N803
-        assert includeValue
-        return {"value": f"value of {apiKey}"}
-
-
-def smoke_command(session: Session, auth: dict[str, Any] | None = None, **variables: str) -> Any:
-    settings = load_settings(read_context(), "dev", {"auth": auth} if auth else None)
-    return smoke.command(settings, session, ["--latency-requests", "5"], variables)  # type: ignore[arg-type]
-
-
-def test_the_smoke_test_takes_address_and_key_from_the_stack_and_the_key_is_in_no_argument() -> None:
-    arguments, variables = smoke_command(Session(Url="https://x/live/", ApiKeyId="k1"))
-    assert arguments[arguments.index("--url") + 1] == "https://x/live/"
-    assert arguments[-2:] == ["--latency-requests", "5"]
-    assert variables == {"LOUPE_API_KEY": "value of k1"}
-    assert not [argument for argument in arguments if "value of" in argument]
-
-
-def test_other_modes_sign_or_need_a_token() -> None:
-    session = Session(Url="https://x/live/")
-    arguments, _ = smoke_command(session, {"mode": "iam"})
-    assert arguments[-4:] == ["--auth", "iam", "--region", "eu-central-1"]
-    with pytest.raises(DeliveryError, match="LOUPE_TOKEN"):
-        smoke_command(session, JWT)
-    assert smoke_command(session, JWT, LOUPE_TOKEN="t")[1] == {}
-
-
-def test_an_environment_that_is_not_deployed_is_named() -> None:
-    with pytest.raises(DeliveryError, match="Loupe-dev is not deployed"):
-        smoke_command(Session())
-    with pytest.raises(DeliveryError, match="ApiKeyId"):
-        smoke_command(Session(Url="https://x/live/"))
-
-
-def test_an_error_of_cloudformation_is_not_a_missing_stack() -> None:
-    class Denied(Session):
-        def describe_stacks(self, *, StackName: str) -> Any:  # noqa: N803
-            raise rejected("AccessDenied", f"not authorized for {StackName}")
-
-    with pytest.raises(DeliveryError, match="AccessDenied"):
-        stack.outputs(Denied(), "Loupe-dev")
-
-
-def test_the_lookup_role_is_that_of_the_bootstrap() -> None:
-    role = stack.lookup_role("111111111111", "eu-central-1")
-    assert role == "arn:aws:iam::111111111111:role/cdk-hnb659fds-lookup-role-111111111111-eu-central-1"
-
-
-@pytest.mark.parametrize(("ready_after", "settled"), [(1, True), (3, True), (1000, False)])
-def test_the_smoke_test_waits_for_health_and_for_the_key_to_be_known(ready_after: int, settled: bool) -> None:
-    """The first start of an image and a new key take a while; both would fail checks that nothing is wrong with."""
-    requests: list[str] = []
-    now = [0.0]
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        requests.append(request.url.path)
-        count = requests.count(request.url.path)
-        if count < ready_after:
-            if request.url.path.endswith("health") and count == 1:
-                raise httpx.ConnectError("not yet")
-            return httpx.Response(403)
-        return httpx.Response(200)
-
-    endpoint = Endpoint("https://x/live/", ApiKey("k"), transport=httpx.MockTransport(answer))
-
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
-
-    assert smoke.wait(endpoint, sleep=sleep, clock=lambda: now[0]) is settled
-    assert not settled or requests[-1] == "/live/v1/models"
-    assert now[0] <= smoke.SETTLE_SECONDS + 5
