@@ -115,6 +115,17 @@ def read_card(
     )
 
 
+def outputs_conflict(one: ModelCard, other: ModelCard) -> str | None:
+    """Return how the labels of two models differ, so that their predictions cannot be compared, or None."""
+    if differing := sorted(set(one.labels) ^ set(other.labels)):
+        more = ", ..." if len(differing) > 5 else ""
+        return f"{one.name} and {other.name} have different labels ({', '.join(differing[:5])}{more})"
+    if one.multilabel != other.multilabel:
+        single, several = (other, one) if one.multilabel else (one, other)
+        return f"{several.name} gives an image several labels, and {single.name} gives it one"
+    return None
+
+
 def check_arms(cards: Mapping[str, ModelCard], arms: Sequence[ArmSettings]) -> None:
     """Check that the arms of an experiment answer with the same labels, in any order.
 
@@ -125,17 +136,10 @@ def check_arms(cards: Mapping[str, ModelCard], arms: Sequence[ArmSettings]) -> N
     """
     first = cards[arms[0].model]
     for arm in arms[1:]:
-        card = cards[arm.model]
-        if set(card.labels) != set(first.labels):
-            different = sorted(set(card.labels) ^ set(first.labels))
+        if sentence := outputs_conflict(first, cards[arm.model]):
             raise SettingsError(
-                f"experiment.arms: {arms[0].name} ({first.name}) and {arm.name} ({card.name}) have other labels: "
-                f"{', '.join(different[:5])}{' ...' if len(different) > 5 else ''}. Clients could not use both answers."
-            )
-        if card.multilabel != first.multilabel:
-            raise SettingsError(
-                f"experiment.arms: one of {first.name} and {card.name} gives an image one label, the other several. "
-                "Clients could not use both answers."
+                f"experiment.arms: in arms {arms[0].name} and {arm.name}, {sentence}. Clients could not use both "
+                "answers."
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from infra.cards import RUNTIME_MIB, ModelCard, session_mib
+from infra.cards import RUNTIME_MIB, ModelCard, outputs_conflict, session_mib
 from infra.settings import SettingsError, ShadowSettings
 
 # Of an event of the shadow function: below the 1 MB of an asynchronous invocation (`loupe.shadow.sample`).
@@ -23,18 +23,10 @@ def check_challenger(champion: ModelCard, challenger: ModelCard, shadow: ShadowS
     """
     if sentence := shadow.conflict(champion.name):
         raise SettingsError(sentence)
-    if set(champion.labels) != set(challenger.labels):
-        differing = sorted(set(champion.labels) ^ set(challenger.labels))
+    if sentence := outputs_conflict(challenger, champion):
         raise SettingsError(
-            f"shadow.challenger: {challenger.name} and {champion.name} have different labels "
-            f"({', '.join(differing[:5])}{', ...' if len(differing) > 5 else ''}), so that their predictions cannot be "
-            "compared. Test a model with the same labels."
-        )
-    if champion.multilabel != challenger.multilabel:
-        one, several = (challenger, champion) if champion.multilabel else (champion, challenger)
-        raise SettingsError(
-            f"shadow.challenger: {several.name} gives an image several labels and {one.name} gives it one, so that "
-            "their predictions cannot be compared. Test a model of the same kind."
+            f"shadow.challenger: {sentence}, so that their predictions cannot be compared. Test a model of the same "
+            "labels and kind."
         )
     needed = RUNTIME_MIB + session_mib(challenger)
     if needed > shadow.memory_mib:

@@ -22,6 +22,8 @@ WEIGHT_FAILURES = "WeightFailures"
 # Of a shadow test alone, by environment, champion and challenger.
 SHADOW_SENT, SHADOW_DROPPED, SHADOW_FAILURES = "ShadowSent", "ShadowDropped", "ShadowFailures"
 SHADOW_AGREEMENT, SHADOW_DISAGREEMENTS = "Agreement", "Disagreements"
+# Champion of the failures of events that cannot be read.
+SHADOW_UNREAD = "unknown"
 SHADOW_DIFFERENCE, SHADOW_LATENCY = "ProbabilityDifference", "ChallengerLatency"
 STAGE_LATENCIES = ("SourceLatency", "DecodeLatency", "TensorLatency", "ModelLatency")
 TOTAL_LATENCY = "TotalLatency"

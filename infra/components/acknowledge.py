@@ -11,6 +11,15 @@ def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
     _attach(construct.node.default_child or construct, rule, reason)
 
 
+def acknowledge_inline(policy: IConstruct) -> None:
+    """Acknowledge that a role's policy is inline."""
+    acknowledge(
+        policy,
+        "NIST.800.53.R5-IAMNoInlinePolicy",
+        "The policy is this role's alone, names its own resources, and goes with it; nobody else could use it.",
+    )
+
+
 def _attach(resource: IConstruct, rule: str, reason: str) -> None:
     pack = rule.partition("-")[0]
     cdk.Validations.of(resource).acknowledge(cdk.Acknowledgment(id=f"{pack}::{rule}", reason=reason))

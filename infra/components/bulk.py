@@ -10,8 +10,8 @@ from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
 from infra.bulk_rates import BulkLoad, rates
-from infra.components.acknowledge import acknowledge
-from infra.components.bulk_alarms import add_arrivals_alarms, add_bulk_alarms, add_bulk_row
+from infra.components.acknowledge import acknowledge, acknowledge_inline
+from infra.components.bulk_alarms import add_arrivals_alarms, add_bulk_alarms, add_bulk_graphs
 from infra.components.bulk_arrivals import Arrivals
 from infra.components.bulk_definition import definition
 from infra.components.bulk_results import FAILURES, JOBS, UPLOADS, ResultsBucket
@@ -111,13 +111,13 @@ class Bulk(Construct):
             self.outputs["ArrivalsTopicArn"] = (self.arrivals.topic.topic_arn, "A message for each classified upload")
 
     def monitor(self, monitoring: Monitoring) -> None:
-        """Add alarms and a dashboard row."""
+        """Add alarms and dashboard graphs."""
         add_bulk_alarms(monitoring, self.function, self.jobs_container.function, self.state_machine.ref)
         queues = None
         if self.arrivals is not None:
             queues = (self.arrivals.queue, self.arrivals.dead_letters)
             add_arrivals_alarms(monitoring, *queues)
-        add_bulk_row(monitoring, self.function, self.state_machine.ref, queues[0] if queues else None)
+        add_bulk_graphs(monitoring, self.function, self.state_machine.ref, queues[0] if queues else None)
 
     def _bulk_function(self, image: ContainerImage, variables: Mapping[str, str]) -> ContainerFunction:
         settings = self._settings
@@ -285,11 +285,7 @@ class Bulk(Construct):
             "Log delivery and X-Ray take no resource (Step Functions developer guide, 'Logging using CloudWatch Logs' "
             "and 'Trace Step Functions request data').",
         )
-        acknowledge(
-            policy,
-            "NIST.800.53.R5-IAMNoInlinePolicy",
-            "The policy is this role's alone, names its own resources, and goes with it; nobody else could use it.",
-        )
+        acknowledge_inline(policy)
 
     def _allow_list(self, role: iam.IRole, location: str) -> None:
         """Let a role list a location, which a job over a prefix does."""

@@ -1,4 +1,4 @@
-"""Alarms and the dashboard row of bulk jobs."""
+"""Alarms and dashboard graphs of bulk jobs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def add_arrivals_alarms(monitoring: Monitoring, queue: sqs.IQueue, dead_letters:
     )
 
 
-def add_bulk_row(
+def add_bulk_graphs(
     monitoring: Monitoring, function: lambda_.IFunction, state_machine_arn: str, queue: sqs.IQueue | None
 ) -> None:
     """Add the row: jobs, batches, and the queue of uploads if there is one."""

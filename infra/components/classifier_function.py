@@ -44,8 +44,9 @@ HANDLER = "handler.handler"
 ALIAS = "live"
 # Lambda developer guide, 'Lambda quotas': environment variables, all names and values together.
 MAX_VARIABLES_BYTES = 4096
-# LOUPE_UPLOAD_BUCKET and LOUPE_UPLOAD_SECONDS: their names, a bucket's name of 63 characters, four digits.
-LATER_VARIABLES_BYTES = 106
+# Added by other components: LOUPE_UPLOAD_BUCKET and LOUPE_UPLOAD_SECONDS with a name of 63 characters and four digits
+# (106), LOUPE_JOBS=true (14), LOUPE_METRICS_BY_RELEASE=true (28).
+LATER_VARIABLES_BYTES = 148
 
 
 class ClassifierFunction(Construct):
@@ -70,6 +71,8 @@ class ClassifierFunction(Construct):
         For further entry points: `infra.components.container_function.ContainerFunction`.
     variables
         Environment variables that configure the core, for further entry points.
+    own_variables
+        These and the experiment's: what this function has, without what other components add.
     metrics
         The function's own, by model; the default model's first.
     """
@@ -116,6 +119,7 @@ class ClassifierFunction(Construct):
             cors_origins=cors_origins,
         )
         of_experiment = experiments.variables(experiment, deployment.environment) if experiment else {}
+        self.own_variables = _within_limit(self.variables | of_experiment)
         self.timeout = cdk.Duration.seconds(function.timeout_seconds)
         # The id "Default" adds nothing to the logical IDs.
         self.container = ContainerFunction(
@@ -128,7 +132,7 @@ class ClassifierFunction(Construct):
             command=HANDLER,
             memory_mib=function.memory_mib,
             timeout=self.timeout,
-            environment=ALLOCATOR | _within_limit(self.variables | of_experiment),
+            environment=ALLOCATOR | self.own_variables,
             log_group_name=f"/aws/lambda/{deployment.name}",
             ephemeral_storage_mib=function.ephemeral_storage_mib,
             reserved_concurrency=function.reserved_concurrency,
@@ -250,7 +254,7 @@ def _within_limit(values: dict[str, str]) -> dict[str, str]:
     if size > MAX_VARIABLES_BYTES - LATER_VARIABLES_BYTES:
         raise SettingsError(
             f"The function's variables are {size} bytes, and Lambda takes {MAX_VARIABLES_BYTES} in all, of which "
-            f"{LATER_VARIABLES_BYTES} are kept for the upload bucket's: shorten inputs.url.hosts, "
+            f"{LATER_VARIABLES_BYTES} are kept for other components: shorten inputs.url.hosts, "
             "inputs.s3.locations, api.cors_origins or the names in experiment.arms."
         )
     return values

@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.components.acknowledge import acknowledge
+from infra.components.acknowledge import acknowledge, acknowledge_inline
 from infra.components.container_image import ContainerImage, image_code, lambda_architecture
 from infra.components.explicit import write_tracing
 from infra.deployment import Deployment
@@ -121,11 +121,7 @@ class ContainerFunction(Construct):
         )
         # The grant for the log group has made the policy.
         policy = self.role.node.find_child("DefaultPolicy")
-        acknowledge(
-            policy,
-            "NIST.800.53.R5-IAMNoInlinePolicy",
-            "The policy is this role's alone, names its own resources, and goes with it; nobody else could use it.",
-        )
+        acknowledge_inline(policy)
         if self._deployment.tracing:
             acknowledge(
                 policy,

@@ -1,4 +1,4 @@
-"""An experiment's variables of the function, the parameter of its weights, and a dashboard row by arm."""
+"""An experiment's variables of the function, the parameter of its weights, and dashboard graphs by arm."""
 
 from __future__ import annotations
 

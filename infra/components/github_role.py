@@ -8,14 +8,13 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.components.acknowledge import acknowledge
+from infra.components.acknowledge import acknowledge, acknowledge_inline
 from infra.settings.delivery import GitHubSettings
 
 ISSUER = "token.actions.githubusercontent.com"
 AUDIENCE = "sts.amazonaws.com"
 # The AWS CLI, the CDK and the action ask for an hour; a canary release and a rollback fit into two.
 _SESSION = cdk.Duration.hours(2)
-_INLINE = "The policy is this role's alone, names its own resources, and goes with it; nobody else could use it."
 
 
 def github_provider(scope: Construct, *, account: str, settings: GitHubSettings) -> str:
@@ -95,6 +94,6 @@ class GitHubRole(Construct):
         for statement in statements:
             self.role.add_to_policy(statement)
         policy = self.role.node.find_child("DefaultPolicy")
-        acknowledge(policy, "NIST.800.53.R5-IAMNoInlinePolicy", _INLINE)
+        acknowledge_inline(policy)
         for finding, reason in (wildcards or {}).items():
             acknowledge(policy, f"AwsSolutions-IAM5[{finding}]", reason)

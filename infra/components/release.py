@@ -11,9 +11,9 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from constructs import Construct, IConstruct
+from constructs import Construct
 
-from infra.components.acknowledge import acknowledge
+from infra.components.acknowledge import acknowledge, acknowledge_inline
 from infra.components.classifier_function import ALIAS, ClassifierFunction
 from infra.components.container_function import ContainerFunction
 from infra.components.monitoring import Monitoring
@@ -61,10 +61,9 @@ class Release(Construct):
         self._deployment, self._settings, self._classifier = deployment, settings, classifier
         self._reserved, self._codedeploy = reserved, codedeploy
         version = classifier.function.current_version
-        if deployment.removal_policy == cdk.RemovalPolicy.DESTROY:
-            # The alias may go back to its predecessor; `make prune` deletes those that are too many. A version of a
-            # release that failed goes: Lambda would not publish the same content again.
-            version.apply_removal_policy(cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
+        # The alias may go back to its predecessor; `make prune` deletes those that are too many. A version of a release
+        # that failed goes: Lambda would not publish the same content again.
+        version.apply_removal_policy(cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
         self._version = version.version
         classifier.function.add_environment("LOUPE_METRICS_BY_RELEASE", "true")
         self._before = self._after = None
@@ -85,7 +84,6 @@ class Release(Construct):
             alias=ALIAS,
             version=self._version,
         )
-        assert len(alarms) <= MAX_ALARMS  # noqa: S101
         add_release_graphs(monitoring, environment=self._deployment.environment, version=self._version)
         # CloudFormation moves the alias after everything here, so that the alarms already watch the new version.
         before_alias: list[Construct] = [*alarms]
@@ -156,7 +154,7 @@ class Release(Construct):
             "AwsSolutions-IAM5[Resource::*]",
             "CodeDeploy polls its alarms with DescribeAlarms, as AWS's managed policy lets it; it only reads.",
         )
-        _acknowledge_inline(policy)
+        acknowledge_inline(policy)
         return role
 
     def _function(
@@ -226,11 +224,3 @@ class Release(Construct):
 
 def _grant(role: iam.IRole, actions: Sequence[str], *resources: str) -> None:
     role.add_to_principal_policy(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
-
-
-def _acknowledge_inline(policy: IConstruct) -> None:
-    acknowledge(
-        policy,
-        "NIST.800.53.R5-IAMNoInlinePolicy",
-        "The policy is this role's alone, names its own resources, and goes with it; nobody else could use it.",
-    )

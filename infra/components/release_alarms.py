@@ -16,7 +16,7 @@ from infra.settings.release import ALARM_PERIODS, ReleaseSettings
 
 # Failures of a period, below which a share of them says nothing: one lost request is no bad release.
 FEWEST_FAILURES = 2
-# A late data point still counts: an alarm looks back over this many minutes.
+# Longest period of an alarm, which looks at ALARM_PERIODS of them.
 _PERIOD_SECONDS = 60
 
 

@@ -1,4 +1,4 @@
-"""Shadow test: the challenger's function, what the classifier may send it, alarms and the dashboard row."""
+"""Shadow test: the challenger's function, what the classifier may send it, alarms and dashboard graphs."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ class Shadow(Construct):
         classifier: ClassifierFunction,
     ) -> None:
         super().__init__(scope, id)
-        _check_variables(classifier.variables)
+        _check_variables(classifier.own_variables)
         self._settings = settings
         self._metrics = metrics.ShadowMetrics(
             environment=deployment.environment, champion=champion.name, challenger=challenger.name
         )
         # Of events that the shadow function cannot read, which name no champion.
         self._unread = metrics.ShadowMetrics(
-            environment=deployment.environment, champion="unknown", challenger=challenger.name
+            environment=deployment.environment, champion=metrics.SHADOW_UNREAD, challenger=challenger.name
         )
         self.container = ContainerFunction(
             self,
@@ -117,7 +117,7 @@ class Shadow(Construct):
                 classifier.function.add_environment(name, value)
 
     def monitor(self, monitoring: Monitoring) -> None:
-        """Add alarms and a dashboard row."""
+        """Add alarms and dashboard graphs."""
         own, period = self._metrics, monitoring.period
         # Whole minutes, or the local cloud's seconds.
         longer = period if period.to_seconds() < 60 else cdk.Duration.seconds(COMPARISONS_SECONDS)
@@ -183,5 +183,6 @@ def _check_variables(variables: Mapping[str, str]) -> None:
     if needed > MAX_VARIABLES_BYTES:
         raise SettingsError(
             f"With shadow.challenger the function's variables may have {needed} bytes, and Lambda takes "
-            f"{MAX_VARIABLES_BYTES}: shorten inputs.url.hosts, inputs.s3.locations or api.cors_origins."
+            f"{MAX_VARIABLES_BYTES}: shorten inputs.url.hosts, inputs.s3.locations, api.cors_origins or the "
+            "names in experiment.arms."
         )

@@ -142,8 +142,8 @@ def _wildcards(document: dict[str, Any]) -> list[str]:
     for statement in document["Statement"]:
         if statement["Effect"] != "Allow":
             continue
-        for key, kind in (("Action", "Action"), ("Resource", "Resource")):
-            values = statement[key] if isinstance(statement[key], list) else [statement[key]]
+        for kind in ("Action", "Resource"):
+            values = statement[kind] if isinstance(statement[kind], list) else [statement[kind]]
             findings |= {f"{kind}::{value}" for value in values if "*" in json.dumps(value)}
     return sorted(findings)
 

@@ -10,6 +10,7 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 from loupe import telemetry
+from loupe.shadow.comparison import UNKNOWN
 from loupe.shadow.sample import MAX_EVENT_BYTES
 from loupe.shadow.settings import ShadowSettings as FunctionSettings
 from synthesis import ROOT, Synthesized, context, synthesize
@@ -20,6 +21,7 @@ from infra.challenger import check_challenger, takes_same_pixels
 from infra.components import metrics
 from infra.components.classifier_endpoint import ClassifierEndpoint
 from infra.components.shadow import SHADOW_VARIABLES_BYTES
+from infra.metric_names import SHADOW_UNREAD
 from infra.settings import Settings, SettingsError, load_settings
 from tools.policies import permissions
 
@@ -270,7 +272,7 @@ def test_a_challenger_that_does_not_fit_its_memory_is_rejected() -> None:
         ({"labels": ["curly", "wavy"]}, r"have different labels \(straight, wavy\)"),
         (
             {"kind": "multilabel-logits", "temperature": 1},
-            r"other gives an image several labels and hair-type gives it one",
+            r"other gives an image several labels, and hair-type gives it one",
         ),
     ],
 )
@@ -299,3 +301,31 @@ def test_variables_above_lambdas_limit_are_rejected(tmp_path: Path) -> None:
     patch = {**SHADOW, "inputs": {"url": {"policy": "allow-list", "hosts": hosts}}, "bulk": {"enabled": False}}
     with pytest.raises(SettingsError, match=r"With shadow.challenger the function's variables may have \d+ bytes"):
         synthesize(tmp_path, "dev", patch)
+
+
+def test_failures_of_unreadable_events_have_the_champion_that_the_alarm_watches(tested: Synthesized) -> None:
+    assert SHADOW_UNREAD == UNKNOWN
+    (alarm,) = (
+        alarm["Properties"]
+        for alarm in tested.resources("AWS::CloudWatch::Alarm").values()
+        if alarm["Properties"]["AlarmName"].endswith("-ShadowFailures")
+    )
+    champions = [
+        dimension["Value"]
+        for metric in alarm["Metrics"]
+        for dimension in metric.get("MetricStat", {}).get("Metric", {}).get("Dimensions", ())
+        if dimension["Name"] == "Champion"
+    ]
+    assert sorted(champions) == sorted(["hair-type", UNKNOWN])
+
+
+def test_the_variables_of_an_experiment_count_beside_those_of_a_shadow_test(tmp_path: Path) -> None:
+    hosts = [f"images-{number:03}.example.com" for number in range(120)]
+    inputs = {"inputs": {"url": {"policy": "allow-list", "hosts": hosts}}, "bulk": {"enabled": False}}
+    models = [{"name": "hair-type"}, {"name": "hair-type-large"}]
+    arms = [{"name": f"{'a' * 31}{number}", "model": "hair-type", "weight": 10_000} for number in range(10)]
+    experiment = {"models": models, "experiment": {"name": "size", "arms": arms, "key": "image-content"}}
+    synthesize(tmp_path / "alone", "dev", {**inputs, **experiment})
+    synthesize(tmp_path / "shadow", "dev", {**SHADOW, **inputs})
+    with pytest.raises(SettingsError, match=r"With shadow.challenger the function's variables may have"):
+        synthesize(tmp_path / "both", "dev", {**SHADOW, **inputs, **experiment})
