@@ -18,8 +18,8 @@ WEIGHTS ?=
 ACCEPTANCE ?=
 MUTATION ?=
 BENCH ?=
-# For logs, status and rollback: what the command line sets. A variable of that name in the environment, such as VERSION
-# in CI, must not choose what is rolled back. `on`: 0 is the same as nothing.
+# For logs, status, rollback, prune, weights and doctor: what the command line sets. A variable of that name in the environment, such as VERSION
+# in CI, must not choose what is rolled back, deleted or allowed. `on`: 0 is the same as nothing.
 given = $(if $(filter command,$(firstword $(origin $(1)))),$($(1)))
 option = $(if $(call given,$(1)),--$(2) "$(call given,$(1))")
 on = $(filter-out 0 no false off,$(call given,$(1)))
@@ -124,18 +124,18 @@ diff: setup ## Compare ENV with what is deployed (AWS credentials)
 	@$(CDK) diff $(RELEASE)
 
 doctor: setup ## Check what a deployment of ENV needs, without changing anything (AWS credentials)
-	@$(PY) -m tools.doctor --env $(ENV) $(foreach check,$(ALLOW),--allow $(check)) $(if $(LOOKUP),--lookup) \
+	@$(PY) -m tools.doctor --env $(ENV) $(foreach check,$(call given,ALLOW),--allow $(check)) $(if $(call on,LOOKUP),--lookup) \
 		$(if $(SETTINGS),--settings '$(SETTINGS)') \
 		$(if $(DIGEST),--digest $(DIGEST)) $(if $(AUTHORIZER_DIGEST),--authorizer-digest $(AUTHORIZER_DIGEST))
 
 prune: setup ## List the function versions of ENV that nothing uses; delete them with APPLY=1 (AWS credentials)
-	@$(PY) -m tools.versions --env $(ENV) $(if $(APPLY),--apply)
+	@$(PY) -m tools.versions --env $(ENV) $(if $(call on,APPLY),--apply)
 
 deploy: doctor ## Check, then deploy ENV to AWS (AWS credentials, Docker); ALLOW=check turns its errors into warnings
 	@$(CDK) deploy $(RELEASE) $(if $(APPROVAL),--require-approval $(APPROVAL))
 
 weights: setup ## Change the weights of ENV's experiment, WEIGHTS="a=90 b=10", or show them (AWS credentials; ENV=local: make up)
-	@$(PY) -m tools.experiment $(if $(WEIGHTS),set-weights $(ENV) $(WEIGHTS),show $(ENV))
+	@$(PY) -m tools.experiment $(if $(call given,WEIGHTS),set-weights $(ENV) $(WEIGHTS),show $(ENV))
 
 destroy: setup ## Delete ENV from AWS (AWS credentials)
 	@$(CDK) destroy

@@ -116,6 +116,18 @@ def test_only_the_command_line_of_make_chooses_what_is_rolled_back() -> None:
     )
 
 
+def test_only_the_command_line_of_make_deletes_versions_changes_weights_and_allows_errors() -> None:
+    assert _made("prune", "ENV=prod", APPLY="1").endswith("-m tools.versions --env prod")
+    assert _made("prune", "ENV=prod", "APPLY=0").endswith("-m tools.versions --env prod")
+    assert _made("prune", "ENV=prod", "APPLY=1").endswith("-m tools.versions --env prod --apply")
+    assert _made("weights", "ENV=prod", WEIGHTS="a=1").endswith("-m tools.experiment show prod")
+    assert _made("weights", "ENV=prod", "WEIGHTS=a=1 b=2").endswith("-m tools.experiment set-weights prod a=1 b=2")
+    assert _made("doctor", "ENV=prod", ALLOW="alarms", LOOKUP="1").endswith("-m tools.doctor --env prod")
+    assert _made("doctor", "ENV=prod", "ALLOW=alarms tags", "LOOKUP=1").endswith(
+        "-m tools.doctor --env prod --allow alarms --allow tags --lookup"
+    )
+
+
 def test_a_reason_is_one_printable_line() -> None:
     assert reason_of(" a\x1b[2J\nb ") == "a [2J b"
     assert reason_of(None) == reason_of(" \n") == "no reason was given"

@@ -5,21 +5,25 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from doctor_fakes import ACCOUNT, REGION, environment
+from typer.testing import CliRunner
 
-from infra.pins import Pin
+from infra.pins import Pin, read_pin
 from infra.settings import Settings
 from tools.doctor import versions as check
 from tools.doctor.aws import CallError
 from tools.doctor.findings import Level
+from tools.versions import __main__ as command
 from tools.versions.__main__ import delete, lines
 from tools.versions.listing import BusyError, functions
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
-FUNCTION, BULK = "loupe-prod", "loupe-prod-bulk"
+FUNCTION, BULK, SHADOW = "loupe-prod", "loupe-prod-bulk", "loupe-prod-shadow"
 ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function"
 REPOSITORY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/loupe"
 
@@ -183,6 +187,30 @@ def test_nothing_is_pruned_while_the_stack_may_go_back(status: str) -> None:
 
 def test_without_bulk_jobs_there_is_one_function() -> None:
     assert set(unused(Cloud(), bulk={"enabled": False})) == {FUNCTION}
+
+
+def test_the_function_of_a_shadow_test_is_pruned_too() -> None:
+    cloud = Cloud()
+    cloud.versions[SHADOW] = range(1, 7)
+    cloud.aliases[SHADOW] = [{"Name": "live", "FunctionVersion": "2"}]
+    assert SHADOW not in unused(cloud)
+    models = [{"name": "hair-type"}, {"name": "hair-type-large"}]
+    shadow = {"challenger": "hair-type-large", "reserved_concurrency": 5}
+    settings = settings_of(3, models=models, shadow=shadow)
+    assert {item.name: item.unused for item in functions(settings, cloud, NOW)}[SHADOW] == [1, 3]
+    (finding,) = check.check(settings, cloud)
+    assert finding.summary == "The images of 24 published versions are in ECR."
+
+
+def test_a_damaged_pin_is_a_sentence_and_nothing_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = Cloud()
+    (tmp_path / "prod.json").write_text("{")
+    monkeypatch.setattr("tools.versions.listing.read_pin", partial(read_pin, folder=tmp_path))
+    monkeypatch.setattr(command, "Aws", lambda *_: cloud)
+    run = CliRunner().invoke(command.app, ["--env", "prod", "--apply"], env={"AWS_REGION": REGION})
+    assert (run.exit_code, cloud.deleted) == (1, [])
+    assert f"error: {tmp_path / 'prod.json'} cannot be read" in run.output
+    assert "Traceback" not in run.output
 
 
 def test_a_list_says_why_and_deletes_nothing() -> None:

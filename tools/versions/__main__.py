@@ -12,6 +12,7 @@ import boto3
 import typer
 
 from infra.paths import PROJECT_ROOT
+from infra.pins import PinError
 from infra.settings import Settings, SettingsError, load_settings
 from tools.doctor.aws import Aws, CallError
 from tools.region import configured_region
@@ -46,7 +47,7 @@ def main(
             typer.echo(line)
         if apply:
             delete(candidates, aws)
-    except (BusyError, SettingsError) as error:
+    except (BusyError, PinError, SettingsError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     except CallError as failure:

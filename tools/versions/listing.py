@@ -76,7 +76,9 @@ def functions(settings: Settings, aws: Aws, now: datetime) -> list[Function]:
 def published(settings: Settings, aws: Aws) -> Iterator[Function]:
     """Yield the functions of an environment that have published versions."""
     name = f"loupe-{settings.environment}"
-    for function in (name, *((f"{name}-bulk", f"{name}-jobs") if settings.bulk.enabled else ())):
+    bulk = (f"{name}-bulk", f"{name}-jobs") if settings.bulk.enabled else ()
+    shadow = (f"{name}-shadow",) if settings.shadow.challenger else ()
+    for function in (name, *bulk, *shadow):
         try:
             pages = list(_pages(aws, "lambda", "list_versions_by_function", "Versions", FunctionName=function))
         except CallError as failure:
