@@ -74,12 +74,13 @@ MOST_NAMES = 20
 _TRACE = re.compile(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})(?:;|\Z)")
 
 
-def is_server_fault(problem: Problem) -> bool:
-    """Whether a problem counts into ``ServerFaults``.
+def is_server_fault(problem: Problem | type[Problem]) -> bool:
+    """Whether a problem, or each one of its type, counts into ``ServerFaults``.
 
     That is every 5xx except ``deadline_exceeded``, which a client can cause with many slow URLs in one batch.
     """
-    return problem.status >= 500 and not isinstance(problem, DeadlineExceeded)
+    kind = problem if isinstance(problem, type) else type(problem)
+    return kind.status >= 500 and not issubclass(kind, DeadlineExceeded)
 
 
 class Observation:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from loupe.errors import all_problems
-from loupe.telemetry import MOST_NAMES
+from loupe.telemetry import MOST_NAMES, is_server_fault
 
 from modelkit.traffic.inference import Share
 from modelkit.traffic.sketch import QuantileSketch
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from modelkit.traffic.metric_lines import Metrics
     from modelkit.traffic.records import Request
 
-# Problems that no client can fix, as `loupe.telemetry.is_server_fault` counts them.
-SERVER_FAULTS = frozenset(kind.code for kind in all_problems() if kind.status >= 500) - {"deadline_exceeded"}
+# Codes of problems that no client can fix.
+SERVER_FAULTS = frozenset(kind.code for kind in all_problems() if is_server_fault(kind))
 CONFIDENCE_BINS = 20
 # Different names of one kind that are counted; the rest is one row.
 MAX_NAMES = 1000
