@@ -17,7 +17,7 @@ from infra.components.container_image import BuiltImage
 from infra.components.jwt_authorizer import authorizer_image
 from infra.paths import PROJECT_ROOT
 from infra.settings import Settings, load_settings
-from infra.settings.delivery import Delivery, load_delivery
+from infra.settings.delivery import load_delivery
 from infra.sources import Sources
 from tools.delivery.errors import DeliveryError
 
@@ -79,11 +79,6 @@ def builds(context: Mapping[str, Any], environment: str, commit: str) -> list[Bu
         authorizer = authorizer_image(None, settings.function.architecture, sources)
         images.append(Build(AUTHORIZER, commit, _built(authorizer)))
     return images
-
-
-def delivery_of(context: Mapping[str, Any]) -> Delivery:
-    """Return the delivery of ``cdk.json``; `SettingsError` without one."""
-    return load_delivery(context)
 
 
 def current_commit(project: Path = PROJECT_ROOT) -> str:
