@@ -33,9 +33,6 @@ MAX_METRICS_LABELS = 1000
 MAX_CACHE_MIB = 1024
 
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,19}")
-_EXPERIMENT = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_ARM = re.compile(rf"(?P<name>{_EXPERIMENT.pattern})=(?P<model>[a-z0-9._-]+):(?P<weight>0|[1-9][0-9]{{0,4}})")
-_HEADER = re.compile(r"[a-z][a-z0-9-]{0,63}")
 # Networks from which no function on AWS may fetch: its own machine and its link.
 _OWN_NETWORKS = ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10")
 
@@ -131,7 +128,7 @@ class Settings(NamedTuple):
             jobs=read.choice("LOUPE_JOBS", ("true", "false"), "false") == "true",
             models=models,
             models_at_first_use=models_at_first_use,
-            experiment=_experiment(read, models) if read.text("LOUPE_EXPERIMENT", "") else None,
+            experiment=_experiment(read, models),
             shadow=bool(read.text("LOUPE_SHADOW_FUNCTION_ARN", "")),
             cache_bytes=read.integer("LOUPE_CACHE_MIB", 0, 0, MAX_CACHE_MIB) * 1024 * 1024,
         )
@@ -151,48 +148,12 @@ def _models(read: Variables, default: str) -> tuple[tuple[str, ...], tuple[str, 
     return models, later
 
 
-def _experiment(read: Variables, models: tuple[str, ...]) -> ExperimentRules:
-    from loupe.experiment import (
-        MAX_WEIGHT,
-        MOST_ARMS,
-        REFRESH_SECONDS_RANGE,
-        STICKY_KEYS,
-        Arm,
-        ExperimentRules,
-    )
+def _experiment(read: Variables, models: tuple[str, ...]) -> ExperimentRules | None:
+    if not read.text("LOUPE_EXPERIMENT", ""):
+        return None
+    from loupe.experiment_settings import experiment_rules
 
-    name = read.text("LOUPE_EXPERIMENT", "")
-    if not _EXPERIMENT.fullmatch(name):
-        raise SettingsError(f"LOUPE_EXPERIMENT is {name!r} but must be a small letter, then small letters, digits, -.")
-    items = read.items("LOUPE_EXPERIMENT_ARMS", "")
-    parts = [_ARM.fullmatch(item) for item in items]
-    arms = tuple(Arm(part["name"], part["model"], int(part["weight"])) for part in parts if part)
-    if (
-        not 2 <= len(arms) == len(items) <= MOST_ARMS
-        or len({arm.name for arm in arms}) < len(arms)
-        or not all(arm.model in models and arm.weight <= MAX_WEIGHT for arm in arms)
-        or not any(arm.weight for arm in arms)
-    ):
-        raise SettingsError(
-            f"LOUPE_EXPERIMENT_ARMS is {','.join(items)!r} but must hold 2 to {MOST_ARMS} arms such as a=hair-type:90, "
-            f"each name once, with models of LOUPE_MODELS and weights from 0 to {MAX_WEIGHT}, one above 0."
-        )
-    key = read.choice("LOUPE_EXPERIMENT_KEY", STICKY_KEYS, "")
-    header = read.text("LOUPE_EXPERIMENT_HEADER", "")
-    if bool(header) != (key == "header") or (header and not _HEADER.fullmatch(header)):
-        raise SettingsError(
-            f"LOUPE_EXPERIMENT_HEADER is {header!r} but must be the name of a header in small letters, of the key "
-            "'header' only."
-        )
-    return ExperimentRules(
-        name,
-        arms,
-        key,
-        header,
-        override=read.choice("LOUPE_EXPERIMENT_OVERRIDE", ("true", "false"), "false") == "true",
-        parameter=read.text("LOUPE_EXPERIMENT_PARAMETER", ""),
-        refresh_seconds=read.integer("LOUPE_EXPERIMENT_REFRESH_SECONDS", 60, *REFRESH_SECONDS_RANGE),
-    )
+    return experiment_rules(read, models)
 
 
 def _url_rules(read: Variables, *, local: bool) -> UrlRules:

@@ -23,7 +23,7 @@ def parameter_name(environment: str) -> str:
 
 
 def variables(settings: ExperimentSettings, environment: str) -> dict[str, str]:
-    """Return the environment variables of an experiment; `loupe.settings` parses them."""
+    """Return the environment variables of an experiment; `loupe.experiment_settings` parses them."""
     values = {
         "LOUPE_EXPERIMENT": settings.name,
         "LOUPE_EXPERIMENT_ARMS": ",".join(f"{arm.name}={arm.model}:{arm.weight}" for arm in settings.arms),

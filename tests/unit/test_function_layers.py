@@ -26,7 +26,7 @@ PARTS = {
         "loupe.shadow",
     ),
     "observation": ("loupe.telemetry", "loupe.redaction", "loupe.processor", "loupe.tracing"),
-    "settings": ("loupe.settings", "loupe.variables"),
+    "settings": ("loupe.settings", "loupe.experiment_settings", "loupe.variables"),
 }
 FORBIDDEN = {
     "core": ("http", "sources", "entry", "observation", "settings"),

@@ -1,6 +1,6 @@
 """Assign HTTP requests to the arms of an experiment, by what `loupe.experiment.ExperimentRules` names as their key.
 
-Nothing of a key is logged or returned. Only requests of a deployment with an experiment import this module.
+Nothing of a key is logged or returned. A deployment without an experiment does not import this module.
 """
 
 from __future__ import annotations
