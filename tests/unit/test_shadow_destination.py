@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 from botocore import auth, awsrequest, credentials
+from loupe.classifier import Classifier
+from loupe.shadow.champion import Champion
 from loupe.shadow.destination import AwsDestination
 from loupe.shadow.sender import NotSent
 from loupe.shadow.settings import ShadowSettings
 from loupe.shadow.signing import Credentials, Scope, signed_headers
 from loupe.sources.connection import Deadline
-from test_shadow_champion import VARIABLES
+from test_shadow_champion import IMAGE, VARIABLES, Invocation
 
 ROLE = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtn/EXAMPLE", "AWS_SESSION_TOKEN": "to/ken"}
 ARN_URL = "https://lambda.eu-west-1.amazonaws.com/2015-03-31/functions/arn%3Aaws%3Alambda%3Aeu-west-1/invocations"
@@ -150,3 +152,16 @@ def test_an_endpoint_that_does_not_answer_is_unreachable() -> None:
         port = listening.getsockname()[1]
     with pytest.raises(NotSent, match="unreachable"):
         destination(port).invoke(b"{}", Deadline(1))
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_each_sample_is_signed_with_the_credentials_of_its_time(aws: Aws, classifier: Classifier) -> None:
+    variables = {**VARIABLES, **ROLE, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{aws.server_port}"}
+    champion = Champion.from_environment(variables, "test", "tiny")
+    sampled = champion.sampled(classifier)
+    for key in ("AKIDFIRST", "AKIDRENEWED"):
+        variables["AWS_ACCESS_KEY_ID"] = key
+        champion.around(lambda *_: {"label": sampled.classify(IMAGE).label}, {}, Invocation())
+    signed = [{name.lower(): value for name, value in headers.items()} for _, _, headers, _ in aws.requests]
+    keys = [headers["authorization"].partition("Credential=")[2].partition("/")[0] for headers in signed]
+    assert keys == ["AKIDFIRST", "AKIDRENEWED"]

@@ -24,7 +24,7 @@ class Champion:
     Parameters
     ----------
     connect
-        Returns the destination of samples; None for that of the settings.
+        Returns the destination of samples; called with the first one.
 
     Attributes
     ----------
@@ -37,17 +37,31 @@ class Champion:
         settings: ShadowSettings,
         environment: str,
         model: str,
-        connect: Callable[[], Destination] | None = None,
+        connect: Callable[[], Destination],
     ) -> None:
         self._settings, self._collector = settings, Collector()
         dimensions = {"Environment": environment, "Champion": model, "Challenger": settings.challenger}
-        self._sender = Sender(self._collector, connect or self._aws, dimensions, large=bool(settings.bucket))
+        self._sender = Sender(self._collector, connect, dimensions, large=bool(settings.bucket))
         self.after_response = before_next_event(self._sender.flush)
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str], environment: str, model: str) -> Champion:
-        """Create it from the function's variables; raises `loupe.variables.SettingsError`."""
-        return cls(ShadowSettings.from_environment(variables), environment, model)
+        """Create it from the function's variables; raises `loupe.variables.SettingsError`.
+
+        Parameters
+        ----------
+        variables
+            Those of the process, not a copy: Lambda renews the credentials in them.
+        """
+        settings = ShadowSettings.from_environment(variables)
+
+        def connect() -> Destination:
+            # It imports TLS.
+            from loupe.shadow.destination import AwsDestination
+
+            return AwsDestination(settings, variables)
+
+        return cls(settings, environment, model, connect)
 
     def sampled(self, classifier: Classifier) -> Classifier:
         """Return a classifier that gives the same answers and is sampled."""
@@ -60,8 +74,3 @@ class Champion:
         if not self.after_response:
             self._sender.flush()
         return result
-
-    def _aws(self) -> Destination:
-        from loupe.shadow.destination import AwsDestination
-
-        return AwsDestination(self._settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -26,9 +25,14 @@ _THROTTLED = (429, 503)
 class AwsDestination:
     """Lambda's Invoke and S3's PutObject. A request has a connection of its own: one that was kept open would have been
     closed by the other end while the environment was frozen.
+
+    Parameters
+    ----------
+    variables
+        Read for each request: the credentials and the trace id in them change.
     """
 
-    def __init__(self, settings: ShadowSettings, variables: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, settings: ShadowSettings, variables: Mapping[str, str]) -> None:
         self._settings, self._variables = settings, variables
         self._tls: ssl.SSLContext | None = None
 
