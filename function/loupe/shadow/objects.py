@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from loupe.shadow.sample import PREFIX
 from loupe.sources.s3 import S3Location, S3Object, S3Rules
 
 if TYPE_CHECKING:
@@ -22,6 +23,6 @@ def sample_reader(bucket: str, max_bytes: int) -> Callable[[str], bytes]:
     def reader() -> ObjectReader:
         from loupe.sources.s3_reader import ObjectReader
 
-        return ObjectReader(S3Rules(locations=(S3Location(bucket, "shadow/"),), timeout_seconds=_SECONDS), max_bytes)
+        return ObjectReader(S3Rules(locations=(S3Location(bucket, PREFIX),), timeout_seconds=_SECONDS), max_bytes)
 
     return lambda key: reader().read(S3Object(bucket, key))
