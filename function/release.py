@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 import warnings
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from loupe.release.settings import ReleaseSettings
 from loupe.release.synthetic import send, shifting_to
 
 if TYPE_CHECKING:
-    from loupe.release.hook import Context
+    from loupe.lambda_context import Context
 
 # Only `loupe.release.log` writes to the log.
 logging.disable(logging.CRITICAL)
@@ -40,14 +39,14 @@ ROUND_SECONDS = 45.0
 def before_traffic(event: Any, context: Context) -> dict[str, Any]:
     """Check the new version by its number; CodeDeploy's ``BeforeAllowTraffic``."""
     note = partial(LOG.write, "INFO")
-    check = partial(check_version, SETTINGS, LAMBDA, now=time.monotonic, note=note)
+    check = partial(check_version, SETTINGS, LAMBDA, note=note)
     return Hook("BeforeAllowTraffic", CODEDEPLOY, check, LOG).run(event, context)
 
 
 def after_traffic(event: Any, context: Context) -> dict[str, Any]:
     """Check the alias; CodeDeploy's ``AfterAllowTraffic``."""
     note = partial(LOG.write, "INFO")
-    check = partial(check_alias, SETTINGS, LAMBDA, now=time.monotonic, note=note)
+    check = partial(check_alias, SETTINGS, LAMBDA, note=note)
     return Hook("AfterAllowTraffic", CODEDEPLOY, check, LOG).run(event, context)
 
 
@@ -56,7 +55,7 @@ def synthetic_traffic(_event: Any, _context: Context) -> dict[str, Any]:
     version = shifting_to(LAMBDA, SETTINGS.function, SETTINGS.alias)
     if version is None:
         return {"version": None, "requests": 0, "findings": []}
-    traffic = send(SETTINGS, LAMBDA, ROUND_SECONDS, time.monotonic, version)
+    traffic = send(SETTINGS, LAMBDA, ROUND_SECONDS, version)
     log = ReleaseLog(SETTINGS.environment, version)
     for finding in traffic.findings:
         log.write("ERROR", "finding", event="synthetic", finding=finding)

@@ -63,7 +63,7 @@ def settings_of(models: Path, **changed: str) -> ReleaseSettings:
 
 
 def checked(models: Path, client: FakeLambda, seconds: float = 20.0, **changed: str) -> list[str]:
-    return check_version(settings_of(models, **changed), client, seconds, time.monotonic, lambda *_, **__: None)
+    return check_version(settings_of(models, **changed), client, seconds, lambda *_, **__: None)
 
 
 @pytest.fixture(scope="module")
@@ -171,9 +171,7 @@ class TestBeforeTraffic:
         card.write_text(json.dumps({**json.loads(card.read_text()), "golden": []}))
         notes: list[tuple[str, dict[str, Any]]] = []
         settings = settings_of(models)
-        findings = check_version(
-            settings, FakeLambda(), 20, time.monotonic, lambda message, **fields: notes.append((message, fields))
-        )
+        findings = check_version(settings, FakeLambda(), 20, lambda message, **fields: notes.append((message, fields)))
         assert findings == []
         assert ("no golden case", {"model": "m"}) in notes
         failing = FakeLambda(lambda _: {"error": {"code": "internal_error", "status": 500}})
@@ -277,7 +275,6 @@ class TestAfterTraffic:
             settings_of(models, LOUPE_MODEL="hair-type", **changed),
             client,
             20,
-            time.monotonic,
             lambda *_, **__: None,
         )
 
@@ -316,20 +313,20 @@ class TestSyntheticTraffic:
 
     def test_every_case_is_sent_once_to_the_version(self, models: Path) -> None:
         client = FakeLambda()
-        traffic = send(settings_of(models), client, 20, time.monotonic, "8")
+        traffic = send(settings_of(models), client, 20, "8")
         assert traffic == ("8", 2, ())
         assert [call["Qualifier"] for call in client.calls] == ["8", "8"]
 
     def test_wrong_answers_and_crashes_are_failures(self, models: Path) -> None:
         for answer in ({"label": "straight", "scores": {"curly": 0.1}}, RuntimeError("x")):
-            traffic = send(settings_of(models), FakeLambda(lambda _, a=answer: a), 20, time.monotonic, "7")
+            traffic = send(settings_of(models), FakeLambda(lambda _, a=answer: a), 20, "7")
             assert len(traffic.findings) == 2
 
     def test_a_throttled_case_is_no_failure_of_the_version(self, models: Path) -> None:
         """Full concurrency is a matter of the load: it must not roll back a version that is right."""
         client = FakeLambda()
         client.errors = [client_error("TooManyRequestsException", 429) for _ in range(100)]
-        traffic = send(settings_of(models), client, 0.3, time.monotonic, "7")
+        traffic = send(settings_of(models), client, 0.3, "7")
         assert (traffic.requests, traffic.findings) == (0, ())
 
     def test_metrics_are_by_version(self, capsys: pytest.CaptureFixture[str]) -> None:

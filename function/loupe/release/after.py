@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 
 
 def check_alias(
-    settings: ReleaseSettings, client: LambdaClient, seconds: float, now: Callable[[], float], note: Callable[..., None]
+    settings: ReleaseSettings, client: LambdaClient, seconds: float, note: Callable[..., None]
 ) -> list[str]:
     """Return findings about the alias: none if the release is complete. Parameters as of `before.check_version`."""
     try:
         cases, _ = read_cases(settings.models_dir, settings.models)
     except CaseError as error:
         return [str(error)]
-    target = Target(client, settings.function, settings.alias, now() + seconds)
+    target = Target(client, settings.function, settings.alias, time.monotonic() + seconds)
     findings: list[str] = []
     checks: list[tuple[str, Callable[[], Iterator[str]]]] = [
         ("health", partial(_health, settings, target)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from loupe.release.cases import CaseError, payload, read_cases
@@ -21,7 +22,7 @@ _WARM_SHARE = 0.7
 
 
 def check_version(
-    settings: ReleaseSettings, client: LambdaClient, seconds: float, now: Callable[[], float], note: Callable[..., None]
+    settings: ReleaseSettings, client: LambdaClient, seconds: float, note: Callable[..., None]
 ) -> list[str]:
     """Return findings about the new version, invoked by its number: none if it may get traffic.
 
@@ -41,7 +42,7 @@ def check_version(
         return [str(error)]
     for model in without:
         note("no golden case", model=model)
-    several, begun = len(settings.models) > 1, now()
+    several, begun = len(settings.models) > 1, time.monotonic()
     target = Target(client, settings.function, settings.version, begun + _WARM_SHARE * seconds)
     warmed = warm(target, cases, settings.environments, begun + _WARM_SHARE * seconds, several=several)
     note("environments", environments=warmed.environments, seconds=round(warmed.seconds, 1))

@@ -6,6 +6,7 @@ with weights would send most of them to the old one.
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,8 +15,6 @@ from loupe.release.invoke import InvocationError, Target, ThrottledError
 from loupe.release.judge import result_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from loupe.release.cases import Case
     from loupe.release.invoke import LambdaClient
     from loupe.release.settings import ReleaseSettings
@@ -32,14 +31,12 @@ class Traffic(NamedTuple):
     findings: tuple[str, ...]
 
 
-def send(
-    settings: ReleaseSettings, client: LambdaClient, seconds: float, now: Callable[[], float], version: str
-) -> Traffic:
+def send(settings: ReleaseSettings, client: LambdaClient, seconds: float, version: str) -> Traffic:
     """Send every golden case to a version once; wrong results and crashes are findings.
 
     A throttled case does not count: then clients use the concurrency, and their requests show how the version does.
     """
-    target = Target(client, settings.function, version, now() + seconds)
+    target = Target(client, settings.function, version, time.monotonic() + seconds)
     several = len(settings.models) > 1
     try:
         cases, _ = read_cases(settings.models_dir, settings.models)
