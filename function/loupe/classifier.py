@@ -44,10 +44,7 @@ class Classifier:
             If the image cannot be decoded or the model returns no valid output.
         """
         stages = stages or Stages()
-        batch = self.prepare(data, stages)[None]
-        with stages("model"):
-            row = self.model.run(batch)[0]
-        return read(row, self.card.output, self.info)
+        return self.predict(self.prepare(data, stages), stages)
 
     def prepare(self, data: bytes, stages: Stages) -> Tensor:
         """Decode one image to an item of the model's input, without the batch axis; raises as `classify`."""
@@ -55,6 +52,18 @@ class Classifier:
             image = decode(data, self.limits, self.card.input)
         with stages("tensor"):
             return to_tensor(image, self.card.input)
+
+    def predict(self, tensor: Tensor, stages: Stages) -> Prediction:
+        """Run one result of `prepare` through the model; times the stage ``model``.
+
+        Raises
+        ------
+        loupe.errors.ModelFailed
+            If the model returns no valid output.
+        """
+        with stages("model"):
+            row = self.model.run(tensor[None])[0]
+        return read(row, self.card.output, self.info)
 
     def run(self, tensors: Sequence[Tensor]) -> list[Prediction | Problem]:
         """Run the results of `prepare` through the model together. An image for which the model fails is a problem."""

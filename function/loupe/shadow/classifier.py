@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from loupe.classifier import Classifier
 from loupe.image import decode
-from loupe.prediction import Prediction, read
+from loupe.prediction import Prediction
 from loupe.shadow.sample import Sample
 from loupe.shadow.sampling import is_sampled
 from loupe.stages import Stages
@@ -43,9 +43,7 @@ class SampledClassifier(Classifier):
         """Classify one image, as `loupe.classifier.Classifier.classify`."""
         stages = stages or Stages()
         tensor, sampled = self._prepared(data, stages)
-        with stages("model"):
-            row = self.model.run(tensor[None])[0]
-        prediction = read(row, self.card.output, self.info)
+        prediction = self.predict(tensor, stages)
         if sampled is not None:
             self._collector.offer(Sample(sampled, prediction, stages.milliseconds["model"]))
         return prediction

@@ -8,7 +8,6 @@ import numpy as np
 
 from loupe.bulk.log import trace, write_log
 from loupe.errors import Problem
-from loupe.prediction import read
 from loupe.shadow.sample import parse_event
 from loupe.stages import Stages
 from loupe.telemetry import (
@@ -113,9 +112,7 @@ class Comparer:
             raise SampleError(f"The pixels are {pixels.shape}, and the challenger takes {expected}.")
         with stages("tensor"):
             tensor = from_pixels(pixels, spec)
-        with stages("model"):
-            row = self._classifier.model.run(tensor[None])[0]
-        return read(row, self._classifier.card.output, self._classifier.info)
+        return self._classifier.predict(tensor, stages)
 
     def _dimensions(self, champion: str) -> Mapping[str, str]:
         return {"Environment": self._environment, "Champion": champion, "Challenger": self._classifier.info.name}
