@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
-import struct
-import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from loupe.card import CardError, load_card
@@ -93,11 +92,9 @@ def payload(case: Case, *, several: bool) -> bytes:
 
 
 def gray_png(side: int = 64) -> bytes:
-    """Return a gray PNG of ``side`` x ``side`` pixels (PNG specification: 8 bits, RGB, filter 0)."""
-    rows = (b"\0" + b"\x80\x80\x80" * side) * side
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    chunks = (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    """Return a gray PNG of ``side`` x ``side`` pixels."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (side, side), (128, 128, 128)).save(buffer, "PNG")
+    return buffer.getvalue()
