@@ -28,7 +28,7 @@ from loupe.sources import Sources
 if TYPE_CHECKING:
     from loupe.lambda_context import Context
 
-# Only `loupe.bulk.log` writes to the log: libraries repeat what a caller sent.
+# Only `loupe.log` writes to the log: libraries repeat what a caller sent.
 logging.disable(logging.CRITICAL)
 warnings.simplefilter("ignore")
 HERE = Path(__file__).resolve().parent

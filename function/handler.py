@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from loupe.lambda_context import Context
     from loupe.service import ClassificationService
 
-# Only `loupe.telemetry` writes to the log. Libraries repeat request content (header values, file names), which the
-# runtime's handler would write between the JSON lines.
+# Only `loupe.telemetry` and, for a shadow test, `loupe.log` write to the log. Libraries repeat request content (header
+# values, file names), which the runtime's handler would write between the JSON lines.
 logging.disable(logging.CRITICAL)
 warnings.simplefilter("ignore")
 HERE = Path(__file__).resolve().parent

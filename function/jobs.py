@@ -25,7 +25,7 @@ from loupe.sources.s3_reader import connect
 if TYPE_CHECKING:
     from loupe.lambda_context import Context
 
-# Only `loupe.jobs.log` writes to the log: libraries repeat what a caller sent.
+# Only `loupe.log` writes to the log: libraries repeat what a caller sent.
 logging.disable(logging.CRITICAL)
 warnings.simplefilter("ignore")
 SETTINGS = JobsSettings.from_environment(os.environ)

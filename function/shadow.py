@@ -16,7 +16,7 @@ from loupe.shadow.comparison import Comparer
 from loupe.shadow.objects import sample_reader
 from loupe.shadow.settings import sample_bucket
 
-# Only `loupe.telemetry` writes to the log: libraries repeat what a caller sent.
+# Only `loupe.log` and, for metrics, `loupe.telemetry` write to the log: libraries repeat what a caller sent.
 logging.disable(logging.CRITICAL)
 warnings.simplefilter("ignore")
 HERE = Path(__file__).resolve().parent

@@ -363,11 +363,9 @@ def _write(line: Mapping[str, Any]) -> None:
 
 
 def _trace(fault: BaseException) -> dict[str, str]:
-    import traceback
+    from loupe.log import trace
 
-    from loupe.redaction import redacted
-
-    return {"exception_name": type(fault).__name__, "exception": redacted("".join(traceback.format_exception(fault)))}
+    return {"exception_name": type(fault).__name__, "exception": trace(fault)}
 
 
 def _dimension_value(text: str) -> str:

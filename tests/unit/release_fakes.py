@@ -116,6 +116,8 @@ class FakeCodeDeploy:
 class FakeContext:
     """A context with so many seconds left."""
 
+    aws_request_id = "request-1"
+
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 

@@ -25,7 +25,7 @@ PARTS = {
         "loupe.release",
         "loupe.shadow",
     ),
-    "observation": ("loupe.telemetry", "loupe.redaction", "loupe.processor", "loupe.tracing"),
+    "observation": ("loupe.telemetry", "loupe.log", "loupe.redaction", "loupe.processor", "loupe.tracing"),
     "settings": ("loupe.settings", "loupe.experiment_settings", "loupe.variables"),
 }
 FORBIDDEN = {

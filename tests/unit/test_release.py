@@ -335,7 +335,7 @@ class TestSyntheticTraffic:
         (directive,) = blob["_aws"]["CloudWatchMetrics"]
         assert directive["Dimensions"] == [["Environment", "FunctionVersion"]]
         assert (blob["Environment"], blob["FunctionVersion"]) == ("prod", "8")
-        assert (blob["SyntheticRequests"], blob["SyntheticFailures"]) == (7, 2)
+        assert (blob["SyntheticRequests"], blob["SyntheticFailures"]) == ([7], [2])
 
 
 class TestSettings:

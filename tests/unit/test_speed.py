@@ -69,7 +69,7 @@ def test_inline_image_loads_no_module_of_other_requests(cold: set[str]) -> None:
     unwanted = {"loupe.http.form", "loupe.http.diagnosis", "loupe.sources.url_fetcher", "loupe.sources.connection",
                 "loupe.sources.addresses", "loupe.sources.s3_reader", "loupe.sources.uploads",
                 "loupe.cache", "loupe.models", "loupe.experiment", "loupe.experiment_settings", "loupe.weights",
-                "loupe.http.assignment", "loupe.http.identity",
+                "loupe.http.assignment", "loupe.http.identity", "loupe.log",
                 "loupe.batch", "loupe.http.batch_response", "loupe.http.documents", "loupe.http.webpage", "loupe.icc",
                 "python_multipart", "PIL.PngImagePlugin", "PIL.WebPImagePlugin", "PIL.ImageCms"}  # fmt: skip
     assert cold & unwanted == set()

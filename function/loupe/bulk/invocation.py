@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from loupe.bulk.log import trace, write_log
+from loupe.log import trace, write_log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ def deadline_of(seconds: float, restart_seconds: float) -> float:
 
 
 class BulkLog:
-    """Logs batches of one environment."""
+    """Logs batches of one environment: no key of an object and no text of a caller."""
 
     def __init__(self, environment: str) -> None:
         self._environment = environment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from loupe.bulk.log import trace, write_log
+from loupe.log import trace, write_log
 
 if TYPE_CHECKING:
     from loupe.errors import Problem

@@ -19,11 +19,11 @@ import boto3
 from botocore.config import Config
 
 from loupe.bulk.keys import failures_key, failures_prefix, summary_key
-from loupe.bulk.log import write_log
 from loupe.jobs.estimate import cost
 from loupe.jobs.outputs import child_outputs
 from loupe.jobs.storage import MAX_SUMMARY_BYTES, network_problems
 from loupe.jobs.view import timestamp
+from loupe.log import write_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
-from loupe.release.log import trace
+from loupe.log import trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from loupe.lambda_context import Context
     from loupe.release.log import ReleaseLog
 
 # Kept for the report, in seconds: CodeDeploy waits an hour for one that never comes.
@@ -20,13 +21,6 @@ class CodeDeploy(Protocol):
     """The call of boto3's client that is used."""
 
     def put_lifecycle_event_hook_execution_status(self, **arguments: Any) -> Mapping[str, Any]: ...
-
-
-class Context(Protocol):
-    """The part of Lambda's context object that is used."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until Lambda ends the invocation."""
 
 
 class Hook:

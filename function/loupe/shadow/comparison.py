@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from loupe.bulk.log import trace, write_log
 from loupe.errors import Problem
+from loupe.log import trace, write_log
 from loupe.shadow.sample import parse_event
 from loupe.stages import Stages
 from loupe.telemetry import (

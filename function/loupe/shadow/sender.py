@@ -78,7 +78,7 @@ class Sender:
         try:
             self._report(self._send_all(samples, dropped), dropped)
         except Exception as error:  # noqa: BLE001 (an entry point: after the response)
-            from loupe.bulk.log import trace
+            from loupe.log import trace
 
             self._log("ERROR", {"exception": trace(error)})
 
@@ -131,6 +131,6 @@ class Sender:
         write_metrics([(counts, self._dimensions)])
 
     def _log(self, level: str, fields: Mapping[str, Any]) -> None:
-        from loupe.bulk.log import write_log
+        from loupe.log import write_log
 
         write_log("loupe", self._dimensions["Environment"], level, "shadow samples dropped", fields)

@@ -1,4 +1,7 @@
-"""Log lines of bulk processing: JSON on stdout. No key of an object and no text of a caller is logged."""
+"""Log lines as JSON on stdout, and stack traces without secrets.
+
+The classifier function imports this module for failures only; `loupe.telemetry` writes the lines of its requests.
+"""
 
 from __future__ import annotations
 
