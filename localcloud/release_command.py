@@ -15,7 +15,7 @@ from localcloud.deploy import Deployer
 from localcloud.errors import CloudError
 from localcloud.hook_reports import PATH
 from localcloud.releases import Deployment, Outcome, Plan, weights_of
-from localcloud.settings import effective
+from localcloud.settings import ENVIRONMENT, effective
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -66,7 +66,8 @@ def release(
     Raises
     ------
     CloudError
-        If no cloud is up, ``release.strategy`` is ``all_at_once``, or the stack cannot be deployed.
+        If no cloud is up, ``release.strategy`` is ``all_at_once``, the alias is not at the version of the stack, or the
+        stack cannot be deployed.
     """
     rules = effective(settings).release
     if not rules.gradual:
@@ -78,6 +79,12 @@ def release(
     account = Account(endpoint["aws_endpoint"], endpoint["region"], endpoint["account"])
     functions, name = account.client("lambda", HOOK_CONFIG), endpoint["outputs"]["FunctionName"]
     before = functions.get_alias(FunctionName=name, Name=ALIAS)["FunctionVersion"]
+    deployed = stack_version(account, name)
+    if deployed not in (None, before):
+        raise CloudError(
+            f"Alias {ALIAS} serves version {before}, and the stack deployed version {deployed}: CodeDeploy rejects a "
+            "gradual release that begins elsewhere. Deploy all at once first: make up."
+        )
     previous = state.root / "previous-assembly"
     shutil.rmtree(previous, ignore_errors=True)
     shutil.copytree(state.assembly, previous)
@@ -119,6 +126,19 @@ def release(
             Deployer(state, account).deploy().wait()
             omissions.complete(account, state.assembly)
     return outcome
+
+
+def stack_version(account: Account, function: str) -> str | None:
+    """Return the number of the function's version that the stack has, or None if it has none."""
+    resources = account.client("cloudformation").get_paginator("list_stack_resources")
+    arns = [
+        item.get("PhysicalResourceId", "")
+        for page in resources.paginate(StackName=f"Loupe-{ENVIRONMENT}")
+        for item in page["StackResourceSummaries"]
+        if item["ResourceType"] == "AWS::Lambda::Version"
+    ]
+    numbers = [arn.rpartition(":")[2] for arn in arns if f":function:{function}:" in arn]
+    return max(numbers, key=int, default=None)
 
 
 def release_alarms(cloudwatch: Any, function: str, version: str) -> list[str]:

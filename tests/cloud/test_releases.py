@@ -15,6 +15,7 @@ from deployment import QUIETLY, Deployed, deployed_stack, own_cloud
 from onnx import TensorProto, helper
 from PIL import Image
 
+from localcloud.errors import CloudError
 from localcloud.models import golden
 from localcloud.release_command import release
 from localcloud.settings import compose
@@ -232,3 +233,17 @@ def test_a_release_without_a_change_deploys_nothing(state: State, deployed: Depl
     outcome = released(state, [], model={"name": GOOD})
     assert (outcome.status, "nothing of the function has changed" in outcome.reason) == ("Succeeded", True)
     assert alias(deployed) == before
+
+
+def test_a_release_from_another_version_than_the_stacks_is_rejected(state: State, deployed: Deployed) -> None:
+    functions, (version, _) = deployed.client("lambda"), alias(deployed)
+    pages = functions.get_paginator("list_versions_by_function").paginate(FunctionName=deployed.outputs["FunctionName"])
+    numbers = [item["Version"] for page in pages for item in page["Versions"] if item["Version"] != "$LATEST"]
+    other = next(number for number in numbers if number != version)
+    where = {"FunctionName": deployed.outputs["FunctionName"], "Name": "live"}
+    functions.update_alias(**where, FunctionVersion=other)
+    try:
+        with pytest.raises(CloudError, match=rf"serves version {other}, and the stack deployed version {version}"):
+            released(state, [], model={"name": "hair-type"})
+    finally:
+        functions.update_alias(**where, FunctionVersion=version)
