@@ -5,25 +5,23 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
-import boto3
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from loupe.experiment import MAX_WEIGHT, WeightsError, choose, parse_weights
 
-from infra.components.experiment import parameter_name
+from infra.experiment_weights import parameter_name
 from infra.paths import PROJECT_ROOT
 from infra.settings import SettingsError, load_settings
-from localcloud.aws import Account
-from tools.region import configured_region
+from tools.operations.target import LOCAL_STATE, OperationError, connect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from infra.settings import ExperimentSettings, Settings
 
-LOCAL = PROJECT_ROOT / ".local" / "endpoint.json"
 # Made-up callers, to see how many change their arm.
 CALLERS = 10_000
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Weights of an experiment, without a deployment.")
@@ -179,14 +177,15 @@ def _same_ratios(before: Mapping[str, int], after: Mapping[str, int]) -> bool:
 Env = Annotated[str, typer.Argument(help="Environment of cdk.json.")]
 Weights = Annotated[list[str], typer.Argument(metavar="ARM=WEIGHT...", help="For example a=90 b=10.")]
 Patch = Annotated[str | None, typer.Option("--settings", help="JSON merge patch over it, as -c settings=... takes it.")]
+State = Annotated[Path, typer.Option(help="Folder of the local cloud, for environment local.")]
 
 
 @app.command(help="Print the weights in force.")
-def show(env: Env, patch: Patch = None) -> None:
+def show(env: Env, patch: Patch = None, state: State = LOCAL_STATE) -> None:
     try:
-        live = _open(env, patch)
+        live = _open(env, patch, state)
         typer.echo(report(live, *live.read()))
-    except (ExperimentError, SettingsError) as error:
+    except (ExperimentError, OperationError, SettingsError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
 
@@ -198,39 +197,27 @@ def show(env: Env, patch: Patch = None) -> None:
 It prints how many of 10,000 made-up callers change their arm, and the weights in force afterwards.""",
 )
 def set_weights(
-    env: Env, weights: Annotated[list[str], typer.Argument(help="arm=weight")], patch: Patch = None
+    env: Env,
+    weights: Annotated[list[str], typer.Argument(help="arm=weight")],
+    patch: Patch = None,
+    state: State = LOCAL_STATE,
 ) -> None:
     try:
-        live = _open(env, patch)
+        live = _open(env, patch, state)
         change = live.write(weights)
         for (old, new), count in sorted(live.moved(change).items()):
             typer.echo(f"{old} -> {new}: {100 * count / CALLERS:.1f} % of the callers")
         typer.echo("written" if change.written else "not written: these ratios are in force")
         typer.echo(report(live, change.after, change.version))
-    except (ExperimentError, SettingsError) as error:
+    except (ExperimentError, OperationError, SettingsError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
 
 
-def _open(env: str, patch: str | None) -> LiveExperiment:
+def _open(env: str, patch: str | None, state: Path) -> LiveExperiment:
     context = json.loads((PROJECT_ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     settings = load_settings(context, env, patch)
-    return LiveExperiment(settings, _client(settings))
-
-
-def _client(settings: Settings) -> ParameterStore:
-    if settings.local:
-        try:
-            endpoint = json.loads(LOCAL.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ExperimentError("No local cloud is up: `make up` starts one.") from None
-        local: ParameterStore = Account(endpoint["aws_endpoint"], endpoint["region"], endpoint["account"]).client("ssm")
-        return local
-    region = settings.region or configured_region()
-    if region is None:
-        raise ExperimentError("No region is set: name it in cdk.json, AWS_REGION or the AWS profile.")
-    store: ParameterStore = boto3.client("ssm", region_name=region)
-    return store
+    return LiveExperiment(settings, connect(env, state=state, patch=patch).aws.client("ssm"))
 
 
 if __name__ == "__main__":

@@ -14,12 +14,8 @@ from infra.components import metrics
 from infra.components.dashboard import Question, graph
 from infra.components.monitoring import Monitoring
 from infra.deployment import Deployment
+from infra.experiment_weights import parameter_name
 from infra.settings import ExperimentSettings
-
-
-def parameter_name(environment: str) -> str:
-    """Return the name of the parameter with the weights."""
-    return f"/loupe-{environment}/experiment-weights"
 
 
 def variables(settings: ExperimentSettings, environment: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from synthesis import ROOT, Synthesized, once
 from infra import settings as infra_settings
 from infra.components import experiment as experiments
 from infra.components.classifier_function import variables
+from infra.experiment_weights import parameter_name
 from infra.settings import SettingsError, load_settings
 from infra.settings.messages import _section
 
@@ -251,7 +252,7 @@ def _rules(parsed: infra_settings.Settings) -> ExperimentRules | None:
     if settings is None:
         return None
     arms = tuple(Arm(arm.name, arm.model, arm.weight) for arm in settings.arms)
-    parameter = experiments.parameter_name(parsed.environment) if settings.live_weights else ""
+    parameter = parameter_name(parsed.environment) if settings.live_weights else ""
     header = (settings.header or "").lower()
     return ExperimentRules(
         settings.name, arms, settings.key, header, settings.override, parameter, settings.refresh_seconds

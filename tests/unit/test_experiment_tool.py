@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -11,6 +14,7 @@ from typer.testing import CliRunner
 from infra.settings import load_settings
 from tools import experiment as tool
 from tools.experiment import CALLERS, ExperimentError, LiveExperiment
+from tools.operations.target import connect
 
 NAME = "/loupe-x/experiment-weights"
 ARMS = [{"name": name, "model": "hair-type", "weight": 1} for name in ("a", "b", "c")]
@@ -134,7 +138,8 @@ def test_an_environment_without_live_weights_is_rejected() -> None:
 def run(monkeypatch):
     store = Store()
     monkeypatch.setattr(tool, "load_settings", lambda *_: settings())
-    monkeypatch.setattr(tool, "_client", lambda _: store)
+    aws = SimpleNamespace(client={"ssm": store}.__getitem__)
+    monkeypatch.setattr(tool, "connect", lambda *_, **__: SimpleNamespace(aws=aws))
     return lambda *arguments: CliRunner().invoke(tool.app, list(arguments))
 
 
@@ -152,8 +157,19 @@ def test_the_command_prints_moves_and_the_weights_in_force(run) -> None:
     assert (failed.exit_code, "error: 'z=1'" in failed.output) == (1, True)
 
 
-def test_without_a_local_cloud_the_command_says_how_to_start_one(monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(tool, "LOCAL", tmp_path / "endpoint.json")
+def test_without_a_local_cloud_the_command_says_how_to_start_one(tmp_path) -> None:
     patch = json.dumps(VALUES)
-    result = CliRunner().invoke(tool.app, ["show", "local", "--settings", patch])
+    result = CliRunner().invoke(tool.app, ["show", "local", "--settings", patch, "--state", str(tmp_path)])
     assert (result.exit_code, "`make up` starts one" in result.output) == (1, True)
+
+
+def test_the_region_of_the_settings_patch_is_the_one_that_is_asked(monkeypatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    assert connect("dev", patch='{"region": "eu-west-1"}').aws.region == "eu-west-1"
+    result = CliRunner().invoke(tool.app, ["show", "nowhere"])
+    assert (result.exit_code, "no environment 'nowhere'" in result.output) == (1, True)
+
+
+def test_the_command_imports_neither_the_cdk_nor_the_local_cloud() -> None:
+    code = "import sys, tools.experiment; print({'aws_cdk', 'localcloud'} & sys.modules.keys())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -72,7 +72,9 @@ class LocalAws(Aws):
         return self
 
 
-def connect(environment: str, *, region: str | None = None, state: Path = LOCAL_STATE) -> Target:
+def connect(
+    environment: str, *, region: str | None = None, state: Path = LOCAL_STATE, patch: str | None = None
+) -> Target:
     """Return the environment that a command line names.
 
     Parameters
@@ -81,6 +83,8 @@ def connect(environment: str, *, region: str | None = None, state: Path = LOCAL_
         Of the deployment; by default that of its settings, else of the AWS configuration.
     state
         Folder of the local cloud, for environment ``local``.
+    patch
+        JSON merge patch over the environment's settings.
 
     Raises
     ------
@@ -91,7 +95,7 @@ def connect(environment: str, *, region: str | None = None, state: Path = LOCAL_
         return _local(state)
     context = json.loads((PROJECT_ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     try:
-        settings = load_settings(context, environment)
+        settings = load_settings(context, environment, patch)
     except SettingsError as error:
         raise OperationError(str(error)) from None
     try:
