@@ -65,6 +65,8 @@ def test_a_version_of_the_same_image_and_configuration_has_the_same_fault() -> N
             "The image of version 7 is gone from ECR",
         ),
         ((), {"ecr__describe_images": ("RepositoryNotFoundException", "", 400)}, "The image of version 7 is gone"),
+        # MiniStack's answer.
+        ((), {"ecr__describe_images": {"imageDetails": []}}, "The image of version 7 is gone"),
         (
             (),
             {

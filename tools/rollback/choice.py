@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tools.doctor.aws import Aws, CallError
+from tools.operations import images
 from tools.operations.alias import Alias
 from tools.operations.failures import sentence
 from tools.operations.target import OperationError
@@ -25,11 +25,6 @@ HEALTH_EVENT = {
 }
 # The first start of a version takes up to half a minute, and a request up to 28 s.
 ANSWER_SECONDS = 75
-# Account, repository and reference of an image in ECR, by digest or tag.
-_IMAGE = re.compile(
-    r"(?:(\d{12})\.dkr\.ecr\.[a-z0-9-]+\.[a-z.]+/)?([a-z0-9._/-]+?)(?:@(sha256:[0-9a-f]{64})|:([\w.-]+))"
-)
-_GONE = ("ImageNotFoundException", "RepositoryNotFoundException")
 
 
 def previous(alias: Alias, versions: Mapping[int, tuple[str, ...]], newest: str | None, *, deploying: bool) -> str:
@@ -89,36 +84,22 @@ def check(aws: Aws, alias: Alias, version: str, versions: Iterable[int], provisi
 
 def _image(aws: Aws, version: str, code: dict[str, Any]) -> Iterator[str]:
     uri = str(code.get("ResolvedImageUri") or code.get("ImageUri") or "")
-    match = _IMAGE.fullmatch(uri)
-    if match is None:
+    image = images.parse(uri)
+    if image is None:
         yield f"The image of version {version} was not checked: {uri or 'Lambda names none'}."
         return
-    registry, repository, digest, tag = match.groups()
     try:
-        answer = aws.call(
-            "ecr",
-            "describe_images",
-            repositoryName=repository,
-            imageIds=[{"imageDigest": digest} if digest else {"imageTag": tag}],
-            **({"registryId": registry} if registry else {}),
-        )
+        missing = list(images.missing(aws, [image]))
     except CallError as failure:
-        if failure.code in _GONE:
-            raise _gone(version, uri) from None
         if failure.no_identity:
             raise
         yield f"The image of version {version} was not checked ({sentence(failure)})."
         return
-    # MiniStack answers with none where AWS has an error.
-    if not answer["imageDetails"]:
-        raise _gone(version, uri)
-
-
-def _gone(version: str, uri: str) -> OperationError:
-    return OperationError(
-        f"The image of version {version} is gone from ECR ({uri}): Lambda could not start it. Name another with "
-        "VERSION=, or push the image again."
-    )
+    if missing:
+        raise OperationError(
+            f"The image of version {version} is gone from ECR ({uri}): Lambda could not start it. Name another with "
+            "VERSION=, or push the image again."
+        )
 
 
 def answers(aws: Aws, alias: Alias, version: str) -> str | None:
