@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import boto3
@@ -43,6 +44,21 @@ _EVENTS = {"apigateway": "api-gateway"}
 _CLIENTS: dict[str, Any] = {}
 
 
+class Paging:
+    """A client whose paginators ask for each page by a function of the operation's name and its arguments."""
+
+    def __init__(self, client: Any, ask: Callable[..., Any]) -> None:
+        self._client, self._ask = client, ask
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def get_paginator(self, operation: str) -> Any:
+        paginator = self._client.get_paginator(operation)
+        paginator._method = partial(self._ask, operation)
+        return paginator
+
+
 class StubbedAws(Aws):
     """Each operation has one answer, however often it is called; what was called is kept."""
 
@@ -51,6 +67,9 @@ class StubbedAws(Aws):
         self._answers = answers
         self._clients = _CLIENTS
         self.calls: list[str] = []
+
+    def client(self, service: str) -> Any:
+        return Paging(super().client(service), partial(self.call, service))
 
     def call(self, service: str, operation: str, **arguments: Any) -> Any:
         name = f"{service}.{operation}"

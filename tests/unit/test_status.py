@@ -366,6 +366,7 @@ def test_a_stack_that_is_not_there_is_wrong(monkeypatch: pytest.MonkeyPatch, end
         (exceptions.NoCredentialsError(), "There are no usable AWS credentials"),
         (("ExpiredToken", "expired", 403), "The AWS credentials have expired"),
         (DENIED, "not permitted: cloudformation:DescribeStacks"),
+        (("ValidationError", "1 validation error detected", 400), "DescribeStacks failed: 1 validation error detected"),
     ],
 )
 def test_without_credentials_the_exit_code_is_2(

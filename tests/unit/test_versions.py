@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doctor_fakes import ACCOUNT, REGION, environment
+from doctor_fakes import ACCOUNT, REGION, StubbedAws, environment
 from typer.testing import CliRunner
 
 from infra.pins import Pin, read_pin
@@ -28,11 +28,11 @@ ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function"
 REPOSITORY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/loupe"
 
 
-class Cloud:
+class Cloud(StubbedAws):
     """Answers by operation; pages of one item, as the smallest that AWS may return."""
 
     def __init__(self) -> None:
-        self.region = REGION
+        super().__init__({})
         self.versions = {FUNCTION: range(1, 11), BULK: range(1, 9)}
         self.aliases: dict[str, list[dict[str, Any]]] = {
             FUNCTION: [{"Name": "live", "FunctionVersion": "10"}],

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from localcloud.settings import compose
 from tools import cdk
 from tools.acceptance.target import AcceptanceError, Deployed, Released
+from tools.doctor.aws import is_missing_stack
 from tools.smoke.credentials import AwsSignature
 
 if TYPE_CHECKING:
@@ -186,8 +187,7 @@ class AwsTarget:
         try:
             answer = self.client("cloudformation").describe_stacks(StackName=self._stack)
         except ClientError as error:
-            # CloudFormation has no code of its own for a stack that does not exist.
-            if error.response["Error"]["Code"] == "ValidationError":
+            if is_missing_stack(error.response["Error"]["Code"], str(error)):
                 return ""
             raise
         return str(answer["Stacks"][0]["StackStatus"])

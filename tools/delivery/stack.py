@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.settings import Settings
 from tools.delivery.errors import DeliveryError
+from tools.doctor.aws import is_missing_stack
 from tools.region import configured_region
 
 QUALIFIER = "hnb659fds"
@@ -55,8 +56,7 @@ def outputs(cloudformation: Any, stack: str) -> Mapping[str, str]:
     try:
         (description,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:
-        # CloudFormation has no code of its own for a stack that does not exist.
-        if error.response["Error"]["Code"] == "ValidationError" and "does not exist" in str(error):
+        if is_missing_stack(error.response["Error"]["Code"], str(error)):
             return {}
         raise DeliveryError(f"CloudFormation: {error}") from error
     except BotoCoreError as error:

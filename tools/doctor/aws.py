@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
@@ -106,12 +108,34 @@ class Aws:
         ------
         CallError
         """
-        try:
+        with _explained(service, operation):
             return getattr(self.client(service), operation)(**arguments)
-        except (exceptions.BotoCoreError, exceptions.ClientError) as failure:
-            explained = explain(failure, service, operation)
-            explained.operation = iam_action(service, operation)
-            raise explained from failure
+
+    def pages(self, service: str, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
+        """Yield the items below a key of every page, such as ``pages("lambda", "list_aliases", "Aliases", ...)``.
+
+        Raises
+        ------
+        CallError
+        """
+        with _explained(service, operation):
+            for page in self.client(service).get_paginator(operation).paginate(**arguments):
+                yield from page.get(key, ())
+
+
+@contextmanager
+def _explained(service: str, operation: str) -> Iterator[None]:
+    try:
+        yield
+    except (exceptions.BotoCoreError, exceptions.ClientError) as failure:
+        explained = explain(failure, service, operation)
+        explained.operation = iam_action(service, operation)
+        raise explained from failure
+
+
+def is_missing_stack(code: str, message: str) -> bool:
+    """Whether an error of CloudFormation says that there is no such stack: it has no code of its own for that."""
+    return code == "ValidationError" and "does not exist" in message
 
 
 def explain(failure: Exception, service: str, operation: str) -> CallError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.settings import Settings
-from tools.doctor.aws import Aws, CallError
+from tools.doctor.aws import Aws, CallError, is_missing_stack
 from tools.doctor.findings import Finding, Level, ok, warning
 
 ALARMS, TAGS = "alarms", "tags"
@@ -96,8 +96,7 @@ def _topic(settings: Settings, aws: Aws) -> str | None:
     try:
         answer = aws.call("cloudformation", "describe_stacks", StackName=f"Loupe-{settings.environment}")
     except CallError as failure:
-        # CloudFormation has no code of its own for a stack that does not exist.
-        if failure.code == "ValidationError":
+        if is_missing_stack(failure.code, failure.summary):
             return None
         raise
     outputs = answer["Stacks"][0].get("Outputs", [])
@@ -105,15 +104,7 @@ def _topic(settings: Settings, aws: Aws) -> str | None:
 
 
 def _subscriptions(aws: Aws, topic: str) -> list[tuple[str, str]]:
-    subscriptions: list[tuple[str, str]] = []
-    token = ""
-    while True:
-        answer = aws.call(
-            "sns", "list_subscriptions_by_topic", TopicArn=topic, **({"NextToken": token} if token else {})
-        )
-        subscriptions += [
-            (str(item["Endpoint"]), str(item["SubscriptionArn"])) for item in answer.get("Subscriptions", [])
-        ]
-        token = answer.get("NextToken", "")
-        if not token:
-            return subscriptions
+    return [
+        (str(item["Endpoint"]), str(item["SubscriptionArn"]))
+        for item in aws.pages("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=topic)
+    ]

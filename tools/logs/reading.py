@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -99,21 +99,15 @@ def read(aws: Aws, source: Source, query: Query, start: int, end: int | None = N
     arguments: dict[str, Any] = {"logGroupName": source.group, "startTime": start, **query.pattern}
     if end is not None:
         arguments["endTime"] = end
-    while True:
-        try:
-            answer: Mapping[str, Any] = aws.call("logs", "filter_log_events", **arguments)
-        except CallError as failure:
-            if failure.code == "ResourceNotFoundException":
-                return
-            raise
-        for event in answer.get("events", []):
+    try:
+        # A page may be empty and yet have a successor.
+        for event in aws.pages("logs", "filter_log_events", "events", **arguments):
             entry = parse(source.name, source.group, event)
             if query.wants(entry):
                 yield entry
-        # A page may be empty and yet have a successor.
-        if not answer.get("nextToken"):
-            return
-        arguments["nextToken"] = answer["nextToken"]
+    except CallError as failure:
+        if failure.code != "ResourceNotFoundException":
+            raise
 
 
 def read_all(aws: Aws, groups: Sequence[Source], query: Query, start: int, end: int | None = None) -> Iterator[Entry]:

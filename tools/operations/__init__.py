@@ -1,1 +1,1 @@
-"""What the commands of an operator share: `tools.logs`, `tools.status` and `tools.rollback`."""
+"""What `tools.doctor`, `experiment`, `logs`, `rollback`, `status` and `versions` share: targets, stacks, versions."""

@@ -72,16 +72,12 @@ def published_versions(aws: Aws, function: str) -> dict[int, tuple[str, ...]]:
     ------
     CallError
     """
-    versions: dict[int, tuple[str, ...]] = {}
-    marker: dict[str, str] = {}
-    while True:
-        answer = aws.call("lambda", "list_versions_by_function", FunctionName=function, **marker)
-        for item in answer["Versions"]:
-            if str(item["Version"]).isdecimal():
-                versions[int(item["Version"])] = tuple(json.dumps(item.get(key), sort_keys=True) for key in _CONTENT)
-        if not answer.get("NextMarker"):
-            return dict(sorted(versions.items()))
-        marker = {"Marker": answer["NextMarker"]}
+    versions = {
+        int(item["Version"]): tuple(json.dumps(item.get(key), sort_keys=True) for key in _CONTENT)
+        for item in aws.pages("lambda", "list_versions_by_function", "Versions", FunctionName=function)
+        if str(item["Version"]).isdecimal()
+    }
+    return dict(sorted(versions.items()))
 
 
 def provisioned_configs(aws: Aws, function: str) -> dict[str, dict[str, Any]]:
@@ -91,18 +87,13 @@ def provisioned_configs(aws: Aws, function: str) -> dict[str, dict[str, Any]]:
     ------
     CallError
     """
-    configs: dict[str, dict[str, Any]] = {}
-    marker: dict[str, str] = {}
-    while True:
-        try:
-            answer = aws.call("lambda", "list_provisioned_concurrency_configs", FunctionName=function, **marker)
-        except CallError as failure:
-            # What MiniStack answers where AWS lists none.
-            if failure.code == "ProvisionedConcurrencyConfigNotFoundException":
-                return configs
-            raise
-        for item in answer["ProvisionedConcurrencyConfigs"]:
-            configs[str(item["FunctionArn"]).rpartition(":")[2]] = item
-        if not answer.get("NextMarker"):
-            return configs
-        marker = {"Marker": answer["NextMarker"]}
+    configs = aws.pages(
+        "lambda", "list_provisioned_concurrency_configs", "ProvisionedConcurrencyConfigs", FunctionName=function
+    )
+    try:
+        return {str(item["FunctionArn"]).rpartition(":")[2]: item for item in configs}
+    except CallError as failure:
+        # What MiniStack answers where AWS lists none.
+        if failure.code == "ProvisionedConcurrencyConfigNotFoundException":
+            return {}
+        raise

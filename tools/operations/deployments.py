@@ -41,7 +41,7 @@ def deployments(aws: Aws, stack: Stack) -> Iterator[Deployment]:
     CallError
     """
     for application in stack.physical("AWS::CodeDeploy::Application"):
-        for group in _groups(aws, application):
+        for group in aws.pages("codedeploy", "list_deployment_groups", "deploymentGroups", applicationName=application):
             answer = aws.call(
                 "codedeploy", "get_deployment_group", applicationName=application, deploymentGroupName=group
             )
@@ -68,14 +68,3 @@ def describe(aws: Aws, deployment_id: str) -> Deployment:
         str((info.get("rollbackInfo") or {}).get("rollbackDeploymentId") or ""),
         str((info.get("rollbackInfo") or {}).get("rollbackTriggeringDeploymentId") or ""),
     )
-
-
-def _groups(aws: Aws, application: str) -> list[str]:
-    groups: list[str] = []
-    token: dict[str, str] = {}
-    while True:
-        answer = aws.call("codedeploy", "list_deployment_groups", applicationName=application, **token)
-        groups += answer["deploymentGroups"]
-        if not answer.get("nextToken"):
-            return groups
-        token = {"nextToken": answer["nextToken"]}

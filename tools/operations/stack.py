@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from tools.doctor.aws import Aws, CallError
+from tools.doctor.aws import Aws, CallError, is_missing_stack
 from tools.operations.target import OperationError, Target
 
 
@@ -87,8 +87,7 @@ def read_stack(target: Target) -> Stack:
     try:
         description = aws.call("cloudformation", "describe_stacks", StackName=target.stack)["Stacks"][0]
     except CallError as failure:
-        # CloudFormation has no code of its own for a stack that does not exist.
-        if failure.code != "ValidationError":
+        if not is_missing_stack(failure.code, failure.summary):
             raise
         deploy = "make up" if target.local else f"make deploy ENV={target.environment}"
         raise NotDeployedError(
@@ -107,16 +106,9 @@ def read_stack(target: Target) -> Stack:
 
 
 def _resources(aws: Aws, stack: str) -> list[Resource]:
-    resources: list[Resource] = []
-    token: dict[str, str] = {}
-    while True:
-        answer = aws.call("cloudformation", "list_stack_resources", StackName=stack, **token)
-        resources += [
-            Resource(item["LogicalResourceId"], item["ResourceType"], item["PhysicalResourceId"])
-            for item in answer["StackResourceSummaries"]
-            # Of a resource that is being created it may be missing.
-            if item.get("PhysicalResourceId")
-        ]
-        if not answer.get("NextToken"):
-            return resources
-        token = {"NextToken": answer["NextToken"]}
+    return [
+        Resource(item["LogicalResourceId"], item["ResourceType"], item["PhysicalResourceId"])
+        for item in aws.pages("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack)
+        # Of a resource that is being created it may be missing.
+        if item.get("PhysicalResourceId")
+    ]

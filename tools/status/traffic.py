@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from infra.metric_names import COLD_STARTS, NAMESPACE, REQUESTS, SERVER_FAULTS, TOTAL_LATENCY
 from tools.operations.stack import Stack
@@ -139,18 +139,21 @@ def _read(target: Target, metrics: Sequence[Metric]) -> dict[str, float]:
         for metric in metrics
     ]
     values: dict[str, float] = {}
-    arguments = {"MetricDataQueries": queries, "StartTime": now - timedelta(seconds=SECONDS), "EndTime": now}
-    while True:
-        answer: Any = target.aws.call("cloudwatch", "get_metric_data", **arguments)
-        for item in answer["MetricDataResults"]:
-            # Periods begin at full hours, so the last hour may be in two. Percentiles cannot be combined: the higher.
-            combine = sum if statistics[item["Id"]] in ("Sum", "SampleCount") else max
-            if points := [float(value) for value in item["Values"]]:
-                earlier = [values[item["Id"]]] if item["Id"] in values else []
-                values[item["Id"]] = combine([*earlier, *points])
-        if not answer.get("NextToken"):
-            return values
-        arguments["NextToken"] = answer["NextToken"]
+    results = target.aws.pages(
+        "cloudwatch",
+        "get_metric_data",
+        "MetricDataResults",
+        MetricDataQueries=queries,
+        StartTime=now - timedelta(seconds=SECONDS),
+        EndTime=now,
+    )
+    for item in results:
+        # Periods begin at full hours, so the last hour may be in two. Percentiles cannot be combined: the higher.
+        combine = sum if statistics[item["Id"]] in ("Sum", "SampleCount") else max
+        if points := [float(value) for value in item["Values"]]:
+            earlier = [values[item["Id"]]] if item["Id"] in values else []
+            values[item["Id"]] = combine([*earlier, *points])
+    return values
 
 
 def _ms(values: Mapping[str, float], name: str) -> str:

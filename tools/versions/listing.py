@@ -12,13 +12,12 @@ from typing import Any
 from infra.pins import read_pin
 from infra.settings import Settings
 from tools.doctor.aws import Aws, CallError
+from tools.operations.deployments import UNFINISHED
 
 # Step Functions developer guide, 'Redriving state machine executions': within 14 days of the failure. A redrive goes on
 # with the version that its execution names.
 REDRIVABLE = timedelta(days=14)
 _UNSUCCESSFUL = ("FAILED", "TIMED_OUT", "ABORTED")
-# CodeDeploy API reference, DeploymentInfo: a deployment that has not ended.
-_OPEN = ("Created", "Queued", "InProgress", "Baking", "Ready")
 _MISSING = "ResourceNotFoundException"
 _NOT_STARTED = "StateMachineDoesNotExist"
 
@@ -80,7 +79,7 @@ def published(settings: Settings, aws: Aws) -> Iterator[Function]:
     shadow = (f"{name}-shadow",) if settings.shadow.challenger else ()
     for function in (name, *bulk, *shadow):
         try:
-            pages = list(_pages(aws, "lambda", "list_versions_by_function", "Versions", FunctionName=function))
+            pages = list(aws.pages("lambda", "list_versions_by_function", "Versions", FunctionName=function))
         except CallError as failure:
             if failure.code == _MISSING:
                 continue
@@ -100,7 +99,7 @@ def _check_stack(settings: Settings, aws: Aws) -> None:
 
 
 def _keep_aliases(function: Function, aws: Aws) -> None:
-    for alias in _pages(aws, "lambda", "list_aliases", "Aliases", FunctionName=function.name):
+    for alias in aws.pages("lambda", "list_aliases", "Aliases", FunctionName=function.name):
         function.keep(alias["FunctionVersion"], f"alias {alias['Name']}")
         for version in (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}:
             function.keep(version, f"alias {alias['Name']}, by a weight")
@@ -113,8 +112,8 @@ def _keep_jobs(function: Function, aws: Aws, now: datetime) -> None:
     machine = f"arn:{partition}:states:{aws.region}:{number}:stateMachine:{function.name}"
     for status in ("RUNNING", *_UNSUCCESSFUL):
         try:
-            executions = _pages(
-                aws, "stepfunctions", "list_executions", "executions", stateMachineArn=machine, statusFilter=status
+            executions = aws.pages(
+                "stepfunctions", "list_executions", "executions", stateMachineArn=machine, statusFilter=status
             )
             for execution in executions:
                 # The list is ordered by start: a job further down may have ended later.
@@ -141,7 +140,7 @@ def _keep_job(function: Function, aws: Aws, arn: str, status: str) -> None:
 
 def _keep_deployments(listed: list[Function], aws: Aws) -> None:
     """Keep both versions of each open deployment; all versions of a function if its AppSpec cannot be read."""
-    for deployment in _pages(aws, "codedeploy", "list_deployments", "deployments", includeOnlyStatuses=list(_OPEN)):
+    for deployment in aws.pages("codedeploy", "list_deployments", "deployments", includeOnlyStatuses=list(UNFINISHED)):
         information = aws.call("codedeploy", "get_deployment", deploymentId=deployment)["deploymentInfo"]
         if information.get("computePlatform") != "Lambda":
             continue
@@ -167,15 +166,3 @@ def _targets(content: str) -> Iterator[dict[str, Any]]:
                 yield item.get("properties") or item["Properties"]
     except (ValueError, KeyError, TypeError, AttributeError):
         return
-
-
-def _pages(aws: Aws, service: str, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
-    """Yield the items of all pages; each service has its own name for the token of the next one."""
-    request_key, returned = ("Marker", "NextMarker") if service == "lambda" else ("nextToken", "nextToken")
-    token: dict[str, str] = {}
-    while True:
-        page = aws.call(service, operation, **arguments, **token)
-        yield from page.get(key, ())
-        if not page.get(returned):
-            return
-        token = {request_key: page[returned]}
