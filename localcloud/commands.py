@@ -56,10 +56,32 @@ class Command:
 
 
 def _cause(log: Path) -> str:
-    """The most informative line of the output: the first that the CDK marks as the failure, else the first error."""
+    """Return the most informative part of the output.
+
+    That is what the CDK app printed before it ended, the first line that the CDK marks as the failure, or the first
+    error.
+    """
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    if sentences := _of_the_app(lines):
+        return sentences
     for mark in ("CREATE_FAILED", "UPDATE_FAILED", "❌", "SettingsError", "ValidationError", "Error"):
         for line in lines:
             if mark in line:
                 return line.removeprefix("❌").strip()[:400]
     return lines[-1][:400] if lines else ""
+
+
+def _of_the_app(lines: Sequence[str]) -> str:
+    """Return the sentences that `infra.app` prints for settings and pins that cannot be deployed, or nothing."""
+    end = next((number for number, line in enumerate(lines) if "Subprocess exited with error" in line), None)
+    if end is None:
+        return ""
+    block: list[str] = []
+    for line in reversed(lines[:end]):
+        if line:
+            block.insert(0, line)
+        elif block:
+            break
+    if any(line.startswith("Traceback ") for line in block):
+        return ""
+    return " ".join(line for line in block if not line.endswith("cannot be deployed:"))[:600]

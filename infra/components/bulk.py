@@ -80,9 +80,6 @@ class Bulk(Construct):
         self.bulk = self._bulk_function(image, shared)
         self.function = self.bulk.function
         self.alias = alias = self.bulk.add_alias(ALIAS, description="The version that the next job starts with")
-        # A job that runs has its version in its input: a deployment must not take it away. That of a deployment that
-        # failed goes: Lambda would not publish the same content again, and CloudFormation rejects the old number.
-        self.function.current_version.apply_removal_policy(cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
         self.jobs_container = self._jobs_function(image, shared, auth_mode)
         self.jobs = self.jobs_container.add_alias(ALIAS, description="What the job routes call")
         if "LOUPE_MODELS" in variables:

@@ -102,8 +102,10 @@ class ContainerFunction(Construct):
             log_group=self.log_group,
             tracing=deployment.function_tracing,
             environment=dict(environment),
-            # A retained version lets the alias be turned back to it.
-            current_version_options=lambda_.VersionOptions(removal_policy=deployment.removal_policy),
+            # The alias may go back to an earlier version, and a bulk job goes on with the one that it began with: `make
+            # prune` deletes those that nothing uses. That of a deployment that failed goes at once, because Lambda
+            # would not publish the same content again, and CloudFormation rejects the old number.
+            current_version_options=lambda_.VersionOptions(removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE),
         )
         write_tracing(self.function)
         self._acknowledge()

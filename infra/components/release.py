@@ -60,11 +60,7 @@ class Release(Construct):
         super().__init__(scope, id)
         self._deployment, self._settings, self._classifier = deployment, settings, classifier
         self._reserved, self._codedeploy = reserved, codedeploy
-        version = classifier.function.current_version
-        # The alias may go back to its predecessor; `make prune` deletes those that are too many. A version of a release
-        # that failed goes: Lambda would not publish the same content again.
-        version.apply_removal_policy(cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
-        self._version = version.version
+        self._version = classifier.function.current_version.version
         classifier.function.add_environment("LOUPE_METRICS_BY_RELEASE", "true")
         self._before = self._after = None
         if settings.hooks:

@@ -247,3 +247,17 @@ def test_a_release_from_another_version_than_the_stacks_is_rejected(state: State
             released(state, [], model={"name": "hair-type"})
     finally:
         functions.update_alias(**where, FunctionVersion=version)
+
+
+def test_the_first_gradual_release_of_a_stack_that_moved_all_at_once(state: State, deployed: Deployed) -> None:
+    """The version that serves stays while the shift lasts, and after a rollback."""
+    deployed_stack(state, compose(SETTINGS, {"release": None}))
+    version, _ = alias(deployed)
+    damaged()
+    assert released(state, [], model={"name": DAMAGED}).rolled_back
+    assert_back(deployed)
+    case = golden("hair-type")[0]
+    assert deployed.classify(case.path.read_bytes()).json["label"] == case.label
+    outcome = released(state, [], model={"name": GOOD})
+    assert (outcome.status, int(alias(deployed)[0]) > int(version)) == ("Succeeded", True)
+    assert deployed.classify(case.path.read_bytes()).json["model"]["name"] == GOOD
