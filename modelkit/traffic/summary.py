@@ -150,6 +150,10 @@ def summarize(
     chosen = _experiment(traffic, by, experiment)
     arms = sorted(traffic.arms(chosen).values(), key=lambda arm: (-arm.images, arm.name))
     if not arms and not traffic.shadow and not traffic.shadow_failures:
+        if not traffic.lines:
+            raise ModelkitError(
+                "There is no line to read: the file is empty or not a text, or the time range has none."
+            )
         raise ModelkitError(
             f"None of the {traffic.lines:,} lines is a classification of this function. Give the log group of the "
             "function, /aws/lambda/loupe-<env>; with function.log_level above INFO there are no request lines, only "

@@ -16,7 +16,8 @@ EXITED = ".venv/bin/python -m infra.app: Subprocess exited with error 1"
 @pytest.mark.parametrize(
     ("printed", "cause"),
     [
-        (f"\nlocal is pinned to version 1.\nLift the pin.\n\n{EXITED}\n", "local is pinned to version 1. Lift the pin."),
+        (f"\nlocal is pinned to version 1.\nLift the pin.\n\n{EXITED}\n",
+         "local is pinned to version 1. Lift the pin."),
         (f"\nThe settings cannot be deployed:\nrelease.percent: 0\napi.stage: x\n{EXITED}\n",
          "release.percent: 0 api.stage: x"),
         (f"Traceback (most recent call last):\n  File x\nRuntimeError: bug\n{EXITED}\n", "RuntimeError: bug"),

@@ -45,7 +45,7 @@ def test_the_previous_version_follows_from_the_state_of_the_shift(
 
 
 def test_the_first_version_has_no_previous_one() -> None:
-    with pytest.raises(OperationError, match="is the earliest of its content that exists"):
+    with pytest.raises(OperationError, match="There is no version to return to: loupe-prod has none before version 5"):
         choice.previous(Alias(FUNCTION, "live", "5", {}), VERSIONS, "8", deploying=False)
 
 

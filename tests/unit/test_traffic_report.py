@@ -93,8 +93,12 @@ def test_one_arm_is_shown_and_not_compared() -> None:
 
 
 def test_what_cannot_be_compared_is_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(ModelkitError, match="try --metrics"):
+    with pytest.raises(ModelkitError, match="the file is empty or not a text"):
         summarize(Traffic(), PLAN)
+    other = Traffic()
+    other.lines = 1
+    with pytest.raises(ModelkitError, match="try --metrics"):
+        summarize(other, PLAN)
     several = add_up(in_arm(1, "a"), in_arm(2, "a", experiment="other"))
     with pytest.raises(ModelkitError, match=r"several experiments: large, other\. Choose one"):
         summarize(several, PLAN)

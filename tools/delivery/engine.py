@@ -87,7 +87,10 @@ class Engine:
     def _show(self, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
         done = subprocess.run([self.program, *arguments], env={**os.environ, **(variables or {})}, check=False)
         if done.returncode != 0:
-            raise DeliveryError(f"{self.program} {arguments[0]} ended with {done.returncode}; its output is above.")
+            raise DeliveryError(
+                f"{self.program} {arguments[0]} ended with {done.returncode}; its output is above. `docker info` tells "
+                "whether the engine runs; CDK_DOCKER names another."
+            )
 
 
 def _last(text: str) -> str:

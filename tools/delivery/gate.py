@@ -86,7 +86,13 @@ def gate(
 
 def _extract(project: Path, base: str, name: str, models: Path) -> dict[str, Any] | None:
     """Write a model of a commit to ``models/<name>-delivered``; return its card, or None without such a model."""
-    _git(project, "cat-file", "-e", f"{base}^{{commit}}", unknown=f"The commit {base!r} is not in this clone.")
+    _git(
+        project,
+        "cat-file",
+        "-e",
+        f"{base}^{{commit}}",
+        unknown=f"The commit {base!r} is not in this clone: name one with BASE=, or run git fetch --unshallow.",
+    )
     listed = _git(project, "ls-tree", "--name-only", base, f"models/{name}/card.json")
     if not listed.strip():
         return None

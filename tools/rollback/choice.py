@@ -47,8 +47,8 @@ def previous(alias: Alias, versions: Mapping[int, tuple[str, ...]], newest: str 
     earlier = [number for number, content in versions.items() if number < int(alias.version) and content != serving]
     if not earlier:
         raise OperationError(
-            f"Version {alias.version} of {alias.function} is the earliest of its content that exists: there is none to "
-            "return to."
+            f"There is no version to return to: {alias.function} has none before version {alias.version} with another "
+            "image or configuration. Deploy an earlier commit, or name a version with VERSION=."
         )
     return str(max(earlier))
 
