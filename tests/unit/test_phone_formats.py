@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -27,6 +28,8 @@ from loupe.image import Limits, decode
 from PIL import Image
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from loupe.classifier import Classifier
 
 FILES = Path(__file__).parent / "heic"
@@ -173,6 +176,32 @@ def test_more_pixels_than_declared_are_not_decoded() -> None:
     data = avif(Image.new("RGB", (9000, 9000), RED), quality=5, subsampling="4:2:0")
     with pytest.raises((ImageTooLarge, ImageUndecodable)):
         read(resized(data, 64, 64))
+
+
+@pytest.fixture
+def free_heap() -> Iterator[None]:
+    """Leave 192 MiB free between blocks of this process's heap, as large images did in a warm function."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.argtypes, libc.malloc.restype, libc.free.argtypes = (
+        [ctypes.c_size_t],
+        ctypes.c_void_p,
+        [ctypes.c_void_p],
+    )
+    libc.free(libc.malloc(24 << 20))  # raises M_MMAP_THRESHOLD above the size of the blocks
+    blocks = [libc.malloc(16 << 20) for _ in range(13)]
+    last = blocks.pop()
+    for block in blocks:
+        libc.free(block)
+    yield
+    libc.free(last)
+
+
+@pytest.mark.usefixtures("free_heap")
+def test_a_child_does_not_use_the_free_heap_of_the_parent_beside_its_limit() -> None:
+    data = avif(Image.new("RGB", (9000, 9000), RED), quality=5, subsampling="4:2:0")
+    with pytest.raises((ImageTooLarge, ImageUndecodable)):
+        read(resized(data, 64, 64))
+    assert read(avif(images.scene())).size == images.scene().size
 
 
 def test_large_tile_with_a_small_declared_size_takes_no_memory_of_the_parent() -> None:

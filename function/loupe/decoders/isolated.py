@@ -42,6 +42,8 @@ _CHANNELS = 4
 _MOST_PIXELS = 200_000_000
 _MAX_PROFILE_BYTES = 4 << 20
 _MOST_FILES = 4096
+# Free blocks of the heap in bytes that a child may not use, and how many are looked for.
+_LARGEST_BLOCK, _SMALLEST_BLOCK, _MOST_BLOCKS = 1 << 30, 1 << 20, 2048
 # mallopt(3), malloc.h.
 _M_ARENA_MAX = -8
 _FATAL_SIGNALS = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGPROF, signal.SIGSEGV)
@@ -160,6 +162,7 @@ def _outcome(decode: Callable[[bytes, Plan], Raw], data: bytes, plan: Plan, shar
         with image_errors("image"):
             _limit_time(_OPEN_SECONDS)
             _use_one_arena()
+            _occupy_free_memory()
             _limit_memory(_OPEN_BYTES)
             raw = decode(data, plan._replace(check=check))
             plan.check(raw.size)
@@ -171,14 +174,17 @@ def _outcome(decode: Callable[[bytes, Plan], Raw], data: bytes, plan: Plan, shar
     return {"mode": raw.mode, "size": raw.size, "orientation": raw.orientation, "profile": profile.hex()}
 
 
-def _limit_memory(more: int) -> None:
-    """Limit the additional address space in bytes, if the system accounts for it."""
+def _limit_memory(more: int) -> bool:
+    """Limit the additional address space in bytes; return False where the system does not account for it."""
     import resource
 
-    with suppress(OSError, ValueError):
+    try:
         now = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (now + more, hard))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _close_others(writer: int) -> None:
@@ -204,6 +210,25 @@ def _use_one_arena() -> None:
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+def _occupy_free_memory() -> None:
+    """Allocate the free blocks of the heap, without writing to them.
+
+    They are address space of this process already, so a decoder could use them beside its limit: up to
+    M_TRIM_THRESHOLD, and what earlier images have left between blocks in use.
+    """
+    if not _limit_memory(0):
+        return
+    with suppress(AttributeError, OSError, MemoryError):
+        allocate = ctypes.CDLL(None).malloc
+        allocate.argtypes, allocate.restype = [ctypes.c_size_t], ctypes.c_void_p
+        size = _LARGEST_BLOCK
+        for _ in range(_MOST_BLOCKS):
+            if not allocate(size):
+                size //= 2
+            if size < _SMALLEST_BLOCK:
+                break
 
 
 def _limit_time(seconds: float) -> None:
