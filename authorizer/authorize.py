@@ -163,7 +163,7 @@ def authorize(event: Mapping[str, Any]) -> dict[str, Any]:
             raise RejectedError("not a bearer token")
         claims = verified(token.strip(), RULES, ISSUER)
         allow = allowed(claims, RULES)
-        answer = policy(claims, event["methodArn"], allow=allow)
+        response = policy(claims, event["methodArn"], allow=allow)
     except RejectedError as rejection:
         _log("INFO", f"unauthorized: {rejection}")
         raise UnauthorizedError from None
@@ -177,7 +177,7 @@ def authorize(event: Mapping[str, Any]) -> dict[str, Any]:
         raise
     if not allow:
         _log("INFO", "forbidden: a scope or claim is missing")
-    return answer
+    return response
 
 
 def configured(variables: Mapping[str, str]) -> tuple[Rules, Issuer]:

@@ -61,7 +61,7 @@ def fetch(url: str, *, allow_http: bool, seconds: float = FETCH_SECONDS) -> byte
     """
     try:
         parts, port = _split(url, allow_http=allow_http)
-        with _connected(parts, port, time.monotonic() + seconds) as connection:
+        with _connection(parts, port, time.monotonic() + seconds) as connection:
             path = parts.path or "/"
             connection.request("GET", f"{path}?{parts.query}" if parts.query else path)
             response = connection.getresponse()
@@ -98,10 +98,10 @@ def _body(response: http.client.HTTPResponse, url: str) -> bytes:
 
 
 @contextlib.contextmanager
-def _connected(parts: SplitResult, port: int, end: float) -> Iterator[http.client.HTTPConnection]:
+def _connection(parts: SplitResult, port: int, end: float) -> Iterator[http.client.HTTPConnection]:
     host = parts.hostname or ""
     with contextlib.closing(_dial(host, port, end)) as plain:
-        plain.settimeout(_left(end))
+        plain.settimeout(_seconds_left(end))
         stream = (
             ssl.create_default_context().wrap_socket(plain, server_hostname=host) if parts.scheme == "https" else plain
         )
@@ -118,7 +118,7 @@ def _dial(host: str, port: int, end: float) -> socket.socket:
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         stream = socket.socket(family, kind, protocol)
         try:
-            stream.settimeout(_left(end))
+            stream.settimeout(_seconds_left(end))
             stream.connect(address)
         except OSError as error:
             stream.close()
@@ -128,7 +128,7 @@ def _dial(host: str, port: int, end: float) -> socket.socket:
     raise failure
 
 
-def _left(end: float) -> float:
+def _seconds_left(end: float) -> float:
     left = end - time.monotonic()
     if left <= 0:
         raise TimeoutError
@@ -142,14 +142,14 @@ class _TimedSocket:
         self._stream, self._end = stream, end
 
     def sendall(self, data: Any) -> None:
-        self._stream.settimeout(_left(self._end))
+        self._stream.settimeout(_seconds_left(self._end))
         self._stream.sendall(data)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         return io.BufferedReader(_TimedReader(self._stream, self._end))
 
     def close(self) -> None:
-        """Leave the stream open: `http.client` closes its socket before the body is read; `_connected` closes it."""
+        """Leave the stream open: `http.client` closes its socket before the body is read; `_connection` closes it."""
 
 
 class _TimedReader(io.RawIOBase):
@@ -161,5 +161,5 @@ class _TimedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self._stream.settimeout(_left(self._end))
+        self._stream.settimeout(_seconds_left(self._end))
         return self._stream.recv_into(buffer)

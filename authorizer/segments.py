@@ -25,21 +25,21 @@ _OUTCOMES = {"UnauthorizedError": ("unauthorized", "error"), "IssuerError": ("is
 
 def traced(authorize: Callable[[Mapping[str, Any]], dict[str, Any]], event: Mapping[str, Any]) -> dict[str, Any]:
     """Call the authorizer, record its outcome, and return or raise what it returned or raised."""
-    begun = time.time()
+    started = time.time()
     code, failure = "internal_error", "fault"
     try:
-        answer = authorize(event)
-        allowed = answer["policyDocument"]["Statement"][0]["Effect"] == "Allow"
+        response = authorize(event)
+        allowed = response["policyDocument"]["Statement"][0]["Effect"] == "Allow"
         code, failure = ("ok", "") if allowed else ("forbidden", "error")
     except Exception as error:
         code, failure = _OUTCOMES.get(type(error).__name__, (code, failure))
         raise
     finally:
-        _record(begun, time.time(), code, failure)
-    return answer
+        _record(started, time.time(), code, failure)
+    return response
 
 
-def _record(begun: float, end: float, code: str, failure: str) -> None:
+def _record(started: float, end: float, code: str, failure: str) -> None:
     """Send the subsegment; without a trace or a daemon do nothing. Never raises."""
     trace = os.environ.get("_X_AMZN_TRACE_ID", "")
     root, parent = _ROOT.search(trace), _PARENT.search(trace)
@@ -52,7 +52,7 @@ def _record(begun: float, end: float, code: str, failure: str) -> None:
         "trace_id": root[1],
         "parent_id": parent[1],
         "type": "subsegment",
-        "start_time": begun,
+        "start_time": started,
         "end_time": end,
         "annotations": {"code": code},
         **({failure: True} if failure else {}),

@@ -65,18 +65,18 @@ def main(
     }
     if only and only not in parts:
         raise typer.BadParameter(f"must be one of {', '.join(parts)}", param_hint="--only")
-    begun, rows, sections = time.monotonic(), list[Row](), list[Section]()
+    started, rows, sections = time.monotonic(), list[Row](), list[Section]()
     for name, measure in parts.items():
         if only in ("", name):
             with console.status(f"{name} ..."):
-                part_begun = time.monotonic()
+                part_started = time.monotonic()
                 result = measure()
-            console.print(f"[bold]{name}[/bold] {time.monotonic() - part_begun:.0f} s")
+            console.print(f"[bold]{name}[/bold] {time.monotonic() - part_started:.0f} s")
             _show(result, sections=bool(only))
             rows += result.rows
             sections += result.sections
     if not only:
-        page = report.write(docs, rows, sections, (time.monotonic() - begun) / 60, quick=quick)
+        page = report.write(docs, rows, sections, (time.monotonic() - started) / 60, quick=quick)
         console.print(f"{page.relative_to(ROOT) if page.is_relative_to(ROOT) else page} written")
 
 

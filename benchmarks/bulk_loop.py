@@ -26,11 +26,11 @@ class LoopProcess:
 
     def __init__(self, variables: Mapping[str, str], bucket: str) -> None:
         context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, bucket), daemon=True)
+        self._connection, child = context.Pipe()
+        self._process = context.Process(target=_serve, args=(child, bucket), daemon=True)
         with subjects.environment(variables):
             self._process.start()
-        theirs.close()
+        child.close()
         self._receive()
 
     def run(self, keys: list[str]) -> dict[str, float]:

@@ -58,7 +58,7 @@ def run(folder: Path, default: Path, rounds: int) -> PartResult:
     ]
     rows, saved = list[Row](), dict[str, float]()
     for subject in subjects:
-        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        with Path(os.devnull).open("w") as devnull, contextlib.redirect_stdout(devnull):
             samples = alternate(_calls(subject), rounds)
         hit, miss, off = (samples[name] for name in ("hit", "miss", "off"))
         saved[subject.name] = median(miss) - median(hit)
@@ -83,9 +83,9 @@ def _calls(subject: Subject) -> dict[str, Callable[[], object]]:
     def call(handler: Any, expected: str, *, new: bool) -> None:
         # The event is made anew in each case, so that it costs all alike.
         data = subject.image + (next(counter) if new else 0).to_bytes(8, "big")
-        answer = handler(http_event(data), CONTEXT)
-        if answer["headers"].get("X-Cache") != expected:
-            raise RuntimeError(f"{subject.name}: expected {expected}, got {answer}")
+        response = handler(http_event(data), CONTEXT)
+        if response["headers"].get("X-Cache") != expected:
+            raise RuntimeError(f"{subject.name}: expected {expected}, got {response}")
 
     next(counter)
     call(cached, "miss", new=False)

@@ -73,11 +73,11 @@ def run(folder: Path, shipped: Path, course: Path, rounds: int) -> PartResult:
 
 
 def _first_response(subject: Subject, payload: bytes, log: Path) -> float:
-    begun = time.perf_counter()
+    started = time.perf_counter()
     environment = subject.start(log)
     try:
         outcome = environment.invoke(payload, str(uuid.uuid4()))
-        elapsed = (time.perf_counter() - begun) * 1e3
+        elapsed = (time.perf_counter() - started) * 1e3
     finally:
         environment.end()
     if outcome.function_error:

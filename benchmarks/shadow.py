@@ -104,13 +104,13 @@ def _rows(subject: Subject, model: Path, endpoint: str, rounds: int) -> list[Row
     times: dict[str, list[float]] = {name: [] for name in ("off", "on", "idle", "after")}
 
     def timed(name: str, call: Callable[[], object], clock: Callable[[], float] = time.thread_time) -> None:
-        begun = clock()
+        started = clock()
         call()
-        times[name].append((clock() - begun) * 1e3)
+        times[name].append((clock() - started) * 1e3)
 
     handlers = {"off": off, "on": on, "idle": idle}
     order = list(handlers)
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with Path(os.devnull).open("w") as devnull, contextlib.redirect_stdout(devnull):
         for _ in range(rounds + 3):
             for name in order:
                 event = http_event(subject.image)
@@ -135,12 +135,12 @@ def _rows(subject: Subject, model: Path, endpoint: str, rounds: int) -> list[Row
 def _bound(model: Path, endpoint: str, image: bytes) -> list[Row]:
     handler, flush = _handler(model, endpoint, "1.0", pixels=False)
     milliseconds = []
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with Path(os.devnull).open("w") as devnull, contextlib.redirect_stdout(devnull):
         for _ in range(6):
             handler(http_event(image), CONTEXT)
-            begun = time.perf_counter()
+            started = time.perf_counter()
             flush()
-            milliseconds.append((time.perf_counter() - begun) * 1e3)
+            milliseconds.append((time.perf_counter() - started) * 1e3)
     # Three failures open the circuit.
     failing, open_circuit = milliseconds[:3], milliseconds[3:]
     what = "after the response, an endpoint that does not answer"

@@ -168,8 +168,8 @@ def _rate(calls: list[Callable[[], None]], seconds: float) -> float:
     """Return the requests per second of all clients, after three requests of each."""
     for call in calls * 3:
         call()
-    begun = time.perf_counter()
-    end = begun + seconds
+    started = time.perf_counter()
+    end = started + seconds
 
     def client(call: Callable[[], None]) -> int:
         count = 0
@@ -180,4 +180,4 @@ def _rate(calls: list[Callable[[], None]], seconds: float) -> float:
 
     with ThreadPoolExecutor(len(calls)) as pool:
         requests = sum(pool.map(client, calls))
-    return requests / (time.perf_counter() - begun)
+    return requests / (time.perf_counter() - started)

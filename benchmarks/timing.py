@@ -67,9 +67,9 @@ def alternate(subjects: Mapping[str, Callable[[], object]], rounds: int, warm_up
     order = list(subjects)
     for index in range(rounds + warm_up):
         for name in order:
-            begun = time.perf_counter()
+            started = time.perf_counter()
             subjects[name]()
-            elapsed = (time.perf_counter() - begun) * 1e3
+            elapsed = (time.perf_counter() - started) * 1e3
             if index >= warm_up:
                 samples[name].append(elapsed)
         order.append(order.pop(0))
@@ -82,15 +82,15 @@ def median(values: list[float]) -> float:
 
 def ratio(numerator: list[float], denominator: list[float]) -> tuple[float, tuple[float, float]]:
     """Return the ratio of medians and its 95 % bootstrap interval (1,000 resamples)."""
-    return _compared(np.divide, numerator, denominator)
+    return _bootstrap(np.divide, numerator, denominator)
 
 
 def difference(minuend: list[float], subtrahend: list[float]) -> tuple[float, tuple[float, float]]:
     """Return the difference of medians and its 95 % bootstrap interval (1,000 resamples)."""
-    return _compared(np.subtract, minuend, subtrahend)
+    return _bootstrap(np.subtract, minuend, subtrahend)
 
 
-def _compared(
+def _bootstrap(
     operation: Callable[[Any, Any], Any], first: list[float], second: list[float]
 ) -> tuple[float, tuple[float, float]]:
     random = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from benchmarks.timing import PartResult, Row, Samples, difference, median, ratio
-from benchmarks.workers import Kind, in_turn, workers
+from benchmarks.workers import Kind, time_in_turn, workers
 from benchmarks.workload import MEGAPIXELS, photo
 
 TARGETS = {1: (1.9, 1.25), 12: (3.2, 2.8)}
@@ -27,7 +27,9 @@ def run(shipped: Path, course: Path, rounds: int) -> PartResult:
     with workers(subjects, max(os.sched_getaffinity(0))) as running:
         for megapixels, size in MEGAPIXELS.items():
             data = photo(*size)
-            rows += _rows(megapixels, len(data), in_turn(running, data, rounds if megapixels == 1 else rounds // 2))
+            rows += _rows(
+                megapixels, len(data), time_in_turn(running, data, rounds if megapixels == 1 else rounds // 2)
+            )
     return PartResult(rows)
 
 

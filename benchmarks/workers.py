@@ -32,12 +32,12 @@ class Worker:
 
     def __init__(self, kind: Kind, model: Path, core: int) -> None:
         context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, kind, model, core), daemon=True)
+        self._connection, child = context.Pipe()
+        self._process = context.Process(target=_serve, args=(child, kind, model, core), daemon=True)
         # The floor uses the best known allocator settings as well.
         with subjects.environment({} if kind == "course" else ALLOCATOR):
             self._process.start()
-        theirs.close()
+        child.close()
         self._receive()
         self._signal(signal.SIGSTOP)
 
@@ -79,7 +79,7 @@ def workers(kinds: Mapping[str, tuple[Kind, Path]], core: int) -> Iterator[dict[
             worker.end()
 
 
-def in_turn(running: Mapping[str, Worker], data: bytes, rounds: int) -> Samples:
+def time_in_turn(running: Mapping[str, Worker], data: bytes, rounds: int) -> Samples:
     """Time every worker in each round, starting with another one each round; return milliseconds by name."""
     samples: Samples = {name: [] for name in running}
     order = list(running)
@@ -92,7 +92,7 @@ def in_turn(running: Mapping[str, Worker], data: bytes, rounds: int) -> Samples:
 
 def _serve(connection: Connection, kind: Kind, model: Path, core: int) -> None:
     os.sched_setaffinity(0, {core})
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with Path(os.devnull).open("w") as devnull, contextlib.redirect_stdout(devnull):
         subject = getattr(subjects, kind)(model)
         connection.send([])
         while True:
@@ -104,9 +104,9 @@ def _serve(connection: Connection, kind: Kind, model: Path, core: int) -> None:
             call()
             times = []
             for _ in range(calls):
-                begun = time.perf_counter()
+                started = time.perf_counter()
                 response = call()
-                times.append((time.perf_counter() - begun) * 1e3)
+                times.append((time.perf_counter() - started) * 1e3)
             connection.send(times if _classified(kind, response) else f"{kind} did not classify: {response}")
 
 

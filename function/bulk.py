@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 # As in handler.py: before the project's modules.
 import numpy  # noqa: F401, ICN001
-from loupe import BEGUN
+from loupe import IMPORT_STARTED
 from loupe.bulk.batch import BatchProcessor
 from loupe.bulk.invocation import BulkLog, Invocations
 from loupe.bulk.settings import BulkSettings
@@ -57,7 +57,7 @@ INVOCATIONS = Invocations(
     UploadProcessor(SERVICE, SOURCES, STORE, topic_client(BULK.topic_arn), BULK.topic_arn),
     LOG,
     # Twice what INIT took, at the speed that the function has after it.
-    restart_seconds=2 * (time.monotonic() - BEGUN) / min(1.0, SETTINGS.vcpus),
+    restart_seconds=2 * (time.monotonic() - IMPORT_STARTED) / min(1.0, SETTINGS.vcpus),
 )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 # Before the project's modules: imported below them, deeper in the call stack, numpy takes 30 ms longer under the Lambda
 # runtime client (python -m benchmarks --only cold), probably at a boundary of CPython's chunked frame stack.
 import numpy  # noqa: F401, ICN001
-from loupe import BEGUN
+from loupe import IMPORT_STARTED
 from loupe.classifier import Classifier
 from loupe.http.app import App
 from loupe.http.envelope import is_http
@@ -92,13 +92,13 @@ APP = App(
     models=MODELS,
     assigner=ASSIGNER,
     # Twice the duration of INIT, at the CPU share that the function has afterwards.
-    restart_seconds=2 * (time.monotonic() - BEGUN) / min(1.0, SETTINGS.vcpus),
+    restart_seconds=2 * (time.monotonic() - IMPORT_STARTED) / min(1.0, SETTINGS.vcpus),
 )
 
 
 def handler(event: Any, context: Context) -> dict[str, Any]:
     """Answer one event: an HTTP request in API Gateway's envelope, or a direct invocation's payload."""
-    answer = APP.http if is_http(event) else APP.direct
+    serve = APP.http if is_http(event) else APP.direct
     if SHADOW is not None:
-        return SHADOW.around(answer, event, context)
-    return answer(event, context)
+        return SHADOW.handle(serve, event, context)
+    return serve(event, context)

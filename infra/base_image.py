@@ -23,7 +23,7 @@ DOCKERFILE = PROJECT_ROOT / "function" / "Dockerfile"
 PLATFORMS: Mapping[str, str] = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _BASE = re.compile(r"^ARG BASE=(\S+)$", re.MULTILINE)
-_HOW = "`make lock-base` writes it; it needs a connection to the registry"
+_LOCK_HINT = "`make lock-base` writes it; it needs a connection to the registry"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class BaseImage:
         """
         platform = PLATFORMS[architecture]
         if platform not in self.digests:
-            raise SettingsError(f"{LOCK.name} has no digest for {platform}: {_HOW}.")
+            raise SettingsError(f"{LOCK.name} has no digest for {platform}: {_LOCK_HINT}.")
         return f"{_repository(self.image)}@{self.digests[platform]}"
 
 
@@ -76,7 +76,7 @@ def require(settings: Settings, lock: Path | None = None) -> None:
     if builds_function and image.base is not None and not _DIGEST.search(image.base):
         raise SettingsError(f"image.require_locked_base: image.base is {image.base!r}; name it as NAME@sha256:DIGEST.")
     if ((builds_function and image.base is None) or builds_authorizer) and read_lock(lock) is None:
-        raise SettingsError(f"image.require_locked_base: function/{LOCK.name} is missing; {_HOW}.")
+        raise SettingsError(f"image.require_locked_base: function/{LOCK.name} is missing; {_LOCK_HINT}.")
 
 
 def read_lock(path: Path | None = None) -> BaseImage | None:
@@ -95,9 +95,11 @@ def read_lock(path: Path | None = None) -> BaseImage | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingsError(f"{path} cannot be read ({error!r}): {_HOW}.") from error
+        raise SettingsError(f"{path} cannot be read ({error!r}): {_LOCK_HINT}.") from error
     if invalid or not locked.digests or not set(locked.digests) <= set(PLATFORMS.values()):
-        raise SettingsError(f"{path} does not hold a SHA-256 digest for each of {list(PLATFORMS.values())}: {_HOW}.")
+        raise SettingsError(
+            f"{path} does not hold a SHA-256 digest for each of {list(PLATFORMS.values())}: {_LOCK_HINT}."
+        )
     return locked
 
 

@@ -32,7 +32,7 @@ _MULTILABEL = frozenset({"multilabel-logits", "multilabel-probabilities"})
 MAX_GOLDEN_BYTES = 6 * 1024 * 1024 // 4 * 3 - 1024
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 # Keys of a card's input that say how pixels become the tensor; the others say which pixels.
-_OF_NUMBERS = frozenset({"name", "layout", "dtype", "scale", "mean", "std", "flatten"})
+_NUMERIC_KEYS = frozenset({"name", "layout", "dtype", "scale", "mean", "std", "flatten"})
 # Standard library only (-S): the program needs nothing that is installed.
 _CHECK = (sys.executable, "-S", "-m", "loupe.model_files")
 
@@ -110,7 +110,7 @@ def read_card(
         tuple(output["labels"]),
         size,
         multilabel=output["kind"] in _MULTILABEL,
-        pixels=json.dumps({key: spec[key] for key in spec if key not in _OF_NUMBERS}, sort_keys=True),
+        pixels=json.dumps({key: spec[key] for key in spec if key not in _NUMERIC_KEYS}, sort_keys=True),
         pixel_bytes=spec["width"] * spec["height"] * (1 if spec.get("color") == "L" else 3),
     )
 

@@ -91,19 +91,19 @@ def _token(challenge: str, scheme: str) -> str:
         raise RegistryError(f"The registry names {realm!r} as the source of its tokens, which is not {scheme}.")
     body, _ = _get(f"{realm}?{urllib.parse.urlencode(fields)}", {})
     try:
-        answer: dict[str, Any] = json.loads(body)
-        return str(answer.get("token") or answer["access_token"])
+        response: dict[str, Any] = json.loads(body)
+        return str(response.get("token") or response["access_token"])
     except (ValueError, KeyError, AttributeError) as error:
         raise RegistryError(f"{realm} gave no token.") from error
 
 
 def _get(url: str, headers: dict[str, str]) -> tuple[bytes, str]:
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - http or https, chosen above
-    with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
-        body: bytes = answer.read(MAX_BYTES + 1)
+    with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:  # noqa: S310
+        body: bytes = response.read(MAX_BYTES + 1)
         if len(body) > MAX_BYTES:
             raise RegistryError(f"{url} sends more than {MAX_BYTES} bytes.")
-        return body, answer.headers.get("Docker-Content-Digest", "")
+        return body, response.headers.get("Docker-Content-Digest", "")
 
 
 def _unreachable(image: str, error: OSError) -> RegistryError:

@@ -140,14 +140,14 @@ def demonstrate(
 ) -> None:
     """Start a local cloud, classify golden images, take it down; exit 1 if a label is wrong."""
     with _errors_reported():
-        begun = time.monotonic()
+        started = time.monotonic()
         changes = overrides(settings, set_ or [], os.environ)
         rows = demo.run(State(state.resolve()), image, changes, Steps(_step_reporter(as_json)))
         if as_json:
             print(json.dumps([row.to_dict() for row in rows], indent=2))
         else:
             _table(rows)
-            out.print(f"{time.monotonic() - begun:.1f} s in all")
+            out.print(f"{time.monotonic() - started:.1f} s in all")
         raise typer.Exit(0 if all(row.right for row in rows) else 1)
 
 

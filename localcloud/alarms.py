@@ -118,10 +118,10 @@ def _values(alarm: Mapping[str, Any], read: Reader, count: int) -> Series:
     }
     expressions = {entry["Id"]: entry["Expression"] for entry in metrics if entry.get("Expression")}
     # A template may hold the truth as a word.
-    (answer,) = (entry["Id"] for entry in metrics if str(entry.get("ReturnData", True)).lower() == "true")
-    if answer in series:
-        return series[answer]
-    tree = ast.parse(expressions[answer], mode="eval").body
+    (response,) = (entry["Id"] for entry in metrics if str(entry.get("ReturnData", True)).lower() == "true")
+    if response in series:
+        return series[response]
+    tree = ast.parse(expressions[response], mode="eval").body
     return [_compute(tree, {name: values[i] for name, values in series.items()}) for i in range(count)]
 
 

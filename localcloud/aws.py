@@ -55,7 +55,7 @@ class Account:
     def environment(self) -> dict[str, str]:
         """Variables of this process without credentials of other AWS accounts and without proxies."""
         return {
-            **isolation.without_leaks(os.environ),
+            **isolation.isolated_variables(os.environ),
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ENDPOINT_URL_S3": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.number,

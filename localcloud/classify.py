@@ -109,13 +109,13 @@ def classify(folder: Path, output: Path, jobs: Jobs, s3: Any, progress: Callable
             _upload(images, keys, jobs.bucket, s3, progress)
             body = "".join(json.dumps({"key": key}) + "\n" for key in keys)
             s3.put_object(Bucket=jobs.bucket, Key=manifest, Body=body.encode())
-            begun = time.monotonic()
+            started = time.monotonic()
             job = _run(jobs, manifest, run, partial(_await, jobs, images=len(images), progress=progress))
         except _Stopped as stopped:
             _write(output, jobs, stopped.job_id, images, folder)
             raise stopped.error from None
         undo.pop_all()
-    seconds = time.monotonic() - begun
+    seconds = time.monotonic() - started
     failed = _write(output, jobs, job["id"], images, folder)
     if job["state"] != "succeeded":
         why = (job.get("error") or {}).get("detail", "no reason is given")

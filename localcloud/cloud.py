@@ -35,9 +35,9 @@ class Steps:
 
     @contextmanager
     def __call__(self, what: str) -> Iterator[None]:
-        begun = time.monotonic()
+        started = time.monotonic()
         yield
-        self.report(what, time.monotonic() - begun)
+        self.report(what, time.monotonic() - started)
 
 
 def up(
@@ -70,7 +70,7 @@ def up(
     command_line()
     settings_in_force = effective(settings)
     state.prepare()
-    with _only_one(state), ExitStack() as undo:
+    with _command_lock(state), ExitStack() as undo:
         running = _still_running(state)
         fresh = running is None
         account = Account(f"http://127.0.0.1:{running.port if running else emulator.check_port(port)}", REGION)
@@ -117,7 +117,7 @@ def up(
 def down(state: State) -> list[str]:
     """Stop the processes that `up` started; return the names of those that were alive."""
     state.prepare()
-    with _only_one(state):
+    with _command_lock(state):
         return _end(state)
 
 
@@ -178,8 +178,8 @@ def _await_health(state: State, running: Running, url: str) -> None:
 
     def healthy() -> bool:
         try:
-            with isolation.opener.open(f"{url}v1/health", timeout=10) as answer:
-                return bool(json.load(answer)["status"] == "ok")
+            with isolation.opener.open(f"{url}v1/health", timeout=10) as response:
+                return bool(json.load(response)["status"] == "ok")
         except urllib.error.HTTPError as error:
             last["response"] = f"HTTP {error.code} {error.read(200).decode(errors='replace')}"
         except (OSError, ValueError, KeyError) as error:
@@ -193,7 +193,7 @@ def _await_health(state: State, running: Running, url: str) -> None:
 
 
 @contextmanager
-def _only_one(state: State) -> Iterator[None]:
+def _command_lock(state: State) -> Iterator[None]:
     """Let only one command at a time change a local cloud."""
     with (state.root / "lock").open("w") as lock:
         try:

@@ -86,16 +86,16 @@ def _row(endpoint: Mapping[str, Any], image: ImageFile) -> Row:
     url = endpoint["url"].rstrip("/")
     # Without a proxy: the endpoint is on this machine.
     with httpx.Client(headers=headers, trust_env=False, timeout=TIMEOUT_SECONDS) as client:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         try:
-            answer = (_classify if image.direct else _upload_and_classify)(client, url, image.path)
+            response = (_classify if image.direct else _upload_and_classify)(client, url, image.path)
         except httpx.HTTPError as error:
             raise CloudError(f"{image.path} was not classified: {error}.") from error
-        milliseconds = (time.perf_counter() - begun) * 1000
-    if answer.is_error:
-        raise CloudError(f"{image.path} was not classified: HTTP {answer.status_code}, {_detail(answer)}")
-    result = answer.json()
-    timing = _TOTAL.search(answer.headers.get("Server-Timing", ""))
+        milliseconds = (time.perf_counter() - started) * 1000
+    if response.is_error:
+        raise CloudError(f"{image.path} was not classified: HTTP {response.status_code}, {_detail(response)}")
+    result = response.json()
+    timing = _TOTAL.search(response.headers.get("Server-Timing", ""))
     return Row(
         image=image.path.name,
         expected=image.expected,
@@ -120,9 +120,9 @@ def _upload_and_classify(client: httpx.Client, url: str, path: Path) -> httpx.Re
     return stored if stored.is_error else client.post(f"{url}/v1/classify", json={"s3": place.json()["s3"]})
 
 
-def _detail(answer: httpx.Response) -> str:
+def _detail(response: httpx.Response) -> str:
     try:
-        problem = answer.json()
+        problem = response.json()
         return str(problem.get("detail") or problem.get("title") or problem)
     except (ValueError, AttributeError):
-        return answer.text[:2000]
+        return response.text[:2000]

@@ -56,7 +56,7 @@ def launch(state: State, account: Account, port: int, emulator: Path) -> Running
             processes.append(start(name, command, environment, log, state.root, children))
     finally:
         running = Running(port, fleet_port, tuple(processes))
-        state.remember(running)
+        state.save(running)
     return running
 
 
@@ -118,8 +118,8 @@ def push_images(account: Account, tags: Mapping[str, str]) -> None:
 
 
 def fleet_status(running: Running) -> dict[str, Any]:
-    with isolation.opener.open(fleet_status_url(running), timeout=5) as answer:
-        status: dict[str, Any] = json.load(answer)
+    with isolation.opener.open(fleet_status_url(running), timeout=5) as response:
+        status: dict[str, Any] = json.load(response)
     return status
 
 
@@ -154,7 +154,7 @@ def _answers_or_ended(url: str, record: ProcessRecord) -> bool:
 
 def _answers(url: str) -> bool:
     try:
-        with isolation.opener.open(url, timeout=2) as answer:
-            return bool(answer.status == http.client.OK)
+        with isolation.opener.open(url, timeout=2) as response:
+            return bool(response.status == http.client.OK)
     except (OSError, http.client.HTTPException):
         return False

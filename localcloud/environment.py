@@ -102,7 +102,7 @@ class ExecutionEnvironment:
     def __init__(self, launch: Launch) -> None:
         self._launch = launch
         self.id = uuid.uuid4().hex
-        self.born = self.last_used = time.monotonic()
+        self.started_at = self.last_used = time.monotonic()
         self._cold = True
         self._dead = self._ended = False
         self._function: int | None = None
@@ -155,12 +155,12 @@ class ExecutionEnvironment:
         limit = self._launch.timeout_seconds + (INIT_SECONDS if self._cold else 5.0)
         with self._output:
             self._lines.clear()
-        begun = time.monotonic()
+        started = time.monotonic()
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=limit)
         try:
             connection.request("POST", INVOKE_PATH, body=payload, headers=headers)
-            answer = connection.getresponse()
-            http_status, body = answer.status, answer.read()
+            response = connection.getresponse()
+            http_status, body = response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
             http_status = http.client.BAD_GATEWAY
             body = _error(
@@ -168,10 +168,10 @@ class ExecutionEnvironment:
             )
         finally:
             connection.close()
-        elapsed_ms = (time.monotonic() - begun) * 1000
+        elapsed_ms = (time.monotonic() - started) * 1000
         memory = self._peak_memory_mib()
-        body, status = self._judged(http_status, body, request_id)
-        output, reported_ms = self._taken_output(request_id, whole=not self._dead)
+        body, status = self._lambda_result(http_status, body, request_id)
+        output, reported_ms = self._collect_output(request_id, whole=not self._dead)
         init_ms = self._init_ms() if self._cold else None
         self._cold = False
         self.last_used = time.monotonic()
@@ -202,7 +202,7 @@ class ExecutionEnvironment:
         if child is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
-        _PORTS.give_back(*self._ports)
+        _PORTS.release(*self._ports)
         self._reader.join(2.0)
         if self._process.stdout is not None and not self._reader.is_alive():
             self._process.stdout.close()
@@ -213,7 +213,7 @@ class ExecutionEnvironment:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self._port)) == 0
 
-    def _judged(self, http_status: int, body: bytes, request_id: str) -> tuple[bytes, str]:
+    def _lambda_result(self, http_status: int, body: bytes, request_id: str) -> tuple[bytes, str]:
         """The payload and status as Lambda gives them: the emulator says 200 to timeouts and to raised errors."""
         if _TIMED_OUT.fullmatch(body):
             self._dead = True
@@ -221,18 +221,18 @@ class ExecutionEnvironment:
         if http_status == http.client.OK and b'"errorMessage"' not in body:
             return body, ""
         try:
-            answer: Any = json.loads(body)
+            response: Any = json.loads(body)
         except ValueError:
-            answer = None
-        kind = answer.get("errorType", "Unhandled") if isinstance(answer, dict) else "Unhandled"
+            response = None
+        kind = response.get("errorType", "Unhandled") if isinstance(response, dict) else "Unhandled"
         if http_status != http.client.OK:
             self._dead = True
-            if not isinstance(answer, dict):
+            if not isinstance(response, dict):
                 kind = "Runtime.ExitError"
                 body = _error(kind, f"RequestId: {request_id} Error: Runtime exited without providing a reason")
             return body, f"error\tError Type: {kind}"
         # A raised error carries this invocation's id; a handler that returns such an object has not failed.
-        raised = isinstance(answer, dict) and "errorMessage" in answer and answer.get("requestId") == request_id
+        raised = isinstance(response, dict) and "errorMessage" in response and response.get("requestId") == request_id
         return body, f"error\tError Type: {kind}" if raised else ""
 
     def _read_output(self) -> None:
@@ -244,7 +244,7 @@ class ExecutionEnvironment:
                 self._lines.append(raw.decode("utf-8", "replace").rstrip("\n"))
                 self._output.notify_all()
 
-    def _taken_output(self, request_id: str, *, whole: bool) -> tuple[list[str], float | None]:
+    def _collect_output(self, request_id: str, *, whole: bool) -> tuple[list[str], float | None]:
         """The function's lines of this invocation, without the emulator's own, and the time that it reports."""
 
         def reported() -> bool:

@@ -172,8 +172,8 @@ class Fleet:
         return function
 
     def _reserved(self, name: str) -> int | None:
-        answer: Mapping[str, Any] = self._lambda.get_function_concurrency(FunctionName=name)
-        reserved = answer.get("ReservedConcurrentExecutions")
+        response: Mapping[str, Any] = self._lambda.get_function_concurrency(FunctionName=name)
+        reserved = response.get("ReservedConcurrentExecutions")
         return None if reserved is None else int(reserved)
 
     def _reserve(self, function: FunctionVersion, subject: Subject) -> tuple[Pool, int]:
@@ -216,10 +216,10 @@ class Fleet:
         return self._logs / f"{function.name}-{stream[-32:]}.log"
 
     def _credentials(self, function: FunctionVersion) -> Mapping[str, str]:
-        answer = self._sts.assume_role(
+        response = self._sts.assume_role(
             RoleArn=function.role, RoleSessionName=function.name, DurationSeconds=CREDENTIAL_SECONDS
         )
-        credentials: Mapping[str, str] = answer["Credentials"]
+        credentials: Mapping[str, str] = response["Credentials"]
         return credentials
 
     def _release(self, pool: Pool, member: Member | None) -> None:
@@ -245,7 +245,7 @@ class Fleet:
         return (
             not environment.usable
             or now - environment.last_used > self._idle_seconds
-            or now - environment.born > LIFETIME_SECONDS
+            or now - environment.started_at > LIFETIME_SECONDS
         )
 
     def _end(self, unwanted: Callable[[Member], bool]) -> None:

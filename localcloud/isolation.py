@@ -27,17 +27,17 @@ _ALLOWED = ("NODE_EXTRA_CA_CERTS",)
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def without_leaks(variables: Mapping[str, str]) -> dict[str, str]:
+def isolated_variables(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the variables without those that change the account, the network or the settings of a local run."""
-    return {name: value for name, value in variables.items() if name in _ALLOWED or not _leaks(name)}
+    return {name: value for name, value in variables.items() if name in _ALLOWED or not _is_excluded(name)}
 
 
 def clear_environment() -> None:
     """Remove these variables from this process: boto3 and urllib read the environment in many places."""
-    for name in [name for name in os.environ if name not in without_leaks({name: ""})]:
+    for name in [name for name in os.environ if name not in isolated_variables({name: ""})]:
         del os.environ[name]
 
 
-def _leaks(name: str) -> bool:
+def _is_excluded(name: str) -> bool:
     upper = name.upper()
     return upper.startswith(PREFIXES) or upper in PROXIES or name in PYTHON or name in _CONFIGURATION

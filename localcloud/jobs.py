@@ -69,8 +69,8 @@ class Jobs:
             method=method,
         )
         try:
-            with isolation.opener.open(request, timeout=SECONDS) as answer:
-                result: dict[str, Any] = json.load(answer)
+            with isolation.opener.open(request, timeout=SECONDS) as response:
+                result: dict[str, Any] = json.load(response)
                 return result
         except urllib.error.HTTPError as error:
             raise CloudError(f"{method} /{path} answered HTTP {error.code}: {_detail(error.read())}") from error

@@ -20,7 +20,7 @@ class Ports:
             self._taken.add(port)
             return port
 
-    def give_back(self, *ports: int) -> None:
+    def release(self, *ports: int) -> None:
         with self._lock:
             self._taken.difference_update(ports)
 

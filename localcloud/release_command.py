@@ -42,8 +42,8 @@ class FleetReports:
         )
 
     def status(self, execution: str) -> str | None:
-        with isolation.opener.open(f"{self._url}/{execution}", timeout=5) as answer:
-            status: str | None = json.load(answer)["status"]
+        with isolation.opener.open(f"{self._url}/{execution}", timeout=5) as response:
+            status: str | None = json.load(response)["status"]
         return status
 
     @property
@@ -55,7 +55,7 @@ def release(
     state: State,
     settings: Mapping[str, Any],
     steps: Steps,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     minute: float = MINUTE_SECONDS,
 ) -> Outcome:
     """Deploy the present code and settings as a release.
@@ -117,8 +117,8 @@ def release(
         synthetic=functions_of["synthetic"],
         alarms=release_alarms(account.client("cloudwatch"), name, target),
     )
-    tell("This stands in for AWS CodeDeploy; docs/releases.md says what it replays.")
-    outcome = Deployment(plan, functions, account.client("cloudwatch"), FleetReports(running.fleet_port), tell).run()
+    notify("This stands in for AWS CodeDeploy; docs/releases.md says what it replays.")
+    outcome = Deployment(plan, functions, account.client("cloudwatch"), FleetReports(running.fleet_port), notify).run()
     if outcome.rolled_back:
         shutil.rmtree(state.assembly)
         shutil.move(previous, state.assembly)

@@ -90,7 +90,7 @@ class Deployment:
     ----------
     functions, cloudwatch
         boto3 clients of the local cloud.
-    tell
+    notify
         Takes a sentence for each event.
     """
 
@@ -100,18 +100,18 @@ class Deployment:
         functions: Any,
         cloudwatch: Any,
         reports: Reports,
-        tell: Callable[[str], None],
+        notify: Callable[[str], None],
         clock: Clock = time,
     ) -> None:
         self._plan, self._functions, self._cloudwatch = plan, functions, cloudwatch
-        self._reports, self._tell, self._clock = reports, tell, clock
+        self._reports, self._notify, self._clock = reports, notify, clock
         self._id = f"d-{uuid.uuid4().hex[:9].upper()}"
         self._findings: tuple[str, ...] = ()
 
     def run(self) -> Outcome:
         """Check, shift and check again; after a failure or an alarm move the alias back."""
         plan = self._plan
-        self._tell(f"deployment {self._id}: {plan.alias} from version {plan.current} to {plan.target}")
+        self._notify(f"deployment {self._id}: {plan.alias} from version {plan.current} to {plan.target}")
         with ExitStack() as undo:
             # If the local cloud fails, or after Ctrl-C, no weights are left behind.
             undo.callback(self._route, plan.current)
@@ -119,9 +119,9 @@ class Deployment:
             undo.pop_all()
         if outcome.rolled_back:
             self._route(plan.current)
-            self._tell(f"{outcome.status}: {outcome.reason}; {plan.alias} is back at version {plan.current}")
+            self._notify(f"{outcome.status}: {outcome.reason}; {plan.alias} is back at version {plan.current}")
         else:
-            self._tell(f"{outcome.status}: {plan.alias} is at version {plan.target}")
+            self._notify(f"{outcome.status}: {plan.alias} is at version {plan.target}")
         return outcome
 
     def _events(self) -> Iterator[Outcome | None]:
@@ -131,11 +131,11 @@ class Deployment:
         for weight in plan.weights:
             yield self._alarm()
             self._route(plan.current, {plan.target: weight})
-            self._tell(f"AllowTraffic: {weight:.0%} to version {plan.target}")
+            self._notify(f"AllowTraffic: {weight:.0%} to version {plan.target}")
             yield self._watch()
         yield self._alarm()
         self._route(plan.target)
-        self._tell(f"AllowTraffic: 100% to version {plan.target}")
+        self._notify(f"AllowTraffic: 100% to version {plan.target}")
         yield self._hook("AfterAllowTraffic", plan.after)
         yield self._alarm()
 
@@ -154,35 +154,35 @@ class Deployment:
 
     def _synthetic(self, name: str) -> None:
         try:
-            answer = self._invoke(name, {})
+            result = self._invoke(name, {})
         except ClientError as error:
             if error.response["Error"]["Code"] != "TooManyRequestsException":
                 raise
             # MiniStack runs the schedule, too: its round is at work.
             return
-        findings = tuple(answer.get("findings", ())) if isinstance(answer, dict) else ()
+        findings = tuple(result.get("findings", ())) if isinstance(result, dict) else ()
         self._findings = (*self._findings, *(item for item in findings if item not in self._findings))
 
     def _alarm(self) -> Outcome | None:
         if not self._plan.alarms:
             return None
         alarms = self._cloudwatch.describe_alarms(AlarmNames=list(self._plan.alarms))["MetricAlarms"]
-        ringing = [alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"]
-        return Outcome("Stopped", f"alarm {', '.join(ringing)}", self._findings) if ringing else None
+        in_alarm = [alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"]
+        return Outcome("Stopped", f"alarm {', '.join(in_alarm)}", self._findings) if in_alarm else None
 
     def _hook(self, event: str, name: str | None) -> Outcome | None:
         if name is None:
             return None
         execution = uuid.uuid4().hex
         self._reports.expect(self._id, execution)
-        answer = self._invoke(name, {"DeploymentId": self._id, "LifecycleEventHookExecutionId": execution})
-        findings = tuple(answer.get("findings", ())) if isinstance(answer, dict) else ()
+        result = self._invoke(name, {"DeploymentId": self._id, "LifecycleEventHookExecutionId": execution})
+        findings = tuple(result.get("findings", ())) if isinstance(result, dict) else ()
         end = self._clock.monotonic() + HOOK_SECONDS
         while (status := self._reports.status(execution)) is None:
             if self._clock.monotonic() >= end:
                 return Outcome("Failed", f"{event}: {name} reported nothing within {HOOK_SECONDS:.0f} s", findings)
             self._clock.sleep(POLL_SECONDS)
-        self._tell(f"{event}: {name} reports {status}")
+        self._notify(f"{event}: {name} reports {status}")
         return None if status == "Succeeded" else Outcome("Failed", f"{event}: {name} reports {status}", findings)
 
     def _invoke(self, name: str, event: Mapping[str, Any]) -> Any:

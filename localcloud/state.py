@@ -57,7 +57,7 @@ class State:
         for folder in (self.root, self.logs, self.images, self.temporary):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def remember(self, running: Running) -> None:
+    def save(self, running: Running) -> None:
         _write_json(self._running, asdict(running))
 
     def running(self) -> Running | None:

@@ -75,7 +75,7 @@ def plan(file: Path, name: str, answers: Answers) -> tuple[Inspection, dict[str,
     """
     inspection = inspect_file(file, answers.bind)
     for external in inspection.missing:
-        raise MissingDataError(external.complaint(file.name))
+        raise MissingDataError(external.error_message(file.name))
     if inspection.obstacle:
         raise ModelkitError(f"{file.name} {inspection.obstacle}")
     questions: dict[str, str] = {}

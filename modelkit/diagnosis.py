@@ -61,7 +61,7 @@ class Finding:
     fix: str
 
     @property
-    def singled_out(self) -> Candidate | None:
+    def unique_candidate(self) -> Candidate | None:
         """Return the only candidate that fits the evidence, if there is exactly one."""
         if len(self.candidates) != 1:
             return None
@@ -95,7 +95,7 @@ def _finding(candidates: tuple[Candidate, ...], evidence: Sequence[Evidence]) ->
     finding = Finding(candidates, "", "")
     listed = "; or ".join(item.describe(total) for item in candidates[:_LISTED])
     more = f"; and {len(candidates) - _LISTED} more" if len(candidates) > _LISTED else ""
-    if finding.singled_out:
+    if finding.unique_candidate:
         return Finding(
             candidates, f"All golden cases would fit with {listed}, and with no other single change that was tried."
             if len(candidates[0].changes) == 1

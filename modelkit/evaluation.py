@@ -22,7 +22,7 @@ from modelkit.metrics import (
     top_confusions,
     wilson_interval,
 )
-from modelkit.reading import Progress, Readings, read_all, same_question, silent
+from modelkit.reading import Predictions, Progress, read_all, require_same_labels, silent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ class Quality:
     """One model on the images. ``accuracy`` and all that needs labels are None without them."""
 
     card: Card
-    readings: Readings
+    readings: Predictions
     cost: Cost
 
     @property
@@ -69,10 +69,10 @@ class Quality:
             "processor": describe(),
         }
         if self.readings.labelled:
-            value |= self._judged_multilabel() if self.card.output.multilabel else self._judged()
+            value |= self._multilabel_figures() if self.card.output.multilabel else self._single_label_figures()
         return value
 
-    def _judged_multilabel(self) -> dict[str, Any]:
+    def _multilabel_figures(self) -> dict[str, Any]:
         labels, assigned = self.card.output.labels, self.readings.assigned
         targets = self.readings.targets if self.readings.targets is not None else np.zeros_like(assigned)
         precisions = np.array(
@@ -97,7 +97,7 @@ class Quality:
             },
         }
 
-    def _judged(self) -> dict[str, Any]:
+    def _single_label_figures(self) -> dict[str, Any]:
         labels = self.card.output.labels
         confusion = confusion_matrix(self.readings.truth, self.readings.predicted, len(labels))
         precision, recall = precision_recall(confusion)
@@ -148,16 +148,16 @@ class Comparison:
     def latency_ratio(self) -> float:
         return self.model.cost.run_ms / self.against.cost.run_ms
 
-    def serious(self, margin: float) -> list[str]:
+    def label_changes(self, margin: float) -> list[str]:
         """Return the images on which the labels differ although the reference was not near a tie."""
         if self.model.card.output.multilabel:
             reference = self.against.readings
             differ = self.model.readings.assigned != reference.assigned
             distances = np.abs(reference.probabilities - np.array(self.against.card.output.thresholds))
-            serious = (differ & (distances > margin)).any(axis=1)
+            label_changes = (differ & (distances > margin)).any(axis=1)
         else:
-            serious = self.disagreeing & ~near_tie(self.against.readings.probabilities, margin)
-        return [str(path) for path, bad in zip(self.model.readings.paths, serious, strict=True) if bad]
+            label_changes = self.disagreeing & ~near_tie(self.against.readings.probabilities, margin)
+        return [str(path) for path, bad in zip(self.model.readings.paths, label_changes, strict=True) if bad]
 
     def to_json(self) -> dict[str, Any]:
         """Return every figure as JSON's types; ratios are model / against, except the speed-ups."""
@@ -196,7 +196,7 @@ def compare(card: Card, against: Card, images: Sequence[LabelledImage], progress
     ------
     loupe.card.CardError, modelkit.errors.ModelkitError
     """
-    same_question(card, against)
+    require_same_labels(card, against)
     first, second = read_all([Model.load(card), Model.load(against)], images, progress)
     progress("measuring", 0, 1)
     cost, other = costs([card, against], [sample_tensors(model, images) for model in (card, against)])

@@ -8,7 +8,7 @@ import urllib.request
 from typing import IO, TYPE_CHECKING, Any
 
 from loupe.card import CardError
-from loupe.model_files import check_file, hold_inside
+from loupe.model_files import check_file, require_inside
 
 from modelkit.errors import ModelkitError
 from modelkit.reading import Progress, silent
@@ -71,7 +71,7 @@ def fetch(card: Card, progress: Progress = silent, *, schemes: tuple[str, ...] =
             )
         place = card.directory / file.path
         try:
-            hold_inside(card.directory, place)
+            require_inside(card.directory, place)
             place.parent.mkdir(parents=True, exist_ok=True)
             _fetch_file(card, file, progress, schemes)
         except CardError as error:

@@ -49,7 +49,7 @@ def _check_external(card: Card) -> list[Check]:
         path = f"{prefix}/{file.location}" if prefix else file.location
         if file.state != "whole":
             checks.append(
-                Check("external data", "fail", file.complaint(card.graph), "The graph cannot run without it.")
+                Check("external data", "fail", file.error_message(card.graph), "The graph cannot run without it.")
             )
         elif path not in listed:
             checks.append(

@@ -98,7 +98,7 @@ def judge_successor(comparison: Comparison, limits: Limits) -> list[Check]:
 def judge(comparison: Comparison, limits: Limits) -> list[Check]:
     """Check a comparison against limits: one check for each."""
     shift, against = float(comparison.shifts.max()), comparison.against.card.name
-    serious = comparison.serious(limits.near_tie)
+    label_changes = comparison.label_changes(limits.near_tie)
     count = len(comparison.model.readings.paths)
     checks = [
         _check(
@@ -109,9 +109,9 @@ def judge(comparison: Comparison, limits: Limits) -> list[Check]:
         ),
         _check(
             "near ties",
-            not serious,
-            f"{int(comparison.disagreeing.sum())} disagreement(s), {len(serious)} of them not near a tie "
-            f"(within {limits.near_tie:g})" + (f": {', '.join(serious[:3])}" if serious else ""),
+            not label_changes,
+            f"{int(comparison.disagreeing.sum())} disagreement(s), {len(label_changes)} of them not near a tie "
+            f"(within {limits.near_tie:g})" + (f": {', '.join(label_changes[:3])}" if label_changes else ""),
         ),
         _check(
             "probability shift",

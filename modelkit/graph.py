@@ -44,7 +44,7 @@ class ExternalFile:
             return "missing"
         return "whole" if self.actual_bytes >= self.needed_bytes else "truncated"
 
-    def complaint(self, graph: str) -> str:
+    def error_message(self, graph: str) -> str:
         """Return the error message of an incomplete file."""
         if self.state == "truncated":
             return (
@@ -121,7 +121,7 @@ def load_whole(path: Path) -> onnx.ModelProto:
     files = external_files(proto, path.parent)
     for file in files:
         if file.state != "whole":
-            raise ModelkitError(file.complaint(path.name))
+            raise ModelkitError(file.error_message(path.name))
     if path.stat().st_size + sum(file.needed_bytes for file in files) > LARGEST_PROTO_BYTES:
         raise ModelkitError(f"{path} has more than 2 GiB of weights, which one ONNX file cannot hold.")
     external_data_helper.load_external_data_for_model(proto, str(path.parent))
@@ -212,9 +212,9 @@ def _external(folder: Path, location: str, needed: int, count: int) -> ExternalF
     path = folder / location
     if path.is_file():
         return ExternalFile(location, needed, path.stat().st_size, count)
-    alike = [
+    similar = [
         other.name
         for other in (sorted(folder.iterdir()) if folder.is_dir() else [])
         if other.is_file() and other.suffix != ".onnx" and needed <= other.stat().st_size <= needed + 2**20
     ]
-    return ExternalFile(location, needed, None, count, alike[0] if len(alike) == 1 else None)
+    return ExternalFile(location, needed, None, count, similar[0] if len(similar) == 1 else None)

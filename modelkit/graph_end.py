@@ -37,7 +37,7 @@ _SCIKIT_LEARN = (
     "RidgeClassifier, Perceptron, hinge loss), no measure of confidence: train with SVC(probability=True) or "
     "CalibratedClassifierCV and export again, or have their softmax served with --kind logits."
 )
-_CHOOSING = frozenset({"ArgMax", "ArgMin", "TopK", "Hardmax", "ZipMap", "NonMaxSuppression"})
+_SELECTIONS = frozenset({"ArgMax", "ArgMin", "TopK", "Hardmax", "ZipMap", "NonMaxSuppression"})
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def graph_end(graph: onnx.GraphProto, output: str, size: int | None, producer: s
     end, proof = _read_end(graph, node, size), Proof(graph, size)
     if regressor := _regressor(graph, output):
         return replace(end, kind=None, reason=f"Its numbers come from {regressor}.", regressor=regressor)
-    if end.kind not in {None, "logit", "logits"} or end.operator == "LogSoftmax" or end.operator in _CHOOSING:
+    if end.kind not in {None, "logit", "logits"} or end.operator == "LogSoftmax" or end.operator in _SELECTIONS:
         return end
     if size != 1 and proof.probabilities(output):
         reason = (
@@ -144,7 +144,7 @@ def _read_end(graph: onnx.GraphProto, node: onnx.NodeProto, size: int | None) ->
         operator = "LogSoftmax"
     if operator == "LogSoftmax":
         return GraphEnd(operator, "logits", "It ends in LogSoftmax: softmax of its numbers gives the probabilities.")
-    if operator in _CHOOSING:
+    if operator in _SELECTIONS:
         return GraphEnd(
             operator, None, f"It ends in {operator}, which gives chosen classes, not scores: export without it."
         )

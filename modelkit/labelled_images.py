@@ -61,13 +61,14 @@ def find_images(folder: Path, labels: Sequence[str], *, labels_needed: bool = Tr
         unknown = [path.name for path in subfolders if path not in labelled]
         if unknown:
             raise ModelkitError(
-                f"{folder} has folder(s) that are not labels of the model: {_few(unknown)} (labels: {_few(labels)})."
+                f"{folder} has folder(s) that are not labels of the model: {_shortened(unknown)} "
+                f"(labels: {_shortened(labels)})."
             )
         images = [LabelledImage(path, labels.index(sub.name)) for sub in labelled for path in _files(sub)]
     elif labels_needed:
         raise ModelkitError(
             f"{folder} has no folder named after a label: put the images into {folder}/<label>/ "
-            f"(labels: {_few(labels)})."
+            f"(labels: {_shortened(labels)})."
         )
     else:
         images = [LabelledImage(path, None) for path in _files(folder)]
@@ -98,7 +99,9 @@ def find_multilabel(folder: Path, labels: Sequence[str], *, labels_needed: bool 
         names = [name.strip() for name in (row["labels"] or "").split("|") if name.strip()]
         unknown = [name for name in names if name not in index]
         if unknown:
-            raise ModelkitError(f"{table}: {row['image']!r} has the label {unknown[0]!r} (labels: {_few(labels)}).")
+            raise ModelkitError(
+                f"{table}: {row['image']!r} has the label {unknown[0]!r} (labels: {_shortened(labels)})."
+            )
         path = folder / (row["image"] or "")
         if not path.is_file():
             raise ModelkitError(f"{table}: {row['image']!r} is not there.")
@@ -112,7 +115,7 @@ def images_for(card: Card, folder: Path, *, labels_needed: bool = True) -> list[
     return find(folder, card.output.labels, labels_needed=labels_needed)
 
 
-def _few(names: Sequence[str]) -> str:
+def _shortened(names: Sequence[str]) -> str:
     """List names, not a thousand of them."""
     return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
 
@@ -144,7 +147,7 @@ def tensor_from(data: bytes, spec: InputSpec) -> Tensor:
     return to_tensor(decode(data, UNLIMITED, spec), spec)
 
 
-def readable(images: Sequence[LabelledImage], spec: InputSpec) -> Iterator[tuple[LabelledImage, Tensor | None]]:
+def read_tensors(images: Sequence[LabelledImage], spec: InputSpec) -> Iterator[tuple[LabelledImage, Tensor | None]]:
     """Yield each image with its tensor, or None where the image cannot be read."""
     for image in images:
         try:

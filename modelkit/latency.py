@@ -13,7 +13,7 @@ import onnxruntime as ort
 from loupe.model import Array, Model, session_options
 from loupe.processor import describe
 
-from modelkit.labelled_images import LabelledImage, readable
+from modelkit.labelled_images import LabelledImage, read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,7 +50,7 @@ class Cost:
 def sample_tensors(card: Card, images: Sequence[LabelledImage], count: int = _IMAGES) -> list[Array]:
     """Return inputs to measure with: the first images that can be read."""
     batches: list[Array] = []
-    for _, tensor in readable(images, card.input):
+    for _, tensor in read_tensors(images, card.input):
         if tensor is not None:
             batches.append(tensor[None])
         if len(batches) == count:
@@ -69,9 +69,9 @@ def costs(
     inputs
         For each model, its input batches of one image.
     """
-    loads = _in_turns([partial(_session, card) for card in cards])
+    loads = _median_alternating([partial(_session, card) for card in cards])
     models = [Model.load(card) for card in cards]
-    runs = _in_turns([partial(_run_all, model, own) for model, own in zip(models, inputs, strict=True)])
+    runs = _median_alternating([partial(_run_all, model, own) for model, own in zip(models, inputs, strict=True)])
     return [
         Cost(run / len(own), load, size_of(card))
         for card, own, run, load in zip(cards, inputs, runs, loads, strict=True)
@@ -92,11 +92,11 @@ def _session(card: Card) -> None:
     ort.InferenceSession(str(card.graph_path), session_options(1), providers=["CPUExecutionProvider"])
 
 
-def _in_turns(works: Sequence[Callable[[], object]]) -> list[float]:
+def _median_alternating(works: Sequence[Callable[[], object]]) -> list[float]:
     """Median milliseconds of each piece of work, done in turns."""
     times: list[list[float]] = [[] for _ in works]
-    begun = time.perf_counter()
-    while len(times[0]) < _MIN_ROUNDS or (len(times[0]) < _MAX_ROUNDS and time.perf_counter() - begun < SECONDS):
+    started = time.perf_counter()
+    while len(times[0]) < _MIN_ROUNDS or (len(times[0]) < _MAX_ROUNDS and time.perf_counter() - started < SECONDS):
         for work, taken in zip(works, times, strict=True):
             start = time.perf_counter()
             work()

@@ -30,8 +30,8 @@ _LEVELS = {
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
 }
 _QUANTIZED = frozenset({"DequantizeLinear", "QuantizeLinear"})
-_LEAST_GAIN = 1.05
-_SAME = 1e-5
+_MIN_GAIN = 1.05
+_MAX_SHIFT = 1e-5
 
 
 def optimized(whole: onnx.ModelProto, level: str) -> onnx.ModelProto:
@@ -86,7 +86,7 @@ def optimize(
     details = {"scheme": "optimized", "level": level}
     with make_variant(Base.of(card), "optimized", proto, details, replace=replace) as variant:
         comparison = compare(variant.card, card, images, progress)
-        reason = _refusal(comparison, variant.card)
+        reason = _rejection(comparison, variant.card)
         if reason:
             variant.discard()
     if reason:
@@ -97,13 +97,13 @@ def optimize(
     return Optimization(variant.target, f"It loads {gain:.2f}x as fast and gives the same results.", comparison)
 
 
-def _refusal(comparison: Comparison, card: Card) -> str | None:
+def _rejection(comparison: Comparison, card: Card) -> str | None:
     gain = comparison.against.cost.load_ms / comparison.model.cost.load_ms
     shift = float(np.max(comparison.shifts))
-    if shift > _SAME:
+    if shift > _MAX_SHIFT:
         return f"Not kept: {card.name} moves a probability by {shift:.2e}."
-    if comparison.latency_ratio > _LEAST_GAIN:
+    if comparison.latency_ratio > _MIN_GAIN:
         return f"Not kept: it runs {comparison.latency_ratio:.2f}x as long."
-    if gain < _LEAST_GAIN:
-        return f"Not kept: it loads {gain:.2f}x as fast, which is not worth another file (from {_LEAST_GAIN}x on)."
+    if gain < _MIN_GAIN:
+        return f"Not kept: it loads {gain:.2f}x as fast, which is not worth another file (from {_MIN_GAIN}x on)."
     return None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16})
-_SAME = frozenset({"Identity", "Dropout"})
+_PASS_THROUGH = frozenset({"Identity", "Dropout"})
 # Operators that choose or move numbers and change none of them.
 _MOVING = frozenset(
     {"ArrayFeatureExtractor", "Cast", "Flatten", "Gather", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
@@ -86,7 +86,7 @@ class Proof:
         if operator == "Softmax" or (operator == "Normalizer" and attribute(node, "norm", b"MAX") == b"L1"):
             rows = operator == "Normalizer" or attribute(node, "axis", -1) in (-1, 1)
             return 1.0 if rows and (operator == "Softmax" or self.not_negative(inputs[0])) else None
-        if operator in _SAME or (operator == "Cast" and attribute(node, "to", 0) in FLOATS):
+        if operator in _PASS_THROUGH or (operator == "Cast" and attribute(node, "to", 0) in FLOATS):
             return self.row_total(inputs[0])
         if operator == "Reshape":
             target = self._values(inputs[1])
@@ -137,7 +137,7 @@ class Proof:
             return True
         if operator == "Cast" and attribute(node, "to", 0) == TensorProto.BOOL:
             return True
-        if operator in _SAME or operator in _MOVING or operator == "Normalizer":
+        if operator in _PASS_THROUGH or operator in _MOVING or operator == "Normalizer":
             return self.not_negative(inputs[0])
         if operator == "Sub":
             return self._number(inputs[0]) == 1 and self.at_most_one(inputs[1])
@@ -154,7 +154,7 @@ class Proof:
             return True
         if operator in CLASSIFIERS:
             return name == node.output[1] and squashes(node)
-        if operator in _SAME or operator in _MOVING or operator == "ReduceMean":
+        if operator in _PASS_THROUGH or operator in _MOVING or operator == "ReduceMean":
             return self.at_most_one(inputs[0])
         if operator == "Concat":
             return all(self.at_most_one(value) for value in inputs)

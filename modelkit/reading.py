@@ -10,7 +10,7 @@ import numpy as np
 from loupe.prediction import read
 
 from modelkit.errors import ModelkitError
-from modelkit.labelled_images import LabelledImage, readable, tensor_of
+from modelkit.labelled_images import LabelledImage, read_tensors, tensor_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ def silent(_what: str, _done: int, _total: int) -> None:
 
 
 @dataclass(frozen=True)
-class Readings:
+class Predictions:
     """``probabilities`` is ``(images, labels)`` float64; ``truth`` holds label indices, -1 where unknown.
 
     Of multilabel models ``targets``, ``(images, labels)``, says which labels are right (None: not known), and
@@ -65,7 +65,7 @@ class Readings:
 
 
 def truth_of(images: Sequence[LabelledImage], output: OutputSpec) -> tuple[Ints, Flags | None, Floats | None]:
-    """Return ``truth``, ``targets`` and ``thresholds`` of `Readings` for images and a model's output."""
+    """Return ``truth``, ``targets`` and ``thresholds`` of `Predictions` for images and a model's output."""
     truth = np.array([-1 if image.label is None else image.label for image in images], np.int64)
     if not output.multilabel:
         return truth, None, None
@@ -83,7 +83,9 @@ def probabilities_of(row: Array, output: OutputSpec) -> Floats:
     return np.array([scores[label] for label in output.labels])
 
 
-def read_all(models: Sequence[Model], images: Sequence[LabelledImage], progress: Progress = silent) -> list[Readings]:
+def read_all(
+    models: Sequence[Model], images: Sequence[LabelledImage], progress: Progress = silent
+) -> list[Predictions]:
     """Run models over images, one image at a time as in serving. Models with one input spec share its tensors.
 
     Raises
@@ -95,7 +97,7 @@ def read_all(models: Sequence[Model], images: Sequence[LabelledImage], progress:
     decoded: list[LabelledImage] = []
     unreadable: list[Path] = []
     first = models[0].card.input
-    for count, (image, tensor) in enumerate(readable(images, first), start=1):
+    for count, (image, tensor) in enumerate(read_tensors(images, first), start=1):
         progress("reading images", count, len(images))
         if tensor is None:
             unreadable.append(image.path)
@@ -110,11 +112,11 @@ def read_all(models: Sequence[Model], images: Sequence[LabelledImage], progress:
     readings = []
     for model, taken in zip(models, rows, strict=True):
         truth, targets, thresholds = truth_of(decoded, model.card.output)
-        readings.append(Readings(paths, truth, np.stack(taken), tuple(unreadable), targets, thresholds))
+        readings.append(Predictions(paths, truth, np.stack(taken), tuple(unreadable), targets, thresholds))
     return readings
 
 
-def same_question(first: Card, second: Card) -> None:
+def require_same_labels(first: Card, second: Card) -> None:
     """Check that two models have the same labels in the same order.
 
     Raises

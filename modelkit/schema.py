@@ -25,7 +25,7 @@ def validator(path: Path = SCHEMA_PATH) -> Draft202012Validator:
     return Draft202012Validator(schema)
 
 
-def complaints(raw: Any) -> list[str]:
+def violations(raw: Any) -> list[str]:
     """Return a sentence for each violation of the schema."""
     errors = sorted(validator().iter_errors(raw), key=lambda error: list(map(str, error.absolute_path)))
     return [_sentence(error) for error in errors]

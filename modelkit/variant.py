@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GRAPH_NAME = "model.onnx"
 # What is said about the base's weights and is not true of the variant's.
-_OF_THE_BASE = ("evaluation", "training", "quantization")
+_BASE_ONLY = ("evaluation", "training", "quantization")
 _TOOLS = ("onnx", "onnxruntime", "numpy")
 
 
@@ -97,7 +97,7 @@ def make_variant(
     """
     card = base.card
     target = (parent or card.directory.parent) / f"{card.name}-{suffix}"
-    raw = {key: copy.deepcopy(value) for key, value in card.raw.items() if key not in _OF_THE_BASE}
+    raw = {key: copy.deepcopy(value) for key, value in card.raw.items() if key not in _BASE_ONLY}
     try:
         with staged_folder(target, replace=replace) as folder:
             try:

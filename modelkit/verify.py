@@ -21,7 +21,7 @@ from modelkit.graph_end import graph_end
 from modelkit.labelled_images import UNLIMITED, tensor_from
 from modelkit.reading import probabilities_of
 from modelkit.runtime_limits import obstacle_to_loading
-from modelkit.schema import complaints
+from modelkit.schema import violations
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ _BATCH_SHIFT = 1e-3
 _SQUASHED = {
     "logit": "probability", "logits": "probabilities", "multilabel-logits": "multilabel-probabilities",
 }  # fmt: skip
-_FEW = 8
+_MAX_IMAGES = 8
 # Of the images made by `_tensor`, the first are of one colour.
 _SINGLE_COLOURS = 3
 
@@ -66,7 +66,7 @@ def verify(directory: Path, *, cheap: bool = False) -> list[Check]:
 def _check_card(directory: Path) -> tuple[list[Check], Card | None]:
     try:
         raw = card_json(directory)
-        sentences = complaints(raw)
+        sentences = violations(raw)
         card = parse_card(raw, directory)
     except CardError as error:
         return [Check("card", "fail", str(error), "Change card.json.")], None
@@ -81,8 +81,8 @@ def _check_card(directory: Path) -> tuple[list[Check], Card | None]:
 
 def check_numbers(card: Card, model: Model) -> list[Check]:
     """Check the model's output on any images: range, batches and repetition."""
-    tensors = [_tensor(card, index) for index in range(_FEW)]
-    for case in card.golden[:_FEW]:
+    tensors = [_tensor(card, index) for index in range(_MAX_IMAGES)]
+    for case in card.golden[:_MAX_IMAGES]:
         try:
             tensors.append(tensor_from(read_golden(card.directory, case.image), card.input))
         except (CardError, Problem):
@@ -260,7 +260,7 @@ def _check_golden(card: Card, model: Model) -> list[Check]:
 
 def _suggestion(card: Card, model: Model) -> Check:
     finding = diagnose(card, model, evidence_of(card.directory, card.golden))
-    only = finding.singled_out
+    only = finding.unique_candidate
     name = "label order" if only is not None and only.order is not None else "preprocessing"
     if len(finding.candidates) > 1:
         name = "label order or preprocessing" if finding.candidates[0].order is not None else name

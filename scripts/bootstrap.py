@@ -219,12 +219,12 @@ def step(name: str, words: str, key: str, folder: Path, result: Path, do: Callab
     if stamp.is_file() and stamp.read_text() == key and result.exists():
         return
     print(f"{words} ...", end=" ", flush=True)
-    begun = time.monotonic()
+    started = time.monotonic()
     stamp.unlink(missing_ok=True)
     do()
     folder.mkdir(parents=True, exist_ok=True)
     stamp.write_text(key)
-    print(f"{time.monotonic() - begun:.0f} s", flush=True)
+    print(f"{time.monotonic() - started:.0f} s", flush=True)
 
 
 def set_up(group: str) -> None:

@@ -113,10 +113,10 @@ class LiveExperiment:
         if before and _same_ratios(before, after):
             return Change(before, before, version, written=False)
         try:
-            answer = self._store.put_parameter(Name=self.parameter, Value=value, Type="String", Overwrite=True)
+            reply = self._store.put_parameter(Name=self.parameter, Value=value, Type="String", Overwrite=True)
         except (ClientError, BotoCoreError) as error:
             raise self._failure("ssm:PutParameter", error) from error
-        return Change(before, after, int(answer["Version"]), written=True)
+        return Change(before, after, int(reply["Version"]), written=True)
 
     def moved(self, change: Change) -> Counter[tuple[str, str]]:
         """Return how many of `CALLERS` made-up callers change from one arm to another."""

@@ -111,12 +111,12 @@ def _description(current: str | None, content: str) -> str:
 def _file(client: Client, repository: str, name: str, ref: str) -> str | None:
     """Return a file of a branch, or None where the branch or the file is missing."""
     try:
-        answer = _api(client, "GET", f"repos/{repository}/contents/{name}?ref={ref}")
+        response = _api(client, "GET", f"repos/{repository}/contents/{name}?ref={ref}")
     except ProposalError as error:
         if "HTTP 404" in str(error):
             return None
         raise
-    return base64.b64decode(answer["content"]).decode()
+    return base64.b64decode(response["content"]).decode()
 
 
 def _blob(client: Client, repository: str, name: str, ref: str) -> str | None:
@@ -131,10 +131,10 @@ def _blob(client: Client, repository: str, name: str, ref: str) -> str | None:
 
 def _api(client: Client, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
     options = ["--input", "-"] if body is not None else []
-    answer: dict[str, Any] = json.loads(
+    response: dict[str, Any] = json.loads(
         client(["api", "--method", method, path, *options], json.dumps(body) if body is not None else "")
     )
-    return answer
+    return response
 
 
 def _digests(content: str) -> dict[str, str]:

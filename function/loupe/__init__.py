@@ -14,4 +14,4 @@ import time
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Monotonic seconds at which the import of the core began: the duration of a restart is derived from it.
-BEGUN = time.monotonic()
+IMPORT_STARTED = time.monotonic()

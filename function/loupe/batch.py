@@ -83,19 +83,19 @@ class Batch:
 
     Attributes
     ----------
-    left_running : int
+    unfinished_decoders : int
         After `run`: decoders that were still at work at the deadline.
     """
 
     def __init__(self, classifier: Classifier, stages: Stages, deadline: float, keep: Keep | None = None) -> None:
         self._classifier, self._stages, self._deadline, self._keep = classifier, stages, deadline, keep
         self._budget = PixelBudget(classifier.limits.max_pixels)
-        self._held = held_tensors(classifier.card.input)
+        self._held = max_held_tensors(classifier.card.input)
         self._outcomes: dict[int, Outcome] = {}
         self._ready: list[tuple[int, Tensor]] = []
         self._seconds_an_item = 0.0
         self._decoding, self._lock = 0, threading.Lock()
-        self.left_running = 0
+        self.unfinished_decoders = 0
 
     def run(self, items: Sequence[Item]) -> list[Outcome]:
         """Classify the items. Those that are not done by the deadline are `DeadlineExceeded`; nothing is raised."""
@@ -108,12 +108,12 @@ class Batch:
         pool = ThreadPoolExecutor(max(1, min(WORKERS, len(items))), "loupe-batch")
         pending: dict[Future[_Prepared], int] = {}
         try:
-            while (waiting or pending) and self._left() > 0:
+            while (waiting or pending) and self._seconds_left() > 0:
                 # Begin only as many items as may be held, so that tensors do not accumulate before a slow model.
                 while waiting and len(pending) + len(self._ready) < self._held:
                     index, image = waiting.popleft()
                     pending[pool.submit(self._prepare, image)] = index
-                done, _ = wait(pending, self._patience(), FIRST_COMPLETED)
+                done, _ = wait(pending, self._wait_seconds(), FIRST_COMPLETED)
                 idle = not done
                 self._collect_all(done, pending)
                 if not self._run_model(rest=not pending or idle):
@@ -123,7 +123,7 @@ class Batch:
         if pending:
             wait(pending, _GRACE_SECONDS)
             with self._lock:
-                self.left_running = self._decoding
+                self.unfinished_decoders = self._decoding
         return [self._outcomes.get(index) or too_late() for index in range(len(items))]
 
     def _prepare(self, image: Image) -> _Prepared:
@@ -161,7 +161,7 @@ class Batch:
         elif isinstance(error, Problem):
             self._outcomes[index] = error
         elif isinstance(error, Exception):
-            self._outcomes[index] = InternalError.hiding(error)
+            self._outcomes[index] = InternalError.from_exception(error)
         else:
             raise error
 
@@ -178,16 +178,16 @@ class Batch:
             size = min(MODEL_BATCH, self._held) if self._seconds_an_item else 1
             if len(self._ready) < size and not rest:
                 break
-            left = self._left()
+            left = self._seconds_left()
             if self._seconds_an_item:
                 size = min(size, int(left / self._seconds_an_item))
             if left <= 0 or size < 1:
                 return False
             part, self._ready = self._ready[:size], self._ready[size:]
-            begun = time.monotonic()
+            started = time.monotonic()
             with self._stages("model"):
                 outcomes = self._classified([tensor for _, tensor in part])
-            self._seconds_an_item = max((time.monotonic() - begun) / len(part), 1e-6)
+            self._seconds_an_item = max((time.monotonic() - started) / len(part), 1e-6)
             for (index, _), outcome in zip(part, outcomes, strict=True):
                 self._outcomes[index] = self._apply_keep(index, outcome)
         return True
@@ -201,18 +201,18 @@ class Batch:
             return self._classifier.run(tensors)
         except Exception as error:  # noqa: BLE001 (an entry point: of the item)
             if len(tensors) == 1:
-                return [InternalError.hiding(error)]
+                return [InternalError.from_exception(error)]
             return [outcome for tensor in tensors for outcome in self._classified([tensor])]
 
-    def _patience(self) -> float:
+    def _wait_seconds(self) -> float:
         """Return the seconds to wait for more items: short if the model could run meanwhile."""
-        return min(self._left(), _IDLE_SECONDS) if self._ready else self._left()
+        return min(self._seconds_left(), _IDLE_SECONDS) if self._ready else self._seconds_left()
 
-    def _left(self) -> float:
+    def _seconds_left(self) -> float:
         return self._deadline - time.monotonic()
 
 
-def held_tensors(spec: InputSpec) -> int:
+def max_held_tensors(spec: InputSpec) -> int:
     """Return how many tensors of this input may exist at once, so that they and their copy fit `TENSOR_BYTES`."""
     size = prod(spec.shape) * _ITEM_BYTES[spec.dtype]
     return max(1, min(2 * MODEL_BATCH, TENSOR_BYTES // (2 * size)))

@@ -43,7 +43,7 @@ def resize_bilinear(
         first, last = int(rows[start]), int(lower_rows[stop - 1]) + 1
         block = np.asarray(image.crop((0, first, image.width, last))).reshape(last - first, image.width, channels)
         upper, lower = (
-            _between(block, index[:, None] - first, columns, right_columns, weights)
+            _interpolate_rows(block, index[:, None] - first, columns, right_columns, weights)
             for index in (rows[start:stop], lower_rows[start:stop])
         )
         lower -= upper
@@ -69,7 +69,7 @@ def _block_end(start: int, rows: Array, lower_rows: Array, width: int, row_value
     return max(start + 1, min(end, start + most_rows, len(rows)))
 
 
-def _between(block: Array, rows: Array, columns: Array, right_columns: Array, weights: Array) -> Array:
+def _interpolate_rows(block: Array, rows: Array, columns: Array, right_columns: Array, weights: Array) -> Array:
     # Both indexes at once: whole rows of a wide image, repeated, would take more than the result.
     first = block[rows, columns].astype(np.float32)
     second = block[rows, right_columns].astype(np.float32)

@@ -144,7 +144,7 @@ class CachedService:
             stages=stages,
             keep=batch.keep,
         )
-        return BatchResult(batch.copied(result.outcomes), result.left_running)
+        return BatchResult(batch.copied(result.outcomes), result.unfinished_decoders)
 
     def key(self, data: bytes) -> bytes:
         """Return the key of an image's bytes (32 bytes)."""

@@ -141,7 +141,7 @@ class InternalError(Problem):
     """The response of an entry point to any other exception."""
 
     @classmethod
-    def hiding(cls, error: Exception) -> InternalError:
+    def from_exception(cls, error: Exception) -> InternalError:
         """Return a problem without the exception's text; the cause is logged with its stack trace."""
         problem = cls("The request could not be served. Quote the request id when you report this.")
         problem.__cause__ = error

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MOST_ARMS = 10
+MAX_ARMS = 10
 MAX_WEIGHT = 10_000
 # Text of a parameter with weights: ten arms with names of 32 characters take 440.
 MAX_WEIGHTS_BYTES = 1024

@@ -9,8 +9,8 @@ import re
 from typing import TYPE_CHECKING
 
 from loupe.experiment import (
+    MAX_ARMS,
     MAX_WEIGHT,
-    MOST_ARMS,
     REFRESH_SECONDS_RANGE,
     STICKY_KEYS,
     Arm,
@@ -42,13 +42,13 @@ def experiment_rules(read: Variables, models: tuple[str, ...]) -> ExperimentRule
     parts = [_ARM.fullmatch(item) for item in items]
     arms = tuple(Arm(part["name"], part["model"], int(part["weight"])) for part in parts if part)
     if (
-        not 2 <= len(arms) == len(items) <= MOST_ARMS
+        not 2 <= len(arms) == len(items) <= MAX_ARMS
         or len({arm.name for arm in arms}) < len(arms)
         or not all(arm.model in models and arm.weight <= MAX_WEIGHT for arm in arms)
         or not any(arm.weight for arm in arms)
     ):
         raise SettingsError(
-            f"LOUPE_EXPERIMENT_ARMS is {','.join(items)!r} but must hold 2 to {MOST_ARMS} arms such as a=hair-type:90, "
+            f"LOUPE_EXPERIMENT_ARMS is {','.join(items)!r} but must hold 2 to {MAX_ARMS} arms such as a=hair-type:90, "
             f"each name once, with models of LOUPE_MODELS and weights from 0 to {MAX_WEIGHT}, one above 0."
         )
     key = read.choice("LOUPE_EXPERIMENT_KEY", STICKY_KEYS, "")

@@ -24,7 +24,7 @@ def json_object(body: bytes) -> dict[str, Any]:
         If it is not valid JSON (with line and column), not an object, or has a key more than once.
     """
     try:
-        value = json.loads(body, object_pairs_hook=_unique)
+        value = json.loads(body, object_pairs_hook=_without_duplicates)
     except json.JSONDecodeError as error:
         # Its text may contain a character of the body.
         reason = error.msg.partition(":")[0]
@@ -52,7 +52,7 @@ def shown(key: object) -> str:
     return f'"{text}"' if _FIELD_NAME.fullmatch(text) else f"of {len(text)} characters"
 
 
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         names: set[str] = set()

@@ -124,12 +124,12 @@ class Model:
 
         For ``modelkit verify``, which compares it with `run` of single images.
         """
-        return self._in_runs_of(self.static_batch or len(batch), batch)
+        return self._run_in_batches(self.static_batch or len(batch), batch)
 
     def _rows(self, batch: Array) -> Array:
-        return self._in_runs_of((self.static_batch or len(batch)) if self.card.output.independent else 1, batch)
+        return self._run_in_batches((self.static_batch or len(batch)) if self.card.output.independent else 1, batch)
 
-    def _in_runs_of(self, count: int, batch: Array) -> Array:
+    def _run_in_batches(self, count: int, batch: Array) -> Array:
         parts = [self._run_padded(batch[i : i + count]) for i in range(0, len(batch), count)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

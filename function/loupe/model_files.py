@@ -160,12 +160,12 @@ def complete(card: Card, base: Path) -> None:
             raise CardError(
                 f"{file.path} is neither in {folder} nor in the base's working directory: {error}"
             ) from None
-        hold_inside(card.directory, place)
+        require_inside(card.directory, place)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, place)
 
 
-def hold_inside(folder: Path, place: Path) -> None:
+def require_inside(folder: Path, place: Path) -> None:
     """Check that the folder into which a file is written is inside the model's folder.
 
     Raises

@@ -80,9 +80,9 @@ def read(row: Sequence[float] | Any, spec: OutputSpec, model: ModelInfo = UNNAME
     if len(values) != spec.size:
         raise ModelFailed(f"The model gave {len(values)} numbers where its card names {spec.size}.")
     if spec.kind == "logit":
-        probabilities = _two(sigmoid(values[0] / spec.temperature))
+        probabilities = _binary(sigmoid(values[0] / spec.temperature))
     elif spec.kind == "probability":
-        probabilities = _two(_probability(values[0]))
+        probabilities = _binary(_probability(values[0]))
     elif spec.kind == "logits":
         probabilities = softmax([value / spec.temperature for value in values])
     elif spec.kind == "multilabel-logits":
@@ -117,7 +117,7 @@ def softmax(values: Sequence[float]) -> list[float]:
     return [value / total for value in grown]
 
 
-def _two(second: float) -> list[float]:
+def _binary(second: float) -> list[float]:
     return [1.0 - second, second]
 
 

@@ -67,13 +67,13 @@ class BatchResult(NamedTuple):
     ----------
     outcomes
         One for each image, in the images' order.
-    left_running
+    unfinished_decoders
         Decoders that were still at work at the deadline. A thread cannot be stopped: an entry point that serves further
         events has to replace its process (`loupe.restart`).
     """
 
     outcomes: list[Outcome]
-    left_running: int = 0
+    unfinished_decoders: int = 0
 
 
 class Service:
@@ -173,7 +173,7 @@ class Service:
         from loupe.batch import Batch
 
         batch = Batch(self._classifier, stages or Stages(), deadline, keep)
-        return BatchResult(batch.run(images), batch.left_running)
+        return BatchResult(batch.run(images), batch.unfinished_decoders)
 
 
 def read_image(reader: ImageReader, deadline: float | None) -> bytes | Prediction:

@@ -10,7 +10,7 @@ class Stages:
 
     def __init__(self) -> None:
         self.milliseconds: dict[str, float] = {}
-        self._begun = time.perf_counter()
+        self._started = time.perf_counter()
 
     def __call__(self, name: str) -> _Stage:
         return _Stage(self.milliseconds, name)
@@ -22,7 +22,7 @@ class Stages:
 
     def total(self) -> float:
         """Return the milliseconds since this object was created."""
-        return (time.perf_counter() - self._begun) * 1e3
+        return (time.perf_counter() - self._started) * 1e3
 
     def server_timing(self) -> str:
         """Return the value of a ``Server-Timing`` header (W3C), durations in ms."""
@@ -33,14 +33,14 @@ class Stages:
 class _Stage:
     """Adds the duration of a ``with`` block to its stage, also if it raises."""
 
-    __slots__ = ("_begun", "_milliseconds", "_name")
+    __slots__ = ("_milliseconds", "_name", "_started")
 
     def __init__(self, milliseconds: dict[str, float], name: str) -> None:
         self._milliseconds, self._name = milliseconds, name
 
     def __enter__(self) -> None:
-        self._begun = time.perf_counter()
+        self._started = time.perf_counter()
 
     def __exit__(self, *_: object) -> None:
-        elapsed = (time.perf_counter() - self._begun) * 1e3
+        elapsed = (time.perf_counter() - self._started) * 1e3
         self._milliseconds[self._name] = self._milliseconds.get(self._name, 0.0) + elapsed

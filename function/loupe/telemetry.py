@@ -63,12 +63,12 @@ STAGE_METRICS = {
     "tensor": "TensorLatency",
     "model": "ModelLatency",
 }
-_WAITED_FOR = frozenset({"on-demand", "snap-start"})
+_COLD_START_TYPES = frozenset({"on-demand", "snap-start"})
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 # One blob takes 100 values of a metric at most (embedded metric format specification).
-_MOST_VALUES = 100
+_MAX_VALUES = 100
 # Labels and hosts that the line of a batch names.
-MOST_NAMES = 20
+MAX_LOGGED_NAMES = 20
 # Root=1-67891233-abcdef012345678912345678;Parent=...;Sampled=1 (X-Ray developer guide, 'Tracing header'). The client
 # may choose the trace id, so only its exact form is logged.
 _TRACE = re.compile(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})(?:;|\Z)")
@@ -94,7 +94,7 @@ class Observation:
         Hosts of URLs whose addresses were checked before they were connected to.
     items : list[Prediction | Problem]
         A batch's outcomes.
-    left_running : int
+    unfinished_decoders : int
         Decoders of a batch that were still at work when it was answered.
     assignment : Assignment | None
         The arm of an experiment that answers the request.
@@ -109,7 +109,7 @@ class Observation:
         self.prediction: Prediction | None = None
         self.problem: Problem | None = None
         self.items: list[Prediction | Problem] = []
-        self.left_running = 0
+        self.unfinished_decoders = 0
         self.assignment: Assignment | None = None
         self.weights_failure = ""
         self.stages = Stages()
@@ -157,7 +157,7 @@ class Telemetry:
     def report(self, observation: Observation) -> None:
         """Log the request; emit metrics if it was a classification or failed with a server fault."""
         first, self._first = self._first, False
-        cold = first and self._initialization in _WAITED_FOR
+        cold = first and self._initialization in _COLD_START_TYPES
         fields: dict[str, Any] = {
             "request_id": observation.request_id,
             "trigger": observation.trigger,
@@ -175,20 +175,20 @@ class Telemetry:
         if observation.source is not None:
             fields["source"] = type(observation.source).__name__.lower()
         if observation.hosts:
-            fields["url_hosts"] = sorted(set(observation.hosts))[:MOST_NAMES]
+            fields["url_hosts"] = sorted(set(observation.hosts))[:MAX_LOGGED_NAMES]
         if observation.prediction is not None:
             fields["label"] = observation.prediction.label
             fields["probability"] = round(observation.prediction.probability, 6)
             if observation.prediction.labels is not None:
-                fields["labels"] = observation.prediction.labels[:MOST_NAMES]
+                fields["labels"] = observation.prediction.labels[:MAX_LOGGED_NAMES]
         fields.update(_of_assignment(observation))
         problems = observation.problems
         if (cache := observation.cache) != "off":
             fields["cache"] = cache
         if observation.items:
             fields.update(_of_items(observation))
-        if observation.left_running:
-            fields["left_running"] = observation.left_running
+        if observation.unfinished_decoders:
+            fields["left_running"] = observation.unfinished_decoders
         if observation.problem is not None:
             fields["code"] = observation.problem.code
             fields["status"] = observation.problem.status
@@ -297,16 +297,17 @@ def _of_items(observation: Observation) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "items": len(observation.items),
         "item_codes": dict(Counter(problem.code for problem in problems)),
-        "item_labels": dict(labels.most_common(MOST_NAMES)),
+        "item_labels": dict(labels.most_common(MAX_LOGGED_NAMES)),
     }
     if causes := Counter(problem.cause for problem in problems if problem.cause):
-        fields["item_causes"] = dict(causes.most_common(MOST_NAMES))
+        fields["item_causes"] = dict(causes.most_common(MAX_LOGGED_NAMES))
     if hits := sum(prediction.cache == "hit" for prediction in predictions):
         fields["item_cache_hits"] = hits
     models = Counter(prediction.model for prediction in predictions)
     if models.keys() - {observation.model}:
         fields["item_models"] = {
-            f"{model.name} {model.version} {model.variant}": count for model, count in models.most_common(MOST_NAMES)
+            f"{model.name} {model.version} {model.variant}": count
+            for model, count in models.most_common(MAX_LOGGED_NAMES)
         }
     return fields
 
@@ -323,7 +324,7 @@ def _of_assignment(observation: Observation) -> dict[str, str]:
 
 def _of_predictions(predictions: Sequence[Prediction]) -> _Values:
     # The first of larger batches stand for all.
-    confidences = [prediction.probability for prediction in predictions[:_MOST_VALUES]]
+    confidences = [prediction.probability for prediction in predictions[:_MAX_VALUES]]
     values: dict[str, tuple[Sequence[float], str]] = {"Confidence": (confidences, "None")} if confidences else {}
     states = [prediction.cache for prediction in predictions]
     if looked_up := len(states) - states.count("off"):

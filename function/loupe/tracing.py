@@ -61,7 +61,7 @@ def record_request(observation: Observation, *, cold: bool) -> None:
 
 def traced_batch(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Run one invocation of the bulk function, and annotate its trace with the counts of its result or its failure."""
-    begun = time.monotonic()
+    started = time.monotonic()
     annotations: dict[str, str | float | bool] = {"code": "internal_error"}
     status = 500
     try:
@@ -73,7 +73,7 @@ def traced_batch(run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         annotations = {"code": type(error).__name__}
         raise
     finally:
-        record("batch", (time.monotonic() - begun) * 1e3, annotations, status=status)
+        record("batch", (time.monotonic() - started) * 1e3, annotations, status=status)
     return result
 
 

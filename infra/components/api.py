@@ -14,7 +14,7 @@ from constructs import Construct
 from infra.components import network as endpoints
 from infra.components.acknowledge import acknowledge
 from infra.components.auth import ApiAuth
-from infra.components.dashboard import Question, graph
+from infra.components.dashboard import DashboardSection, graph
 from infra.components.monitoring import Monitoring
 from infra.contract import Contract, Route, methods_of
 from infra.deployment import Deployment
@@ -135,7 +135,7 @@ class ClassifierApi(Construct):
             "The slowest answers are too slow. Cold starts and images by URL show in the function's log lines.",
         )
         monitoring.add_graphs(
-            Question.up,
+            DashboardSection.up,
             graph("Requests at the API", [stage.metric_count(period=period, label="requests")]),
             graph(
                 "Failures at the API",
@@ -146,7 +146,7 @@ class ClassifierApi(Construct):
             ),
         )
         monitoring.add_graphs(
-            Question.fast,
+            DashboardSection.fast,
             graph(
                 "Latency at the API, ms",
                 [

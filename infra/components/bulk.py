@@ -26,7 +26,7 @@ from infra.settings.bulk import INPUTS, JOBS_CONCURRENCY, BulkSettings
 
 ALIAS = "live"
 # ARNs, a bucket's name twice, rates: what the jobs function has beside the classifier's variables.
-LATER_VARIABLES_BYTES = 1_000
+OTHER_VARIABLES_BYTES = 1_000
 JOBS_MEMORY_MIB = 512
 # API Gateway waits 29 s for a route; a summary may take longer, and is not an HTTP request.
 JOBS_TIMEOUT_SECONDS = 300
@@ -326,9 +326,9 @@ class Bulk(Construct):
 def _check_variables(environment: str, variables: Mapping[str, str], locations: Sequence[str]) -> None:
     """Raise SettingsError where the functions' variables could be more than Lambda takes."""
     variables_bytes = sum(len(name) + len(value.encode()) for name, value in variables.items())
-    if variables_bytes + LATER_VARIABLES_BYTES > MAX_VARIABLES_BYTES:
+    if variables_bytes + OTHER_VARIABLES_BYTES > MAX_VARIABLES_BYTES:
         raise SettingsError(
             f"environments.{environment}.bulk: with its own variables its functions could have "
-            f"{variables_bytes + LATER_VARIABLES_BYTES} bytes of them, and Lambda takes {MAX_VARIABLES_BYTES}: shorten "
+            f"{variables_bytes + OTHER_VARIABLES_BYTES} bytes of them, and Lambda takes {MAX_VARIABLES_BYTES}: shorten "
             f"inputs.s3.locations ({len(locations)} now), inputs.url.hosts or api.cors_origins."
         )

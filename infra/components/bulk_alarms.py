@@ -6,7 +6,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 
-from infra.components.dashboard import Question, graph
+from infra.components.dashboard import DashboardSection, graph
 from infra.components.monitoring import Monitoring
 
 # An object that waits longer has met failures: the queue's records are taken at once.
@@ -93,7 +93,7 @@ def add_bulk_graphs(
                 right=[queue.metric_approximate_age_of_oldest_message(period=period, label="s of the oldest")],
             )
         )
-    monitoring.add_graphs(Question.jobs, *graphs)
+    monitoring.add_graphs(DashboardSection.jobs, *graphs)
 
 
 def _executions(monitoring: Monitoring, state_machine_arn: str, name: str) -> cloudwatch.Metric:

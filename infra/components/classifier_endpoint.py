@@ -121,7 +121,7 @@ class ClassifierEndpoint(Construct):
             cache=settings.cache,
             others=[entry for entry in settings.models if entry.name in others],
             experiment=settings.experiment,
-            unserved=[challenger.name] if challenger is not None and challenger.name not in others else [],
+            unserved_models=[challenger.name] if challenger is not None and challenger.name not in others else [],
             cors_origins=settings.api.cors_origins,
             domain=settings.network.domain.name if settings.network.domain else None,
             sources=sources,

@@ -46,7 +46,7 @@ ALIAS = "live"
 MAX_VARIABLES_BYTES = 4096
 # Added by other components: LOUPE_UPLOAD_BUCKET and LOUPE_UPLOAD_SECONDS with a name of 63 characters and four digits
 # (106), LOUPE_JOBS=true (14), LOUPE_METRICS_BY_RELEASE=true (28).
-LATER_VARIABLES_BYTES = 148
+OTHER_VARIABLES_BYTES = 148
 
 
 class ClassifierFunction(Construct):
@@ -60,7 +60,7 @@ class ClassifierFunction(Construct):
         Models that are served beside it: folders beside ``model``.
     experiment
         Splits HTTP requests between models; further entry points have no part in it.
-    unserved
+    unserved_models
         Names of further models of the image, for its other functions.
     domain
         Custom domain of the API; its page may upload from a browser.
@@ -91,7 +91,7 @@ class ClassifierFunction(Construct):
         cache: CacheSettings | None = None,
         others: Sequence[ServedModel] = (),
         experiment: ExperimentSettings | None = None,
-        unserved: Sequence[str] = (),
+        unserved_models: Sequence[str] = (),
         cors_origins: Sequence[str] = (),
         domain: str | None = None,
         sources: Sources | None = None,
@@ -105,7 +105,7 @@ class ClassifierFunction(Construct):
         }
         stage = cdk.Stage.of(self)
         assert stage is not None  # noqa: S101
-        folders = [model, *(model.parent / name for name in (*(item.name for item in others), *unserved))]
+        folders = [model, *(model.parent / name for name in (*(item.name for item in others), *unserved_models))]
         self.image = classifier_image(
             image, folders, function.architecture, sources or Sources(), Path(stage.asset_outdir)
         )
@@ -251,10 +251,10 @@ def variables(
 def _within_limit(values: dict[str, str]) -> dict[str, str]:
     """Raise SettingsError if Lambda would reject the total size of all variables at deployment."""
     size = sum(len(name.encode()) + len(value.encode()) for name, value in {**ALLOCATOR, **values}.items())
-    if size > MAX_VARIABLES_BYTES - LATER_VARIABLES_BYTES:
+    if size > MAX_VARIABLES_BYTES - OTHER_VARIABLES_BYTES:
         raise SettingsError(
             f"The function's variables are {size} bytes, and Lambda takes {MAX_VARIABLES_BYTES} in all, of which "
-            f"{LATER_VARIABLES_BYTES} are kept for other components: shorten inputs.url.hosts, "
+            f"{OTHER_VARIABLES_BYTES} are kept for other components: shorten inputs.url.hosts, "
             "inputs.s3.locations, api.cors_origins or the names in experiment.arms."
         )
     return values

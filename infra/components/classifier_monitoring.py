@@ -7,7 +7,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 
 from infra.components import metrics
-from infra.components.dashboard import Question, graph, search
+from infra.components.dashboard import DashboardSection, graph, search
 from infra.components.monitoring import Monitoring
 
 # Requests of one period that met a cold start, below which a share of them says nothing.
@@ -145,7 +145,7 @@ def add_model_graphs(
     """
     period, of_model = monitoring.period, f", {title}" if title else ""
     monitoring.add_graphs(
-        Question.up,
+        DashboardSection.up,
         graph(
             f"Images and faults{of_model}",
             [
@@ -155,7 +155,7 @@ def add_model_graphs(
         ),
     )
     monitoring.add_graphs(
-        Question.fast,
+        DashboardSection.fast,
         graph(
             f"Where the time goes{of_model}, p50 in ms",
             [
@@ -170,7 +170,7 @@ def add_model_graphs(
         *([_cache_graph(own, period, of_model)] if cached else []),
     )
     monitoring.add_graphs(
-        Question.right,
+        DashboardSection.right,
         graph(
             f"Confidence{of_model}",
             [
@@ -185,7 +185,7 @@ def add_model_graphs(
     if by_version:
         versions = ("ModelVersion", "ModelVariant")
         monitoring.add_graphs(
-            Question.release,
+            DashboardSection.release,
             graph(f"Images by model version{of_model}", [own.search(metrics.REQUESTS, *versions, period=period)]),
             graph(f"Faults by model version{of_model}", [own.search(metrics.SERVER_FAULTS, *versions, period=period)]),
         )
@@ -202,7 +202,7 @@ def add_function_graphs(
     """Add the graphs of Lambda's metrics: what the planner takes as input, and whether its plan holds."""
     period = monitoring.period
     monitoring.add_graphs(
-        Question.up,
+        DashboardSection.up,
         graph(
             "Crashes, timeouts and throttles",
             [
@@ -212,7 +212,7 @@ def add_function_graphs(
         ),
     )
     monitoring.add_graphs(
-        Question.fast,
+        DashboardSection.fast,
         graph(
             "Duration of the function, ms",
             [
@@ -230,7 +230,7 @@ def add_function_graphs(
     # Lambda documents them for the targets of a weighted alias ('Viewing metrics for Lambda functions').
     dimensions = ("FunctionName", "Resource", "ExecutedVersion")
     monitoring.add_graphs(
-        Question.release,
+        DashboardSection.release,
         *(
             graph(
                 title,

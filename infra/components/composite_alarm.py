@@ -8,7 +8,7 @@ from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
 
-_SILENT = (
+_NO_ACTIONS = (
     "The composite alarm of the deployment sends its messages, so that an outage is one message and not one for each."
 )
 
@@ -29,7 +29,7 @@ class CompositeAlarm:
         assert isinstance(resource, cloudwatch.CfnAlarm)  # noqa: S101
         # Written as empty: the alarm may have had actions before.
         resource.alarm_actions, resource.ok_actions = [], []
-        acknowledge(alarm, "NIST.800.53.R5-CloudWatchAlarmAction", _SILENT)
+        acknowledge(alarm, "NIST.800.53.R5-CloudWatchAlarmAction", _NO_ACTIONS)
         condition = f'ALARM("{alarm.alarm_arn}")'
         if self._resource is None:
             self._resource = cloudwatch.CfnCompositeAlarm(

@@ -11,7 +11,7 @@ from aws_cdk import aws_lambda as lambda_
 from infra.bulk_rates import LAMBDA_GB_SECOND, LAMBDA_REQUEST, REST_API_REQUEST
 from infra.components import metrics
 from infra.components.container_image import ArchitectureName
-from infra.components.dashboard import Question, graph
+from infra.components.dashboard import DashboardSection, graph
 from infra.components.monitoring import Monitoring
 
 
@@ -50,7 +50,7 @@ class Costs:
         hours = period.to_seconds() / 3600
         bill = " + ".join(f"FILL({key}, 0) * {_decimal(price)}" for key, price in parts.values())
         monitoring.add_graphs(
-            Question.cost,
+            DashboardSection.cost,
             graph(
                 "Estimate, US$ an hour",
                 [

@@ -18,7 +18,7 @@ GRAPHS_IN_A_ROW = 4
 MAX_ALARMS = 100
 
 
-class Question(StrEnum):
+class DashboardSection(StrEnum):
     """Sections of the dashboard, in this order."""
 
     up = "Is it up?"
@@ -30,7 +30,7 @@ class Question(StrEnum):
 
 
 class Dashboard:
-    """Collects graphs by question until `build`; what is added later comes at the end of its section.
+    """Collects graphs by section until `build`; what is added later comes at the end of its section.
 
     Parameters
     ----------
@@ -43,18 +43,18 @@ class Dashboard:
     def __init__(self, scope: Construct, *, name: str, environment: str, runbook: str) -> None:
         self._dashboard = cloudwatch.Dashboard(scope, "Dashboard", dashboard_name=name)
         self._header = _header(name, environment, runbook)
-        self._graphs: dict[Question, list[cloudwatch.IWidget]] = defaultdict(list)
-        self._sections: dict[Question, cloudwatch.Column] = {}
+        self._graphs: dict[DashboardSection, list[cloudwatch.IWidget]] = defaultdict(list)
+        self._sections: dict[DashboardSection, cloudwatch.Column] = {}
         self._built = False
 
-    def add(self, question: Question, *graphs: cloudwatch.IWidget) -> None:
+    def add(self, section: DashboardSection, *graphs: cloudwatch.IWidget) -> None:
         if not self._built:
-            self._graphs[question] += graphs
-        elif question in self._sections:
+            self._graphs[section] += graphs
+        elif section in self._sections:
             for row in _rows(graphs):
-                self._sections[question].add_widget(row)
+                self._sections[section].add_widget(row)
         else:
-            self._add_section(question, graphs)
+            self._add_section(section, graphs)
 
     def add_row(self, *graphs: cloudwatch.IWidget) -> None:
         """Add a row below all sections."""
@@ -64,22 +64,22 @@ class Dashboard:
         """Write the sections; the first begins with the state of the alarms."""
         self._built = True
         self._dashboard.add_widgets(self._header)
-        for question in Question:
-            first = [_status(alarms)] if question is Question.up and alarms else []
-            if first or question in self._graphs:
-                self._add_section(question, self._graphs[question], first)
+        for section in DashboardSection:
+            first = [_status(alarms)] if section is DashboardSection.up and alarms else []
+            if first or section in self._graphs:
+                self._add_section(section, self._graphs[section], first)
 
     def _add_section(
-        self, question: Question, graphs: Sequence[cloudwatch.IWidget], first: Sequence[cloudwatch.IWidget] = ()
+        self, section: DashboardSection, graphs: Sequence[cloudwatch.IWidget], first: Sequence[cloudwatch.IWidget] = ()
     ) -> None:
         heading = cloudwatch.TextWidget(
-            markdown=f"## {question}",
+            markdown=f"## {section}",
             width=COLUMNS,
             height=1,
             background=cloudwatch.TextWidgetBackground.TRANSPARENT,
         )
-        self._sections[question] = cloudwatch.Column(heading, *first, *_rows(graphs))
-        self._dashboard.add_widgets(cast("cloudwatch.IWidget", self._sections[question]))
+        self._sections[section] = cloudwatch.Column(heading, *first, *_rows(graphs))
+        self._dashboard.add_widgets(cast("cloudwatch.IWidget", self._sections[section]))
 
 
 def graph(

@@ -11,7 +11,7 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from infra.components import metrics
-from infra.components.dashboard import Question, graph
+from infra.components.dashboard import DashboardSection, graph
 from infra.components.monitoring import Monitoring
 from infra.deployment import Deployment
 from infra.experiment_weights import parameter_name
@@ -95,7 +95,7 @@ class Experiment(Construct):
 
         title = f"experiment {settings.name}"
         monitoring.add_graphs(
-            Question.release,
+            DashboardSection.release,
             graph(f"Requests, {title}", by_arm(metrics.REQUESTS)),
             graph(f"Server faults, {title}", by_arm(metrics.SERVER_FAULTS)),
             graph(f"Latency (p50), {title}", by_arm(metrics.TOTAL_LATENCY, "p50")),

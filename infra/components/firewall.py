@@ -13,7 +13,7 @@ from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
-from infra.components.dashboard import Question, graph
+from infra.components.dashboard import DashboardSection, graph
 from infra.components.monitoring import Monitoring
 from infra.deployment import Deployment
 from infra.settings.auth import ClientPlan
@@ -106,7 +106,7 @@ class Firewall(Construct):
             statistic="Sum",
             period=monitoring.period,
         )
-        monitoring.add_graphs(Question.up, graph("Blocked by the firewall", [blocked]))
+        monitoring.add_graphs(DashboardSection.up, graph("Blocked by the firewall", [blocked]))
         monitoring.add_alarm(
             "FirewallBlocks",
             blocked,

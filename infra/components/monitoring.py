@@ -14,7 +14,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from infra.components.composite_alarm import CompositeAlarm
-from infra.components.dashboard import Dashboard, Question
+from infra.components.dashboard import Dashboard, DashboardSection
 from infra.components.data_key import allow_alarms_to_publish
 from infra.deployment import Deployment
 from infra.settings import AlarmSettings
@@ -126,9 +126,9 @@ class Monitoring(Construct):
             alarm.add_ok_action(actions.SnsAction(self.topic))
         return alarm
 
-    def add_graphs(self, question: Question, *graphs: cloudwatch.IWidget) -> None:
-        """Add graphs to the section of a question, four in a row."""
-        self._dashboard.add(question, *graphs)
+    def add_graphs(self, section: DashboardSection, *graphs: cloudwatch.IWidget) -> None:
+        """Add graphs to a section of the dashboard, four in a row."""
+        self._dashboard.add(section, *graphs)
 
     def add_row(self, *graphs: cloudwatch.IWidget) -> None:
         """Add a row of graphs below all sections, for an app with metrics of its own."""

@@ -10,7 +10,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from infra.components import metrics
-from infra.components.dashboard import Question, graph
+from infra.components.dashboard import DashboardSection, graph
 from infra.components.monitoring import Monitoring
 from infra.settings.release import ALARM_PERIODS, ReleaseSettings
 
@@ -117,7 +117,7 @@ def add_release_graphs(monitoring: Monitoring, *, environment: str, version: str
         return metrics.version_metric(name, statistic, environment=environment, version=version, period=period)
 
     monitoring.add_graphs(
-        Question.release,
+        DashboardSection.release,
         graph("Newest version: requests", [own(metrics.REQUESTS), own(metrics.SYNTHETIC_REQUESTS)]),
         graph("Newest version: failures", [own(metrics.SERVER_FAULTS), own(metrics.SYNTHETIC_FAILURES)]),
         graph("Newest version: latency", [own(metrics.TOTAL_LATENCY, statistic) for statistic in ("p50", "p90")]),

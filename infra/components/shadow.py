@@ -13,9 +13,9 @@ from infra.allocator import ALLOCATOR
 from infra.cards import ModelCard
 from infra.challenger import takes_same_pixels
 from infra.components import metrics
-from infra.components.classifier_function import LATER_VARIABLES_BYTES, MAX_VARIABLES_BYTES, ClassifierFunction
+from infra.components.classifier_function import MAX_VARIABLES_BYTES, OTHER_VARIABLES_BYTES, ClassifierFunction
 from infra.components.container_function import ContainerFunction
-from infra.components.dashboard import Question, graph
+from infra.components.dashboard import DashboardSection, graph
 from infra.components.monitoring import Monitoring
 from infra.components.shadow_bucket import SampleBucket
 from infra.deployment import Deployment
@@ -151,7 +151,7 @@ class Shadow(Construct):
             "ERROR and its code in the shadow function's log.",
         )
         monitoring.add_graphs(
-            Question.release,
+            DashboardSection.release,
             graph(
                 "Shadow test: agreement",
                 [own.metric(name, period=period) for name in (metrics.SHADOW_AGREEMENT, metrics.SHADOW_DISAGREEMENTS)],
@@ -179,7 +179,7 @@ class Shadow(Construct):
 
 def _check_variables(variables: Mapping[str, str]) -> None:
     present = sum(len(name) + len(value.encode()) for name, value in {**ALLOCATOR, **variables}.items())
-    needed = present + LATER_VARIABLES_BYTES + SHADOW_VARIABLES_BYTES
+    needed = present + OTHER_VARIABLES_BYTES + SHADOW_VARIABLES_BYTES
     if needed > MAX_VARIABLES_BYTES:
         raise SettingsError(
             f"With shadow.challenger the function's variables may have {needed} bytes, and Lambda takes "

@@ -18,7 +18,7 @@ PREFIX = "uploads/"
 # Reasons for wildcards; docs/security.md shows them, too (tools/policies.py).
 UPLOADS_WILDCARD = "Each upload gets a random key below this prefix; the prefix is all that can be named beforehand."
 LOCATIONS_WILDCARD = "inputs.s3.locations names this bucket or prefix: all objects of it may be classified."
-_NOT_FOR_A_DAY = {
+_NIST_REASONS = {
     "LoggingEnabled": "Objects live for a day and are read once by the function, whose log names each request.",
     "ReplicationEnabled": "An upload is a request's body, gone within a day; its sender has the image and sends it "
     "again.",
@@ -56,7 +56,7 @@ class UploadBucket(Construct):
             deployment=deployment,
             lifecycle_rule="a-day",
             days=1,
-            reasons=_NOT_FOR_A_DAY,
+            reasons=_NIST_REASONS,
             cors=[
                 s3.CorsRule(
                     allowed_methods=[s3.HttpMethods.POST],

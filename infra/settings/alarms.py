@@ -55,7 +55,7 @@ class AlarmSettings(Section):
             return "alarms.period_seconds below 60 never sees AWS/Lambda metrics, which come once a minute"
         return None
 
-    def beyond_the_local_cloud(self) -> str | None:
+    def local_cloud_conflict(self) -> str | None:
         """Return what the local cloud does not carry, or None."""
         if self.enabled and self.composite:
             return "alarms.composite is not carried by the local cloud; set it to false there"

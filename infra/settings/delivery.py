@@ -207,14 +207,14 @@ def _region_sentence(name: str, region: str | None, registry: str) -> str:
 def _conflict(delivery: Delivery) -> str | None:
     first, *others = delivery.environments.values()
     for other in others:
-        for key, ours, theirs in (
+        for key, value, other_value in (
             ("function.architecture", first.function.architecture, other.function.architecture),
             ("image.base", first.image.base, other.image.base),
         ):
-            if ours != theirs:
+            if value != other_value:
                 return (
-                    f"environments.{first.environment} and environments.{other.environment} differ in {key} ({ours!r}, "
-                    f"{theirs!r}): one image cannot serve both."
+                    f"environments.{first.environment} and environments.{other.environment} differ in {key} "
+                    f"({value!r}, {other_value!r}): one image cannot serve both."
                 )
     unused = sorted(set(delivery.settings.github.existing_providers) - set(delivery.accounts))
     if unused:

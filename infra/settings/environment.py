@@ -85,7 +85,7 @@ class Settings(Section):
             lambda: self.release.conflict(self.function.reserved_concurrency, alarms=self.alarms.enabled),
             self._access_conflict,
             self._image_conflict,
-            lambda: self.alarms.beyond_the_local_cloud() if self.local else None,
+            lambda: self.alarms.local_cloud_conflict() if self.local else None,
         ):
             if sentence := conflict():
                 raise ValueError(sentence)

@@ -16,10 +16,10 @@ from localcloud.stepfunctions.maps import DistributedMap, spawn
 from localcloud.stepfunctions.redrive import (
     REDRIVABLE,
     input_problem,
+    is_same_request,
     name_is_free,
     name_problem,
     redrive_status,
-    same_request,
 )
 from localcloud.stepfunctions.retries import ABORTED, find_retrier, matches
 from localcloud.stepfunctions.store import ROLE, allowed
@@ -83,8 +83,8 @@ class StepFunctions:
             method: str, path: str, headers: Mapping[str, str], body: bytes, query: Any
         ) -> Answer:
             if headers.get("x-amz-target", "").endswith(".RedriveExecution"):
-                answer: Answer = self._states._finalize_response(self._redrive(json.loads(body or b"{}")))
-                return answer
+                response: Answer = self._states._finalize_response(self._redrive(json.loads(body or b"{}")))
+                return response
             passed: Answer = await handle(method, path, headers, body, query)
             return passed
 
@@ -106,7 +106,7 @@ class StepFunctions:
             existing = self._states._executions.get(arn)
             if existing is None:
                 return start(data)
-            if same_request(existing, text):
+            if is_same_request(existing, text):
                 return self._answer({"executionArn": arn, "startDate": existing["startDate"]})
             if name_is_free(existing):
                 del self._states._executions[arn]
@@ -117,10 +117,10 @@ class StepFunctions:
 
     def _stopping(self, stop: Callable[[dict[str, Any]], Answer]) -> Callable[[dict[str, Any]], Answer]:
         def stop_with_map_runs(data: dict[str, Any]) -> Answer:
-            answer = stop(data)
-            if answer[0] == http.client.OK:
+            response = stop(data)
+            if response[0] == http.client.OK:
                 self._maps.stop(data["executionArn"])
-            return answer
+            return response
 
         return stop_with_map_runs
 
@@ -200,12 +200,12 @@ class StepFunctions:
         return lambda text: problem(text or "{}") or check(text)
 
     def _answer(self, body: Mapping[str, Any]) -> Answer:
-        answer: Answer = self._states.json_response(body)
-        return answer
+        response: Answer = self._states.json_response(body)
+        return response
 
     def _error(self, code: str, message: str) -> Answer:
-        answer: Answer = self._states.error_response_json(code, message, 400)
-        return answer
+        response: Answer = self._states.error_response_json(code, message, 400)
+        return response
 
 
 def _checking_templates(resolve: Callable[[Any], str]) -> Callable[[Any], str]:

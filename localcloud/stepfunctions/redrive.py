@@ -59,7 +59,7 @@ def input_problem(text: Any) -> str | None:
     return None
 
 
-def same_request(existing: Mapping[str, Any], text: str) -> bool:
+def is_same_request(existing: Mapping[str, Any], text: str) -> bool:
     """Whether StartExecution answers with this execution: it runs, and with the same input."""
     return bool(existing["status"] == "RUNNING" and existing["input"] == text)
 

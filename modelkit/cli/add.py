@@ -13,7 +13,7 @@ from modelkit import adding
 from modelkit.adding import Answers
 from modelkit.checks import passed
 from modelkit.cli import options, prompts, show
-from modelkit.cli.app import DEFAULT_MODELS_DIR, REFUSED, AsJson, ModelsDir, Name, app, examples, guarded
+from modelkit.cli.app import DEFAULT_MODELS_DIR, REJECTED, AsJson, ModelsDir, Name, app, examples, guarded
 from modelkit.errors import MissingDataError, ModelkitError
 from modelkit.fetching import fetch as fetch_files
 from modelkit.folders import model_folder
@@ -205,7 +205,7 @@ def add(
         show.checks("It was verified:", checks)
         show.plain(notes)
     if not passed(checks):
-        raise typer.Exit(REFUSED)
+        raise typer.Exit(REJECTED)
 
 
 def _taken(folder: Path) -> list[str]:

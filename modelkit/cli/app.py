@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Exit codes. 2 is the command line's own: an option that does not exist or does not parse.
-REFUSED = 1
+REJECTED = 1
 UNUSABLE = 3
 INTERRUPTED = 130
 
 EXIT_CODES = (
-    "Exit codes: 0 fine, 1 refused (a check or the gate says no), 2 wrong options, 3 unusable input, 130 interrupted."
+    "Exit codes: 0 fine, 1 rejected (a check or the gate says no), 2 wrong options, 3 unusable input, 130 interrupted."
 )
 
 app = typer.Typer(

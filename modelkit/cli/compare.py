@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelkit.cli import options
-from modelkit.cli.app import REFUSED, app, examples, guarded
+from modelkit.cli.app import REJECTED, app, examples, guarded
 from modelkit.traffic.collection import Traffic, Window
 from modelkit.traffic.labels import read_labels
 from modelkit.traffic.sources import events
@@ -37,7 +37,7 @@ class Format(StrEnum):
     HTML = "html"
 
 
-class By(StrEnum):
+class GroupBy(StrEnum):
     """What an arm is."""
 
     AUTO = "auto"
@@ -72,7 +72,7 @@ def compare_variants(
     region: Annotated[str | None, typer.Option(help="AWS region of the log group.")] = None,
     profile: Annotated[str | None, typer.Option(help="AWS profile of the log group.")] = None,
     labels: Annotated[Path | None, typer.Option(help="CSV: request_id, label; optionally image and unit.")] = None,
-    by: Annotated[By, typer.Option(help="Compare the arms of an experiment, or models.")] = By.AUTO,
+    by: Annotated[GroupBy, typer.Option(help="Compare the arms of an experiment, or models.")] = GroupBy.AUTO,
     experiment: Annotated[str | None, typer.Option(help="Which experiment, if the log has several.")] = None,
     baseline: Annotated[
         str | None, typer.Option(help="The arm to compare the others with.", show_default="the one with most images")
@@ -112,7 +112,7 @@ def compare_variants(
         raise typer.BadParameter("--labels needs request lines: metrics have no request ids")
     plan = Plan(confidence, power, min_difference, max_latency_ratio, max_error_increase, looks)
     shares = _weights(weights or [])
-    window = Window(_moment(start), _moment(end))
+    window = Window(_parse_time(start), _parse_time(end))
     traffic = Traffic(read_labels(labels) if labels else None, window, metrics=metrics)
     for path in files or []:
         if path == _STDIN:
@@ -129,8 +129,8 @@ def compare_variants(
             traffic.add(log_events(logs, group, queried, metrics=metrics))
     report = summarize(traffic, plan, by=by, experiment=experiment, baseline=baseline, weights=shares)
     _write(_rendered(report, format_), output)
-    if report.refused:
-        raise typer.Exit(REFUSED)
+    if report.rejected:
+        raise typer.Exit(REJECTED)
 
 
 def _rendered(report: Report, format_: Format) -> str:
@@ -163,7 +163,7 @@ def _weights(items: list[str]) -> dict[str, float] | None:
     return weights or None
 
 
-def _moment(text: str | None) -> float | None:
+def _parse_time(text: str | None) -> float | None:
     """Return the seconds since 1970 of a time, or of one so long ago."""
     if text is None:
         return None

@@ -10,7 +10,7 @@ from loupe.card import load_card
 
 from modelkit.checks import passed
 from modelkit.cli import show
-from modelkit.cli.app import DEFAULT_MODELS_DIR, REFUSED, AsJson, ModelsDir, Name, app, examples, guarded
+from modelkit.cli.app import DEFAULT_MODELS_DIR, REJECTED, AsJson, ModelsDir, Name, app, examples, guarded
 from modelkit.errors import ModelkitError
 from modelkit.evaluation import compare
 from modelkit.evaluation import evaluate as evaluate_model
@@ -48,7 +48,7 @@ def verify(
         for name, checks in results.items():
             show.checks(name, checks)
     if not fine:
-        raise typer.Exit(REFUSED)
+        raise typer.Exit(REJECTED)
 
 
 def _all(models_dir: Path) -> list[Path]:
@@ -139,4 +139,4 @@ def gate(
         show.checks(f"{name} in place of {against}:", checks)
         show.plain(["It passes." if fine else "It does not pass."])
     if not fine:
-        raise typer.Exit(REFUSED)
+        raise typer.Exit(REJECTED)

@@ -10,7 +10,7 @@ from loupe.card import load_card
 from loupe.processor import describe
 
 from modelkit.cli import show
-from modelkit.cli.app import DEFAULT_MODELS_DIR, REFUSED, AsJson, ModelsDir, Name, app, examples, guarded
+from modelkit.cli.app import DEFAULT_MODELS_DIR, REJECTED, AsJson, ModelsDir, Name, app, examples, guarded
 from modelkit.folders import model_folder
 from modelkit.gating import golden_images
 from modelkit.labelled_images import images_for, spread
@@ -74,7 +74,7 @@ def quantize(
         if outcome.folder is not None:
             show.plain([f"{outcome.folder} is made."])
     if outcome.folder is None:
-        raise typer.Exit(REFUSED)
+        raise typer.Exit(REJECTED)
 
 
 @app.command(epilog=examples("optimize hair-type", "optimize course --images photos/validation"))
@@ -99,4 +99,4 @@ def optimize(
             [f"Timed on {describe()}.", outcome.reason] + ([f"{outcome.folder} is made."] if outcome.folder else [])
         )
     if outcome.folder is None:
-        raise typer.Exit(REFUSED)
+        raise typer.Exit(REJECTED)

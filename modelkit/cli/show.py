@@ -119,7 +119,7 @@ def inspection(inspected: Inspection) -> None:
         if file.state == "whole":
             console.print(f"  external data: {file.location}, {file.actual_bytes:,} bytes, whole", markup=False)
         else:
-            console.print(f"  external data: {file.complaint(inspected.path.name)}", markup=False, style="red")
+            console.print(f"  external data: {file.error_message(inspected.path.name)}", markup=False, style="red")
 
 
 def quality(measured: Quality) -> None:

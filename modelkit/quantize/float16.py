@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 from modelkit.errors import ModelkitError
 
-_LEAST_NUMBERS = 64
+_MIN_NUMBERS = 64
 
 
 def float16_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -28,7 +28,7 @@ def float16_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
     graph = result.graph
     casts = []
     for tensor in graph.initializer:
-        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < _LEAST_NUMBERS:
+        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < _MIN_NUMBERS:
             continue
         wide = numpy_helper.to_array(tensor)
         if np.abs(wide).max() > np.finfo(np.float16).max:

@@ -19,7 +19,7 @@ from modelkit.quantize.prepare import drop_unused, initializers, layers
 # 4: the operator may compute with 8-bit activations, for which CPUs are fast.
 ACCURACY_LEVEL = 4
 # Smaller layers save next to nothing and are often the sensitive last one.
-LEAST_WEIGHTS = 8192
+MIN_WEIGHTS = 8192
 _TOP = 15
 
 
@@ -68,7 +68,7 @@ def int4_weights(proto: onnx.ModelProto, block: int) -> onnx.ModelProto:
     result.CopyFrom(proto)
     graph = result.graph
     # A layer with fewer inputs than a block would be padded to more bytes than it has now.
-    chosen = {node.output[0] for node in layers(graph, LEAST_WEIGHTS) if _inputs(graph, node) >= block}
+    chosen = {node.output[0] for node in layers(graph, MIN_WEIGHTS) if _inputs(graph, node) >= block}
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         nodes += _replaced(graph, node, block) if node.output[0] in chosen else [node]

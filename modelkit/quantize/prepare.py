@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from loupe.card import Card
 
 # QuantizeLinear and DequantizeLinear take one scale for each channel from opset 13 on.
-_LEAST_OPSET = 17
+_MIN_OPSET = 17
 # Initializers stand for themselves, apart from the inputs, from IR version 4 on; 8 goes with opset 17.
-_LEAST_IR = 8
+_MIN_IR = 8
 _QUANTIZED = frozenset(
     {"DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "MatMulNBits", "QLinearConv", "QLinearMatMul"}
 )
@@ -36,15 +36,15 @@ def prepared(card: Card) -> onnx.ModelProto:
         raise ModelkitError(f"{card.name} is quantized already ({', '.join(quantized)}): start from its float model.")
     proto = load_whole(card.graph_path)
     opset = next(item.version for item in proto.opset_import if item.domain in ("", "ai.onnx"))
-    if opset < _LEAST_OPSET:
+    if opset < _MIN_OPSET:
         try:
-            proto = version_converter.convert_version(proto, _LEAST_OPSET)
+            proto = version_converter.convert_version(proto, _MIN_OPSET)
         except (RuntimeError, ValueError) as error:
             raise ModelkitError(
-                f"{card.name} has opset {opset}, and cannot be brought to {_LEAST_OPSET} ({error}): export it again "
-                f"with opset {_LEAST_OPSET} or later."
+                f"{card.name} has opset {opset}, and cannot be brought to {_MIN_OPSET} ({error}): export it again "
+                f"with opset {_MIN_OPSET} or later."
             ) from None
-    proto.ir_version = max(proto.ir_version, _LEAST_IR)
+    proto.ir_version = max(proto.ir_version, _MIN_IR)
     weights = {tensor.name for tensor in proto.graph.initializer}
     inputs = [value for value in proto.graph.input if value.name not in weights]
     del proto.graph.input[:]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelkit.quantize.float16 import float16_weights
-from modelkit.quantize.int4 import ACCURACY_LEVEL, LEAST_WEIGHTS, int4_weights
+from modelkit.quantize.int4 import ACCURACY_LEVEL, MIN_WEIGHTS, int4_weights
 from modelkit.quantize.int8 import REDUCE_RANGE, int8_dynamic, int8_static
 from modelkit.quantize.prepare import layers
 
@@ -70,13 +70,13 @@ class Recipe:
 def obstacle(scheme: str, proto: onnx.ModelProto, *, calibrated: bool) -> str | None:
     """Return why a scheme makes no sense for this graph, or None."""
     convolutions = any(node.op_type in _CONVOLUTIONS for node in proto.graph.node)
-    matrices = bool(layers(proto.graph, LEAST_WEIGHTS))
+    matrices = bool(layers(proto.graph, MIN_WEIGHTS))
     if scheme in _CALIBRATED and not calibrated:
         return "needs images to calibrate with (--calibration DIR)"
     if scheme == "mixed" and not convolutions:
         return "there is no convolution; int4-weights is the same"
     if scheme in {"int8-dynamic", "int4-weights", "mixed"} and not matrices:
-        return f"there is no Gemm or MatMul with at least {LEAST_WEIGHTS:,} constant weights"
+        return f"there is no Gemm or MatMul with at least {MIN_WEIGHTS:,} constant weights"
     return None
 
 

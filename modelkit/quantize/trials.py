@@ -21,11 +21,11 @@ from modelkit.errors import ModelkitError
 from modelkit.evaluation import Comparison, Quality
 from modelkit.folders import staged_folder, write_card
 from modelkit.gating import Limits, golden_images, judge
-from modelkit.labelled_images import LabelledImage, readable, spread
+from modelkit.labelled_images import LabelledImage, read_tensors, spread
 from modelkit.latency import costs, vnni
 from modelkit.quantize.prepare import prepared
 from modelkit.quantize.schemes import Recipe, obstacle, recipes
-from modelkit.reading import Progress, Readings, probabilities_of, silent, truth_of
+from modelkit.reading import Predictions, Progress, probabilities_of, silent, truth_of
 from modelkit.variant import Base, make_variant
 from modelkit.verify import verify
 
@@ -38,9 +38,9 @@ CALIBRATION_IMAGES = 128
 JUDGED_IMAGES = 256
 _MEASURED = 8
 # Fewest and most images for a verdict, for any limits.
-_LEAST_JUDGED, _MAX_JUDGED = 20, 200
+_MIN_JUDGED, _MAX_JUDGED = 20, 200
 # A variant has to be worth its own folder: the score it may have at most (see `Trial.score`).
-_WORTH = 0.9
+_MAX_SCORE = 0.9
 # Time to run x time to load against the base's: a slower load has to be earned back by faster runs. Above 1 is noise.
 _MAX_TIME = 1.05
 # Scores this close to the best one are equal within the error of timing; the most exact of them is kept.
@@ -157,7 +157,7 @@ def quantize(card: Card, plan: Plan) -> Outcome:
     plan.progress("preparing the graph", 0, 1)
     proto = prepared(card)
     plan.progress("reading images", 0, 1)
-    feeds = [tensor[None] for _, tensor in readable(calibration, card.input) if tensor is not None]
+    feeds = [tensor[None] for _, tensor in read_tensors(calibration, card.input) if tensor is not None]
     bench = _Bench.of(card, judged)
     with tempfile.TemporaryDirectory(prefix=".trials.", dir=card.directory.parent) as scratch:
         trials = []
@@ -177,7 +177,7 @@ def quantize(card: Card, plan: Plan) -> Outcome:
 def minimum_images(limits: Limits) -> int:
     """Return the minimum number of images for a verdict: with fewer, one changed label exceeds the limits."""
     allowed = 1 - limits.min_agreement
-    return _MAX_JUDGED if allowed <= 0 else min(_MAX_JUDGED, max(_LEAST_JUDGED, math.ceil(1 / allowed - 1e-9)))
+    return _MAX_JUDGED if allowed <= 0 else min(_MAX_JUDGED, max(_MIN_JUDGED, math.ceil(1 / allowed - 1e-9)))
 
 
 def _split(card: Card, plan: Plan) -> tuple[list[LabelledImage], list[LabelledImage]]:
@@ -197,16 +197,16 @@ class _Bench:
     """The images to judge on, decoded once, and the base's answers."""
 
     tensors: tuple[Array, ...]
-    readings: Readings
+    readings: Predictions
 
     @classmethod
     def of(cls, card: Card, images: Sequence[LabelledImage]) -> _Bench:
-        pairs = [(image, tensor) for image, tensor in readable(images, card.input) if tensor is not None]
+        pairs = [(image, tensor) for image, tensor in read_tensors(images, card.input) if tensor is not None]
         if not pairs:
             raise ModelkitError(f"None of the {len(images)} images can be read.")
         truth, targets, thresholds = truth_of([image for image, _ in pairs], card.output)
         tensors = tuple(tensor[None] for _, tensor in pairs)
-        blank = Readings(tuple(image.path for image, _ in pairs), truth, np.empty((0, 0)), (), targets, thresholds)
+        blank = Predictions(tuple(image.path for image, _ in pairs), truth, np.empty((0, 0)), (), targets, thresholds)
         return cls(tensors, _readings(Model.load(card), tensors, blank))
 
     def compare(self, card: Card, base: Card) -> Comparison:
@@ -216,7 +216,7 @@ class _Bench:
         return Comparison(Quality(card, readings, cost), Quality(base, self.readings, against))
 
 
-def _readings(model: Model, tensors: Sequence[Array], like: Readings) -> Readings:
+def _readings(model: Model, tensors: Sequence[Array], like: Predictions) -> Predictions:
     rows = np.stack([probabilities_of(model.run(tensor)[0], model.card.output) for tensor in tensors])
     return dataclasses.replace(like, probabilities=rows)
 
@@ -240,16 +240,16 @@ def _try(
     if not trial.passes:
         worst = next(check for check in checks if check.status == "fail")
         return dataclasses.replace(trial, reason=f"gate: {worst.name}: {worst.detail}")
-    return dataclasses.replace(trial, reason=_not_worth(trial, comparison))
+    return dataclasses.replace(trial, reason=_no_gain(trial, comparison))
 
 
-def _not_worth(trial: Trial, comparison: Comparison) -> str:
+def _no_gain(trial: Trial, comparison: Comparison) -> str:
     """Return why a variant of equal accuracy is not kept: savings in size must not cost time."""
     run = comparison.latency_ratio
     load = comparison.model.cost.load_ms / comparison.against.cost.load_ms
     if run * load > _MAX_TIME:
         return f"not better: runs {run:.2f}x and loads {load:.2f}x as long as the base"
-    if trial.score > _WORTH:
+    if trial.score > _MAX_SCORE:
         return f"not worth a folder: score {trial.score:.2f}, where the base has 1"
     return ""
 

@@ -64,8 +64,8 @@ def read_weights(name: str) -> Source:
     names = {key.lower(): key for key in TRANSFORMS}
     key = names.get(name.strip().lower())
     if key is None:
-        alike = difflib.get_close_matches(name.strip().lower(), names, n=3)
-        hint = f"; perhaps {', '.join(names[item] for item in alike)}" if alike else ""
+        similar = difflib.get_close_matches(name.strip().lower(), names, n=3)
+        hint = f"; perhaps {', '.join(names[item] for item in similar)}" if similar else ""
         raise ModelkitError(
             f"--weights {name[:80]} is not known{hint}. torchvision's page of the model has its resize_size, crop_size "
             "and interpolation: --shortest, --size and --resize."

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from loupe.errors import all_problems
-from loupe.telemetry import MOST_NAMES, is_server_fault
+from loupe.telemetry import MAX_LOGGED_NAMES, is_server_fault
 
 from modelkit.traffic.inference import Share
 from modelkit.traffic.sketch import QuantileSketch
@@ -135,7 +135,7 @@ class Arm:
         if request.label is None:
             self.unanswered += 1
             return
-        if request.labels is not None and len(request.labels) >= MOST_NAMES:
+        if request.labels is not None and len(request.labels) >= MAX_LOGGED_NAMES:
             # The log line may have been cut.
             return
         right = truth.is_right(request.label, request.labels)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from modelkit.traffic.summary import Report
 
 _COLORS = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2")
-_MOST_ARMS, _MOST_LABELS = 6, 12
+_MAX_ARMS, _MAX_LABELS = 6, 12
 
 
 def figures(report: Report) -> list[tuple[str, str]]:
@@ -29,7 +29,7 @@ def figures(report: Report) -> list[tuple[str, str]]:
 
 
 def _drawn(report: Report) -> list[tuple[str, str]]:
-    arms = report.arms[:_MOST_ARMS]
+    arms = report.arms[:_MAX_ARMS]
     drawn = []
     if any(arm.labelled for arm in arms):
         drawn.append((_accuracy(arms, report.plan.confidence), "Accuracy with its interval"))
@@ -89,7 +89,7 @@ def _labels(arms: tuple[Arm, ...]) -> str:
     for arm in arms:
         for label, number in arm.labels.items():
             totals[label] = totals.get(label, 0) + number
-    names = sorted(totals, key=lambda label: (-totals[label], label))[:_MOST_LABELS]
+    names = sorted(totals, key=lambda label: (-totals[label], label))[:_MAX_LABELS]
     figure, axes = new_figure(5.6, 1.2 + 0.35 * len(names))
     height = 0.8 / len(arms)
     for row, arm in enumerate(arms):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loupe.telemetry import NAMESPACE
 
-from modelkit.traffic.values import MOST_NAMES, BadLineError, is_number, text_of
+from modelkit.traffic.values import MAX_NAMES, BadLineError, is_number, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,12 +37,12 @@ def read_metrics(value: Mapping[str, Any]) -> list[Metrics]:
     time = about.get("Timestamp")
     seconds = time / 1000 if isinstance(time, int | float) and 0 <= time < 1e15 else None
     records = []
-    for directive in directives[:MOST_NAMES]:
+    for directive in directives[:MAX_NAMES]:
         if not isinstance(directive, dict) or directive.get("Namespace") != NAMESPACE:
             continue
         try:
             (names,) = directive["Dimensions"]
-            metrics = [metric["Name"] for metric in directive["Metrics"][:MOST_NAMES]]
+            metrics = [metric["Name"] for metric in directive["Metrics"][:MAX_NAMES]]
             dimensions = {name: text_of(value, name) for name in names}
         except (KeyError, TypeError, ValueError):
             raise BadLineError("a directive of metrics is damaged") from None

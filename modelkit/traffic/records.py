@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelkit.traffic.metric_lines import Metrics, read_metrics
 from modelkit.traffic.values import (
-    MOST_NAMES,
+    MAX_NAMES,
     BadLineError,
     count_of,
     counts_of,
@@ -164,7 +164,7 @@ def _request(value: Mapping[str, Any]) -> Request:
         milliseconds=number_of(value, "duration_ms", 0.0, math.inf),
         stages=numbers_of(value, "stages_ms"),
         label=text_of(value, "label") if "label" in value else None,
-        labels=None if labels is None else tuple(cut(label) for label in labels[:MOST_NAMES]),
+        labels=None if labels is None else tuple(cut(label) for label in labels[:MAX_NAMES]),
         probability=probability,
         items=items,
         codes=codes,

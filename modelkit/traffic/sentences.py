@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from modelkit.traffic.summary import Report, SampleRatio
     from modelkit.traffic.verdict import Comparison, Guardrail
 
-_FEW = 30
+_MIN_LABELLED = 30
 
 
 def conclusions(comparison: Comparison) -> list[str]:
@@ -30,15 +30,17 @@ def conclusions(comparison: Comparison) -> list[str]:
         f"({level} interval {_points(low)} to {_points(high)})."
     )
     if comparison.verdict == "no difference shown yet":
-        sentences.append(_how_long(comparison, baseline, challenger))
-    if min(comparison.baseline.labelled, comparison.challenger.labelled) < _FEW:
-        sentences.append(f"An arm has fewer than {_FEW} labelled images: the intervals are rough.")
-    elif min(comparison.baseline.independent_units, comparison.challenger.independent_units) < _FEW:
-        sentences.append(f"The labels of an arm belong to fewer than {_FEW} units: the interval is too narrow.")
+        sentences.append(_labels_needed(comparison, baseline, challenger))
+    if min(comparison.baseline.labelled, comparison.challenger.labelled) < _MIN_LABELLED:
+        sentences.append(f"An arm has fewer than {_MIN_LABELLED} labelled images: the intervals are rough.")
+    elif min(comparison.baseline.independent_units, comparison.challenger.independent_units) < _MIN_LABELLED:
+        sentences.append(
+            f"The labels of an arm belong to fewer than {_MIN_LABELLED} units: the interval is too narrow."
+        )
     return sentences
 
 
-def _how_long(comparison: Comparison, baseline: str, challenger: str) -> str:
+def _labels_needed(comparison: Comparison, baseline: str, challenger: str) -> str:
     least = f"{comparison.plan.minimum_difference * 100:g} points"
     if comparison.excludes_minimum:
         return f"The interval excludes a difference of {least}: either arm will do, by accuracy."

@@ -9,7 +9,7 @@ from modelkit.traffic.inference import Interval
 
 # Relative error of a quantile. Values between the bounds fall into at most 2,800 buckets.
 ACCURACY = 0.005
-_LEAST, _MOST = 1e-3, 1e9
+_MIN_VALUE, _MAX_VALUE = 1e-3, 1e9
 _GAMMA = (1 + ACCURACY) / (1 - ACCURACY)
 _LOG_GAMMA = math.log(_GAMMA)
 
@@ -27,7 +27,7 @@ class QuantileSketch:
 
     def add(self, value: float) -> None:
         """Count a value."""
-        self._buckets[math.ceil(math.log(min(max(value, _LEAST), _MOST)) / _LOG_GAMMA)] += 1
+        self._buckets[math.ceil(math.log(min(max(value, _MIN_VALUE), _MAX_VALUE)) / _LOG_GAMMA)] += 1
         self.count += 1
 
     def quantile(self, share: float) -> float | None:

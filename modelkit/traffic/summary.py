@@ -67,7 +67,7 @@ class Report:
     ratio: SampleRatio | None
 
     @property
-    def refused(self) -> bool:
+    def rejected(self) -> bool:
         """Whether a challenger is worse or violates a guardrail, or the ratio of the arms is wrong."""
         mismatch = self.ratio is not None and self.ratio.mismatch and not self.ratio.by_caller
         return mismatch or any(item.verdict in ("worse", "guardrail violated") for item in self.comparisons)
@@ -116,7 +116,7 @@ class Report:
                 "labels_of_batches": traffic.labelled_batches,
                 "left_out": sorted(traffic.left_out),
             },
-            "refused": self.refused,
+            "refused": self.rejected,
         }
 
 

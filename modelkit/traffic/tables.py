@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from modelkit.traffic.sketch import QuantileSketch
     from modelkit.traffic.summary import Report
 
-_MOST_ROWS = 15
+_MAX_ROWS = 15
 _STAGES = ("load", "source", "cache", "decode", "tensor", "model")
 
 
@@ -57,7 +57,7 @@ def tables(report: Report) -> list[Table]:
     if any(arm.batches for arm in arms):
         latency.append(row("a batch", lambda arm: _quantiles(arm.batch_latency)))
     names = dict.fromkeys([*_STAGES, *sorted(name for arm in arms for name in arm.stages)])
-    measured = [name for name in names if any(name in arm.stages for arm in arms)][:_MOST_ROWS]
+    measured = [name for name in names if any(name in arm.stages for arm in arms)][:_MAX_ROWS]
     latency += [(f"stage {plain(name)}", *(_stage(arm, name) for arm in arms)) for name in measured]
     models = [(plain(name), *(_part(arm.models, name) for arm in arms)) for name in _names(arms, "models")]
     labels = [(plain(name), *(_part(arm.labels, name) for arm in arms)) for name in _names(arms, "labels")]
@@ -99,13 +99,13 @@ def _agreement(report: Report, level: str) -> Table:
 
 def _shadow(report: Report, level: str, z: float) -> Table:
     rows: list[tuple[str, ...]] = []
-    for (champion, challenger), test in sorted(report.traffic.shadow.items())[:_MOST_ROWS]:
+    for (champion, challenger), test in sorted(report.traffic.shadow.items())[:_MAX_ROWS]:
         low, high = test.agreement.interval(z)
         share = f"{test.agreement.value:.2%} ({low:.2%} to {high:.2%})".replace("%", " %")
         mean = f"{test.difference_sum / test.compared:.4f}"
         runs = f"{_quantiles(test.challenger)}; {_quantiles(test.champion)}"
         rows.append((f"{plain(challenger)}, {plain(champion)}", f"{test.compared:,}", share, mean, runs))
-    for (challenger, code), number in sorted(report.traffic.shadow_failures.items())[:_MOST_ROWS]:
+    for (challenger, code), number in sorted(report.traffic.shadow_failures.items())[:_MAX_ROWS]:
         rows.append((f"{plain(challenger)}: {plain(code)}", f"{number:,}", "failed", "", ""))
     head = ("challenger, champion", "images", f"same label ({level})", "mean difference of probability", "runs, ms")
     return Table("Shadow test", head, rows)
@@ -117,7 +117,7 @@ def _names(arms: tuple[Arm, ...], counter: str) -> list[str]:
     for arm in arms:
         for name, number in getattr(arm, counter).items():
             total[name] = total.get(name, 0) + number
-    return sorted(total, key=lambda name: (-total[name], name))[:_MOST_ROWS]
+    return sorted(total, key=lambda name: (-total[name], name))[:_MAX_ROWS]
 
 
 def _part(counter: Counter[str], name: str) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 MAX_NAME = 200
 # Names of one line that are counted: codes, labels, stages.
-MOST_NAMES = 100
+MAX_NAMES = 100
 _LARGEST_COUNT = 10**6
 
 
@@ -62,7 +62,7 @@ def counts_of(value: Mapping[str, Any], name: str) -> dict[str, int]:
     counts = value.get(name, {})
     if not isinstance(counts, dict):
         raise BadLineError(f"{name} is not an object")
-    return {cut(key): count_of(counts, key) for key in list(counts)[:MOST_NAMES]}
+    return {cut(key): count_of(counts, key) for key in list(counts)[:MAX_NAMES]}
 
 
 def numbers_of(value: Mapping[str, Any], name: str) -> dict[str, float]:
@@ -70,7 +70,7 @@ def numbers_of(value: Mapping[str, Any], name: str) -> dict[str, float]:
     numbers = value.get(name, {})
     if not isinstance(numbers, dict):
         raise BadLineError(f"{name} is not an object")
-    return {cut(key): number_of(numbers, key, 0.0, math.inf) for key in list(numbers)[:MOST_NAMES]}
+    return {cut(key): number_of(numbers, key, 0.0, math.inf) for key in list(numbers)[:MAX_NAMES]}
 
 
 def time_of(text: Any) -> float | None:

@@ -80,7 +80,7 @@ class Guardrail:
 
 
 @dataclass(frozen=True)
-class Needed:
+class SampleSize:
     """Labelled answers for ``minimum_difference``: in all, and those still missing, of baseline and challenger."""
 
     baseline: int
@@ -107,7 +107,7 @@ class Comparison:
     alpha: float
     difference: float | None
     interval: Interval
-    needed: Needed | None
+    needed: SampleSize | None
     guardrails: tuple[Guardrail, ...]
     agreement: Share
 
@@ -190,7 +190,7 @@ def _errors(baseline: Arm, challenger: Arm, plan: Plan, alpha: float) -> Guardra
     return Guardrail(name, challenger.faulty.value - baseline.faulty.value, bounds, plan.max_error_increase)
 
 
-def _needed(baseline: Arm, challenger: Arm, plan: Plan, alpha: float) -> Needed | None:
+def _needed(baseline: Arm, challenger: Arm, plan: Plan, alpha: float) -> SampleSize | None:
     """Return the sample size at the accuracy so far, if further labels arrive at the present ratio."""
     # Two hits and four trials more (Agresti and Coull 1998), so that few answers do not say that all are right.
     share = (baseline.right + 2) / (baseline.labelled + 4)
@@ -203,4 +203,4 @@ def _needed(baseline: Arm, challenger: Arm, plan: Plan, alpha: float) -> Needed 
         return None
     first = round(effect * max(required_sample(share, other, alpha, plan.power, ratio) for other in others))
     second = round(first * ratio)
-    return Needed(first, second, max(0, first - baseline.labelled), max(0, second - challenger.labelled))
+    return SampleSize(first, second, max(0, first - baseline.labelled), max(0, second - challenger.labelled))

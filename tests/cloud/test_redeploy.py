@@ -97,7 +97,7 @@ def test_logs_are_printed(deployed: Deployed) -> None:
     until(lambda: "REPORT" in run(app, ["logs", "--state", str(deployed.state.root)]).stdout, 15)
 
 
-def test_a_port_in_use_is_reported_and_nothing_is_left_running(deployed: Deployed, tmp_path_factory: object) -> None:
+def test_a_port_in_use_is_reported_and_no_process_is_left_running(deployed: Deployed, tmp_path_factory: object) -> None:
     other = deployed.state.root / "other"
     port = str(cloud.status(deployed.state)["port"])
     result = run(app, ["up", "--port", port, "--state", str(other)])

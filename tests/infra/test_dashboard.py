@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from synthesis import Synthesized, synthesize
 
-from infra.components.dashboard import Question
+from infra.components.dashboard import DashboardSection
 from localcloud.alarms import compute
 from tools.dashboard.definition import Alarms, Graph, Text, Widget, parse
 
@@ -45,13 +45,13 @@ def titles(widgets: list[Widget]) -> dict[str, list[str]]:
 
 def test_every_environment_has_the_sections_in_order(synthesized: Synthesized) -> None:
     sections = titles(parse(body(synthesized)))
-    headings = [question for question in Question if question in sections]
-    assert list(sections)[1:] == headings == list(Question)
+    headings = [question for question in DashboardSection if question in sections]
+    assert list(sections)[1:] == headings == list(DashboardSection)
     assert all(sections[heading] for heading in headings)
-    assert sections[Question.up][:2] == ["Alarms", "Requests at the API"]
-    assert sections[Question.right] == ["Confidence", "Images by label", "Problems by code"]
-    assert "Estimate, US$ an hour" in sections[Question.cost]
-    assert "Requests by version, during a shift" in sections[Question.release]
+    assert sections[DashboardSection.up][:2] == ["Alarms", "Requests at the API"]
+    assert sections[DashboardSection.right] == ["Confidence", "Images by label", "Problems by code"]
+    assert "Estimate, US$ an hour" in sections[DashboardSection.cost]
+    assert "Requests by version, during a shift" in sections[DashboardSection.release]
 
 
 def test_widgets_fit_the_grid_without_overlap(synthesized: Synthesized) -> None:

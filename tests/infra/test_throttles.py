@@ -13,7 +13,7 @@ from synthesis import ROOT, context
 from infra.contract import read_contract
 from infra.settings import SettingsError, load_settings
 from infra.throttles import UNRESERVED_CONCURRENCY, least_reserve, open_burst
-from tools.plan.sizing import LEAST_RESERVE
+from tools.plan.sizing import MIN_RESERVE
 
 CONTRACT = read_contract(ROOT / "docs" / "openapi.json")
 CORS = {"api": {"cors_origins": ["https://a.example"]}}
@@ -85,7 +85,7 @@ def test_the_least_reserve_is_the_least(bursts: int) -> None:
 
 
 def test_the_planner_proposes_no_smaller_reserve_than_a_synth_accepts() -> None:
-    assert least_reserve(len(CONTRACT.open_methods(preflights=False))) == LEAST_RESERVE
+    assert least_reserve(len(CONTRACT.open_methods(preflights=False))) == MIN_RESERVE
 
 
 def test_the_local_cloud_has_no_strangers() -> None:

@@ -55,7 +55,7 @@ def test_the_variant_is_small_and_exact(course_models: Path, picked: str) -> Non
     assert len(variant.files) == 1
     assert comparison.agreement >= 0.97
     assert comparison.shifts.max() <= 0.03
-    assert comparison.serious(0.03) == []
+    assert comparison.label_changes(0.03) == []
 
 
 def test_the_gate_passes_it_and_rejects_a_damaged_one(course_models: Path, picked: str) -> None:

@@ -12,7 +12,7 @@ from botocore.stub import Stubber
 
 from infra.settings import Settings, load_settings
 from tools.doctor.aws import Aws
-from tools.doctor.checks import Surroundings, examine
+from tools.doctor.checks import CheckContext, examine
 from tools.doctor.engine import Completed
 from tools.doctor.findings import Finding, Level
 
@@ -142,7 +142,7 @@ def findings(
             raise config
         return config
 
-    around = Surroundings(StubbedAws(responses), runner=runner or engine(), download=download)
+    around = CheckContext(StubbedAws(responses), runner=runner or engine(), download=download)
     return examine(settings or environment(), around)
 
 

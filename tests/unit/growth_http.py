@@ -53,7 +53,7 @@ def _keys(size: int) -> bytes:
 def _logged(text: str) -> None:
     """Log a request whose URL, problem and unexpected error repeat what the caller sent."""
     telemetry = Telemetry("test", "INFO", MetricsRules(), "on-demand")
-    for problem in (RequestInvalid(text), InternalError.hiding(RuntimeError(text))):
+    for problem in (RequestInvalid(text), InternalError.from_exception(RuntimeError(text))):
         observation = Observation("request-1", "http", ModelInfo.of(CARD), "classify")
         observation.source, observation.problem = Url(text), problem
         telemetry.report(observation)

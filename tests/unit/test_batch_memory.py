@@ -14,7 +14,7 @@ from fakes import make_app, problem_of
 from hypothesis import given
 from hypothesis import strategies as st
 from images import exif, gif, jpeg, png, solid, webp
-from loupe.batch import MODEL_BATCH, TENSOR_BYTES, WORKERS, PixelBudget, held_tensors, pixels_of
+from loupe.batch import MODEL_BATCH, TENSOR_BYTES, WORKERS, PixelBudget, max_held_tensors, pixels_of
 from loupe.card import InputSpec
 from loupe.classifier import Classifier
 from loupe.errors import DeadlineExceeded
@@ -104,7 +104,7 @@ def test_tensors_of_a_batch_are_bounded(tmp_path) -> None:
     assert 100 * tensor_bytes > 6 * TENSOR_BYTES
     # Beside the tensors: the image that each worker resizes and scales.
     assert peak < TENSOR_BYTES + WORKERS * 2 * tensor_bytes
-    assert max(sizes) == held_tensors(classifier.card.input)
+    assert max(sizes) == max_held_tensors(classifier.card.input)
 
 
 def test_items_begin_only_while_their_tensors_may_be_held(tmp_path) -> None:
@@ -129,14 +129,14 @@ def test_items_begin_only_while_their_tensors_may_be_held(tmp_path) -> None:
     app = make_app(classifier, max_batch=100)
     assert len(send(app, [RED_ITEM] * 100, context=Context(remaining_ms=120_000))) == 100
     assert most[0] == 0
-    assert 1 < most[1] <= held_tensors(classifier.card.input)
+    assert 1 < most[1] <= max_held_tensors(classifier.card.input)
 
 
 @given(st.integers(1, 4096), st.integers(1, 4096), st.sampled_from(["float32", "float16", "uint8"]))
 def test_held_tensors_and_their_copy_fit_the_constant(width, height, dtype) -> None:
     spec = InputSpec("input", width, height, dtype=dtype)
     size = int(np.prod(spec.shape)) * np.dtype(dtype).itemsize
-    count = held_tensors(spec)
+    count = max_held_tensors(spec)
     assert 1 <= count <= 2 * MODEL_BATCH
     assert count == 1 or 2 * count * size <= TENSOR_BYTES
     assert count == 2 * MODEL_BATCH or 2 * (count + 1) * size > TENSOR_BYTES

@@ -353,7 +353,7 @@ class Faulty:
 
     def classify_many(self, images: Any, **options: Any) -> BatchResult:
         done = self._service.classify_many(images[1:], **{**options, "keep": lambda i, p: options["keep"](i + 1, p)})
-        fault = InternalError.hiding(RuntimeError("secret: s3://photos/red.jpg?token=abc"))
+        fault = InternalError.from_exception(RuntimeError("secret: s3://photos/red.jpg?token=abc"))
         return BatchResult([fault, *done.outcomes], 0)
 
 

@@ -193,9 +193,9 @@ def test_entries_stay_within_the_bytes_that_they_are_counted_as(count, assigned)
 
 def test_identical_images_of_a_batch_are_computed_once(service, model) -> None:
     images = [RED_IMAGE, BLUE_IMAGE, reader(RED_IMAGE), RED_IMAGE, BROKEN_IMAGE, reader(BROKEN_IMAGE)]
-    outcomes, left_running = service.classify_many(images, deadline=soon())
+    outcomes, unfinished_decoders = service.classify_many(images, deadline=soon())
     assert labels(outcomes) == ["red", "blue", "red", "red", "image_undecodable", "image_undecodable"]
-    assert left_running == 0
+    assert unfinished_decoders == 0
     assert model.runs == 2
     # Readers run at once, so any of the three may be the first.
     assert sorted(outcomes[index].cache for index in (0, 2, 3)) == ["hit", "hit", "miss"]

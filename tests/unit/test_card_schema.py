@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loupe.card import CardError, parse_card
 
-from modelkit.schema import complaints
+from modelkit.schema import violations
 
 MODELS = Path(__file__).parents[2] / "models"
 # What serving does not read is for the schema alone.
@@ -102,7 +102,7 @@ VALUES: list[Any] = [
 
 
 def by_schema(card: Any) -> bool:
-    return not complaints(card)
+    return not violations(card)
 
 
 def by_code(card: Any) -> bool:
@@ -136,7 +136,7 @@ def agree(card: Any) -> None:
     if across_fields(card):
         assert not by_code(card)
     else:
-        assert by_schema(card) == by_code(card), complaints(card) or "only the code rejects it"
+        assert by_schema(card) == by_code(card), violations(card) or "only the code rejects it"
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -168,7 +168,7 @@ def without(card: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
 @pytest.mark.parametrize("card", [COLOR, GREY, SQUEEZED], ids=["color", "grey", "squeezed"])
 def test_both_accept_a_valid_card(card: dict[str, Any]) -> None:
     assert by_code(card)
-    assert by_schema(card), complaints(card)
+    assert by_schema(card), violations(card)
 
 
 @pytest.mark.parametrize("card", [COLOR, GREY, SQUEEZED], ids=["color", "grey", "squeezed"])
@@ -218,5 +218,5 @@ def test_the_schema_describes_every_key() -> None:
 @pytest.mark.parametrize("path", sorted(MODELS.glob("*/card.json")), ids=lambda path: path.parent.name)
 def test_the_cards_of_the_project_fit(path: Path) -> None:
     card = json.loads(path.read_bytes())
-    assert complaints(card) == []
+    assert violations(card) == []
     assert by_code(card)

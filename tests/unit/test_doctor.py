@@ -18,7 +18,7 @@ from doctor_fakes import (
 from typer.testing import CliRunner
 
 from tools.doctor import __main__ as command
-from tools.doctor.checks import CHECKS, Surroundings, examine
+from tools.doctor.checks import CHECKS, CheckContext, examine
 from tools.doctor.findings import Level, allowing
 from tools.doctor.notices import PLACEHOLDER_TAGS, is_production
 
@@ -96,7 +96,7 @@ def test_the_local_cloud_is_no_environment_to_deploy_to_aws() -> None:
         alarms={"composite": False, "saved_queries": False},
         region=None,
     )
-    (finding,) = examine(local, Surroundings(None))
+    (finding,) = examine(local, CheckContext(None))
     assert (finding.level, finding.action) == (Level.error, "Run `make up`.")
 
 

@@ -18,7 +18,7 @@ from doctor_fakes import (
     one,
 )
 
-from tools.doctor.checks import Surroundings, examine
+from tools.doctor.checks import CheckContext, examine
 from tools.doctor.findings import Level
 
 URL = "https://example.com"
@@ -38,7 +38,7 @@ CREDENTIALS = [
 @pytest.mark.parametrize(("answer", "sentence"), CREDENTIALS)
 def test_invalid_credentials_are_one_error_and_end_the_checks(answer: Any, sentence: str) -> None:
     aws = StubbedAws({**HEALTHY, "sts.get_caller_identity": answer})
-    report = examine(environment(), Surroundings(aws, runner=engine()))
+    report = examine(environment(), CheckContext(aws, runner=engine()))
     finding = one(report, "account")
     assert (finding.level, aws.calls) == (Level.error, ["sts.get_caller_identity"])
     assert sentence in finding.summary
@@ -106,7 +106,7 @@ def test_the_root_user_is_a_warning() -> None:
 
 
 def test_no_region_is_an_error() -> None:
-    report = examine(environment(region=None), Surroundings(None, runner=engine()))
+    report = examine(environment(region=None), CheckContext(None, runner=engine()))
     assert "name a region" in one(report, "account", Level.error).summary
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from loupe.experiment import (
+    MAX_ARMS,
     MAX_WEIGHT,
     MAX_WEIGHTS_BYTES,
-    MOST_ARMS,
     Arm,
     ExperimentRules,
     WeightsError,
@@ -27,7 +27,7 @@ from loupe.variables import SettingsError
 KEYS = [f"user-{number}".encode() for number in range(10_000)]
 FEW = KEYS[:300]
 NAMES = st.text("abcdefghij0123456789-", min_size=1, max_size=12).map(lambda text: f"a{text}")
-WEIGHTS = st.dictionaries(NAMES, st.integers(1, MAX_WEIGHT), min_size=2, max_size=MOST_ARMS)
+WEIGHTS = st.dictionaries(NAMES, st.integers(1, MAX_WEIGHT), min_size=2, max_size=MAX_ARMS)
 
 
 def assigned(weights, keys=FEW, name="hair"):

@@ -59,7 +59,7 @@ def test_programs_get_no_credentials_of_other_accounts() -> None:
 def test_variables_that_a_run_needs_remain() -> None:
     harmless = {"PATH": "/bin", "HOME": "/root", "SSL_CERT_FILE": "/ca.pem", "LOUPE_MODEL": "mine", "TMPDIR": "/tmp",
             "NODE_EXTRA_CA_CERTS": "/ca.pem", "LANG": "C", "PIP_INDEX_URL": "https://pypi.example"}  # fmt: skip
-    assert isolation.without_leaks(harmless) == harmless
+    assert isolation.isolated_variables(harmless) == harmless
 
 
 @pytest.mark.usefixtures("hostile")

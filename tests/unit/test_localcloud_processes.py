@@ -69,7 +69,7 @@ def test_a_state_records_running_processes(tmp_path: Path, sleeper: ProcessRecor
     state = State(tmp_path)
     assert state.running() is None
     running = Running(4577, 4578, (sleeper,))
-    state.remember(running)
+    state.save(running)
     assert state.running() == running
     assert running.alive()
     state.forget()

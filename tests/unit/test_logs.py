@@ -245,7 +245,7 @@ def test_following_shows_each_entry_once_and_those_that_come_late() -> None:
 
 
 def test_following_holds_a_bounded_number_of_ids(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MOST_IDS", 10)
+    monkeypatch.setattr(reading, "MAX_IDS", 10)
     aws = ScriptedAws({"logs.filter_log_events": {"events": [event(n, "x", n) for n in range(1000)]}})
     follower = Follower(aws, [FUNCTION], Query(), Clock(), Clock().wait)
     assert len(list(follower.once(0))) == 1000

@@ -72,14 +72,14 @@ def test_external_data_is_whole_missing_truncated_or_renamed(tmp_path: Path) -> 
     assert inspect_file(path).external[0].state == "whole"
     whole = data.read_bytes()
     data.write_bytes(whole[:-100])
-    assert "weights.data is cut off" in inspect_file(path).missing[0].complaint("model.onnx")
+    assert "weights.data is cut off" in inspect_file(path).missing[0].error_message("model.onnx")
     data.write_bytes(whole)
     data.rename(tmp_path / "renamed.data")
     renamed = inspect_file(path).missing[0]
     assert renamed.state == "missing"
-    assert "rename renamed.data to weights.data" in renamed.complaint("model.onnx")
+    assert "rename renamed.data to weights.data" in renamed.error_message("model.onnx")
     (tmp_path / "renamed.data").unlink()
-    assert "in a file of exactly that name" in inspect_file(path).missing[0].complaint("model.onnx")
+    assert "in a file of exactly that name" in inspect_file(path).missing[0].error_message("model.onnx")
 
 
 def test_data_outside_the_folder_is_rejected(tmp_path: Path) -> None:

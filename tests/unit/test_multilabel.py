@@ -197,7 +197,7 @@ def test_the_gate_compares_sets_of_labels(tmp_path: Path, folder: Path, monkeypa
     first, second = (load_card(folder.parent / name) for name in ("strict", "several"))
     comparison = compare(first, second, find_multilabel(source, LABELS))
     assert comparison.disagreeing.tolist() == [True, False, True, True, True]
-    assert len(comparison.serious(0.03)) == 4
+    assert len(comparison.label_changes(0.03)) == 4
     gate = ("--against", "several", "--images", str(source))
     rejected = run("gate", "strict", *gate, models=folder.parent)
     assert rejected.exit_code == 1

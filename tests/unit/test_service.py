@@ -107,13 +107,13 @@ def test_problems_of_the_reader_and_of_the_image_are_raised(service) -> None:
 def test_classify_many_keeps_order_and_problems(service) -> None:
     problem = RequestInvalid("No source.")
     images = [RED_IMAGE, problem, reader(BLUE_IMAGE), reader(UrlUnreachable("No.")), BLUE_IMAGE[:300]]
-    outcomes, left_running = service.classify_many(images, deadline=soon())
+    outcomes, unfinished_decoders = service.classify_many(images, deadline=soon())
     assert [getattr(outcome, "label", None) or outcome.code for outcome in outcomes] == [
         "red", "request_invalid", "blue", "url_unreachable", "image_undecodable",
     ]  # fmt: skip
     assert outcomes[1] is problem
     assert outcomes[0].model == service.model
-    assert left_running == 0
+    assert unfinished_decoders == 0
 
 
 def test_classify_many_of_no_images_is_empty(service) -> None:
@@ -155,7 +155,7 @@ class Variants:
     def classify_many(self, images, **options):
         halves = [service.classify_many(images, **options) for service in (self._first, self._second)]
         outcomes = [halves[index % 2].outcomes[index] for index in range(len(images))]
-        return service_module.BatchResult(outcomes, sum(half.left_running for half in halves))
+        return service_module.BatchResult(outcomes, sum(half.unfinished_decoders for half in halves))
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ class Deployed:
 
     def during(self, call: Callable[[], Any], context: Invocation | None = None) -> Any:
         """Run a call as an invocation does; without a runtime client the samples are sent at its end."""
-        return self.champion.around(lambda _event, _context: call(), {}, context or Invocation())
+        return self.champion.handle(lambda _event, _context: call(), {}, context or Invocation())
 
 
 @pytest.fixture

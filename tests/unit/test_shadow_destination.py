@@ -161,7 +161,7 @@ def test_each_sample_is_signed_with_the_credentials_of_its_time(aws: Aws, classi
     sampled = champion.sampled(classifier)
     for key in ("AKIDFIRST", "AKIDRENEWED"):
         variables["AWS_ACCESS_KEY_ID"] = key
-        champion.around(lambda *_: {"label": sampled.classify(IMAGE).label}, {}, Invocation())
+        champion.handle(lambda *_: {"label": sampled.classify(IMAGE).label}, {}, Invocation())
     signed = [{name.lower(): value for name, value in headers.items()} for _, _, headers, _ in aws.requests]
     keys = [headers["authorization"].partition("Credential=")[2].partition("/")[0] for headers in signed]
     assert keys == ["AKIDFIRST", "AKIDRENEWED"]

@@ -19,7 +19,7 @@ from tools.smoke import __main__ as command
 from tools.smoke import card as cards
 from tools.smoke import report
 from tools.smoke.checks import all_checks
-from tools.smoke.checks.answers import percentiles
+from tools.smoke.checks.predictions import percentiles
 from tools.smoke.credentials import ApiKey
 from tools.smoke.endpoint import Endpoint
 from tools.smoke.suite import Options, Outcome, Run, execute

@@ -88,7 +88,7 @@ def test_models_are_compared_where_there_is_no_experiment() -> None:
 
 def test_one_arm_is_shown_and_not_compared() -> None:
     report = summarize(add_up(line(1)), PLAN)
-    assert (len(report.arms), report.comparisons, report.refused) == (1, (), False)
+    assert (len(report.arms), report.comparisons, report.rejected) == (1, (), False)
     assert "one arm only" in as_text(report)
 
 

@@ -41,7 +41,7 @@ def test_the_better_arm_is_found() -> None:
     (comparison,) = report.comparisons
     assert comparison.verdict == "better"
     assert comparison.difference == pytest.approx(0.07)
-    assert not report.refused
+    assert not report.rejected
     assert "The accuracy of challenger is 7.00 percentage points higher" in as_text(report)
 
 
@@ -49,7 +49,7 @@ def test_the_worse_arm_is_refused() -> None:
     traffic = add_up(*two_arms(), truths=labels(400, {0: 0.97, 1: 0.9}))
     report = summarize(traffic, PLAN, baseline="control")
     assert [item.verdict for item in report.comparisons] == ["worse"]
-    assert report.refused
+    assert report.rejected
 
 
 def test_a_small_sample_shows_nothing_and_says_how_many_labels_are_missing() -> None:
@@ -131,7 +131,7 @@ def test_the_ratio_of_the_arms_is_checked_against_the_weights() -> None:
     wrong = summarize(traffic, PLAN, weights={"control": 60, "challenger": 40})
     assert wrong.ratio is not None
     assert wrong.ratio.mismatch
-    assert wrong.refused
+    assert wrong.rejected
     assert "SAMPLE RATIO MISMATCH" in as_text(wrong)
     with pytest.raises(ModelkitError, match="no weight of challenger"):
         summarize(traffic, PLAN, weights={"control": 1})
@@ -141,7 +141,7 @@ def test_a_mismatch_of_arms_that_callers_get_is_a_warning() -> None:
     traffic = add_up(*(in_arm(number, "a" if number else "b", arm_by="api-key") for number in range(200)))
     report = summarize(traffic, PLAN, weights={"a": 1, "b": 1})
     assert report.ratio is not None
-    assert (report.ratio.mismatch, report.ratio.by_caller, report.refused) == (True, True, False)
+    assert (report.ratio.mismatch, report.ratio.by_caller, report.rejected) == (True, True, False)
     assert "count callers" in as_text(report)
 
 

@@ -185,12 +185,12 @@ class AwsTarget:
     def _status(self) -> str:
         """The status of the stack; empty if there is none."""
         try:
-            answer = self.client("cloudformation").describe_stacks(StackName=self._stack)
+            description = self.client("cloudformation").describe_stacks(StackName=self._stack)
         except ClientError as error:
             if is_missing_stack(error.response["Error"]["Code"], str(error)):
                 return ""
             raise
-        return str(answer["Stacks"][0]["StackStatus"])
+        return str(description["Stacks"][0]["StackStatus"])
 
     def _empty_buckets(self) -> None:
         """Delete the images that smoke tests uploaded: CloudFormation deletes no bucket that holds objects."""

@@ -149,14 +149,14 @@ class Bench:
 
     def _invoke(self, subject: Subject) -> Invocation:
         begin = time.perf_counter()
-        answer = self._functions.invoke(
+        reply = self._functions.invoke(
             FunctionName=subject.function, Qualifier=ALIAS, Payload=self._payload, LogType="Tail"
         )
-        body = answer["Payload"].read()
+        body = reply["Payload"].read()
         milliseconds = (time.perf_counter() - begin) * 1000
-        if "FunctionError" in answer or b'"label"' not in body:
+        if "FunctionError" in reply or b'"label"' not in body:
             raise BenchError(f"{subject.title}: the function answered {body[:300]!r}")
-        tail = base64.b64decode(answer.get("LogResult", "")).decode("utf-8", "replace")
+        tail = base64.b64decode(reply.get("LogResult", "")).decode("utf-8", "replace")
         return Invocation(json.loads(body)["request_id"], milliseconds, tail)
 
     def _burst(self, subject: Subject, count: int) -> tuple[list[Invocation], int]:

@@ -24,7 +24,7 @@ _COLUMNS = (
     "US$ per million",
     "peak, MB",
 )
-_MEANING = """\
+_COLUMNS_TEXT = """\
 - first start: round trip of the first invocation after the deployment, when no host has the image yet; one a row.
 - cold start: INIT (with SnapStart: restore) plus the request, median of new execution environments of one version.
 - warm, billed: Lambda's own figures of requests in a row.
@@ -47,7 +47,7 @@ def markdown(measurements: Sequence[Measurement], made_with: Mapping[str, str], 
         "",
         f"![Price per million requests against the warm 95th percentile]({plot})",
         "",
-        _MEANING,
+        _COLUMNS_TEXT,
         "",
         "Processors, as the functions logged them:",
         "",

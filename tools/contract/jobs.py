@@ -18,7 +18,7 @@ from loupe.jobs.listing import DEFAULT_LIMIT, MAX_LIMIT
 from loupe.jobs.view import STATUSES
 
 from tools.contract.operations import of_model
-from tools.contract.parts import Operation, answer, json_content, responses
+from tools.contract.parts import Operation, json_content, response, responses
 
 FEATURE = "bulk"
 # Mark of the routes that a deployment with bulk jobs and several models has beside the others.
@@ -126,7 +126,7 @@ def _start() -> Operation:
             ),
         },
         "responses": responses(
-            answer(
+            response(
                 json_content("Job", started={**_JOB, "estimate": _ESTIMATE}, repeated={**_DONE, "estimate": None}),
                 "The job; with the expected time and cost if this request started it.",
                 Location="The job's address, relative to the request's.",
@@ -150,7 +150,7 @@ def _list() -> Operation:
             _query("next", "The value that the page before this one had.", {"type": "string", "maxLength": 2048}),
         ],
         "responses": responses(
-            answer(json_content("Jobs", one={"jobs": [brief], "next": None}), "A page of jobs."), _COMMON, keyed=True
+            response(json_content("Jobs", one={"jobs": [brief], "next": None}), "A page of jobs."), _COMMON, keyed=True
         ),
     }  # fmt: skip
 
@@ -160,7 +160,7 @@ def _get() -> Operation:
         "summary": "Show a job's state, progress, summary and results",
         "parameters": [_ID_PARAMETER],
         "responses": responses(
-            answer(json_content("Job", running={**_JOB, "progress": _PROGRESS}, done=_DONE), "The job."),
+            response(json_content("Job", running={**_JOB, "progress": _PROGRESS}, done=_DONE), "The job."),
             _ONE_JOB,
             keyed=True,
         ),
@@ -173,7 +173,7 @@ def _stop() -> Operation:
         "summary": "Stop a job",
         "description": "Rows that are written stay. A job that has ended is returned as it is.",
         "parameters": [_ID_PARAMETER],
-        "responses": responses(answer(json_content("Job", stopped=stopped), "The job."), _ONE_JOB, keyed=True),
+        "responses": responses(response(json_content("Job", stopped=stopped), "The job."), _ONE_JOB, keyed=True),
     }
 
 
@@ -183,7 +183,7 @@ def _redrive() -> Operation:
         "description": "Within 14 days of its end. What succeeded is not repeated.",
         "parameters": [_ID_PARAMETER],
         "responses": responses(
-            answer(json_content("Job", redriven={**_JOB, "redrives": 1}), "The job, which runs again."),
+            response(json_content("Job", redriven={**_JOB, "redrives": 1}), "The job, which runs again."),
             (*_ONE_JOB, JobNotRedrivable),
             keyed=True,
             status=202,
@@ -202,7 +202,7 @@ def _rows() -> Operation:
             _query("next", "The value that the page before this one had.", {"type": "string", "maxLength": 64}),
         ],
         "responses": responses(
-            answer(json_content("JobRows", one={"files": [file], "next": None}), "A page of files."),
+            response(json_content("JobRows", one={"files": [file], "next": None}), "A page of files."),
             _ONE_JOB,
             keyed=True,
         ),

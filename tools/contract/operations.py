@@ -20,7 +20,7 @@ from loupe.errors import (
 from loupe.formats import DEFAULT_FORMATS
 from loupe.http.assignment import OVERRIDE_HEADER
 
-from tools.contract.parts import Operation, answer, json_content, responses
+from tools.contract.parts import Operation, json_content, response, responses
 from tools.contract.problems import EXAMPLES, REQUEST_ID, example
 
 # Every body reaches the function as bytes. API Gateway decodes a body of any other type as UTF-8, which damages images
@@ -94,7 +94,7 @@ def _classify(*, assigned: bool = True) -> Operation:
             },
         },
         "responses": responses(
-            answer(
+            response(
                 json_content("Result", result={**_SCORES, "model": _MODEL, "request_id": REQUEST_ID}),
                 "The prediction.",
                 **_X_CACHE,
@@ -121,7 +121,7 @@ def _batch(*, assigned: bool = True) -> Operation:
         "parameters": [*_TOP_QUERY, *([_X_EXPERIMENT_ARM] if assigned else [])],
         "requestBody": {"required": True, "content": json_content("BatchRequest", three={"items": items, "top": 2})},
         "responses": responses(
-            answer(
+            response(
                 json_content("BatchResult", three={"results": results, "model": _MODEL, "request_id": REQUEST_ID}),
                 "Each item's result or problem.",
                 **_X_CACHE,
@@ -152,7 +152,7 @@ def _uploads() -> Operation:
         "type as Content-Type; then send s3 to POST /v1/classify. Uploads are deleted after a day.",
         "requestBody": {"required": False, "content": json_content("UploadRequest", nothing={})},
         "responses": responses(
-            answer(json_content("Upload", upload={"upload": upload, "s3": _S3}), "Where and how to upload."),
+            response(json_content("Upload", upload={"upload": upload, "s3": _S3}), "Where and how to upload."),
             (RequestInvalid, UploadsOff),
             keyed=True,
         ),
@@ -168,7 +168,7 @@ def _models() -> Operation:
         "evaluation": {"accuracy": 0.95},
         "license": {"spdx": "MIT"},
     }
-    shown = answer(
+    shown = response(
         json_content("Models", hair={"models": [model], "limits": _LIMITS}), "The model and this endpoint's limits."
     )
     return {"summary": "The served model and the limits of this deployment",
@@ -176,17 +176,17 @@ def _models() -> Operation:
 
 
 def _health() -> Operation:
-    shown = answer(json_content("Health", ok={"status": "ok", "model": _MODEL}), "The model is loaded.")
+    shown = response(json_content("Health", ok={"status": "ok", "model": _MODEL}), "The model is loaded.")
     return {"summary": "Whether the endpoint is up", "responses": responses(shown, (), keyed=False)}
 
 
 def _openapi() -> Operation:
-    shown = answer({"application/json": {"schema": {"type": "object"}}}, "An OpenAPI 3.1 document.")
+    shown = response({"application/json": {"schema": {"type": "object"}}}, "An OpenAPI 3.1 document.")
     return {"summary": "This document", "responses": responses(shown, (), keyed=False, cached=True)}
 
 
 def _page() -> Operation:
-    shown = answer({"text/html": {"schema": {"type": "string"}}}, "HTML without anything from elsewhere.")
+    shown = response({"text/html": {"schema": {"type": "string"}}}, "HTML without anything from elsewhere.")
     return {
         "summary": "A web page to try the model with your own images",
         "responses": responses(shown, (), keyed=False, cached=True),

@@ -35,7 +35,7 @@ def json_content(schema: str, **examples: Any) -> dict[str, Any]:
     return {"application/json": {**content, "examples": _examples(**examples)}}
 
 
-def answer(content: dict[str, Any], description: str, **headers: str) -> dict[str, Any]:
+def response(content: dict[str, Any], description: str, **headers: str) -> dict[str, Any]:
     """Return a successful response; ``headers`` are further ones, by what they mean."""
     more = {name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()}
     return {"description": description, "headers": HEADERS | more, "content": content}

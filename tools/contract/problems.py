@@ -87,7 +87,7 @@ class GatewayProblem:
     retry_after: int | None = None
 
 
-_SORRY = "Quote the request id when you report this."
+_REPORT_HINT = "Quote the request id when you report this."
 _NO_ROUTE = (
     "No route has this path, or the route does not take this method; openapi.json lists both. Where the deployment "
     "asks for AWS signatures, the request may lack one."
@@ -142,7 +142,7 @@ GATEWAY_PROBLEMS = (
         500,
         InternalError.code,
         InternalError.title,
-        f"API Gateway failed. {_SORRY}",
+        f"API Gateway failed. {_REPORT_HINT}",
         ("DEFAULT_5XX", "API_CONFIGURATION_ERROR", "AUTHORIZER_CONFIGURATION_ERROR", "AUTHORIZER_FAILURE"),
     ),
     # One response type for an invocation that Lambda throttles (re:Post QUL-z6rJbmR4meafB7MzYXxw) and for a function

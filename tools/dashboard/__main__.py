@@ -43,15 +43,15 @@ def main(
     steps = Steps(lambda what, took: print(f"{what:<44} {took:6.1f} s", file=sys.stderr))
     try:
         with traffic.deployed(State(state.resolve()), steps) as (endpoint, account):
-            begun = datetime.now(UTC)
+            started = datetime.now(UTC)
             traffic.send(endpoint, account, seconds, lambda text: print(text, file=sys.stderr))
             time.sleep(PUBLISH_SECONDS)
             cloudwatch = account.client("cloudwatch")
             widgets = parse(cloudwatch.get_dashboard(DashboardName=NAME)["DashboardBody"])
             names = [name for widget in widgets if isinstance(widget, Alarms) for name in widget.names]
-            answer = cloudwatch.describe_alarms(AlarmNames=names)
-            states = {alarm["AlarmName"]: alarm["StateValue"] for alarm in answer["MetricAlarms"]}
-            span = begun - timedelta(seconds=10), datetime.now(UTC)
+            response = cloudwatch.describe_alarms(AlarmNames=names)
+            states = {alarm["AlarmName"]: alarm["StateValue"] for alarm in response["MetricAlarms"]}
+            span = started - timedelta(seconds=10), datetime.now(UTC)
             reader = Reader(cloudwatch, *span)
             draw(widgets, reader.series, states, span, output)
     except (CloudError, ValueError) as error:

@@ -15,7 +15,7 @@ _GRAPH_PROPERTIES = {"view", "title", "region", "stacked", "metrics", "yAxis", "
 _METRIC_OPTIONS = {"id", "label", "stat", "period", "visible", "yAxis", "expression"}
 
 
-class Place(NamedTuple):
+class GridPosition(NamedTuple):
     """Position and size on a grid of 24 columns."""
 
     x: int
@@ -49,7 +49,7 @@ class Line:
 class Text:
     """Markdown."""
 
-    place: Place
+    place: GridPosition
     markdown: str
 
 
@@ -57,7 +57,7 @@ class Text:
 class Alarms:
     """States of alarms, by name."""
 
-    place: Place
+    place: GridPosition
     title: str
     names: tuple[str, ...]
 
@@ -66,7 +66,7 @@ class Alarms:
 class Graph:
     """Lines over time; ``limits`` are horizontal lines with their labels."""
 
-    place: Place
+    place: GridPosition
     title: str
     stacked: bool
     lines: tuple[Line, ...]
@@ -89,7 +89,7 @@ def parse(body: str) -> list[Widget]:
 
 
 def _widget(item: Mapping[str, Any]) -> Widget:
-    place = Place(*(int(item[name]) for name in ("x", "y", "width", "height")))
+    place = GridPosition(*(int(item[name]) for name in ("x", "y", "width", "height")))
     properties: Mapping[str, Any] = item["properties"]
     if item["type"] == "text":
         return Text(place, properties["markdown"])

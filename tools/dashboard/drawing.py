@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from tools.dashboard.definition import Alarms, Graph, Place, Text, Widget
+from tools.dashboard.definition import Alarms, Graph, GridPosition, Text, Widget
 from tools.dashboard.series import Series
 
 # Inches of a grid unit, and pixels of an inch.
@@ -24,7 +24,7 @@ UNIT_WIDTH, UNIT_HEIGHT, DPI = 0.62, 0.36, 84
 COLORS = 96
 _STATES = {"OK": "#2e7d32", "ALARM": "#c62828", "INSUFFICIENT_DATA": "#757575"}
 _TILES_IN_A_ROW = 6
-_MOST_LEGENDS = 8
+_MAX_LEGENDS = 8
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
@@ -63,7 +63,7 @@ def draw(
     Image.open(buffer).convert("RGB").quantize(COLORS).save(output, optimize=True)
 
 
-def _axes(figure: Figure, place: Place, rows: int, inside: tuple[float, float, float, float]) -> Any:
+def _axes(figure: Figure, place: GridPosition, rows: int, inside: tuple[float, float, float, float]) -> Any:
     """Axes in a place of the grid, ``inside`` of it in shares of its size: left, bottom, width, height."""
     left, bottom, width, height = inside
     x, y = place.x / 24, 1 - (place.y + place.height) / rows
@@ -128,7 +128,7 @@ def _graph(figure: Figure, graph: Graph, series: Sequence[Series], span: tuple[d
     if handles:
         names = [line.label + (" (right)" if line.right else "") for line in drawn]
         axes.legend(
-            handles[:_MOST_LEGENDS], names[:_MOST_LEGENDS], loc="upper left", bbox_to_anchor=(-0.12, -0.17),
+            handles[:_MAX_LEGENDS], names[:_MAX_LEGENDS], loc="upper left", bbox_to_anchor=(-0.12, -0.17),
             ncols=min(4, len(names)), frameon=False, fontsize=7, handlelength=1.2, columnspacing=1.0, borderpad=0,
         )  # fmt: skip
 

@@ -56,13 +56,13 @@ class Reader:
             "MetricName": line.name,
             "Dimensions": [{"Name": name, "Value": value} for name, value in line.dimensions],
         }
-        answer = self._cloudwatch.get_metric_data(
+        response = self._cloudwatch.get_metric_data(
             MetricDataQueries=[{"Id": "m", "MetricStat": {"Metric": metric, "Period": period, "Stat": line.statistic}}],
             StartTime=self.start,
             EndTime=self.end,
             ScanBy="TimestampAscending",
         )
-        (result,) = answer["MetricDataResults"]
+        (result,) = response["MetricDataResults"]
         return {
             int(moment.timestamp()): float(value)
             for moment, value in zip(result["Timestamps"], result["Values"], strict=True)

@@ -37,7 +37,7 @@ def deployed(state: State, steps: Steps) -> Iterator[tuple[dict[str, Any], Accou
         cloud.down(state)
 
 
-def send(endpoint: Mapping[str, Any], account: Account, seconds: float, say: Callable[[str], None]) -> int:
+def send(endpoint: Mapping[str, Any], account: Account, seconds: float, report: Callable[[str], None]) -> int:
     """Send requests for so many seconds, with a wave, some faults of clients, batches and a bulk job; count them."""
     images = [case.path.read_bytes() for case in golden(MODEL)]
     end, sent = time.monotonic() + seconds, 0
@@ -50,7 +50,7 @@ def send(endpoint: Mapping[str, Any], account: Account, seconds: float, say: Cal
             list(pool.map(lambda body: _post(endpoint, *body), [_request(choose, images) for _ in range(burst)]))
             sent += burst
             time.sleep(0.4)
-        say(f"{sent} requests, and a bulk job of {job.result()} images")
+        report(f"{sent} requests, and a bulk job of {job.result()} images")
     return sent
 
 
@@ -69,9 +69,9 @@ def _post(endpoint: Mapping[str, Any], path: str, body: bytes, content_type: str
     headers = {"x-api-key": endpoint["api_key"], "Content-Type": content_type}
     request = urllib.request.Request(f"{endpoint['url']}{path}", body, headers)  # noqa: S310 - the local cloud
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            answer.read()
-            return int(answer.status)
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+            response.read()
+            return int(response.status)
     except urllib.error.HTTPError as error:
         return error.code
 

@@ -81,7 +81,7 @@ class Engine:
         arguments = ["run", "--rm", "--network=none", f"--entrypoint={command[0]}", tag, *command[1:]]
         done = subprocess.run([self.program, *arguments], capture_output=True, text=True, errors="replace", check=False)
         if done.returncode != 0:
-            raise DeliveryError(f"{command[0]} in {tag} ended with {done.returncode}: {_last(done.stderr)}")
+            raise DeliveryError(f"{command[0]} in {tag} ended with {done.returncode}: {_tail(done.stderr)}")
         return done.stdout
 
     def _show(self, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
@@ -93,5 +93,5 @@ class Engine:
             )
 
 
-def _last(text: str) -> str:
+def _tail(text: str) -> str:
     return " ".join(text.strip().splitlines()[-3:])

@@ -47,15 +47,15 @@ def push(build: Build, settings: RegistrySettings, ecr: Any, engine: Pusher, rep
         if digest is not None:
             report(f"{settings.repository}:{build.remote_tag} is in ECR already: {digest}")
             return digest
-        answer = ecr.get_authorization_token()["authorizationData"][0]
-        registry = urlsplit(answer["proxyEndpoint"]).netloc
+        reply = ecr.get_authorization_token()["authorizationData"][0]
+        registry = urlsplit(reply["proxyEndpoint"]).netloc
         if not registry.startswith(f"{settings.account}."):
             raise DeliveryError(
                 f"The credentials are of another account than delivery.registry.account ({settings.account})."
             )
         remote = f"{registry}/{settings.repository}:{build.remote_tag}"
         with tempfile.TemporaryDirectory() as folder:
-            engine.push(build.local_tag, remote, registry, answer["authorizationToken"], Path(folder))
+            engine.push(build.local_tag, remote, registry, reply["authorizationToken"], Path(folder))
         digest = _digest(ecr, settings, build.remote_tag)
     except (ClientError, BotoCoreError) as error:
         raise DeliveryError(f"ECR: {error}") from error
@@ -68,7 +68,7 @@ def push(build: Build, settings: RegistrySettings, ecr: Any, engine: Pusher, rep
 def _digest(ecr: Any, settings: RegistrySettings, tag: str) -> str | None:
     """Return the digest of a tag, or None if there is no such image."""
     try:
-        answer = ecr.describe_images(
+        reply = ecr.describe_images(
             registryId=settings.account, repositoryName=settings.repository, imageIds=[{"imageTag": tag}]
         )
     except ClientError as error:
@@ -80,7 +80,7 @@ def _digest(ecr: Any, settings: RegistrySettings, tag: str) -> str | None:
                 f"There is no repository {settings.repository} in {settings.account}: run `make delivery-deploy`."
             ) from None
         raise
-    (image,) = answer["imageDetails"]
+    (image,) = reply["imageDetails"]
     if image.get("imageManifestMediaType") in _INDEXES:
         raise DeliveryError(
             f"{settings.repository}:{tag} is an index of several images, which Lambda does not run: build it without "

@@ -19,7 +19,7 @@ from tools.delivery.errors import DeliveryError
 from tools.delivery.stack import lookup_session
 from tools.doctor.account import DEFAULT_QUALIFIER
 from tools.doctor.aws import Aws, explain
-from tools.doctor.checks import CHECKS, Surroundings, examine
+from tools.doctor.checks import CHECKS, CheckContext, examine
 from tools.doctor.findings import Finding, Level, allowing, error
 from tools.region import configured_region
 
@@ -90,7 +90,7 @@ def _findings(
         return [explain(failure, "sts", "get_caller_identity").finding("account")]
     except DeliveryError as failure:
         return [error("account", str(failure), "The role is one of `cdk bootstrap`; the credentials must trust it.")]
-    return examine(settings, Surroundings(aws, program=variables.get("CDK_DOCKER", "docker"), qualifier=qualifier))
+    return examine(settings, CheckContext(aws, program=variables.get("CDK_DOCKER", "docker"), qualifier=qualifier))
 
 
 def _aws(settings: Settings, lookup_qualifier: str | None) -> Aws | None:

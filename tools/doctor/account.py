@@ -139,12 +139,12 @@ def shadow_reserve(settings: Settings) -> dict[str, int]:
 
 def _reserve(aws: Aws, function: str) -> int:
     try:
-        answer = aws.call("lambda", "get_function_concurrency", FunctionName=function)
+        response = aws.call("lambda", "get_function_concurrency", FunctionName=function)
     except CallError as failure:
         if failure.code != "ResourceNotFoundException":
             raise
         return 0
-    return int(answer.get("ReservedConcurrentExecutions") or 0)
+    return int(response.get("ReservedConcurrentExecutions") or 0)
 
 
 def log_role(settings: Settings, aws: Aws) -> Iterator[Finding]:

@@ -108,7 +108,7 @@ class Aws:
         ------
         CallError
         """
-        with _explained(service, operation):
+        with _as_call_error(service, operation):
             return getattr(self.client(service), operation)(**arguments)
 
     def pages(self, service: str, operation: str, key: str, **arguments: Any) -> Iterator[Any]:
@@ -118,13 +118,13 @@ class Aws:
         ------
         CallError
         """
-        with _explained(service, operation):
+        with _as_call_error(service, operation):
             for page in self.client(service).get_paginator(operation).paginate(**arguments):
                 yield from page.get(key, ())
 
 
 @contextmanager
-def _explained(service: str, operation: str) -> Iterator[None]:
+def _as_call_error(service: str, operation: str) -> Iterator[None]:
     try:
         yield
     except (exceptions.BotoCoreError, exceptions.ClientError) as failure:

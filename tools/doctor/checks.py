@@ -26,7 +26,7 @@ CHECKS = (
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class CheckContext:
     """Interfaces that the checks use: AWS, the container engine, and ECR's storage.
 
     Attributes
@@ -44,14 +44,14 @@ class Surroundings:
     download: image.Download = field(default=image.download)
 
 
-def examine(settings: Settings, around: Surroundings) -> list[Finding]:
+def examine(settings: Settings, context: CheckContext) -> list[Finding]:
     """Return the findings of all checks, in the order in which a deployment would meet them."""
     if settings.local:
         return [
             error("environment", "Environment local is the local cloud and is not deployed to AWS.", "Run `make up`.")
         ]
-    findings = [*engine.check(settings, around.runner, around.program), *notices.tags(settings)]
-    if around.aws is None:
+    findings = [*engine.check(settings, context.runner, context.program), *notices.tags(settings)]
+    if context.aws is None:
         findings.append(
             error(
                 "account",
@@ -60,7 +60,7 @@ def examine(settings: Settings, around: Surroundings) -> list[Finding]:
             )
         )
         return [*findings, *notices.alarms(settings, None)]
-    aws = around.aws
+    aws = context.aws
     try:
         number, account_findings = account.identity(settings, aws)
     except CallError as failure:
@@ -70,10 +70,10 @@ def examine(settings: Settings, around: Surroundings) -> list[Finding]:
     if settings.account not in (None, number):
         return [*findings, *notices.alarms(settings, None)]
     checks: tuple[tuple[str, Callable[[], Iterable[Finding]]], ...] = (
-        ("bootstrap", lambda: account.bootstrap(aws, number, around.qualifier)),
+        ("bootstrap", lambda: account.bootstrap(aws, number, context.qualifier)),
         ("concurrency", lambda: account.concurrency(settings, aws)),
         ("log-role", lambda: account.log_role(settings, aws)),
-        ("image", lambda: image.check(settings, aws, number, around.qualifier, around.download)),
+        ("image", lambda: image.check(settings, aws, number, context.qualifier, context.download)),
         ("alias", lambda: alias.check(settings, aws)),
         ("versions", lambda: versions.check(settings, aws)),
         ("alarms", lambda: notices.alarms(settings, aws)),

@@ -80,16 +80,16 @@ def _platform(version: Completed) -> str | None:
     if version.code != 0:
         return None
     try:
-        answer: Any = json.loads(version.output)
+        response: Any = json.loads(version.output)
     except ValueError:
         return None
-    if not isinstance(answer, dict):
+    if not isinstance(response, dict):
         return None
-    server = answer.get("Server") or {}
+    server = response.get("Server") or {}
     if server.get("Os") and server.get("Arch"):
         return f"{server['Os']}/{server['Arch']}"
-    client = answer.get("Client") or {}
-    return str(client["OsArch"]) if "OsArch" in client and "Server" not in answer else None
+    client = response.get("Client") or {}
+    return str(client["OsArch"]) if "OsArch" in client and "Server" not in response else None
 
 
 def _emulated(expected: str, platform: str, runner: Runner, program: str) -> Finding:

@@ -30,8 +30,8 @@ def download(url: str) -> bytes:
     """Fetch an image's configuration from the address that ECR signed."""
     if not url.startswith("https://"):
         raise OSError("the address is not an https one")
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - https, checked above
-        content: bytes = answer.read(_MAX_CONFIG_BYTES)
+    with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310 - https, checked above
+        content: bytes = response.read(_MAX_CONFIG_BYTES)
     return content
 
 
@@ -70,7 +70,7 @@ def _check(
     name = f"{repository}@{reference}"
     key = "imageDigest" if reference.startswith("sha256:") else "imageTag"
     try:
-        answer = aws.call(
+        response = aws.call(
             "ecr",
             "batch_get_image",
             **registry,
@@ -87,15 +87,15 @@ def _check(
             "Push the image to a repository of the stack's region, and name it in image.repository.",
         )
         return
-    if not answer.get("images"):
-        reason = next((str(item.get("failureReason", "")) for item in answer.get("failures", [])), "")
+    if not response.get("images"):
+        reason = next((str(item.get("failureReason", "")) for item in response.get("failures", [])), "")
         yield error(
             CHECK,
             f"{name} is not in ECR{f': {reason}' if reason else ''}.",
             f"Push it, or take a digest that is there: aws ecr describe-images --repository-name {repository}",
         )
         return
-    manifest = _manifest(answer["images"][0])
+    manifest = _manifest(response["images"][0])
     if manifest.get("mediaType") in _INDEXES or "manifests" in manifest:
         yield error(
             CHECK,
@@ -121,8 +121,8 @@ def _architecture(
     expected = ARCHITECTURES[settings.function.architecture]
     try:
         digest = manifest["config"]["digest"]
-        answer = aws.call("ecr", "get_download_url_for_layer", **home, layerDigest=digest)
-        architecture = json.loads(get(answer["downloadUrl"]))["architecture"]
+        response = aws.call("ecr", "get_download_url_for_layer", **home, layerDigest=digest)
+        architecture = json.loads(get(response["downloadUrl"]))["architecture"]
     except (CallError, OSError, ValueError, KeyError, TypeError) as failure:
         return warning(
             CHECK,

@@ -94,12 +94,12 @@ def _no_recipients(level: Level, prefix: str) -> Finding:
 def _topic(settings: Settings, aws: Aws) -> str | None:
     """The topic of the deployed stack, or None before the first deployment."""
     try:
-        answer = aws.call("cloudformation", "describe_stacks", StackName=f"Loupe-{settings.environment}")
+        response = aws.call("cloudformation", "describe_stacks", StackName=f"Loupe-{settings.environment}")
     except CallError as failure:
         if is_missing_stack(failure.code, failure.summary):
             return None
         raise
-    outputs = answer["Stacks"][0].get("Outputs", [])
+    outputs = response["Stacks"][0].get("Outputs", [])
     return next((str(item["OutputValue"]) for item in outputs if item["OutputKey"] == "AlarmTopicArn"), None)
 
 

@@ -17,7 +17,7 @@ from tools.versions.listing import published
 
 CHECK = "versions"
 # Of each function, newest first: what a rollback would take.
-MOST_VERSIONS = 20
+MAX_VERSIONS = 20
 
 
 def check(settings: Settings, aws: Aws) -> Iterator[Finding]:
@@ -25,7 +25,7 @@ def check(settings: Settings, aws: Aws) -> Iterator[Finding]:
     users: dict[tuple[str | None, str], dict[images.Image, list[str]]] = defaultdict(lambda: defaultdict(list))
     total = 0
     for function in published(settings, aws):
-        for version in function.versions[-MOST_VERSIONS:]:
+        for version in function.versions[-MAX_VERSIONS:]:
             code = aws.call("lambda", "get_function", FunctionName=function.name, Qualifier=str(version))["Code"]
             if image := images.parse(code.get("ResolvedImageUri", "")):
                 total += 1

@@ -79,17 +79,17 @@ def main(
         begin = parse_since(since or ("1d" if request else "1h"), now)
         target = connect(env, region=region, state=state)
         groups = _chosen(target, source or ())
-        follower = Follower(target.aws, groups, query, _clock, _pauses(), _say)
+        follower = Follower(target.aws, groups, query, _clock, _pauses(), _echo)
         printed = _print_newest(follower.once(int(begin.timestamp() * 1000)), lines, as_json_=json_)
         if follow:
             _print(follower.follow(int(now.timestamp() * 1000) - OVERLAP_MS), as_json_=json_)
         elif not printed:
-            _say(f"No entries since {begin:%Y-%m-%dT%H:%M:%S}Z in {', '.join(group.name for group in groups)}.")
+            _echo(f"No entries since {begin:%Y-%m-%dT%H:%M:%S}Z in {', '.join(group.name for group in groups)}.")
     except (OperationError, ValueError) as error:
-        _say(f"error: {error}")
+        _echo(f"error: {error}")
         raise typer.Exit(2) from None
     except CallError as failure:
-        _say(f"error: {sentence(failure)}")
+        _echo(f"error: {sentence(failure)}")
         raise typer.Exit(2) from None
     except BrokenPipeError:
         # `| head` has what it wanted. Python would report the failed flush at exit.
@@ -155,7 +155,7 @@ def _print_newest(entries: Iterator[Entry], lines: int, *, as_json_: bool) -> in
         total += 1
     printed = _print(newest, as_json_=as_json_)
     if total > printed:
-        _say(f"{total - printed} older entries are left out; --lines 0 shows all.")
+        _echo(f"{total - printed} older entries are left out; --lines 0 shows all.")
     return printed
 
 
@@ -169,7 +169,7 @@ def _print(entries: Iterable[Entry], *, as_json_: bool) -> int:
     return count
 
 
-def _say(text: str) -> None:
+def _echo(text: str) -> None:
     print(plain(text), file=sys.stderr, flush=True)
 
 

@@ -15,7 +15,7 @@ from tools.operations.stack import Stack
 # Events reach CloudWatch Logs some seconds after their timestamp; what comes later than this is not followed.
 OVERLAP_MS = 20_000
 # Event ids of the overlap, about 5 MB. With more events in it, the oldest may be shown twice.
-MOST_IDS = 50_000
+MAX_IDS = 50_000
 POLL_SECONDS = 2.0
 # Polls that AWS throttled in a row are followed by longer pauses, up to this.
 LONGEST_PAUSE_SECONDS = 30.0
@@ -53,7 +53,7 @@ class Query:
         term = self.request or self.code
         return {"filterPattern": f'"{term}"'} if term else {}
 
-    def wants(self, entry: Entry) -> bool:
+    def matches(self, entry: Entry) -> bool:
         if self.request is not None and self.request not in entry.request_ids and entry.kind is not Kind.text:
             return False
         if self.code is not None and self.code not in entry.codes:
@@ -103,7 +103,7 @@ def read(aws: Aws, source: Source, query: Query, start: int, end: int | None = N
         # A page may be empty and yet have a successor.
         for event in aws.pages("logs", "filter_log_events", "events", **arguments):
             entry = parse(source.name, source.group, event)
-            if query.wants(entry):
+            if query.matches(entry):
                 yield entry
     except CallError as failure:
         if failure.code != "ResourceNotFoundException":
@@ -159,7 +159,7 @@ class Follower:
         """
         pause = POLL_SECONDS
         while True:
-            begun = self.clock()
+            started = self.clock()
             try:
                 yield from self.once(start)
             except CallError as failure:
@@ -169,13 +169,13 @@ class Follower:
                 self.notice(f"AWS throttles the log; next attempt in {pause:.0f} s.")
             else:
                 pause = POLL_SECONDS
-                start = max(start, begun - OVERLAP_MS)
+                start = max(start, started - OVERLAP_MS)
             self.wait(pause)
 
     def _is_new(self, entry: Entry) -> bool:
         if entry.event_id in self._ids:
             return False
         self._ids[entry.event_id] = None
-        if len(self._ids) > MOST_IDS:
+        if len(self._ids) > MAX_IDS:
             self._ids.popitem(last=False)
         return True

@@ -11,8 +11,8 @@ from tools.logs.entries import Entry, Kind
 from tools.operations.plain import plain
 
 # Characters of a line's details and of a stack trace's line; --json has everything.
-_MOST_CHARACTERS = 600
-_MOST_TRACE_LINES = 60
+_MAX_CHARACTERS = 600
+_MAX_TRACE_LINES = 60
 _SHOWN_ELSEWHERE = {
     "level", "message", "timestamp", "time", "service", "environment", "request_id", "route", "method", "path",
     "status", "code", "duration_ms", "latency_ms", "exception",
@@ -54,10 +54,10 @@ def as_lines(entry: Entry) -> Iterator[str]:
 
 
 def _indented(lines: list[str]) -> Iterator[str]:
-    for line in lines[:_MOST_TRACE_LINES]:
+    for line in lines[:_MAX_TRACE_LINES]:
         yield f"    | {_short(line)}"
-    if len(lines) > _MOST_TRACE_LINES:
-        yield f"    | ... {len(lines) - _MOST_TRACE_LINES} more lines (--json shows them)"
+    if len(lines) > _MAX_TRACE_LINES:
+        yield f"    | ... {len(lines) - _MAX_TRACE_LINES} more lines (--json shows them)"
 
 
 def _record(entry: Entry) -> str:
@@ -86,8 +86,8 @@ def _details(fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _short(text: str) -> str:
-    safe = plain(text[:_MOST_CHARACTERS])
-    return f"{safe}..." if len(text) > _MOST_CHARACTERS else safe
+    safe = plain(text[:_MAX_CHARACTERS])
+    return f"{safe}..." if len(text) > _MAX_CHARACTERS else safe
 
 
 def _clock(milliseconds: int) -> str:

@@ -41,9 +41,9 @@ def read_alias(aws: Aws, stack: Stack) -> Alias:
     OperationError
         If the stack has no function.
     """
-    answer = aws.call("lambda", "get_alias", FunctionName=stack.function, Name=stack.alias)
-    weights = (answer.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-    return Alias(stack.function, stack.alias, str(answer["FunctionVersion"]), {str(k): v for k, v in weights.items()})
+    response = aws.call("lambda", "get_alias", FunctionName=stack.function, Name=stack.alias)
+    weights = (response.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    return Alias(stack.function, stack.alias, str(response["FunctionVersion"]), {str(k): v for k, v in weights.items()})
 
 
 def repair_command(alias: Alias) -> str:

@@ -42,10 +42,10 @@ def deployments(aws: Aws, stack: Stack) -> Iterator[Deployment]:
     """
     for application in stack.physical("AWS::CodeDeploy::Application"):
         for group in aws.pages("codedeploy", "list_deployment_groups", "deploymentGroups", applicationName=application):
-            answer = aws.call(
+            response = aws.call(
                 "codedeploy", "get_deployment_group", applicationName=application, deploymentGroupName=group
             )
-            last = answer["deploymentGroupInfo"].get("lastAttemptedDeployment")
+            last = response["deploymentGroupInfo"].get("lastAttemptedDeployment")
             if last and last.get("deploymentId"):
                 yield describe(aws, str(last["deploymentId"]))
 

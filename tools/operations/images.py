@@ -12,7 +12,7 @@ from tools.doctor.aws import Aws, CallError
 _URI = re.compile(r"(?:(\d{12})\.dkr\.ecr\.[a-z0-9-]+\.[a-z.]+/)?([a-z0-9._/-]+?)(?:@(sha256:[0-9a-f]{64})|:([\w.-]+))")
 # ECR API reference, DescribeImages: imageIds, and its errors.
 _IMAGES_AT_ONCE = 100
-_GONE = ("ImageNotFoundException", "RepositoryNotFoundException")
+_NOT_FOUND = ("ImageNotFoundException", "RepositoryNotFoundException")
 
 
 class Image(NamedTuple):
@@ -48,7 +48,7 @@ def missing(aws: Aws, images: Sequence[Image]) -> Iterator[Image]:
 def _exist(aws: Aws, images: Sequence[Image]) -> bool:
     registry, repository, _, _ = images[0]
     try:
-        answer = aws.call(
+        response = aws.call(
             "ecr",
             "describe_images",
             repositoryName=repository,
@@ -56,8 +56,8 @@ def _exist(aws: Aws, images: Sequence[Image]) -> bool:
             **({"registryId": registry} if registry else {}),
         )
     except CallError as failure:
-        if failure.code in _GONE:
+        if failure.code in _NOT_FOUND:
             return False
         raise
     # MiniStack answers with fewer where AWS has an error.
-    return len(answer["imageDetails"]) == len(images)
+    return len(response["imageDetails"]) == len(images)

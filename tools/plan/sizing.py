@@ -23,7 +23,7 @@ BASE64 = 4 / 3
 HEADROOM = 1.25
 LOWEST_TARGET = 0.1
 # The smallest that a synth accepts without CORS: `infra.throttles` keeps a quarter for callers with credentials.
-LEAST_RESERVE = 8
+MIN_RESERVE = 8
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def size(load: Load) -> Sizing:
     if load.slow_ms is not None:
         slow = servers_for(offered_load(load.peak_rate, load.slow_ms), load.overflow)
     provisioned = _provisioned(load, mean, peak)
-    at_least = max(warm, for_rate, slow or 0, LEAST_RESERVE)
+    at_least = max(warm, for_rate, slow or 0, MIN_RESERVE)
     reserved = max(at_least, after_deployment)
     sizing = Sizing(
         mean=mean,

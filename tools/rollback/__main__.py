@@ -73,9 +73,9 @@ def _roll_back(target: Target, requested: str | None, reason: str, *, yes: bool,
     version = requested or choice.previous(alias, versions, stack.version, deploying=bool(unfinished))
     provisioned = provisioned_configs(aws, stack.function)
     for note in choice.check(aws, alias, version, versions, provisioned):
-        _say(f"note: {note}")
-    if not force and (unknown := choice.answers(aws, alias, version)):
-        _say(f"note: {unknown}")
+        _log(f"note: {note}")
+    if not force and (unknown := choice.check_health(aws, alias, version)):
+        _log(f"note: {unknown}")
     _confirm(target, alias, version, unfinished, yes=yes)
     before = read_pin(target.environment, target.pins)
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -84,17 +84,17 @@ def _roll_back(target: Target, requested: str | None, reason: str, *, yes: bool,
     try:
         for deployment in unfinished:
             stopped = moving.stop(aws, deployment, time.sleep)
-            _say(f"CodeDeploy deployment {deployment.id} is {stopped.status}.")
+            _log(f"CodeDeploy deployment {deployment.id} is {stopped.status}.")
         if unfinished:
             alias = read_alias(aws, stack)
         if alias.version == version and not alias.weights:
-            _say(f"Alias {alias.name} already sends everything to version {version}.")
+            _log(f"Alias {alias.name} already sends everything to version {version}.")
         else:
             moving.move(aws, alias, version, time.sleep)
-            _say(f"Alias {alias.name} is moved from version {_traffic(alias)} to version {version}.")
+            _log(f"Alias {alias.name} is moved from version {_traffic(alias)} to version {version}.")
     except (CallError, OperationError):
         if unfinished:
-            _say(
+            _log(
                 "note: The deployment in progress may have been stopped: `make status` shows the alias and its weights."
             )
         # Nothing is pinned that was not moved.
@@ -103,8 +103,8 @@ def _roll_back(target: Target, requested: str | None, reason: str, *, yes: bool,
             write_pin(before, target.pins)
         raise
     if provisioned:
-        _say("Lambda starts the version's provisioned environments before it moves the traffic; that may take minutes.")
-    alias = moving.settled(aws, stack, version, time.sleep)
+        _log("Lambda starts the version's provisioned environments before it moves the traffic; that may take minutes.")
+    alias = moving.wait_until_settled(aws, stack, version, time.sleep)
     _next_steps(target, stack, alias, pin, path, stopped=bool(unfinished))
     return alias.version == version and not alias.weights
 
@@ -134,14 +134,14 @@ def _confirm(target: Target, alias: Alias, version: str, unfinished: list[Deploy
 def _next_steps(target: Target, stack: Stack, alias: Alias, pin: Pin, path: Path, *, stopped: bool) -> None:
     env = target.environment
     if alias.version != pin.version or alias.weights:
-        _say(
+        _log(
             f"Not all traffic is on version {pin.version} yet: {_traffic(alias)}. `make status ENV={env}` shows the "
             "progress of provisioned concurrency."
         )
     else:
-        _say(f"All requests are served by version {pin.version}.")
+        _log(f"All requests are served by version {pin.version}.")
     shown = path.relative_to(PROJECT_ROOT) if path.is_relative_to(PROJECT_ROOT) else path
-    _say(f"{env} is pinned ({shown}): synth and deploy reject it.")
+    _log(f"{env} is pinned ({shown}): synth and deploy reject it.")
     steps = [f"make status ENV={env}"]
     if stopped:
         steps.append(f"wait until stack {stack.name} has rolled back; if the alias has moved, run this command again")
@@ -149,9 +149,9 @@ def _next_steps(target: Target, stack: Stack, alias: Alias, pin: Pin, path: Path
         steps.append(f'git add {shown} && git commit -m "Pin {env} to version {pin.version}" && git push')
     steps.append("correct the cause in the repository")
     steps.append(f"make rollback ENV={env} LIFT=1, then {_deploy(target, stack, alias)}")
-    _say("Next:")
+    _log("Next:")
     for number, step in enumerate(steps, 1):
-        _say(f"  {number}. {step}")
+        _log(f"  {number}. {step}")
 
 
 def _deploy(target: Target, stack: Stack, alias: Alias) -> str:
@@ -179,18 +179,18 @@ def _lift(target: Target) -> None:
         # A damaged file is lifted, too.
         pin = None
     remove_pin(env, target.pins)
-    _say(f"The pin of {env} is lifted" + (f" (it was {pin.sentence()})." if pin else "."))
+    _log(f"The pin of {env} is lifted" + (f" (it was {pin.sentence()})." if pin else "."))
     try:
         stack = read_stack(target)
         alias = read_alias(target.aws, stack)
     except (CallError, OperationError) as error:
-        _say(f"note: The alias was not read ({sentence(error) if isinstance(error, CallError) else error}).")
+        _log(f"note: The alias was not read ({sentence(error) if isinstance(error, CallError) else error}).")
         return
     deploy = f"{'' if target.local else 'commit the deletion, then '}{_deploy(target, stack, alias)}"
     if stack.version in (None, alias.version):
-        _say(f"Next: {deploy}.")
+        _log(f"Next: {deploy}.")
         return
-    _say(
+    _log(
         f"The alias stays on version {alias.version}; the stack's newest is {stack.version}. A deployment that changes "
         f"the function publishes a new version and moves the alias to it: {deploy}. One that changes nothing of the "
         f"function leaves the alias where it is. To serve version {stack.version} again: "
@@ -198,7 +198,7 @@ def _lift(target: Target) -> None:
     )
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     print(plain(text), flush=True)
 
 

@@ -102,7 +102,7 @@ def _image(aws: Aws, version: str, code: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def answers(aws: Aws, alias: Alias, version: str) -> str | None:
+def check_health(aws: Aws, alias: Alias, version: str) -> str | None:
     """Ask a version for its health, which starts it if it is cold, before requests do.
 
     Returns
@@ -116,7 +116,7 @@ def answers(aws: Aws, alias: Alias, version: str) -> str | None:
         If it fails.
     """
     try:
-        answer = aws.without_retries(read_timeout=ANSWER_SECONDS).call(
+        response = aws.without_retries(read_timeout=ANSWER_SECONDS).call(
             "lambda",
             "invoke",
             FunctionName=alias.function,
@@ -129,12 +129,12 @@ def answers(aws: Aws, alias: Alias, version: str) -> str | None:
         if failure.code == "ReadTimeoutError":
             raise _silent(version, f"nothing within {ANSWER_SECONDS} s") from None
         return f"Whether version {version} answers is not known ({sentence(failure)})."
-    payload = answer["Payload"].read(65_536)
+    payload = response["Payload"].read(65_536)
     try:
         status = json.loads(payload).get("statusCode")
     except (ValueError, AttributeError):
         status = None
-    if answer.get("FunctionError") or status != 200:
+    if response.get("FunctionError") or status != 200:
         raise _silent(version, payload.decode(errors="replace")[:300])
     return None
 

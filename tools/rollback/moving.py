@@ -81,7 +81,7 @@ def _update(aws: Aws, alias: Alias, wait: Wait, **changes: Any) -> None:
             return
 
 
-def settled(aws: Aws, stack: Stack, version: str, wait: Wait) -> Alias:
+def wait_until_settled(aws: Aws, stack: Stack, version: str, wait: Wait) -> Alias:
     """Wait until the alias sends all traffic to a version, and return it as it is then, or after `SHIFT_SECONDS`.
 
     Without provisioned concurrency that is at once. With it, Lambda keeps the version before in the weights until the

@@ -22,19 +22,19 @@ def alarms(target: Target, stack: Stack) -> Iterator[Item]:
     names = [*stack.physical("AWS::CloudWatch::Alarm"), *stack.physical("AWS::CloudWatch::CompositeAlarm")]
     described: list[dict[str, Any]] = []
     for start in range(0, len(names), _NAMES_AT_ONCE):
-        answer = target.aws.call(
+        response = target.aws.call(
             "cloudwatch",
             "describe_alarms",
             AlarmNames=names[start : start + _NAMES_AT_ONCE],
             AlarmTypes=["MetricAlarm", "CompositeAlarm"],
             MaxRecords=_NAMES_AT_ONCE,
         )
-        described += [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
-    ringing = sorted(
+        described += [*response.get("MetricAlarms", []), *response.get("CompositeAlarms", [])]
+    in_alarm = sorted(
         (_item(target, alarm) for alarm in described if alarm.get("StateValue") == "ALARM"),
         key=lambda item: (item.values["severity"] != "page", item.values["name"]),
     )
-    yield from ringing
+    yield from in_alarm
     silenced = sorted(str(alarm["AlarmName"]) for alarm in described if alarm.get("ActionsEnabled") is False)
     if silenced:
         action = f"aws cloudwatch enable-alarm-actions --alarm-names {' '.join(silenced)}"
@@ -43,7 +43,7 @@ def alarms(target: Target, stack: Stack) -> Iterator[Item]:
     if missing:
         text = f"deleted outside the stack: {', '.join(missing)}"
         yield Item("alarms", State.wrong, text, f"make diff ENV={target.environment}", {"missing": missing})
-    if not ringing:
+    if not in_alarm:
         text = f"none of {len(described)} is in alarm" if names else "there are none (alarms.enabled is off)"
         yield Item("alarms", State.ok if names else State.note, text, values={"total": len(described), "in_alarm": 0})
 

@@ -9,17 +9,17 @@ from tools.operations.stack import Stack
 from tools.operations.target import Target
 from tools.status.items import Item, State
 
-_MOST_JOBS = 100
+_MAX_JOBS = 100
 
 
 def jobs(target: Target, stack: Stack) -> Iterator[Item]:
     """Report the bulk jobs that run."""
     for machine in stack.physical("AWS::StepFunctions::StateMachine"):
-        answer = target.aws.call(
-            "stepfunctions", "list_executions", stateMachineArn=machine, statusFilter="RUNNING", maxResults=_MOST_JOBS
+        response = target.aws.call(
+            "stepfunctions", "list_executions", stateMachineArn=machine, statusFilter="RUNNING", maxResults=_MAX_JOBS
         )
-        running = [str(item["name"]) for item in answer["executions"]]
-        more = "or more " if answer.get("nextToken") else ""
+        running = [str(item["name"]) for item in response["executions"]]
+        more = "or more " if response.get("nextToken") else ""
         text = f"{len(running)} {more}running" + (f": {', '.join(running[:3])}" if running else "")
         yield Item("jobs", State.ok, f"{text}{' ...' if len(running) > 3 else ''}", values={"running": running})
 
@@ -27,13 +27,13 @@ def jobs(target: Target, stack: Stack) -> Iterator[Item]:
 def queues(target: Target, stack: Stack) -> Iterator[Item]:
     """Report the depth of the upload queue, and dead letters: objects that were never classified."""
     for url in stack.physical("AWS::SQS::Queue"):
-        answer = target.aws.call(
+        response = target.aws.call(
             "sqs",
             "get_queue_attributes",
             QueueUrl=url,
             AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
         )
-        attributes = answer.get("Attributes", {})
+        attributes = response.get("Attributes", {})
         waiting = int(attributes.get("ApproximateNumberOfMessages", 0))
         working = int(attributes.get("ApproximateNumberOfMessagesNotVisible", 0))
         values = {"queue": url.rpartition("/")[2], "waiting": waiting, "in_work": working}

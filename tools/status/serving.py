@@ -38,9 +38,9 @@ def alias_state(target: Target, stack: Stack) -> Iterator[Item]:
     """Report which version serves, the weights of a shift, and a pin."""
     alias = read_alias(target.aws, stack)
     versions = {version: _version(target.aws, alias.function, version) for version in (alias.version, *alias.weights)}
-    texts = [f"version {alias.version}{_about(versions[alias.version])}"]
+    texts = [f"version {alias.version}{_label(versions[alias.version])}"]
     texts += [
-        f"{weight:.0%} on version {version}{_about(versions[version])}" for version, weight in alias.weights.items()
+        f"{weight:.0%} on version {version}{_label(versions[version])}" for version, weight in alias.weights.items()
     ]
     text = f"{alias.name}: {', '.join(texts)}"
     values = {
@@ -92,10 +92,10 @@ def last_deployment(target: Target, stack: Stack) -> Iterator[Item]:
 def health(target: Target, stack: Stack) -> Iterator[Item]:
     """Report what ``GET /v1/health`` answers, which needs no key: the model, and the milliseconds from here."""
     url = f"{(target.url or stack.outputs['Url']).rstrip('/')}/v1/health"
-    begun = time.monotonic()
+    started = time.monotonic()
     try:
-        with urllib.request.urlopen(url, timeout=HEALTH_SECONDS) as answer:  # noqa: S310 - the stack's own output
-            model = json.loads(answer.read(_MAX_HEALTH_BYTES))["model"]
+        with urllib.request.urlopen(url, timeout=HEALTH_SECONDS) as response:  # noqa: S310 - the stack's own output
+            model = json.loads(response.read(_MAX_HEALTH_BYTES))["model"]
             name = f"{model['name']} {model['version']} {model.get('variant', '')}".rstrip()
     except urllib.error.HTTPError as error:
         # Answered by the service or its gateway. With an IP allow-list, 403 is what others get.
@@ -105,7 +105,7 @@ def health(target: Target, stack: Stack) -> Iterator[Item]:
         # A private endpoint cannot be reached from everywhere, so this alone is not a fault.
         yield Item("health", State.unknown, f"{url} was not reached from here ({type(error).__name__}: {error})")
     else:
-        milliseconds = (time.monotonic() - begun) * 1e3
+        milliseconds = (time.monotonic() - started) * 1e3
         values = {"url": url, "model": model, "milliseconds": round(milliseconds, 1)}
         yield Item("health", State.ok, f"serves {name}; answered in {milliseconds:.0f} ms", values=values)
 
@@ -152,7 +152,7 @@ def _version(aws: Aws, function: str, version: str) -> dict[str, Any]:
     return {"model": variables.get("LOUPE_MODEL"), "published": it.get("LastModified"), "state": it.get("State")}
 
 
-def _about(version: dict[str, Any]) -> str:
+def _label(version: dict[str, Any]) -> str:
     published = str(version.get("published") or "")[:16]
     details = [text for text in (version.get("model"), f"of {published}Z" if published else "") if text]
     if version.get("state") not in (None, "Active"):

@@ -74,7 +74,7 @@ class BatchProcessor:
         BatchUnfinished
             If items are left, or S3 did not take or give the rows.
         """
-        begun, stages = time.monotonic(), Stages()
+        started, stages = time.monotonic(), Stages()
         job, items = event["BatchInput"]["job"], event["Items"]
         service = self._service_of(job, stages)
         source, name = job["source"], batch_name(items)
@@ -83,7 +83,7 @@ class BatchProcessor:
         named = {item.index: item for item in read if item is not None}
         try:
             with stages("store"):
-                written = {index: line for index, line in self._written(rows_key).items() if index in named}
+                written = {index: line for index, line in self._existing_rows(rows_key).items() if index in named}
             rows = classify_items(
                 service,
                 self._sources,
@@ -96,7 +96,7 @@ class BatchProcessor:
             if not rows.lines:
                 self._skip_stuck(rows, request_id)
             if rows.unfinished:
-                self._give_up(job["id"], rows_key, written, rows, len(named), stages)
+                self._fail_attempt(job["id"], rows_key, written, rows, len(named), stages)
             lines = written | rows.lines
             counts = BatchCounts.of(lines.values())
             failures_key = None
@@ -118,7 +118,7 @@ class BatchProcessor:
             skipped=len(read) - len(named),
             rows_key=rows_key if lines else None,
             failures_key=failures_key,
-            milliseconds=(time.monotonic() - begun) * 1e3,
+            milliseconds=(time.monotonic() - started) * 1e3,
         )
         self._report(job["id"], result, rows, stages)
         return result
@@ -137,11 +137,11 @@ class BatchProcessor:
             rows.lines[item.index] = problem_row(item, too_late(), request_id)
             rows.unfinished.remove(item)
 
-    def _written(self, rows_key: str) -> dict[int, bytes]:
+    def _existing_rows(self, rows_key: str) -> dict[int, bytes]:
         content = self._store.read(rows_key)
         return {} if content is None else read_rows(content)
 
-    def _give_up(
+    def _fail_attempt(
         self, job_id: str, rows_key: str, written: dict[int, bytes], rows: Rows, count: int, stages: Stages
     ) -> None:
         """Write the rows that are final, and fail the rest for the retry."""

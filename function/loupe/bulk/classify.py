@@ -86,7 +86,7 @@ def classify_items(
         rows.lines[part[index].index] = line
         return prediction._replace(scores=())
 
-    waiting, left_running, fault = list(items), 0, None
+    waiting, unfinished_decoders, fault = list(items), 0, None
     for attempt in range(1, ATTEMPTS + 1):
         result = service.classify_many(
             [_reader(sources, item, read_at) for item in waiting],
@@ -94,7 +94,7 @@ def classify_items(
             stages=stages,
             keep=partial(keep, waiting),
         )
-        left_running += result.left_running
+        unfinished_decoders += result.unfinished_decoders
         again = []
         for item, outcome in zip(waiting, result.outcomes, strict=True):
             if not isinstance(outcome, Problem):
@@ -116,7 +116,7 @@ def classify_items(
         # Full jitter: environments that were throttled together do not come back together.
         pause = _FIRST_PAUSE_SECONDS * 2**attempt * random.random()  # noqa: S311 (not for security)
         time.sleep(max(0.0, min(pause, deadline - time.monotonic())))
-    if left_running:
+    if unfinished_decoders:
         from loupe import restart
 
         # A thread cannot be stopped; it would run on the time of the next batch.

@@ -21,7 +21,7 @@ IMAGE_EXTENSIONS = frozenset(
 )  # fmt: skip
 _EXTENSION = re.compile(r"\.([A-Za-z0-9]{1,10})\Z")
 _S3_URI = re.compile("s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+)", re.DOTALL)
-_WHAT = 'Each row needs "s3" (s3://bucket/key) or "key", an object of the manifest\'s bucket'
+_ROW_FORMAT = 'Each row needs "s3" (s3://bucket/key) or "key", an object of the manifest\'s bucket'
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +84,14 @@ def is_skipped(key: str) -> bool:
 
 def _named(row: Any, bucket: str) -> S3Object:
     if not isinstance(row, dict):
-        raise ItemInvalid(f"The row is not an object. {_WHAT}.")
+        raise ItemInvalid(f"The row is not an object. {_ROW_FORMAT}.")
     uri, key = row.get("s3"), row.get("key")
     if uri and key:
         raise ItemInvalid('The row has both "s3" and "key". Keep one of them.')
     if key:
         return _object(bucket, key)
     if not uri:
-        raise ItemInvalid(f"The row names no image. {_WHAT}.")
+        raise ItemInvalid(f"The row names no image. {_ROW_FORMAT}.")
     match = _S3_URI.fullmatch(uri) if isinstance(uri, str) and len(uri) <= 2 * MAX_S3_KEY_BYTES else None
     if match is None:
         raise ItemInvalid('"s3" of the row is not the address of an object, such as s3://bucket/folder/photo.jpg.')
@@ -100,7 +100,7 @@ def _named(row: Any, bucket: str) -> S3Object:
 
 def _object(bucket: str, key: Any) -> S3Object:
     if not isinstance(key, str) or not key:
-        raise ItemInvalid(f"The row names no image. {_WHAT}.")
+        raise ItemInvalid(f"The row names no image. {_ROW_FORMAT}.")
     if len(key) > MAX_S3_KEY_BYTES or INVALID_IN_KEYS.search(key) or len(key.encode()) > MAX_S3_KEY_BYTES:
         raise ItemInvalid(f"The row's key must have at most {MAX_S3_KEY_BYTES} bytes and no control characters.")
     return S3Object(bucket, key)

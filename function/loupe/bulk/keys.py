@@ -63,6 +63,6 @@ def upload_key(bucket: str, key: str, version: str) -> str:
     return f"{UPLOADS_PREFIX}{bucket}/{digest}.json"
 
 
-def sent_key(row_key: str) -> str:
+def notification_key(row_key: str) -> str:
     """Return the key of the empty object that says that the message about a row was sent."""
     return SENT_PREFIX + row_key.removeprefix(UPLOADS_PREFIX).removesuffix(".json")

@@ -21,12 +21,12 @@ _MAX_LABELS = 1000
 
 def result_row(item: Item, prediction: Prediction, top: int | None) -> bytes:
     """Return the row of a classified image, with the ``top`` highest scores (None: all)."""
-    return _line({**_about(item), **scores(prediction, top), "model": model(prediction.model)})
+    return _line({**_item_fields(item), **scores(prediction, top), "model": model(prediction.model)})
 
 
 def problem_row(item: Item, problem: Problem, request_id: str) -> bytes:
     """Return the row of an image that failed."""
-    return _line({**_about(item), "error": problem.to_dict(request_id)})
+    return _line({**_item_fields(item), "error": problem.to_dict(request_id)})
 
 
 def failure_line(item: Item) -> bytes:
@@ -95,7 +95,7 @@ def batch_result(
     }
 
 
-def _about(item: Item) -> Mapping[str, Any]:
+def _item_fields(item: Item) -> Mapping[str, Any]:
     if item.source is None:
         return {"index": item.index, "bucket": None, "key": None}
     return {"index": item.index, "bucket": item.source.bucket, "key": item.source.key}

@@ -17,7 +17,7 @@ from botocore.exceptions import ConnectionError as NoConnectionError
 
 from loupe.bulk.classify import classify_items
 from loupe.bulk.items import Item, is_skipped
-from loupe.bulk.keys import sent_key, upload_key
+from loupe.bulk.keys import notification_key, upload_key
 from loupe.bulk.store import StoreUnavailableError
 from loupe.errors import InternalError, ItemInvalid, Problem
 from loupe.prediction import DEFAULT_TOP
@@ -107,7 +107,7 @@ class UploadProcessor:
                 messages.setdefault(arrival, []).append(record["messageId"])
         arrivals = list(messages)
         with ThreadPoolExecutor(_WORKERS, "loupe-rows") as pool:
-            written = list(pool.map(partial(_caught, self._written), arrivals))
+            written = list(pool.map(partial(_result_or_problem, self._existing_row), arrivals))
         outcome = classify_items(
             self._service,
             self._sources,
@@ -121,13 +121,13 @@ class UploadProcessor:
         passing = {item.index for item in (*outcome.unavailable, *outcome.faulty)}
         lines = [None if index in passing else outcome.lines.get(index) for index in range(len(arrivals))]
         with ThreadPoolExecutor(_WORKERS, "loupe-rows") as pool:
-            finished = list(pool.map(partial(_caught, self._finished), arrivals, written, lines))
+            finished = list(pool.map(partial(_result_or_problem, self._finish), arrivals, written, lines))
         failed += [message for arrival, done in zip(arrivals, finished, strict=True) if done is not True
                    for message in messages[arrival]]  # fmt: skip
         faults = [done for done in finished if isinstance(done, Problem)]
         return UploadOutcome(failed, next(iter(faults), outcome.fault))
 
-    def _finished(self, arrival: Arrival, written: bytes | Problem | None, line: bytes | None) -> bool | Problem:
+    def _finish(self, arrival: Arrival, written: bytes | Problem | None, line: bytes | None) -> bool | Problem:
         """Write a row and send its message, unless an earlier delivery did.
 
         Returns
@@ -143,24 +143,24 @@ class UploadProcessor:
                     return False
                 row = _row(arrival, line)
                 if self._store.write_once(arrival.row_key, row):
-                    return self._sent(arrival, row)
+                    return self._notify(arrival, row)
                 # Another environment wrote it and is about to send the message: look again with the next delivery.
-                return self._topic is None or self._is_sent(arrival)
-            return self._topic is None or self._is_sent(arrival) or self._sent(arrival, written)
+                return self._topic is None or self._is_notified(arrival)
+            return self._topic is None or self._is_notified(arrival) or self._notify(arrival, written)
         except StoreUnavailableError:
             return False
 
-    def _written(self, arrival: Arrival) -> bytes | None:
+    def _existing_row(self, arrival: Arrival) -> bytes | None:
         """Return the row that an earlier delivery wrote; None also if S3 does not say."""
         try:
             return self._store.read(arrival.row_key)
         except StoreUnavailableError:
             return None
 
-    def _is_sent(self, arrival: Arrival) -> bool:
-        return self._store.read(sent_key(arrival.row_key)) is not None
+    def _is_notified(self, arrival: Arrival) -> bool:
+        return self._store.read(notification_key(arrival.row_key)) is not None
 
-    def _sent(self, arrival: Arrival, row: bytes) -> bool:
+    def _notify(self, arrival: Arrival, row: bytes) -> bool:
         """Send the message about a row, and note it; False if the topic does not take it."""
         if self._topic is None:
             return True
@@ -186,16 +186,16 @@ class UploadProcessor:
             raise
         except (NoConnectionError, HTTPClientError):
             return False
-        self._store.write(sent_key(arrival.row_key), b"", "application/octet-stream")
+        self._store.write(notification_key(arrival.row_key), b"", "application/octet-stream")
         return True
 
 
-def _caught(action: Callable[..., _Result], *arguments: Any) -> _Result | Problem:
+def _result_or_problem(action: Callable[..., _Result], *arguments: Any) -> _Result | Problem:
     """Call what is done for one arrival; an unexpected exception fails that one, and no other."""
     try:
         return action(*arguments)
     except Exception as error:  # noqa: BLE001 (an entry point: of the arrival)
-        return InternalError.hiding(error)
+        return InternalError.from_exception(error)
 
 
 def _is_transient(error: ClientError) -> bool:

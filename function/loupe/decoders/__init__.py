@@ -51,7 +51,7 @@ class DecodedImage(NamedTuple):
     profile: bytes | None = None
 
 
-class Metered(BytesIO):
+class ReadLimitedFile(BytesIO):
     """A file that limits the number of reads: 10 MiB of tiny header parts would take seconds."""
 
     def __init__(self, data: bytes) -> None:

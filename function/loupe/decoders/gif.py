@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL.GifImagePlugin import GifImageFile
 
-from loupe.decoders import DecodedImage, Metered, Plan, loaded
+from loupe.decoders import DecodedImage, Plan, ReadLimitedFile, loaded
 
 
 class _FirstFrame(GifImageFile):
@@ -22,7 +22,7 @@ class _FirstFrame(GifImageFile):
 
 def decode(data: bytes, plan: Plan) -> DecodedImage:
     """Decode; see `loupe.image.decode`."""
-    file = _FirstFrame(Metered(data))
+    file = _FirstFrame(ReadLimitedFile(data))
     # The decoder's size: the first frame may be larger than the screen.
     plan.check(file.size)
     return loaded(file)

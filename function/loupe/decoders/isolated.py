@@ -39,11 +39,11 @@ _OPEN_SECONDS, _SECONDS_FOR_A_MILLION = 1.5, 0.2
 _CPU_SECONDS, _WALL_SECONDS = 10, 12.0
 _CHANNELS = 4
 # The largest value of the setting; also used without a limit, as in training.
-_MOST_PIXELS = 200_000_000
+_MAX_PIXELS = 200_000_000
 _MAX_PROFILE_BYTES = 4 << 20
-_MOST_FILES = 4096
+_MAX_FILES = 4096
 # Free blocks of the heap in bytes that a child may not use, and how many are looked for.
-_LARGEST_BLOCK, _SMALLEST_BLOCK, _MOST_BLOCKS = 1 << 30, 1 << 20, 2048
+_MAX_BLOCK, _MIN_BLOCK, _MAX_BLOCKS = 1 << 30, 1 << 20, 2048
 # mallopt(3), malloc.h.
 _M_ARENA_MAX = -8
 _FATAL_SIGNALS = (signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGPROF, signal.SIGSEGV)
@@ -79,11 +79,11 @@ def decode_in_child(decode: Callable[[bytes, Plan], Raw], data: bytes, plan: Pla
         raw = decode(data, plan)
         return DecodedImage(Image.frombytes(raw.mode, raw.size, bytes(raw.pixels)), raw.orientation, raw.profile)
     try:
-        shared = mmap.mmap(-1, _CHANNELS * min(plan.max_pixels, _MOST_PIXELS))
+        shared = mmap.mmap(-1, _CHANNELS * min(plan.max_pixels, _MAX_PIXELS))
         reader, child = _start(decode, data, plan, shared)
     except OSError as error:
         # No process, memory or descriptor is available, which is not caused by the file.
-        raise errors.InternalError.hiding(error) from error
+        raise errors.InternalError.from_exception(error) from error
     try:
         message = _message(reader, time.monotonic() + _WALL_SECONDS)
     finally:
@@ -191,7 +191,7 @@ def _close_others(writer: int) -> None:
     """Close inherited descriptors: sockets, and pipes of other children, which end with their last copy."""
     import resource
 
-    most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], _MOST_FILES)
+    most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], _MAX_FILES)
     os.closerange(3, writer)
     os.closerange(writer + 1, most)
 
@@ -223,11 +223,11 @@ def _occupy_free_memory() -> None:
     with suppress(AttributeError, OSError, MemoryError):
         allocate = ctypes.CDLL(None).malloc
         allocate.argtypes, allocate.restype = [ctypes.c_size_t], ctypes.c_void_p
-        size = _LARGEST_BLOCK
-        for _ in range(_MOST_BLOCKS):
+        size = _MAX_BLOCK
+        for _ in range(_MAX_BLOCKS):
             if not allocate(size):
                 size //= 2
-            if size < _SMALLEST_BLOCK:
+            if size < _MIN_BLOCK:
                 break
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL.JpegImagePlugin import JpegImageFile
 
-from loupe.decoders import DecodedImage, Metered, Plan, loaded, orientation, typed
+from loupe.decoders import DecodedImage, Plan, ReadLimitedFile, loaded, orientation, typed
 from loupe.errors import ImageUndecodable
 from loupe.formats import up_to_scans
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # A scan passes over the whole image, at most 2.3 ms for a million pixels (arithmetic coding; Huffman coding 1 ms).
 # Encoders write about 10. So scans x pixels is bounded, and 30 scans are allowed at any size.
 _SCAN_PIXELS = 750_000_000
-_LEAST_SCANS, _MOST_SCANS = 30, 100
+_MIN_SCANS, _MAX_SCANS = 30, 100
 # A segment has 64 KiB; the EXIF of cameras fits into one.
 _MAX_EXIF_BYTES = 512 * 1024
 _SIDES_SWAPPED = frozenset({5, 6, 7, 8})
@@ -43,9 +43,9 @@ class _Jpeg(JpegImageFile):
 
 def decode(data: bytes, plan: Plan) -> DecodedImage:
     """Decode; see `loupe.image.decode`."""
-    file = _Jpeg(Metered(data))
+    file = _Jpeg(ReadLimitedFile(data))
     plan.check(file.size)
-    scans = max(_LEAST_SCANS, min(_MOST_SCANS, _SCAN_PIXELS // (file.width * file.height)))
+    scans = max(_MIN_SCANS, min(_MAX_SCANS, _SCAN_PIXELS // (file.width * file.height)))
     pixels = up_to_scans(data, scans)
     file.fp = BytesIO(pixels)
     # All at once: libjpeg restarts a long run of fill bytes after each part.

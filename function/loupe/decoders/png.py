@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL.PngImagePlugin import PngImageFile, PngStream
 
-from loupe.decoders import DecodedImage, Metered, Plan, loaded
+from loupe.decoders import DecodedImage, Plan, ReadLimitedFile, loaded
 
 
 class _Stream(PngStream):
@@ -37,7 +37,7 @@ class _Png(PngImageFile):
 
 def decode(data: bytes, plan: Plan) -> DecodedImage:
     """Decode; see `loupe.image.decode`."""
-    file = _Png(Metered(data))
+    file = _Png(ReadLimitedFile(data))
     # The decoder's size: a file may have two headers.
     plan.check(file.size)
     return loaded(file)

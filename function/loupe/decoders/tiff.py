@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL.TiffImagePlugin import TiffImageFile
 
-from loupe.decoders import DecodedImage, Metered, Plan, loaded
+from loupe.decoders import DecodedImage, Plan, ReadLimitedFile, loaded
 from loupe.errors import ImageUndecodable
 
 # JPEG, WebP, fax and others inside TIFF would be nested files with sizes of their own.
@@ -22,7 +22,7 @@ class _Tiff(TiffImageFile):
 
 def decode(data: bytes, plan: Plan) -> DecodedImage:
     """Decode; see `loupe.image.decode`."""
-    file = _Tiff(Metered(data))
+    file = _Tiff(ReadLimitedFile(data))
     # Pillow reports the size after orientation; `loupe.image` applies the orientation.
     file._size = file._tile_size  # noqa: SLF001
     plan.check(file.size)

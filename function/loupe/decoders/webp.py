@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import Image
 from PIL.WebPImagePlugin import WebPImageFile
 
-from loupe.decoders import DecodedImage, Metered, Plan, orientation, typed
+from loupe.decoders import DecodedImage, Plan, ReadLimitedFile, orientation, typed
 
 
 def decode(data: bytes, plan: Plan) -> DecodedImage:
@@ -14,7 +14,7 @@ def decode(data: bytes, plan: Plan) -> DecodedImage:
     libwebp's animation decoder, which Pillow uses for all WebP files, keeps two canvases. Pillow's own ``load`` holds
     them while it copies the frame twice: at 25 million pixels this needs 100 MB less.
     """
-    file = WebPImageFile(Metered(data))
+    file = WebPImageFile(ReadLimitedFile(data))
     plan.check(file.size)
     pixels, _ = file._decoder.get_next()  # noqa: SLF001  (Pillow is pinned, and tests hold this to its own load)
     del file._decoder  # noqa: SLF001

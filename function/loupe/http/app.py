@@ -83,7 +83,7 @@ class App:
             if request.method == "OPTIONS":
                 of_experiment = () if self._assigner is None else self._assigner.request_headers
                 headers = cors.headers(self._cors_origins, request, methods(route), of_experiment)
-                answer = response.Answer(204, headers={"Allow": ", ".join(methods(route))})
+                reply = response.Response(204, headers={"Allow": ", ".join(methods(route))})
             else:
                 observation.route = route.name.removeprefix("model_")
                 service: ClassificationService | None = self._service
@@ -91,18 +91,18 @@ class App:
                     service = self._service_of(model_of(request.path), observation)
                 elif self._assigner is not None and route.name in ("classify", "batch"):
                     service = self._assigner.service_for(request, event["requestContext"], observation)
-                answer = self._answer(request, context, observation, service)
+                reply = self._respond(request, context, observation, service)
         except Problem as problem:
             observation.problem = problem
         except Exception as error:
-            observation.problem = InternalError.hiding(error)
+            observation.problem = InternalError.from_exception(error)
         if observation.problem is not None:
-            answer = response.as_problem(observation.problem, observation.request_id)
+            reply = response.as_problem(observation.problem, observation.request_id)
         self._telemetry.report(observation)
         if observation.assignment is not None:
             headers |= {"X-Experiment": observation.assignment.text}
         timing = {"X-Request-Id": observation.request_id, "Server-Timing": observation.stages.server_timing()}
-        return response.proxy(answer, request.method, headers | timing)
+        return response.proxy(reply, request.method, headers | timing)
 
     def direct(self, payload: Any, context: Context) -> dict[str, Any]:
         """Answer a direct invocation with the result object, or ``{"error": <problem>}``; never raises.
@@ -126,12 +126,12 @@ class App:
                 return self._classify_batch(items, deadline, observation, service)
             with observation.stages("source"):
                 request = from_payload(payload, limits)
-            answer = self._classify(request, observation, service)
-            return {**answer, "environment": _environment_id()} if identify else answer
+            reply = self._classify(request, observation, service)
+            return {**reply, "environment": _environment_id()} if identify else reply
         except Problem as problem:
             observation.problem = problem
         except Exception as error:
-            observation.problem = InternalError.hiding(error)
+            observation.problem = InternalError.from_exception(error)
         finally:
             self._telemetry.report(observation)
         return {"error": observation.problem.to_dict(observation.request_id)}
@@ -145,9 +145,9 @@ class App:
         observation.service_model = service.model
         return service
 
-    def _answer(
+    def _respond(
         self, request: HttpRequest, context: Context, observation: Observation, service: ClassificationService | None
-    ) -> response.Answer:
+    ) -> response.Response:
         limits = self._service.limits
         if observation.route == "classify":
             with observation.stages("source"):
@@ -166,7 +166,7 @@ class App:
             return response.as_json(presign(self._s3_rules, limits.max_bytes))
         return self._document(request, observation.route)
 
-    def _document(self, request: HttpRequest, route: str) -> response.Answer:
+    def _document(self, request: HttpRequest, route: str) -> response.Response:
         card = self._service.card
         if_none_match = request.headers.get("if-none-match", "")
         if route == "health":
@@ -206,10 +206,10 @@ class App:
         from loupe.http.batch_response import ScoreBudget, batch_body
 
         items = [item if isinstance(item, Problem) else self._image(item, observation) for item in request.items]
-        observation.items, observation.left_running = service.classify_many(
+        observation.items, observation.unfinished_decoders = service.classify_many(
             items, deadline=deadline, stages=observation.stages, keep=ScoreBudget(request.top)
         )
-        if observation.left_running:
+        if observation.unfinished_decoders:
             from loupe import restart
 
             restart.after_response()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _PROBE = 4096
 # U+FFFD in UTF-8: the replacement of bytes that are not UTF-8.
 _REPLACEMENT = "\ufffd".encode()
-_MANY = 4
+_MIN_REPLACEMENTS = 4
 # The first bytes of JPEG and PNG files, read as Latin-1 and written as UTF-8.
 _AS_LATIN_1 = tuple(
     start.decode("latin-1").encode() for start in (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"\x89PNG\n\x1a\n")
@@ -44,7 +44,7 @@ def damage(image: bytes) -> Problem | None:
             "The image has lost its zero bytes and line breaks, as with curl -d. "
             "Send it with curl --data-binary @photo.jpg."
         )
-    if image[:_PROBE].count(_REPLACEMENT) >= _MANY:
+    if image[:_PROBE].count(_REPLACEMENT) >= _MIN_REPLACEMENTS:
         return _decoded_as_text()
     return None
 
@@ -59,7 +59,7 @@ def diagnosis(body: bytes, content_encoding: str = "") -> Problem | None:
     """
     start = body[:_PROBE]
     text = start.lstrip()
-    if start.count(_REPLACEMENT) >= _MANY or start.startswith(_REPLACEMENT):
+    if start.count(_REPLACEMENT) >= _MIN_REPLACEMENTS or start.startswith(_REPLACEMENT):
         return _decoded_as_text()
     if start.startswith(_AS_LATIN_1):
         return ImageUndecodable(

@@ -60,7 +60,7 @@ def from_http(request: HttpRequest, limits: Limits) -> ClassifyRequest:
         return _from_form(request.headers["content-type"], body, top)
     if _is_json(kind, body):
         value = _object(body, request)
-        top = _only_one(top, _top_of_json(value))
+        top = _at_most_one(top, _top_of_json(value))
         return ClassifyRequest(parse_source(value, limits), _count(top))
     _reject_recognized(body, request)
     if kind.startswith("image/"):
@@ -109,7 +109,7 @@ def batch_from_payload(
 ) -> BatchRequest:
     """Parse the JSON of a batch; raises as `batch_from_http`."""
     fields = dict(payload)
-    top = _count(_only_one(query_top, _top_of_json(fields)))
+    top = _count(_at_most_one(query_top, _top_of_json(fields)))
     items = fields.pop("items", None)
     if fields:
         raise RequestInvalid(f'The key {_first(fields)} is unknown. Send "items", and perhaps "top".')
@@ -141,7 +141,7 @@ def _from_form(content_type: str, body: bytes, query_top: str | None) -> Classif
     from loupe.http.form import read_form
 
     form = read_form(content_type, body)
-    top = _only_one(query_top, form.fields.pop("top", None))
+    top = _at_most_one(query_top, form.fields.pop("top", None))
     if form.fields:
         raise RequestInvalid(f"The form's field {_first(form.fields)} is unknown. Send one file, and perhaps top.")
     if not form.file:
@@ -217,7 +217,7 @@ def _top_of_json(value: dict[str, Any]) -> str | None:
     return str(int(top))
 
 
-def _only_one(first: str | None, second: str | None) -> str | None:
+def _at_most_one(first: str | None, second: str | None) -> str | None:
     if first is not None and second is not None:
         raise RequestInvalid('"top" is both in the address and in the body. Send it once.')
     return second if first is None else first

@@ -31,7 +31,7 @@ _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """Status, body and headers of an HTTP response; `proxy` adds the headers that all have."""
 
     status: int
@@ -77,18 +77,18 @@ def compact(value: Any) -> str:
     return _ENCODE(value)
 
 
-def as_json(value: Any, headers: Mapping[str, str] = _NO_HEADERS) -> Answer:
+def as_json(value: Any, headers: Mapping[str, str] = _NO_HEADERS) -> Response:
     """Return a JSON response that is not cached."""
-    return Answer(200, compact(value), headers)
+    return Response(200, compact(value), headers)
 
 
-def as_problem(problem: Problem, request_id: str) -> Answer:
+def as_problem(problem: Problem, request_id: str) -> Response:
     """Return an RFC 9457 response."""
     headers = {"Content-Type": PROBLEM_CONTENT_TYPE, **problem.headers}
-    return Answer(problem.status, compact(problem.to_dict(request_id)), headers)
+    return Response(problem.status, compact(problem.to_dict(request_id)), headers)
 
 
-def cacheable(body: str, headers: Mapping[str, str], if_none_match: str) -> Answer:
+def cacheable(body: str, headers: Mapping[str, str], if_none_match: str) -> Response:
     """Return a response that may be cached by its ``headers``, or 304 if the client has it (RFC 9110, 13.1.2)."""
     import hashlib  # loads libcrypto, which only documents need
 
@@ -96,16 +96,16 @@ def cacheable(body: str, headers: Mapping[str, str], if_none_match: str) -> Answ
     headers = {**headers, "ETag": tag}
     client_tags = {item.strip().removeprefix("W/") for item in if_none_match.split(",")}
     if tag in client_tags or "*" in client_tags:
-        return Answer(304, "", {name: value for name, value in headers.items() if name != "Content-Type"})
-    return Answer(200, body, headers)
+        return Response(304, "", {name: value for name, value in headers.items() if name != "Content-Type"})
+    return Response(200, body, headers)
 
 
-def proxy(answer: Answer, method: str, headers: Mapping[str, str]) -> dict[str, Any]:
+def proxy(reply: Response, method: str, headers: Mapping[str, str]) -> dict[str, Any]:
     """Return a Lambda proxy response; without the body for HEAD."""
-    content_type = {} if answer.status in (204, 304) else {"Content-Type": "application/json"}
+    content_type = {} if reply.status in (204, 304) else {"Content-Type": "application/json"}
     return {
-        "statusCode": answer.status,
-        "headers": {**_HEADERS, **content_type, **headers, **answer.headers},
-        "body": "" if method == "HEAD" else answer.body,
+        "statusCode": reply.status,
+        "headers": {**_HEADERS, **content_type, **headers, **reply.headers},
+        "body": "" if method == "HEAD" else reply.body,
         "isBase64Encoded": False,
     }

@@ -65,7 +65,7 @@ class JobActions:
             If the key belongs to a job with another request.
         loupe.errors.RequestInvalid, loupe.errors.ManifestInvalid, loupe.errors.JobsUnavailable
         """
-        begun = self._now()
+        requested_at = self._now()
         job_id = new_id(owner, idempotency_key)
         if idempotency_key is not None:
             # Before the source is looked at: the manifest of a job that has ended may be gone.
@@ -90,7 +90,7 @@ class JobActions:
         if self._settings.models:
             # By name, also the default: another release may have another one.
             job["model"] = request.model or self._settings.models[0]
-        if (self._now() - begun).total_seconds() > START_DEADLINE_SECONDS:
+        if (self._now() - requested_at).total_seconds() > START_DEADLINE_SECONDS:
             raise unavailable()
         if not self._engine.start(job_id, job):
             try:

@@ -36,7 +36,7 @@ class JobsApi:
 
     def http(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """Answer an API Gateway event with a proxy response; never raises."""
-        begun = time.perf_counter()
+        started = time.perf_counter()
         request = unwrap(event)
         headers = cors.headers(self._settings.cors_origins, request)
         route, problem = "", None
@@ -46,26 +46,26 @@ class JobsApi:
             if route == "options":
                 methods = job_methods(path)
                 headers = cors.headers(self._settings.cors_origins, request, methods)
-                answer = response.Answer(204, headers={"Allow": ", ".join(methods)})
+                reply = response.Response(204, headers={"Allow": ", ".join(methods)})
             else:
-                answer = self._answer(route, named, request, owner_of(event, self._settings.auth_mode))
+                reply = self._respond(route, named, request, owner_of(event, self._settings.auth_mode))
         except Problem as error:
             problem = error
         except Exception as error:
-            problem = InternalError.hiding(error)
+            problem = InternalError.from_exception(error)
         if problem is not None:
-            answer = response.as_problem(problem, context.aws_request_id)
-        milliseconds = (time.perf_counter() - begun) * 1e3
-        log_request(self._settings.environment, context.aws_request_id, route, answer.status, milliseconds, problem)
+            reply = response.as_problem(problem, context.aws_request_id)
+        milliseconds = (time.perf_counter() - started) * 1e3
+        log_request(self._settings.environment, context.aws_request_id, route, reply.status, milliseconds, problem)
         if "Sampled=1" in os.environ.get("_X_AMZN_TRACE_ID", ""):
             from loupe import tracing
 
             code = "ok" if problem is None else problem.code
-            tracing.record(route or "request", milliseconds, {"route": route, "code": code}, status=answer.status)
+            tracing.record(route or "request", milliseconds, {"route": route, "code": code}, status=reply.status)
         timing = {"X-Request-Id": context.aws_request_id, "Server-Timing": f"total;dur={milliseconds:.2f}"}
-        return response.proxy(answer, request.method, headers | timing)
+        return response.proxy(reply, request.method, headers | timing)
 
-    def _answer(self, route: str, named: str, request: HttpRequest, owner: str) -> response.Answer:
+    def _respond(self, route: str, named: str, request: HttpRequest, owner: str) -> response.Response:
         # Relative to the request's address (RFC 9110, 10.2.2), whose stage or base path is not known here.
         if route == "startJob":
             return self._started(request, owner, None, "jobs/")
@@ -84,7 +84,7 @@ class JobsApi:
             return _json(self._actions.stop(job_id))
         return _json(self._actions.redrive(job_id), 202)
 
-    def _started(self, request: HttpRequest, owner: str, model: str | None, location: str) -> response.Answer:
+    def _started(self, request: HttpRequest, owner: str, model: str | None, location: str) -> response.Response:
         settings = self._settings
         rules = JobRules(settings.s3, settings.results_bucket, owner, settings.max_concurrency)
         job_request = job_from_http(request, rules, model)
@@ -101,8 +101,8 @@ class JobsApi:
         return None if name == models[0] else name
 
 
-def _json(value: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> response.Answer:
-    return response.Answer(status, response.compact(value), headers or {})
+def _json(value: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> response.Response:
+    return response.Response(status, response.compact(value), headers or {})
 
 
 def _expect_no_body(request: HttpRequest) -> None:

@@ -161,12 +161,12 @@ class Engine:
             arguments["nextToken"] = token
         with _problems():
             try:
-                answer = self._states.list_executions(**arguments)
+                listed = self._states.list_executions(**arguments)
             except ClientError as error:
                 if token is None or _code(error) not in ("InvalidToken", "ValidationException"):
                     raise
                 raise RequestInvalid('"next" is not valid, or older than 24 hours. Begin again without it.') from error
-        return Page(list(answer["executions"]), answer.get("nextToken"))
+        return Page(list(listed["executions"]), listed.get("nextToken"))
 
     def _execution(self, job_id: str) -> str:
         # arn:<partition>:states:<region>:<account>:stateMachine:<name>

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loupe.errors import RequestInvalid
 from loupe.jobs.ids import is_owned
-from loupe.jobs.view import STATUSES, brief
+from loupe.jobs.view import STATUSES, listed_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,7 +77,7 @@ def list_jobs(engine: Engine, owner: str, request: ListRequest) -> dict[str, Any
             if is_owned(owner, execution["name"]):
                 if len(jobs) == request.limit:
                     return {"jobs": jobs, "next": Cursor(page_token, jobs[-1]["id"]).encode()}
-                jobs.append(brief(execution))
+                jobs.append(listed_job(execution))
         page_token, after = page.token, None
         if page_token is None:
             return {"jobs": jobs, "next": None}

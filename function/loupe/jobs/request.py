@@ -165,7 +165,7 @@ def _source(value: Mapping[str, Any], rules: JobRules) -> JobSource:
 def _top(value: Any) -> int | str:
     if value == "all":
         return "all"
-    number = _whole(value)
+    number = _whole_number(value)
     if number is None or not 1 <= number <= MAX_TOP:
         raise RequestInvalid(f'"top" must be a whole number from 1 to {MAX_TOP}, or "all".')
     return number
@@ -178,13 +178,13 @@ def _percentage(value: Any) -> float:
 
 
 def _concurrency(value: Mapping[str, Any], most: int) -> int:
-    number = _whole(value["max_concurrency"])
+    number = _whole_number(value["max_concurrency"])
     if number is None or not 1 <= number <= most:
         raise RequestInvalid(f'"max_concurrency" must be a whole number from 1 to {most}.')
     return number
 
 
-def _whole(value: Any) -> int | None:
+def _whole_number(value: Any) -> int | None:
     """Return a JSON number that is whole, however it is written."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
         return None

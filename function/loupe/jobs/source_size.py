@@ -46,11 +46,11 @@ def _manifest(source: JobSource, s3: Storage) -> SourceSize:
     missing = ManifestInvalid("There is no such manifest, or this deployment may not read it. Check bucket and key.")
     empty = ManifestInvalid("The manifest is empty: it lists no images.")
     with storage_problems(missing, empty):
-        answer = s3.get_object(Bucket=source.bucket, Key=source.key, Range=f"bytes=0-{SAMPLE_BYTES - 1}")
-        with answer["Body"] as body:
+        response = s3.get_object(Bucket=source.bucket, Key=source.key, Range=f"bytes=0-{SAMPLE_BYTES - 1}")
+        with response["Body"] as body:
             sample: bytes = body.read(SAMPLE_BYTES)
     # Content-Range: bytes 0-65535/<size>; without one the whole object came.
-    total = int(str(answer.get("ContentRange", f"/{len(sample)}")).rpartition("/")[2])
+    total = int(str(response.get("ContentRange", f"/{len(sample)}")).rpartition("/")[2])
     if total > MAX_MANIFEST_BYTES:
         raise ManifestInvalid(f"The manifest has {total:,} bytes, and at most {MAX_MANIFEST_BYTES:,} can be read.")
     whole = total <= len(sample)

@@ -56,7 +56,7 @@ def state_of(execution: Mapping[str, Any]) -> str:
     return STATES.get(str(execution["status"]), "running")
 
 
-def brief(execution: Mapping[str, Any]) -> dict[str, Any]:
+def listed_job(execution: Mapping[str, Any]) -> dict[str, Any]:
     """Return a job as a listing shows it."""
     return {
         "id": execution["name"],
@@ -83,7 +83,7 @@ def full(
     source = job["source"]
     state = state_of(execution)
     shown: dict[str, Any] = {
-        **brief(execution),
+        **listed_job(execution),
         "source": f"s3://{source['bucket']}/{source.get('key', source.get('prefix', ''))}",
         "top": job["top"],
         "tolerated_failure_percentage": job["tolerated_failure_percentage"],

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from loupe.release.cases import CaseError, read_cases
-from loupe.release.invoke import Answer, InvocationError, Target
+from loupe.release.invoke import InvocationError, InvocationResult, Target
 from loupe.release.judge import result_findings
 
 if TYPE_CHECKING:
@@ -70,19 +70,19 @@ def event(method: str, path: str, body: bytes = b"", content_type: str = "") -> 
     ).encode()
 
 
-def _ask(target: Target, request: bytes) -> tuple[int, Any, Answer]:
-    answer = target.invoke(request)
-    response = answer.body
+def _request(target: Target, request: bytes) -> tuple[int, Any, InvocationResult]:
+    invocation = target.invoke(request)
+    response = invocation.body
     text = response["body"]
     content = base64.b64decode(text) if response.get("isBase64Encoded") else text
-    return int(response["statusCode"]), json.loads(content), answer
+    return int(response["statusCode"]), json.loads(content), invocation
 
 
 def _health(settings: ReleaseSettings, target: Target) -> Iterator[str]:
-    status, body, answer = _ask(target, event("GET", "/v1/health"))
-    if answer.executed_version != settings.version:
+    status, body, invocation = _request(target, event("GET", "/v1/health"))
+    if invocation.executed_version != settings.version:
         yield (
-            f"health: alias {settings.alias} is at version {answer.executed_version or 'unknown'}, not "
+            f"health: alias {settings.alias} is at version {invocation.executed_version or 'unknown'}, not "
             f"{settings.version}."
         )
     if (status, body["status"]) != (200, "ok"):
@@ -92,13 +92,13 @@ def _health(settings: ReleaseSettings, target: Target) -> Iterator[str]:
 
 
 def _not_an_image(target: Target) -> Iterator[str]:
-    status, body, _ = _ask(target, event("POST", "/v1/classify", b"no image", "image/jpeg"))
+    status, body, _ = _request(target, event("POST", "/v1/classify", b"no image", "image/jpeg"))
     if not 400 <= status < 500 or "code" not in body:
         yield f"not an image: HTTP {status} in place of a problem with a 4xx status."
 
 
 def _unknown_route(target: Target) -> Iterator[str]:
-    status, body, _ = _ask(target, event("GET", "/v1/none"))
+    status, body, _ = _request(target, event("GET", "/v1/none"))
     if (status, body["code"]) != (404, "not_found"):
         yield f"unknown route: HTTP {status}, code {body['code']}."
 
@@ -106,7 +106,7 @@ def _unknown_route(target: Target) -> Iterator[str]:
 def _golden(settings: ReleaseSettings, target: Target, case: Case) -> Iterator[str]:
     path = f"/v1/models/{case.model}/classify" if len(settings.models) > 1 else "/v1/classify"
     # No name of a type: the function recognizes an image by its content.
-    status, body, _ = _ask(target, event("POST", path, case.data, "application/octet-stream"))
+    status, body, _ = _request(target, event("POST", path, case.data, "application/octet-stream"))
     if status != 200:
         yield f"golden case {case.name}: HTTP {status}, code {body['code']}."
         return

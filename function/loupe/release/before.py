@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from loupe.release.cases import CaseError, payload, read_cases
 from loupe.release.environments import warm
 from loupe.release.invoke import InvocationError, Target
-from loupe.release.judge import bound_findings, result_findings
+from loupe.release.judge import limit_findings, result_findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,12 +42,12 @@ def check_version(
         return [str(error)]
     for model in without:
         note("no golden case", model=model)
-    several, begun = len(settings.models) > 1, time.monotonic()
-    target = Target(client, settings.function, settings.version, begun + _WARM_SHARE * seconds)
-    warmed = warm(target, cases, settings.environments, begun + _WARM_SHARE * seconds, several=several)
+    several, started = len(settings.models) > 1, time.monotonic()
+    target = Target(client, settings.function, settings.version, started + _WARM_SHARE * seconds)
+    warmed = warm(target, cases, settings.environments, started + _WARM_SHARE * seconds, several=several)
     note("environments", environments=warmed.environments, seconds=round(warmed.seconds, 1))
     findings = list(warmed.findings)
-    target = Target(client, settings.function, settings.version, begun + seconds)
+    target = Target(client, settings.function, settings.version, started + seconds)
     for case in cases if not findings else ():
         findings += _check(settings, target, case, several=several)
     note("golden cases", cases=len(cases), findings=len(findings))
@@ -56,16 +56,15 @@ def check_version(
 
 def _check(settings: ReleaseSettings, target: Target, case: Case, *, several: bool) -> list[str]:
     try:
-        answer = target.invoke(payload(case, several=several))
+        invocation = target.invoke(payload(case, several=several))
     except InvocationError as error:
         return [f"golden case {case.name}: {error}"]
-    if answer.executed_version != settings.version:
-        return [
-            f"golden case {case.name}: version {answer.executed_version or 'unknown'} answered, not {settings.version}."
-        ]
+    if invocation.executed_version != settings.version:
+        version = invocation.executed_version or "unknown"
+        return [f"golden case {case.name}: version {version} answered, not {settings.version}."]
     return [
-        *result_findings(case, answer.body),
-        *bound_findings(
-            case, answer, max_latency_ms=settings.max_latency_ms, max_memory_share=settings.max_memory_share
+        *result_findings(case, invocation.body),
+        *limit_findings(
+            case, invocation, max_latency_ms=settings.max_latency_ms, max_memory_share=settings.max_memory_share
         ),
     ]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _LARGEST_WAVE = 4
 
 
-class Warmed(NamedTuple):
+class WarmUp(NamedTuple):
     """Environments that answered; findings about their answers or, if there are too few, about that."""
 
     environments: int
@@ -29,7 +29,7 @@ class Warmed(NamedTuple):
     findings: tuple[str, ...]
 
 
-def warm(target: Target, cases: Sequence[Case], count: int, deadline: float, *, several: bool) -> Warmed:
+def warm(target: Target, cases: Sequence[Case], count: int, deadline: float, *, several: bool) -> WarmUp:
     """Send golden cases, `count` and more at a time, until `count` environments have answered.
 
     An environment serves one request at a time, so concurrent requests meet different ones. Each names itself in its
@@ -40,7 +40,7 @@ def warm(target: Target, cases: Sequence[Case], count: int, deadline: float, *, 
     deadline
         Monotonic seconds.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     identities: set[str] = set()
     findings: dict[str, None] = {}
     queue = cycle(cases)
@@ -49,21 +49,21 @@ def warm(target: Target, cases: Sequence[Case], count: int, deadline: float, *, 
         if time.monotonic() >= deadline:
             findings[
                 f"{len(identities)} of {count} execution environments (release.environments) answered in "
-                f"{time.monotonic() - begun:.0f} s{throttled}."
+                f"{time.monotonic() - started:.0f} s{throttled}."
             ] = None
             break
         with ThreadPoolExecutor(width) as pool:
-            wave = list(pool.map(lambda case: _ask(target, case, several=several), islice(queue, width)))
+            wave = list(pool.map(lambda case: _classify(target, case, several=several), islice(queue, width)))
         for identity, problems in wave:
             identities |= {identity} if identity else set()
             findings |= dict.fromkeys(problems or ())
         if any(problems is None for _, problems in wave):
             throttled = "; others were throttled: function.reserved_concurrency or the account's limit is used up"
         width = min(2 * width, _LARGEST_WAVE * count)
-    return Warmed(len(identities), time.monotonic() - begun, tuple(findings))
+    return WarmUp(len(identities), time.monotonic() - started, tuple(findings))
 
 
-def _ask(target: Target, case: Case, *, several: bool) -> tuple[str, tuple[str, ...] | None]:
+def _classify(target: Target, case: Case, *, several: bool) -> tuple[str, tuple[str, ...] | None]:
     """Return the identity of the environment that answered, and findings; None for a throttled request."""
     try:
         body = target.invoke(payload(case, several=several)).body

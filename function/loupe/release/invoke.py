@@ -54,7 +54,7 @@ class LambdaClient(Protocol):
     def get_alias(self, **arguments: Any) -> Mapping[str, Any]: ...
 
 
-class Answer(NamedTuple):
+class InvocationResult(NamedTuple):
     """The result of an invocation.
 
     Attributes
@@ -98,9 +98,9 @@ class Target:
     ) -> None:
         self._client, self._function, self._qualifier = client, function, qualifier
         self._deadline, self._sleep = deadline, sleep
-        self._begun = time.monotonic()
+        self._started = time.monotonic()
 
-    def invoke(self, payload: bytes) -> Answer:
+    def invoke(self, payload: bytes) -> InvocationResult:
         """Invoke it and wait for the answer.
 
         Raises
@@ -116,21 +116,21 @@ class Target:
                 )
                 break
             except ClientError as error:
-                reason, kind = self._again(error), _error_type(error)
+                reason, kind = self._retry_reason(error), _error_type(error)
             except BotoCoreError as error:
                 reason, kind = f"Lambda did not answer ({type(error).__name__})", InvocationError
             if time.monotonic() + pause >= self._deadline:
                 raise kind(f"no answer before the deadline: {reason}.")
             self._sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-        return _answer(reply)
+        return _invocation_result(reply)
 
-    def _again(self, error: ClientError) -> str:
+    def _retry_reason(self, error: ClientError) -> str:
         """Return why a call is repeated; raise InvocationError for one that would fail again."""
         code = error.response.get("Error", {}).get("Code", "")
         if code in _AGAIN:
             return _AGAIN[code]
-        if code.startswith("AccessDenied") and time.monotonic() - self._begun < PROPAGATION_SECONDS:
+        if code.startswith("AccessDenied") and time.monotonic() - self._started < PROPAGATION_SECONDS:
             return "the role's permission to invoke the function is not in force yet"
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
             return f"Lambda answers {code}"
@@ -142,7 +142,7 @@ def _error_type(error: ClientError) -> type[InvocationError]:
     return ThrottledError if throttled else InvocationError
 
 
-def _answer(reply: Mapping[str, Any]) -> Answer:
+def _invocation_result(reply: Mapping[str, Any]) -> InvocationResult:
     content = reply["Payload"].read()
     if reply.get("FunctionError"):
         raise InvocationError(f"the function failed: {_failure(content)}.")
@@ -153,7 +153,7 @@ def _answer(reply: Mapping[str, Any]) -> Answer:
     tail = base64.b64decode(reply.get("LogResult", "")).decode("utf-8", "replace")
     # The last one: an earlier line may be text of the function's own.
     *_, report = (None, *_REPORT.finditer(tail))
-    return Answer(
+    return InvocationResult(
         body,
         float(report["ms"]) if report else 0.0,
         int(report["used"]) if report else 0,

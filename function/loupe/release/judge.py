@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from loupe.release.cases import Case
-    from loupe.release.invoke import Answer
+    from loupe.release.invoke import InvocationResult
 
 
 def result_findings(case: Case, body: Any) -> Iterator[str]:
@@ -44,18 +44,20 @@ def result_findings(case: Case, body: Any) -> Iterator[str]:
         )
 
 
-def bound_findings(case: Case, answer: Answer, *, max_latency_ms: float, max_memory_share: float) -> Iterator[str]:
-    """Yield a sentence for each bound that a warm answer exceeds."""
-    if not answer.reported:
+def limit_findings(
+    case: Case, invocation: InvocationResult, *, max_latency_ms: float, max_memory_share: float
+) -> Iterator[str]:
+    """Yield a sentence for each limit that a warm invocation exceeds."""
+    if not invocation.reported:
         yield f"golden case {case.name}: the log of the invocation ends with no REPORT line, so nothing was measured."
         return
-    if answer.duration_ms > max_latency_ms:
+    if invocation.duration_ms > max_latency_ms:
         yield (
-            f"golden case {case.name}: {answer.duration_ms:.0f} ms in a warm environment is above "
+            f"golden case {case.name}: {invocation.duration_ms:.0f} ms in a warm environment is above "
             f"release.max_latency_ms ({max_latency_ms:g})."
         )
-    if answer.memory_mib > max_memory_share * answer.memory_size_mib:
+    if invocation.memory_mib > max_memory_share * invocation.memory_size_mib:
         yield (
-            f"golden case {case.name}: {answer.memory_mib} of {answer.memory_size_mib} MiB are used, more than "
+            f"golden case {case.name}: {invocation.memory_mib} of {invocation.memory_size_mib} MiB are used, more than "
             f"release.max_memory_share ({max_memory_share:g}) allows."
         )

@@ -67,10 +67,10 @@ class Champion:
         """Return a classifier that gives the same answers and is sampled."""
         return SampledClassifier(classifier, self._collector, self._settings.share, pixels=not self._settings.bucket)
 
-    def around(self, answer: Callable[[Any, Context], dict[str, Any]], event: Any, context: Context) -> dict[str, Any]:
+    def handle(self, handler: Callable[[Any, Context], dict[str, Any]], event: Any, context: Context) -> dict[str, Any]:
         """Answer an event, and see to it that its samples are sent."""
         self._sender.begin(context.get_remaining_time_in_millis)
-        result = answer(event, context)
+        result = handler(event, context)
         if not self.after_response:
             self._sender.flush()
         return result

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from loupe.shadow.sender import NotSent
 from loupe.shadow.signing import Credentials, Scope, signed_headers
 from loupe.sources.addresses import resolve
-from loupe.sources.connection import connected
+from loupe.sources.connection import open_connection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,7 @@ class AwsDestination:
             signed["X-Amzn-Trace-Id"] = trace
         try:
             addresses = resolve(host, port, deadline.left())
-            with connected(addresses, port, host, deadline, self._trust(parts.scheme)) as connection:
+            with open_connection(addresses, port, host, deadline, self._tls_context(parts.scheme)) as connection:
                 connection.request(method, parts.path, body, {**signed, "Host": parts.netloc})
                 status = connection.getresponse().status
         except (OSError, http.client.HTTPException) as error:
@@ -74,7 +74,7 @@ class AwsDestination:
         if status not in accepted:
             raise NotSent("throttled" if status in _THROTTLED else "rejected")
 
-    def _trust(self, scheme: str) -> ssl.SSLContext | None:
+    def _tls_context(self, scheme: str) -> ssl.SSLContext | None:
         if scheme == "http":
             return None
         if self._tls is None:

@@ -91,14 +91,14 @@ class Sender:
         for sample in samples:
             # Samples that nobody had time for say nothing about the destination.
             late = left < NEEDED_SECONDS or deadline.passed
-            reason = "timeout" if late else self._sent(sample, deadline)
+            reason = "timeout" if late else self._send(sample, deadline)
             if reason:
                 dropped[reason] += 1
             else:
                 sent += 1
         return sent
 
-    def _sent(self, sample: Sample, deadline: Deadline) -> str:
+    def _send(self, sample: Sample, deadline: Deadline) -> str:
         """Send one sample; return why it was not sent, or nothing."""
         if self._breaker.is_open:
             return "circuit_open"

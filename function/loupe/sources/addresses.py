@@ -27,7 +27,7 @@ _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 # Prefixes of NAT64 in IPv6-only networks (RFC 6052): DNS64 synthesizes them from a name's IPv4 addresses.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # Tunnels and special uses; Python's tables differ between versions, so the networks are listed here too.
-_NEVER: tuple[Network, ...] = tuple(
+_NON_PUBLIC: tuple[Network, ...] = tuple(
     ipaddress.ip_network(text)
     for text in ("100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "240.0.0.0/4",
                  "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
@@ -53,7 +53,7 @@ def is_public(address: Address) -> bool:
             return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
         if address not in _GLOBAL_UNICAST or address.scope_id is not None:
             return False
-    if any(address in network for network in _NEVER):
+    if any(address in network for network in _NON_PUBLIC):
         return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
@@ -92,7 +92,7 @@ def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
     end = time.monotonic() + timeout
     if not lookups.acquire(timeout=max(0.0, timeout)):
         raise late
-    answer: list[Sequence[Address]] = []
+    response: list[Sequence[Address]] = []
 
     def look_up() -> None:
         try:
@@ -101,7 +101,7 @@ def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
             infos = []
         finally:
             lookups.release()
-        answer.append(tuple(ipaddress.ip_address(str(info[4][0])) for info in infos))
+        response.append(tuple(ipaddress.ip_address(str(info[4][0])) for info in infos))
 
     thread = threading.Thread(target=look_up, daemon=True)
     try:
@@ -110,6 +110,6 @@ def resolve(host: str, port: int, timeout: float) -> Sequence[Address]:
         lookups.release()
         raise
     thread.join(max(0.0, end - time.monotonic()))
-    if not answer:
+    if not response:
         raise late
-    return answer[0]
+    return response[0]

@@ -48,7 +48,7 @@ class Deadline:
 
 
 @contextmanager
-def connected(
+def open_connection(
     addresses: Sequence[Address], port: int, name: str, deadline: Deadline, tls: ssl.SSLContext | None
 ) -> Iterator[http.client.HTTPConnection]:
     """Connect to the first address that responds. ``name`` is for TLS only and is not resolved again.
@@ -105,7 +105,7 @@ class _TimedSocket:
         return io.BufferedReader(_TimedReader(self._stream, self._deadline))
 
     def close(self) -> None:
-        """Leave the stream open: `http.client` closes its socket before the body is read; `connected` closes it."""
+        """Leave the stream open: `http.client` closes its socket before the body; `open_connection` closes it."""
 
 
 class _TimedReader(io.RawIOBase):

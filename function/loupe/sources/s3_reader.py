@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _CHUNK = 256 * 1024
 # Error codes (S3 API reference, 'Error responses') of failures that no client can fix: credentials, clock and account
 # of this function. They are raised as they are and become a 500.
-_OURS = frozenset(
+_SERVER_FAULTS = frozenset(
     {
         "AccountProblem",
         "AuthorizationHeaderMalformed",
@@ -88,10 +88,10 @@ class ObjectReader:
         deadline = time.monotonic() + limit
         version = {} if source.version_id is None else {"VersionId": source.version_id}
         try:
-            answer = self._client.get_object(Bucket=source.bucket, Key=source.key, **version)  # type: ignore[arg-type]
-            body = answer["Body"]
+            reply = self._client.get_object(Bucket=source.bucket, Key=source.key, **version)  # type: ignore[arg-type]
+            body = reply["Body"]
             try:
-                if answer["ContentLength"] > self._max_bytes:
+                if reply["ContentLength"] > self._max_bytes:
                     raise self._too_large()
                 return self._drain(body, deadline)
             finally:
@@ -123,7 +123,7 @@ def _problem_of(error: ClientError) -> S3Unreachable | S3Unavailable | ClientErr
     """
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
-    if code in _OURS:
+    if code in _SERVER_FAULTS:
         return error
     if is_transient(code, status):
         return _unavailable()

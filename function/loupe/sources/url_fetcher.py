@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from loupe.errors import ImageTooLarge, UnsupportedMediaType, UrlNotAllowed, UrlUnreachable
 from loupe.formats import DEFAULT_FORMATS, media_type_of, media_types, names_of
 from loupe.sources.addresses import Address, Resolver, is_local_name, is_name, is_public, literal, resolve
-from loupe.sources.connection import Deadline, connected
+from loupe.sources.connection import Deadline, open_connection
 from loupe.sources.url import MAX_URL_CHARACTERS
 
 if TYPE_CHECKING:
@@ -114,10 +114,10 @@ class Fetcher:
                 target = self.check(url, deadline)
                 if hosts is not None:
                     hosts.append(target.host)
-                answer = self._get(target, deadline)
-                if isinstance(answer, bytes):
-                    return answer
-                url = _joined(url, answer)
+                body_or_redirect = self._get(target, deadline)
+                if isinstance(body_or_redirect, bytes):
+                    return body_or_redirect
+                url = _joined(url, body_or_redirect)
         except TimeoutError:
             raise UrlUnreachable(f"The URL did not give the whole image within {limit:g} s.") from None
         raise UrlUnreachable(f"The URL redirects more than {self._rules.max_redirects} times.")
@@ -162,11 +162,11 @@ class Fetcher:
 
     def _get(self, target: Target, deadline: Deadline) -> bytes | str:
         """Return the body, or the address that a redirect names."""
-        tls = self._trust() if target.scheme == "https" else None
+        tls = self._tls_context() if target.scheme == "https" else None
         headers = {"Host": target.authority, "Accept": ", ".join(media_types(self._formats)),
                    "Accept-Encoding": "identity", "User-Agent": "Loupe", "Connection": "close"}  # fmt: skip
         try:
-            with connected(target.addresses, target.port, target.host, deadline, tls) as connection:
+            with open_connection(target.addresses, target.port, target.host, deadline, tls) as connection:
                 connection.request("GET", target.path, headers=headers)
                 response = connection.getresponse()
                 if response.status in _REDIRECTS and response.headers.get("Location"):
@@ -202,7 +202,7 @@ class Fetcher:
             raise UrlUnreachable("The host closed the connection before the whole body had arrived.")
         return bytes(body)
 
-    def _trust(self) -> ssl.SSLContext:
+    def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:
             self._tls = ssl.create_default_context()
         return self._tls

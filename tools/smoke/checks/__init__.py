@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tools.smoke.checks import answers, experiments, inputs, jobs, rejections, service
+from tools.smoke.checks import experiments, inputs, jobs, predictions, rejections, service
 from tools.smoke.suite import Check
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ def all_checks(card: Card) -> list[Check]:
         Check("experiment", experiments.assigned),
         Check("openapi", service.openapi),
         Check("page", service.page),
-        *(Check(f"golden: {case.path.name}", answers.golden(case)) for case in card.golden),
-        Check("scores", answers.scores),
-        Check("batch", answers.batch),
+        *(Check(f"golden: {case.path.name}", predictions.golden(case)) for case in card.golden),
+        Check("scores", predictions.scores),
+        Check("batch", predictions.batch),
         *(Check(f"media type: {name}", inputs.media_type(value)) for name, value in inputs.MEDIA_TYPES.items()),
         Check("base64 in JSON", inputs.base64_json),
         Check("form", inputs.form),
@@ -44,5 +44,5 @@ def all_checks(card: Card) -> list[Check]:
         Check("jobs of other models", jobs.of_models),
         Check("CORS", service.cors),
         Check("throttling", service.throttling),
-        Check("latency", answers.latency),
+        Check("latency", predictions.latency),
     ]

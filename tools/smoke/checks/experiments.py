@@ -6,7 +6,7 @@ import base64
 import re
 from typing import TYPE_CHECKING
 
-from tools.smoke.checks.answers import expect_result
+from tools.smoke.checks.predictions import expect_result
 from tools.smoke.endpoint import CheckError, NotApplicableError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from tools.smoke.checks.answers import classify, expect_result
+from tools.smoke.checks.predictions import classify, expect_result
 from tools.smoke.endpoint import CheckError, NotApplicableError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.smoke.checks.answers import expect_result
+from tools.smoke.checks.predictions import expect_result
 from tools.smoke.checks.problem import expect_problem
 from tools.smoke.credentials import Anonymous
 from tools.smoke.endpoint import CheckError, NotApplicableError

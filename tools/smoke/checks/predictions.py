@@ -73,8 +73,8 @@ def batch(run: Run) -> str:
     cases = run.card.golden[:3]
     items = [{"image": base64.b64encode(case.path.read_bytes()).decode()} for case in cases]
     items.insert(1, {"image": base64.b64encode(b"not an image").decode()})
-    answer = expect_result(run.endpoint.post_json(run.of_card("v1/classify/batch"), {"items": items}))
-    results = answer["results"]
+    response = expect_result(run.endpoint.post_json(run.of_card("v1/classify/batch"), {"items": items}))
+    results = response["results"]
     if [item["index"] for item in results] != list(range(len(items))):
         raise CheckError(f"indexes {[item['index'] for item in results]} instead of 0 to {len(items) - 1}")
     code = results.pop(1).get("error", {}).get("code")
