@@ -17,9 +17,11 @@ INDEPENDENT = {
     f"tests/cloud/test_{name}.py"
     for name in ("experiments", "local_acceptance", "releases", "shadow_test", "variants_from_traffic")
 }
-PARALLEL_ORDER = ("cloud", "modelkit", "fuzz", "container", "browser", "packaging", "runtime", "infra", "unit")
+PARALLEL_ORDER = (
+    "cloud", "modelkit", "fuzz", "container", "browser", "packaging", "bounds", "runtime", "infra", "unit"
+)  # fmt: skip
 # In one process, quick suites run first, so that failures show early.
-SERIAL_ORDER = ("unit", "infra", "packaging", "modelkit", "runtime", "cloud", "browser", "container", "fuzz")
+SERIAL_ORDER = ("unit", "infra", "bounds", "packaging", "modelkit", "runtime", "cloud", "browser", "container", "fuzz")
 
 
 class SuiteScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types

@@ -18,11 +18,8 @@ ROOT = Path(__file__).parents[2]
 FUNCTION = ROOT / "function" / "loupe"
 UNIT = ROOT / "tests" / "unit"
 FOLDER = ROOT / ".local" / "mutation"
-# Tests of time and memory, of training scripts and of whole documents: slow, and no check of a single line.
-EXCLUDED = {
-    "test_corpus.py", "test_growth.py", "test_hair_type_training.py", "test_image_memory.py",
-    "test_models_hair_type.py", "test_resize_memory.py", "test_speed.py", "test_suites.py",
-}  # fmt: skip
+# Tests of training scripts, of whole models and of the suites: slow, and no check of a single line.
+EXCLUDED = {"test_hair_type_training.py", "test_models_hair_type.py", "test_suites.py"}
 _IMPORT = re.compile(r"^(from|import) loupe\b", re.MULTILINE)
 _CONFIG = "[run]\nbranch = true\nsource = {source}\n"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Iterator
 from io import BytesIO
@@ -129,26 +128,6 @@ def test_golden_images_detect_wrong_preprocessing(card: Card, change: dict[str, 
     wrong = card.input._replace(**change)
     off = [abs(probability(card, tensor(card, case, wrong), case.label) - case.probability) for case in card.golden]
     assert any(error > case.tolerance for error, case in zip(off, card.golden, strict=True))
-
-
-@GOLDEN
-def test_the_drawing_script_draws_the_golden_images(card: Card, case: GoldenCase) -> None:
-    """Pixel by pixel, and not byte by byte: JPEG and PNG encoders differ between builds of Pillow."""
-    draw = script("draw")
-    path = card.directory / case.image
-    scene = draw.scenes(card.name)[path.name]
-    shipped = Image.open(BytesIO(path.read_bytes()))
-    drawn = Image.open(BytesIO(_drawn(scene)))
-    assert (drawn.size, drawn.mode, drawn.getexif()) == (shipped.size, shipped.mode, shipped.getexif())
-    difference = np.abs(np.asarray(drawn, np.int16) - np.asarray(shipped, np.int16))
-    assert difference.mean() < 1.0
-    assert scene.label == case.label
-
-
-@functools.cache
-def _drawn(scene: Any) -> bytes:
-    """Most scenes belong to both models, and a drawing takes a second."""
-    return bytes(script("draw").encoded(scene))
 
 
 @EVERY_MODEL

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import images
-import memory
 import numpy as np
 import pytest
 from events import Context, rest
@@ -25,27 +23,15 @@ from loupe.decoders import Plan, heic, isolated
 from loupe.errors import ImageTooLarge, ImageUndecodable, Problem, UnsupportedMediaType
 from loupe.formats import FORMATS
 from loupe.image import Limits, decode
+from phone_files import FILES, avif, heic_file, resized
 from PIL import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from loupe.classifier import Classifier
 
-FILES = Path(__file__).parent / "heic"
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "http"
 SPEC = InputSpec("input", 20, 20)
 ALL = Limits(formats=tuple(FORMATS))
-
-
-def heic_file(name: str) -> bytes:
-    return (FILES / f"{name}.heic").read_bytes()
-
-
-def avif(image: Image.Image | None = None, **options: Any) -> bytes:
-    return images.encode(
-        image or images.scene(), "AVIF", **{"quality": 95, "subsampling": "4:4:4", "speed": 10, **options}
-    )
 
 
 def read(data: bytes, spec: InputSpec = SPEC, limits: Limits = ALL) -> Image.Image:
@@ -55,12 +41,6 @@ def read(data: bytes, spec: InputSpec = SPEC, limits: Limits = ALL) -> Image.Ima
 def difference(image: Image.Image, expected: Image.Image) -> float:
     assert image.size == expected.size
     return float(np.abs(np.asarray(image, float) - np.asarray(expected.convert(image.mode), float)).mean())
-
-
-def resized(data: bytes, width: int, height: int) -> bytes:
-    """Declare another size in the container."""
-    place = data.index(b"ispe") + 8
-    return data[:place] + struct.pack(">II", width, height) + data[place + 8 :]
 
 
 @pytest.mark.parametrize("name", ["scene", "ten-bit", "several"])
@@ -168,52 +148,6 @@ def test_a_declared_size_is_checked_before_decoding(size: tuple[int, int], monke
             read(resized(data, *size))
     with pytest.raises(ImageTooLarge, match="decompression bombs"):
         read(heic_file("4096"))
-
-
-def test_more_pixels_than_declared_are_not_decoded() -> None:
-    with pytest.raises(ImageUndecodable):
-        read(resized(heic_file("4096"), 64, 64))
-    data = avif(Image.new("RGB", (9000, 9000), RED), quality=5, subsampling="4:2:0")
-    with pytest.raises((ImageTooLarge, ImageUndecodable)):
-        read(resized(data, 64, 64))
-
-
-@pytest.fixture
-def free_heap() -> Iterator[None]:
-    """Leave 192 MiB free between blocks of this process's heap, as large images did in a warm function."""
-    libc = ctypes.CDLL(None)
-    libc.malloc.argtypes, libc.malloc.restype, libc.free.argtypes = (
-        [ctypes.c_size_t],
-        ctypes.c_void_p,
-        [ctypes.c_void_p],
-    )
-    libc.free(libc.malloc(24 << 20))  # raises M_MMAP_THRESHOLD above the size of the blocks
-    blocks = [libc.malloc(16 << 20) for _ in range(13)]
-    last = blocks.pop()
-    for block in blocks:
-        libc.free(block)
-    yield
-    libc.free(last)
-
-
-@pytest.mark.usefixtures("free_heap")
-def test_a_child_does_not_use_the_free_heap_of_the_parent_beside_its_limit() -> None:
-    data = avif(Image.new("RGB", (9000, 9000), RED), quality=5, subsampling="4:2:0")
-    with pytest.raises((ImageTooLarge, ImageUndecodable)):
-        read(resized(data, 64, 64))
-    assert read(avif(images.scene())).size == images.scene().size
-
-
-def test_large_tile_with_a_small_declared_size_takes_no_memory_of_the_parent() -> None:
-    if not memory.can_measure():
-        pytest.skip("this kernel does not tell a process's peak memory")
-    data = resized(avif(Image.new("RGB", (9000, 9000), RED), quality=5, subsampling="4:2:0"), 64, 64)
-
-    def rejected() -> None:
-        with pytest.raises(Problem):
-            read(data)
-
-    assert memory.growth(rejected) < 8 << 20
 
 
 @pytest.mark.parametrize("content_type", ["image/heic", "image/avif", "application/octet-stream", None])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -104,19 +103,6 @@ def test_batches_are_bounded_by_count_and_bytes(items: int | None, size: int | N
 
 def test_every_item_is_an_input_without_a_batcher() -> None:
     assert [(batch.text, batch.items) for batch in one_by_one([{"k": "ä"}, 2])] == [('{"k":"ä"}', 1), ("2", 1)]
-
-
-def test_a_million_rows_stream_through_reader_and_batcher() -> None:
-    body = b"".join(b'{"key":"images/%07d.jpg"}\n' % number for number in range(1_000_000))
-    store = FakeStore()
-    store.objects["b/k"] = body
-    items = read_items(GET_OBJECT, {"Bucket": "b", "Key": "k"}, {"InputType": "JSONL"}, store)
-    children = total = 0
-    last = ""
-    for batch in Batcher(50, 204_800, {"job": {"id": "j"}}).batches(items):
-        children, total, last = children + 1, total + batch.items, batch.text
-    assert (children, total) == (20_000, 1_000_000)
-    assert json.loads(last)["Items"][-1] == {"key": "images/0999999.jpg"}
 
 
 def test_delays_back_off_up_to_the_longest_and_jitter_below_it() -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(not memory.can_measure(), reason="this kernel does not tell a process's peak memory")
 
+UNIT = Path(__file__).parents[1] / "unit"
 SIDE = 2000
 PIXELS = SIDE * SIDE
 # What does not grow with the image: the decoder's code and tables, strips, the allocator's slack.
@@ -71,7 +72,7 @@ CASES: dict[str, tuple[Callable[[], bytes], InputSpec, float]] = {
 }  # fmt: skip
 # Decoded in a child process: what it takes, and the pixels in memory that both have.
 CHILD_CASES = {"avif": 12.5, "avif, 4:4:4": 14.5, "avif, 4:4:4, alpha": 18.5, "heic": 8.5}
-HEIC = Path(__file__).parent / "heic" / "4096.heic"
+HEIC = UNIT / "heic" / "4096.heic"
 CHILD = """
 import sys
 from pathlib import Path
@@ -96,7 +97,7 @@ def test_memory_of_a_child_for_each_pixel(case: str, tmp_path: Path) -> None:
         image = scene("RGBA" if "alpha" in case else "RGB")
         subsampling = "4:4:4" if "4:4:4" in case else "4:2:0"
         file.write_bytes(images.encode(image, "AVIF", speed=10, quality=60, subsampling=subsampling))
-    folders = [Path(__file__).parent, Path(__file__).resolve().parents[2] / "function"]
+    folders = [UNIT, Path(__file__).resolve().parents[2] / "function"]
     run = subprocess.run(
         [sys.executable, "-c", CHILD, str(folders[0]), kind, str(file)],
         capture_output=True, text=True, check=True, env={"PYTHONPATH": str(folders[1])},

@@ -1,6 +1,7 @@
 """A corpus of odd and broken images, made by computing, the same in every run: `cases`.
 
-``python tests/unit/corpus.py FOLDER`` writes them as files. Valid images show red, the expected result.
+``PYTHONPATH=tests/unit python tests/bounds/corpus.py FOLDER`` writes them as files. Valid images show red, the
+expected result.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def _modes() -> Iterator[Case]:
 def _phones() -> Iterator[Case]:
     red = solid(RED, SIZE)
     avif = encode(red, "AVIF", speed=10, quality=90)
-    heic = (Path(__file__).parent / "heic" / "red.heic").read_bytes()
+    heic = (Path(__file__).parents[1] / "unit" / "heic" / "red.heic").read_bytes()
     for name, data in (("avif", avif), ("heic", heic)):
         yield name, data, FINE
         yield f"{name} with zeros after it", data + bytes(500), EITHER

@@ -162,7 +162,7 @@ def _bmp_bodies() -> dict[str, Make]:
 
 
 AVIF = images.encode(images.scene(), "AVIF", speed=10)
-HEIC = (Path(__file__).parent / "heic" / "scene.heic").read_bytes()
+HEIC = (Path(__file__).parents[1] / "unit" / "heic" / "scene.heic").read_bytes()
 BODIES = {
     "avif": _container_bodies(AVIF),
     "heic": _container_bodies(HEIC),
