@@ -120,4 +120,5 @@ def test_the_time_to_decode_begins_with_the_size_and_grows_with_it(monkeypatch: 
             isolated.decode_in_child(work, b"", PLAN)
         spent.append(usage()[0] - before)
     assert spent[0] < 0.3
-    assert 0.3 < spent[1] < 0.8
+    # The timer counts ticks, and may end the child a few of them early.
+    assert 0.25 < spent[1] < 0.8
