@@ -1,4 +1,4 @@
-"""Speed, memory, size and cost of Loupe, its peers and the physical floor, measured in one run."""
+"""Speed, memory, size and cost of Loupe, its peers and the minimum of work (the floor), measured in one run."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ APP = App(
 
 
 def handler(event: Any, context: Context) -> dict[str, Any]:
-    """Answer one event: an HTTP request in API Gateway's envelope, or a direct invocation's payload."""
+    """Handle one event: an HTTP request in API Gateway's envelope, or a direct invocation's payload."""
     serve = APP.http if is_http(event) else APP.direct
     if SHADOW is not None:
         return SHADOW.handle(serve, event, context)

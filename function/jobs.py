@@ -41,7 +41,7 @@ WRITE_SECONDS = 60
 
 
 def handler(event: Any, context: Context) -> dict[str, Any]:
-    """Answer one event: an HTTP request in API Gateway's envelope, or ``{"action": "summarize", ...}``."""
+    """Handle one event: an HTTP request in API Gateway's envelope, or ``{"action": "summarize", ...}``."""
     if is_http(event):
         return API.http(event, context)
     seconds = context.get_remaining_time_in_millis() / 1e3 - WRITE_SECONDS

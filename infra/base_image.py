@@ -34,7 +34,7 @@ class BaseImage:
     digests: Mapping[str, str]
 
     def reference(self, architecture: str) -> str:
-        """Name the image of an architecture by its digest; buildah takes no tag beside one.
+        """Name the image of an architecture by its digest; buildah accepts no tag in addition to a digest.
 
         Raises
         ------

@@ -20,11 +20,11 @@ from infra.settings import ArmSettings, ImageSettings, Settings, SettingsError
 Files = Literal["all", "present", "none"]
 # Peak with one model and the largest allowed image (docs/benchmarks.md, 'Memory'): 355 MiB.
 RUNTIME_MIB = 360
-# Of the bulk function beside its sessions: boto3 (33 MiB measured), tensors that wait for the model (64 MiB,
+# Of the bulk function in addition to its sessions: boto3 (33 MiB measured), tensors that wait for the model (64 MiB,
 # `loupe.batch.TENSOR_BYTES`), and a batch's rows with the copy that is written (64 MiB, `loupe.bulk.classify`).
 BULK_MIB = RUNTIME_MIB + 33 + 64 + 2 * 64
-# Of a session, beside its files, and how often these are held at most while it is created. Measured: 18 MiB for files
-# of 0.7 MiB, 27 for 1.8, 163 for 77.
+# Memory of a session in addition to its files (MiB), and the largest number of copies of these while it is created.
+# Measured: 18 MiB for files of 0.7 MiB, 27 for 1.8, 163 for 77.
 SESSION_MIB, SESSION_FACTOR = 24, 3.0
 # Kinds of output that give an image several labels (card.schema.json).
 _MULTILABEL = frozenset({"multilabel-logits", "multilabel-probabilities"})

@@ -1,6 +1,6 @@
 """The CDK app of the delivery: ``make delivery-synth``. Deployed by an administrator, once for each account.
 
-An app of its own, because whatever an environment's stack contains, the role that deploys it could change.
+A separate app, because the role that deploys an environment's stack can change everything in it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Pins: environments that were rolled back by hand, and that no deployment may move on before the pin is lifted.
+"""Pins: environments that were rolled back by hand and that no deployment may change before the pin is lifted.
 
-``make rollback`` moves an alias outside CloudFormation and writes ``pins/<environment>.json``. Without it the next
-deployment would release again what was rolled back.
+``make rollback`` moves an alias outside CloudFormation and writes ``pins/<environment>.json``. Without the file the
+next deployment would release the rolled-back version again.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ _LOOPBACK = {"127.0.0.1", "localhost"}
 
 
 class RegistryError(Exception):
-    """A registry did not give what was asked for; the message says what and why."""
+    """A registry did not return a digest; the message says which and why."""
 
 
 def platform_digests(image: str) -> dict[str, str]:

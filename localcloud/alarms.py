@@ -117,7 +117,7 @@ def _values(alarm: Mapping[str, Any], read: Reader, count: int) -> Series:
         if entry.get("MetricStat")
     }
     expressions = {entry["Id"]: entry["Expression"] for entry in metrics if entry.get("Expression")}
-    # A template may hold the truth as a word.
+    # A template may contain a boolean as text.
     (response,) = (entry["Id"] for entry in metrics if str(entry.get("ReturnData", True)).lower() == "true")
     if response in series:
         return series[response]

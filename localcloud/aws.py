@@ -14,7 +14,7 @@ from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 from localcloud import isolation
 
 SECRET = "local"  # noqa: S105 - any text does
-# Every setting that botocore would look for in variables and in files, with neither: (key of the file, variables,
+# Settings that botocore must read neither from variables nor from files: (key of the file, variables,
 # default, conversion).
 _BLIND = {
     name: (None, None, default, conversion)

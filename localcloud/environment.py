@@ -69,7 +69,7 @@ class Outcome:
     function_error
         Lambda's word in ``X-Amz-Function-Error``, or None.
     status
-        ``timeout`` or ``error`` as a REPORT line names it, with the error's type behind; empty if all went well.
+        ``timeout`` or ``error`` as a REPORT line names it, with the error's type behind; empty after a success.
     duration_ms, init_ms
         The handler's time, and what INIT took before it if this was a cold start.
     memory_mib
@@ -214,7 +214,7 @@ class ExecutionEnvironment:
             return probe.connect_ex(("127.0.0.1", self._port)) == 0
 
     def _lambda_result(self, http_status: int, body: bytes, request_id: str) -> tuple[bytes, str]:
-        """The payload and status as Lambda gives them: the emulator says 200 to timeouts and to raised errors."""
+        """The payload and status as Lambda gives them: the emulator returns 200 for timeouts and raised errors."""
         if _TIMED_OUT.fullmatch(body):
             self._dead = True
             return _error("Sandbox.Timedout", f"RequestId: {request_id} Error: {body.decode()}"), "timeout"

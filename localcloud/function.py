@@ -51,7 +51,7 @@ class FunctionVersion:
 
 @dataclass(frozen=True)
 class Site:
-    """The fleet's surroundings: the emulated AWS, folders of this machine, and where CodeDeploy is stood in for."""
+    """Environment of the fleet: the emulated AWS, local folders, and the address of the CodeDeploy stand-in."""
 
     endpoint: str
     region: str

@@ -30,7 +30,7 @@ class ProcessRecord:
     started
         Boot id and clock ticks since boot, as the kernel gives them.
     children
-        What the command lines of its own children hold, by which they are known if it dies before them; empty if it
+        Text in the command lines of its children, which identifies them if it dies before them; empty if it
         has none.
     """
 
@@ -67,7 +67,7 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    # It outlives this object on purpose: a return code keeps Popen from warning of that.
+    # The process outlives this object: a return code keeps Popen from warning about it.
     child.returncode = 0
     started = start_time(child.pid)
     if started is None:

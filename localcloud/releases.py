@@ -1,8 +1,8 @@
 """Replays CodeDeploy's lifecycle of a Lambda deployment against the deployed functions and alarms of the local cloud.
 
 **It stands in for CodeDeploy**, which MiniStack does not have; docs/releases.md lists what is replayed. Hooks,
-synthetic traffic, the weights of the alias and the alarms are the deployed ones; the order of events, the polling of
-the alarms and the rollback are of this module.
+synthetic traffic, the weights of the alias and the alarms are the deployed ones; this module
+implements the order of events, the polling of the alarms and the rollback.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Reports(Protocol):
 
 
 class Clock(Protocol):
-    """Time that a test can hold."""
+    """Clock that tests replace."""
 
     def monotonic(self) -> float: ...
     def sleep(self, seconds: float) -> None: ...
@@ -125,7 +125,7 @@ class Deployment:
         return outcome
 
     def _events(self) -> Iterator[Outcome | None]:
-        """The lifecycle: None for an event that went well."""
+        """Run the lifecycle events; yield None for an event that succeeded."""
         plan = self._plan
         yield self._hook("BeforeAllowTraffic", plan.before)
         for weight in plan.weights:
@@ -140,7 +140,7 @@ class Deployment:
         yield self._alarm()
 
     def _watch(self) -> Outcome | None:
-        """Wait for an interval; synthetic traffic in each minute of it, a look at the alarms in each second."""
+        """Wait for an interval; send synthetic traffic every minute and poll the alarms every second."""
         plan, end = self._plan, self._clock.monotonic() + self._plan.interval
         next_round = self._clock.monotonic()
         while self._clock.monotonic() < end:
@@ -158,7 +158,7 @@ class Deployment:
         except ClientError as error:
             if error.response["Error"]["Code"] != "TooManyRequestsException":
                 raise
-            # MiniStack runs the schedule, too: its round is at work.
+            # MiniStack runs the schedule, too: its round is in progress.
             return
         findings = tuple(result.get("findings", ())) if isinstance(result, dict) else ()
         self._findings = (*self._findings, *(item for item in findings if item not in self._findings))

@@ -110,7 +110,7 @@ def runtime_emulator() -> Path:
     Raises
     ------
     CloudError
-        If this machine is not one it is built for, or set-up has not brought it.
+        If this machine is not one it is built for, or `make setup` has not installed it.
     """
     machine = platform.machine()
     if sys.platform != "linux" or machine not in EMULATED_MACHINES:

@@ -1,7 +1,7 @@
 """Command line for models: inspect, add, fetch, verify, quantize, evaluate, gate, compare (``python -m modelkit``).
 
-Everything that serving does, this package does through ``loupe``, the serving core itself: what is verified here is
-what answers there.
+Everything that serving does, this package does through ``loupe``, the serving core itself: what is verified
+here is what serves there.
 """
 
 from __future__ import annotations

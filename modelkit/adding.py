@@ -207,7 +207,7 @@ def add(file: Path, models_dir: Path, name: str, answers: Answers, *, replace: b
         try:
             classifier = Classifier.load(folder, UNLIMITED)
         except (CardError, Problem) as error:
-            # The temporary folder means nothing to whoever reads this.
+            # The temporary folder would not help the reader of the message.
             raise ModelkitError(" ".join(str(error).replace(folder.name, name).split())) from None
         if answers.golden:
             raw["golden"] = make_cases(folder, classifier, answers.golden)

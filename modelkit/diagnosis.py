@@ -1,6 +1,6 @@
 """Diagnose failed golden cases: find changes to the card that explain them, and whether they are unique.
 
-Nothing is recommended that the evidence does not single out. What fits is listed with its fit, label orders first.
+Only a unique explanation is recommended. Several are listed with their fit, label orders first.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class _Trials:
         self._rows: dict[InputSpec, list[Array | None]] = {}
 
     def with_changes(self, count: int, *, orders: bool) -> Iterator[Candidate]:
-        """Yield every reading with so many changes; ``orders``: derive label orders, too."""
+        """Yield every interpretation with ``count`` changes; ``orders``: derive label orders, too."""
         card = self._card
         if orders:
             for texts, spec in _combined(card.input, count - 1):
@@ -187,7 +187,7 @@ def _probabilities(row: Array, output: OutputSpec) -> np.ndarray[tuple[int, ...]
 
 
 def _combined(spec: InputSpec, count: int) -> Iterator[tuple[tuple[str, ...], InputSpec]]:
-    """Yield the input with every combination of so many changes to different parts of it."""
+    """Yield the input with every combination of ``count`` changes to different parts."""
     changes = input_changes(spec)
     for chosen in combinations(changes, count):
         if len({change.part for change in chosen}) == count:

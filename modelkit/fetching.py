@@ -50,7 +50,7 @@ def fetch(card: Card, progress: Progress = silent, *, schemes: tuple[str, ...] =
     Returns
     -------
     list[str]
-        The paths that were brought; the others were whole already.
+        The downloaded paths; the other files were complete already.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def _download(url: str, partial: Path, file: ModelFile, progress: Progress) -> N
     _TooLongError
         If the server sends more; nothing is written beyond the size.
     _ConnectionError
-        If the server or the line gives up before the end.
+        If the server or the network ends the connection early.
     """
     limit = file.bytes or MAX_BYTES
     have = partial.stat().st_size if partial.is_file() else 0

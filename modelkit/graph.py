@@ -29,7 +29,7 @@ class ExternalFile:
     """A file with external weights of a graph.
 
     ``location`` is its name as the graph spells it, ``needed_bytes`` the least size that holds every tensor,
-    ``actual_bytes`` its size or None, ``tensors`` how many stand in it, ``look_alike`` a file that may be it, renamed.
+    ``actual_bytes`` its size or None, ``tensors`` their number, ``look_alike`` a file that may be it, renamed.
     """
 
     location: str

@@ -73,7 +73,7 @@ class Optimization:
 def optimize(
     card: Card, images: list[LabelledImage], *, replace: bool = False, progress: Progress = silent
 ) -> Optimization:
-    """Make ``<name>-optimized`` if it loads measurably faster, runs no slower and answers the same.
+    """Make ``<name>-optimized`` if it loads measurably faster, runs no slower and returns the same results.
 
     Raises
     ------

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 _ERRORS = tuple(kind for kind in vars(runtime).values() if isinstance(kind, type) and issubclass(kind, Exception))
 _STANDARD = "ai.onnx"
 _LISTED = 4
-# Versions above the onnx package's own that are tried when the highest readable one is looked for.
+# Versions above the onnx package's own that are tried to determine the highest supported one.
 _ABOVE = 8
 
 
 def obstacle_to_loading(proto: onnx.ModelProto) -> str | None:
     """Return why the runtime cannot load a graph, as the rest of a sentence that begins with the file's name.
 
-    Version and operators are looked at before the runtime is asked, which answers in C++'s words.
+    Version and operators are checked first, because the runtime's own messages are internal C++ errors.
     """
     here = f"ONNX Runtime {ort.__version__}"
     if not _reads(proto.ir_version, 17):

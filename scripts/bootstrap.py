@@ -3,7 +3,7 @@
 ``bootstrap.py [PACKAGES]`` installs ``all`` (the default) or one group of ``requirements/``, such as ``deploy``.
 
 Each step leaves a stamp with the hash of what it was made from, so that a second run does nothing and an interrupted
-one goes on where it stopped. Only the standard library is imported: nothing else is there yet.
+one continues where it stopped. Only the standard library is imported: nothing else is there yet.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ GROUPS = {
     "deploy": (ROOT / "requirements" / "deploy.txt", False),
     "local": (ROOT / "requirements" / "local.txt", True),
 }
-# The Lambda runtime interface emulator (Apache-2.0) has no package of its own; the SAM CLI's wheel carries it.
+# The Lambda runtime interface emulator (Apache-2.0) has no separate package; the SAM CLI's wheel carries it.
 EMULATOR_WHEEL = ("aws-sam-cli==1.170.0", "24ebaf5ecba38dc1758089968cb89ab61e124b84e92a344fc7a2771a47f4d0bf")
 PYTHON_INDEX, NPM_REGISTRY = "https://pypi.org/simple", "https://registry.npmjs.org/"
-# How pip, uv and npm say that they did not get through.
+# Messages of pip, uv and npm about connection failures.
 UNREACHED = re.compile(
     r"Failed to establish a new connection|Max retries exceeded|NewConnectionError|NameResolutionError|ProxyError|"
     r"ConnectTimeoutError|ReadTimeoutError|Cannot connect to proxy|error sending request|client error \(Connect\)|"
@@ -123,7 +123,7 @@ def tool_variables(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def home_is_writable(variables: Mapping[str, str]) -> bool:
-    """Whether the package managers' caches have a place; a service account may have no home of its own."""
+    """Whether the package managers' caches have a place; a service account may have no home folder."""
     cache = Path(variables.get("XDG_CACHE_HOME") or Path(variables.get("HOME") or "/nonexistent") / ".cache")
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -270,7 +270,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nStopped. 'make setup' goes on from here.", file=sys.stderr)
+        print("\nStopped. 'make setup' continues from here.", file=sys.stderr)
         return 130
     return 0
 

@@ -38,7 +38,7 @@ def gh(arguments: Sequence[str], body: str) -> str:
 
 
 def propose(repository: str, base: str, lock: Path, client: Client, project: Path = PROJECT_ROOT) -> str:
-    """Commit the lock file to a branch of its own, and open a pull request unless one is open; return what was done.
+    """Commit the lock file to a branch, and open a pull request unless one is open; return what was done.
 
     Parameters
     ----------

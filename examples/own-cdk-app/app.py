@@ -1,4 +1,4 @@
-"""A CDK app of your own with an endpoint of Loupe, an alarm of its own and a route of its own."""
+"""Your own CDK app with an endpoint of Loupe, an additional alarm and an additional route."""
 
 from __future__ import annotations
 

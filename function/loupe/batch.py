@@ -79,12 +79,12 @@ class Batch:
     deadline
         In monotonic seconds.
     keep
-        What is kept of a prediction; see `loupe.service.Service.classify_many`.
+        Reduces a prediction to what the caller stores; see `loupe.service.Service.classify_many`.
 
     Attributes
     ----------
     unfinished_decoders : int
-        After `run`: decoders that were still at work at the deadline.
+        After `run`: decoders that were still running at the deadline.
     """
 
     def __init__(self, classifier: Classifier, stages: Stages, deadline: float, keep: Keep | None = None) -> None:

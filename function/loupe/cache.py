@@ -1,10 +1,10 @@
-"""Predictions in memory, so that an image that comes again is neither decoded nor run through the model again.
+"""Predictions in memory, so that a repeated image is neither decoded nor run through the model.
 
 `CachedService` wraps a `loupe.service.Service`; a deployment without ``cache`` settings does not import this module.
 An entry is found by the SHA-256 of the image's bytes and of the model's card, which lists the hashes of the model's
 files beside preprocessing, labels and thresholds. The limits of a request do not belong to the key: they decide whether
 an image is rejected, and problems are not cached. SHA-256 rather than a faster checksum, because a caller who finds two
-images with one key could choose the answer to the other.
+images with one key could choose the result of the other.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def entry_bytes(prediction: Prediction) -> int:
 
 
 def card_digest(card: Card) -> bytes:
-    """Return the SHA-256 of a card: two models that may answer differently have different ones."""
+    """Return the SHA-256 of a card: models that may return different results have different digests."""
     return hashlib.sha256(json.dumps(card.raw, sort_keys=True).encode()).digest()
 
 

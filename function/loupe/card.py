@@ -166,7 +166,7 @@ def card_json(directory: Path) -> Any:
 
 
 def _deeper_than(value: Any, levels: int) -> bool:
-    """Whether lists and objects are nested deeper. Iterative, because recursion has a limit of its own."""
+    """Whether lists and objects are nested deeper. Iterative, because the depth of recursion is limited."""
     inner = [value]
     for _ in range(levels):
         inner = [item for part in inner if isinstance(part, (list, dict))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Scores in a response, best first: without a limit in the request, and the largest limit.
 DEFAULT_TOP = 5
 MAX_TOP = 9999
-# What float16 or quantized graphs may leave [0, 1] by; more means that the number is not a probability.
+# Tolerated distance from [0, 1], for float16 and quantized graphs; beyond it a number is not a probability.
 _SLACK = 1e-3
 
 

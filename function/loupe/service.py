@@ -68,7 +68,7 @@ class BatchResult(NamedTuple):
     outcomes
         One for each image, in the images' order.
     unfinished_decoders
-        Decoders that were still at work at the deadline. A thread cannot be stopped: an entry point that serves further
+        Decoders that were still running at the deadline. A thread cannot be stopped: an entry point that serves further
         events has to replace its process (`loupe.restart`).
     """
 
@@ -110,7 +110,7 @@ class Service:
 
     @property
     def model(self) -> ModelInfo:
-        """The model that answers a request that has no prediction of its own (a problem, a batch as a whole)."""
+        """The model that is logged for a request without a prediction (a problem, a batch as a whole)."""
         return self._classifier.info
 
     def classify(self, image: Image, *, deadline: float | None = None, stages: Stages | None = None) -> Prediction:
@@ -187,7 +187,7 @@ def read_image(reader: ImageReader, deadline: float | None) -> bytes | Predictio
     try:
         return reader(seconds=seconds_left(deadline))
     except Problem:
-        # A source that had less time than the settings give it is not to blame.
+        # The source had less time than its settings allow, so the cause is the deadline.
         seconds_left(deadline)
         raise
 

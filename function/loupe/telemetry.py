@@ -95,7 +95,7 @@ class Observation:
     items : list[Prediction | Problem]
         A batch's outcomes.
     unfinished_decoders : int
-        Decoders of a batch that were still at work when it was answered.
+        Decoders of a batch that were still running when its response was sent.
     assignment : Assignment | None
         The arm of an experiment that answers the request.
     weights_failure : str
@@ -264,7 +264,7 @@ class Telemetry:
         write_metrics([*groups, *self._of_release(values)])
 
     def _of_model(self, model: ModelInfo, values: _Values) -> list[_Group]:
-        """Return a model's values, and once more by version and variant where the settings say so."""
+        """Return a model's values, and once more by version and variant if `MetricsRules.by_version` is set."""
         dimensions = self._dimensions(model)
         groups: list[_Group] = [(values, dimensions)]
         if self._rules.by_version:
@@ -283,7 +283,7 @@ class Telemetry:
         return groups
 
     def _of_release(self, values: _Values) -> list[_Group]:
-        """Return what the alarms of a release watch, by version of the function, where the settings say so."""
+        """Return what the alarms of a release watch, by version of the function, if `MetricsRules.release` is set."""
         watched = {name: values[name] for name in RELEASE_METRICS if name in values}
         if not self._rules.release or not watched:
             return []

@@ -19,7 +19,7 @@ _SERVICE = "budgets.amazonaws.com"
 def add_budget(scope: Construct, *, settings: BudgetSettings | None, topic: sns.Topic) -> budgets.CfnBudget | None:
     """Add the budget, if the settings have one, and allow AWS Budgets to publish to the topic.
 
-    It has no name of its own: changed notifications replace it, and a new budget cannot have the name of an old one.
+    It has no physical name: changed notifications replace it, and a new budget cannot have the name of an old one.
     """
     if settings is None:
         return None

@@ -25,7 +25,7 @@ from infra.settings import SettingsError
 from infra.settings.bulk import INPUTS, JOBS_CONCURRENCY, BulkSettings
 
 ALIAS = "live"
-# ARNs, a bucket's name twice, rates: what the jobs function has beside the classifier's variables.
+# ARNs, a bucket's name twice, rates: what the jobs function has in addition to the classifier's variables.
 OTHER_VARIABLES_BYTES = 1_000
 JOBS_MEMORY_MIB = 512
 # API Gateway waits 29 s for a route; a summary may take longer, and is not an HTTP request.
@@ -33,7 +33,7 @@ JOBS_TIMEOUT_SECONDS = 300
 
 
 class Bulk(Construct):
-    """Jobs over many images, beside the endpoint and with concurrency of their own.
+    """Bulk jobs, with concurrency that is separate from the endpoint's.
 
     Parameters
     ----------

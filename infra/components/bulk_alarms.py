@@ -97,7 +97,7 @@ def add_bulk_graphs(
 
 
 def _executions(monitoring: Monitoring, state_machine_arn: str, name: str) -> cloudwatch.Metric:
-    """Return a metric of jobs: children of a Distributed Map count for a state machine ARN of their own.
+    """Return a metric of jobs: children of a Distributed Map count under a separate state machine ARN.
 
     Step Functions developer guide, 'Monitoring Step Functions metrics using Amazon CloudWatch'.
     """

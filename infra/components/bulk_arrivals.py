@@ -30,7 +30,7 @@ class Arrivals(Construct):
     queue, dead_letters
         Of objects that wait, and of those that failed too often.
     topic
-        One message for each object, if it is wanted.
+        SNS topic with one message for each object; None if `on_upload.notify` is off.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""One alarm for all that page, so that one outage sends one message."""
+"""A composite alarm over all alarms of severity page, so that one outage sends one message."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CompositeAlarm:
         self._resource: cloudwatch.CfnCompositeAlarm | None = None
 
     def add(self, alarm: cloudwatch.Alarm) -> None:
-        """Include an alarm, which sends no messages of its own."""
+        """Include an alarm and disable its own messages."""
         resource = alarm.node.default_child
         assert isinstance(resource, cloudwatch.CfnAlarm)  # noqa: S101
         # Written as empty: the alarm may have had actions before.

@@ -102,16 +102,16 @@ class ContainerFunction(Construct):
             log_group=self.log_group,
             tracing=deployment.function_tracing,
             environment=dict(environment),
-            # The alias may go back to an earlier version, and a bulk job goes on with the one that it began with: `make
-            # prune` deletes those that nothing uses. That of a deployment that failed goes at once, because Lambda
-            # would not publish the same content again, and CloudFormation rejects the old number.
+            # Versions are retained: the alias may return to an earlier one, and a bulk job continues with the one that
+            # it started with. `make prune` deletes unused ones. The version of a failed deployment is deleted at once:
+            # Lambda would not publish the same content again, and CloudFormation rejects the old number.
             current_version_options=lambda_.VersionOptions(removal_policy=cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE),
         )
         write_tracing(self.function)
         self._acknowledge()
 
     def add_alias(self, name: str, *, description: str, provisioned: int | None = None) -> lambda_.Alias:
-        """Add an alias of the current version, with so many provisioned execution environments."""
+        """Add an alias of the current version, with this many provisioned execution environments."""
         return self.function.add_alias(name, description=description, provisioned_concurrent_executions=provisioned)
 
     def _acknowledge(self) -> None:

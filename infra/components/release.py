@@ -103,7 +103,8 @@ class Release(Construct):
             self,
             "Group",
             alias=alias,
-            # Its name is not ours: another interval is another configuration, which exists beside its predecessor.
+            # CloudFormation chooses its name, because another interval is another configuration, which is created
+            # before its predecessor is deleted.
             deployment_config=codedeploy.LambdaDeploymentConfig(self, "Config", traffic_routing=routing),
             alarms=list(alarms),
             auto_rollback=codedeploy.AutoRollbackConfig(

@@ -41,7 +41,7 @@ class AlarmSettings(Section):
     cold_start_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
     # Requests that the firewall blocks in a period.
     firewall_blocks: Annotated[int, Field(ge=1)] = 1_000
-    # Tokens in a period that could not be checked, through no fault of their owners.
+    # Tokens in a period that could not be verified because of the authorizer or the issuer.
     authorizer_faults: Annotated[int, Field(ge=1)] = 5
     # One message for all alarms of severity "page" together, in place of one for each.
     composite: bool = True
@@ -56,7 +56,7 @@ class AlarmSettings(Section):
         return None
 
     def local_cloud_conflict(self) -> str | None:
-        """Return what the local cloud does not carry, or None."""
+        """Return which of these settings the local cloud does not support, or None."""
         if self.enabled and self.composite:
             return "alarms.composite is not carried by the local cloud; set it to false there"
         if self.saved_queries:

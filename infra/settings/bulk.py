@@ -44,7 +44,7 @@ class BulkSettings(Section):
     batch_items: Annotated[int, Field(ge=1, le=MAX_BATCH_ITEMS)] = 50
     # Of one execution environment, for the estimates of jobs: a summary's busy_seconds / images. See docs/bulk.md.
     seconds_per_image: Annotated[float, Field(gt=0, le=3600)] = 0.05
-    # Rows and summaries; Step Functions itself forgets an execution after 90 days.
+    # Rows and summaries; Step Functions deletes an execution after 90 days.
     results_days: Annotated[int, Field(ge=1, le=3650)] = 90
     on_upload: OnUploadSettings = OnUploadSettings()
 

@@ -34,7 +34,7 @@ class Settings(Section):
     account: AccountId | None = None
     region: Region | None = None
     model: ModelSettings = ModelSettings()
-    # At most so many that their alarms and dashboard rows stay readable.
+    # A limit that keeps their alarms and dashboard rows readable.
     models: Annotated[tuple[ServedModel, ...], Field(max_length=10)] = ()
     experiment: ExperimentSettings | None = None
     image: ImageSettings = ImageSettings()

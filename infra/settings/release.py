@@ -11,7 +11,7 @@ from infra.settings.base import Section
 
 # CodeDeploy quotas, 'AWS Lambda deployment run in hours': 48 hours between the first and the last shift of traffic.
 MAX_SHIFT_MINUTES = 48 * 60
-# An alarm of a release looks at three periods of a minute: a shorter step would end before it has judged.
+# A release alarm evaluates three periods of a minute: a shorter step would end before the evaluation.
 ALARM_PERIODS = 3
 
 
@@ -32,7 +32,7 @@ class ReleaseSettings(Section):
     max_latency_ms: Annotated[int, Field(ge=1, le=28_000)] = 3_000
     # Of the function's memory, after all golden cases.
     max_memory_share: Annotated[float, Field(ge=0.1, le=1)] = 0.9
-    # Of the new version's requests: crashes and timeouts, and answers with a server fault.
+    # Of the new version's requests: crashes, timeouts and responses with a server fault.
     error_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
     # Newest versions that `make prune` leaves, beside those in use.
     keep_versions: Annotated[int, Field(ge=2, le=100)] = 5

@@ -1,1 +1,1 @@
-"""Thin: which components, wired how."""
+"""Stacks: they create the components and connect them."""

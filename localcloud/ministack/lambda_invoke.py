@@ -1,8 +1,8 @@
 """Lambda inside MiniStack: invocations are forwarded to the fleet through Lambda's Invoke API.
 
-MiniStack has a proxy of its own (``MINISTACK_LAMBDA_PROXY_<name>``), but it forwards only a body and a timeout: a
+MiniStack has a proxy (``MINISTACK_LAMBDA_PROXY_<name>``), but it forwards only a body and a timeout: a
 function error arrives as HTTP 200, a throttle as an error, the alias is lost, and MiniStack writes log lines and
-metrics of its own in addition to those of the real invocation.
+metrics in addition to those of the real invocation.
 """
 
 from __future__ import annotations

@@ -199,9 +199,7 @@ class MapRun:
             failure = None
         except StatesError as error:
             failure = error
-        except (
-            Exception
-        ) as error:  # an entry point: the thread of the reader, without which the run would wait for ever
+        except Exception as error:  # an entry point: the thread of the reader, without which the run would wait forever
             log.exception("the reader of %s ended by an error of the emulator", self.arn)
             failure = StatesError(RUNTIME, str(error))
         with self._changed:

@@ -66,7 +66,7 @@ def int8_static(
     calibration
         Input batches of one image.
     method
-        ``minmax`` takes the whole range that was seen, ``percentile`` cuts the rarest values off.
+        ``minmax`` takes the whole observed range, ``percentile`` cuts the rarest values off.
     operators
         Types of operators to quantize; None: all that can be.
     """

@@ -27,7 +27,7 @@ _STAGES = {"SourceLatency": "source", "DecodeLatency": "decode", "TensorLatency"
 
 
 class Arm:
-    """What one arm did.
+    """Counts and latencies of one arm.
 
     Attributes
     ----------
@@ -74,11 +74,11 @@ class Arm:
 
     @property
     def accuracy(self) -> Share:
-        """Right answers, as many as are independent.
+        """Share of correct predictions, with the effective number of independent ones.
 
-        Requests of one unit are alike. The count is divided by the design effect, the ratio of the variance between
-        units (Cochran 1977, 'Sampling techniques', 6.4, ratio estimator) to that of independent answers; Korn and
-        Graubard 1998 put the effective count into intervals of a share.
+        Requests of one unit are correlated. The count is divided by the design effect, the ratio of the variance
+        between units (Cochran 1977, 'Sampling techniques', 6.4, ratio estimator) to that of independent predictions;
+        Korn and Graubard 1998 put the effective count into intervals of a share.
         """
         alone, alone_right = self._alone
         units = len(self._units) + alone

@@ -38,7 +38,7 @@ class Share(NamedTuple):
     def interval(self, z: float) -> tuple[float, float]:
         """Wilson score interval; 0 to 1 without observations."""
         low, high = wilson_interval(self.hits, self.total, z)
-        # Rounding leaves a hair's breadth at the ends, which would be above 0 failures, or below all.
+        # Rounding errors at the ends would exclude 0 or 1 from the interval of no hits or of all.
         return (0.0 if self.hits == 0 else low), (1.0 if self.hits == self.total else high)
 
 

@@ -86,7 +86,7 @@ class Shadow(NamedTuple):
     agrees, difference
         None where it failed, for the reason ``code``.
     champion_ms, challenger_ms
-        What the models' runs took; None where the line does not say.
+        What the models' runs took; None where the line has none.
     """
 
     time: float | None
@@ -122,7 +122,7 @@ def parse(text: str) -> list[Request | Shadow | Metrics]:
             raise BadLineError("not JSON") from None
         return []
     if isinstance(inner := value.get("message"), str) and inner.lstrip().startswith("{"):
-        # An event of CloudWatch Logs in a line of its own.
+        # One event of CloudWatch Logs per line.
         return parse(inner)
     return read(value)
 

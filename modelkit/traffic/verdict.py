@@ -25,7 +25,7 @@ LATENCY_SHARE = 0.95
 
 @dataclass(frozen=True)
 class Plan:
-    """What was decided before the traffic was looked at.
+    """Parameters that are decided before the traffic is evaluated.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Plan:
         Limits of the guardrails: p95 of the challenger over that of the baseline; difference of the shares of images
         with a server fault.
     looks
-        How often a report like this is to be looked at: each look gets its part of the error (Bonferroni).
+        How many such reports are planned: each look gets an equal share of the error (Bonferroni).
     """
 
     confidence: float = 0.95
@@ -50,7 +50,7 @@ class Plan:
     looks: int = 1
 
     def alpha(self, comparisons: int) -> float:
-        """Return the probability of an error of one of so many comparisons, at one of the looks."""
+        """Return the probability of error per comparison and look (Bonferroni)."""
         return (1 - self.confidence) / self.looks / max(1, comparisons)
 
 

@@ -1,4 +1,4 @@
-"""Plain PyTorch: a network of one's own, pixels by PIL, and a sigmoid over two labels."""
+"""Plain PyTorch: a custom network, pixels by PIL, and a sigmoid over two labels."""
 
 from __future__ import annotations
 

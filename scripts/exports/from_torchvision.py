@@ -1,4 +1,4 @@
-"""torchvision: a network of its own with its weights' documented transforms, and ImageFolder's usual ones."""
+"""torchvision: a torchvision network with its weights' documented transforms, and ImageFolder's usual ones."""
 
 from __future__ import annotations
 

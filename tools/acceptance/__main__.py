@@ -42,7 +42,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 @app.command(
     help="""Deploy a copy of an environment, test it, change its settings, destroy it, and list leftovers.
 
-The copy has a name of its own (acc- and six digits); the environment itself is never touched. The account is that of
+The copy has a unique name (acc- and six digits); the environment itself is never touched. The account is that of
 the AWS credentials in the environment. Exit code 0 if no step failed.
 
 Examples:

@@ -100,7 +100,7 @@ class AwsTarget:
         return Deployed(outputs["Url"], outputs)
 
     def release(self, settings: Mapping[str, Any]) -> Released:
-        """Deploy, and tell a release that CodeDeploy rolled back from a deployment that failed otherwise."""
+        """Deploy, and distinguish a release that CodeDeploy rolled back from a deployment that failed otherwise."""
         began = int(time.time() * 1000)
         process = self._run(["deploy", "--require-approval", "never", "--progress", "events"], settings)
         if process.returncode == 0:

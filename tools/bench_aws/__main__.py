@@ -35,7 +35,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 @app.command(
     help="""Measure starts, latency and price of the function on AWS; write docs/aws-benchmarks.md and a plot.
 
-It deploys a stack of its own (bench- and six digits), measures it, and deletes it. arm64 images need Docker with
+It deploys a separate stack (bench- and six digits), measures it, and deletes it. arm64 images need Docker with
 emulation (binfmt), or leave them out. Lambda's own figures are read from the REPORT lines.
 
 Examples:

@@ -44,7 +44,7 @@ _TOP_QUERY = [
     {
         "name": "top",
         "in": "query",
-        "description": "How many scores are wanted; not together with scores.",
+        "description": "Number of scores to return; not together with scores.",
         "schema": {"$ref": "#/components/schemas/Top"},
     },
     {
@@ -116,8 +116,8 @@ def _batch(*, assigned: bool = True) -> Operation:
     ]
     return {
         "summary": "Classify several images",
-        "description": "Answers 200 even if items failed: each has its own result or problem, in the order that was "
-        "sent. What there was no time for says so with the code deadline_exceeded.",
+        "description": "Returns 200 even if items failed: each has its own result or problem, in the order that was "
+        "sent. Items that were not processed before the deadline have the code deadline_exceeded.",
         "parameters": [*_TOP_QUERY, *([_X_EXPERIMENT_ARM] if assigned else [])],
         "requestBody": {"required": True, "content": json_content("BatchRequest", three={"items": items, "top": 2})},
         "responses": responses(

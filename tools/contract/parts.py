@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 Operation = dict[str, Any]
 
-# No operation names not_found and method_not_allowed: only a path or method that the document does not have is answered
-# with them. The REST API answers both with its own 404; 405 comes from a function URL or an HTTP API.
+# No operation names not_found and method_not_allowed: they are returned only for a path or method that the document
+# does not have. The REST API returns its own 404 for both; 405 comes from a function URL or an HTTP API.
 HEADERS = {
     "X-Request-Id": {"description": "Also in the log.", "schema": {"type": "string"}},
     "Server-Timing": {

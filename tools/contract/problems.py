@@ -37,7 +37,7 @@ from loupe.formats import DEFAULT_FORMATS, names_of
 
 REQUEST_ID = "8f4e2c1a-6d3b-4f5e-9a7c-0b1d2e3f4a5b"
 
-# Type -> a detail that it has been seen with, and where it comes from.
+# Type -> an example of its detail.
 EXAMPLES: dict[type[Problem], str] = {
     RequestInvalid: 'Send exactly one of "url", "image" and "s3"; this request has "url" and "image".',
     NotFound: "There are: POST /v1/classify, GET /v1/models.",
@@ -180,6 +180,6 @@ def gateway_example(problem: GatewayProblem, request_id: str = REQUEST_ID) -> di
 
 
 def examples() -> dict[str, dict[str, Any]]:
-    """Return an object for every code that an answer may have."""
+    """Return an example object for every problem code."""
     gateway = {problem.code: gateway_example(problem) for problem in GATEWAY_PROBLEMS}
     return gateway | {kind.code: example(kind) for kind in EXAMPLES}

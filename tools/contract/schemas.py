@@ -1,6 +1,6 @@
 """JSON Schemas of requests and responses.
 
-Alternatives are named schemas, each an object of its own: code generators make a type of each, and a union of them.
+Alternatives are named schemas: code generators make a type for each and a union of them.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _sources(prefix: str, description: str, more: Schema) -> dict[str, Schema]:
 
 REQUESTS: dict[str, Schema] = {
     "Top": {
-        "description": f"How many scores are wanted, or all of them. Without it: {DEFAULT_TOP}.",
+        "description": f"Number of scores to return, or all of them. Default: {DEFAULT_TOP}.",
         "anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_TOP}, {"type": "string", "enum": ["all"]}],
     },
     "S3Object": {
@@ -71,7 +71,7 @@ REQUESTS: dict[str, Schema] = {
         "required": ["bucket", "key"],
         "additionalProperties": False,
     },
-    **_sources("ClassifyRequest", "An image's source, and how many scores are wanted.", {"top": ref("Top")}),
+    **_sources("ClassifyRequest", "An image's source, and the number of scores to return.", {"top": ref("Top")}),
     "ClassifyForm": {
         "type": "object",
         "description": "A form with one file; its field's name does not matter.",
@@ -87,7 +87,7 @@ REQUESTS: dict[str, Schema] = {
                 "type": "array",
                 "minItems": 1,
                 "maxItems": MAX_BATCH_LIMIT,
-                "description": "An item that is not valid is answered with a problem in its place. A deployment may "
+                "description": "An invalid item has a problem in its place. A deployment may "
                 "allow fewer items; GET /v1/models has the number.",
                 "items": ref("ImageSource"),
             },

@@ -38,7 +38,7 @@ def deployed(state: State, steps: Steps) -> Iterator[tuple[dict[str, Any], Accou
 
 
 def send(endpoint: Mapping[str, Any], account: Account, seconds: float, report: Callable[[str], None]) -> int:
-    """Send requests for so many seconds, with a wave, some faults of clients, batches and a bulk job; count them."""
+    """Send mixed traffic (varying rate, client errors, batches, a bulk job) and return the number of requests."""
     images = [case.path.read_bytes() for case in golden(MODEL)]
     end, sent = time.monotonic() + seconds, 0
     choose = random.Random(1)  # noqa: S311 - which picture is sent next

@@ -66,7 +66,7 @@ def concurrency(settings: Settings, aws: Aws) -> Iterator[Finding]:
     quota, unreserved = int(limits["ConcurrentExecutions"]), int(limits["UnreservedConcurrentExecutions"])
     name = f"loupe-{settings.environment}"
     functions = [name, f"{name}-authorizer"] if settings.auth.jwt is not None else [name]
-    # Bulk jobs, a shadow test and releases have reserves of their own, which other functions cannot have.
+    # Bulk jobs, a shadow test and releases have separate reserves, which other functions cannot use.
     further = bulk_reserves(settings) | shadow_reserve(settings) | release_reserves(settings)
     # What a deployed stack has already is given back before it is taken again.
     own = sum(_reserve(aws, function) for function in (*functions, *further))

@@ -1,4 +1,4 @@
-"""The alias that serves: pinned, moved by hand, or left half-shifted, which a deployment would trip over."""
+"""The alias that serves: pinned, moved by hand, or left with weights, which makes a deployment fail."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class Aws:
         return self._clients[service]
 
     def without_retries(self, *, read_timeout: float = 10) -> Aws:
-        """Return the same with one attempt for each call, which waits so many seconds for the answer."""
+        """Return the same clients with one attempt per call and this timeout in seconds."""
         return Aws(self._session, self.region, attempts=1, read_timeout=read_timeout)
 
     def call(self, service: str, operation: str, **arguments: Any) -> Any:
@@ -134,7 +134,7 @@ def _as_call_error(service: str, operation: str) -> Iterator[None]:
 
 
 def is_missing_stack(code: str, message: str) -> bool:
-    """Whether an error of CloudFormation says that there is no such stack: it has no code of its own for that."""
+    """Whether an error of CloudFormation says that there is no such stack; it has no error code for that."""
     return code == "ValidationError" and "does not exist" in message
 
 

@@ -92,7 +92,7 @@ def main(
         _echo(f"error: {sentence(failure)}")
         raise typer.Exit(2) from None
     except BrokenPipeError:
-        # `| head` has what it wanted. Python would report the failed flush at exit.
+        # `| head` has closed the pipe. Python would report the failed flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         # The normal end of --follow; before it, the command was cut short.

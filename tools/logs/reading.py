@@ -30,7 +30,7 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True)
 class Query:
-    """Which entries are wanted.
+    """Filter for entries.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ def sources(aws: Aws, stack: Stack, environment: str) -> list[Source]:
 
 
 def read(aws: Aws, source: Source, query: Query, start: int, end: int | None = None) -> Iterator[Entry]:
-    """Yield the wanted entries of one log group in the order of their timestamps (ms), one page in memory.
+    """Yield the matching entries of one log group in the order of their timestamps (ms), one page in memory.
 
     A group that does not exist yet has none: Lambda creates some at the first invocation.
 
@@ -150,7 +150,7 @@ class Follower:
         return filter(self._is_new, read_all(self.aws, self.groups, self.query, start))
 
     def follow(self, start: int) -> Iterator[Entry]:
-        """Yield entries for ever.
+        """Yield entries until interrupted.
 
         Raises
         ------

@@ -31,7 +31,7 @@ S3_GETS_A_SECOND, S3_PUTS_A_SECOND = 5_500, 3_500
 
 @dataclass(frozen=True)
 class BulkJob:
-    """A job of so many images.
+    """A job over ``images`` images.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class BulkJob:
 
     @property
     def concurrency(self) -> int:
-        """Execution environments at work: never more than batches."""
+        """Execution environments in use: at most one for each batch."""
         return min(self.load.concurrency, self.batches)
 
     @property

@@ -152,7 +152,7 @@ def _shadow(shadow: ShadowSettings, load: Load, requests: float) -> Iterator[Lin
 
 
 def _traced(monitored: Inventory, rate: float, seconds: float) -> float:
-    """Return the traces of a month: so many a second, and a share of the others."""
+    """Return the traces of a month: a number per second, and a share of the others."""
     sampling = monitored.traces
     if sampling is None:
         return 0.0

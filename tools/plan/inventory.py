@@ -61,7 +61,7 @@ def contract() -> Contract:
 
 
 def inventory(settings: Settings, labels: int) -> Inventory:
-    """Count what an environment has, for a model with so many labels."""
+    """Count what an environment has, for a model with this many labels."""
     function = settings.function
     return Inventory(
         custom_metrics=_custom_metrics(settings, labels),

@@ -53,7 +53,7 @@ def poisson_quantile(mean: float, probability: float) -> int:
         raise ValueError("a mean must not be negative")
     if mean == 0:
         return 0
-    # From below what a double can tell from 0: 40 standard deviations.
+    # Start 40 standard deviations below the mean, where the probability is below the smallest double.
     reach = 40 * sqrt(mean)
     n = max(0, floor(mean - reach))
     total = 0.0

@@ -15,7 +15,7 @@ def restore_seconds(load: Load) -> float:
 
 
 def cached(load: Load, versions: int) -> float:
-    """Return dollars a month for the snapshots of so many versions."""
+    """Return dollars a month for the snapshots of this many versions."""
     return prices.SNAP_START_CACHE.cost(versions * prices.gb(load.memory_mib) * prices.SECONDS_A_MONTH)
 
 

@@ -103,7 +103,7 @@ def _image(aws: Aws, version: str, code: dict[str, Any]) -> Iterator[str]:
 
 
 def check_health(aws: Aws, alias: Alias, version: str) -> str | None:
-    """Ask a version for its health, which starts it if it is cold, before requests do.
+    """Invoke the health route of a version, which also starts a cold one before requests do.
 
     Returns
     -------

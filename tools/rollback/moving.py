@@ -23,7 +23,7 @@ Wait = Callable[[float], None]
 def stop(aws: Aws, deployment: Deployment, wait: Wait) -> Deployment:
     """Stop a CodeDeploy deployment and wait until neither it nor its own rollback writes to the alias any more.
 
-    CodeDeploy is not asked to roll back: that is one more deployment, and the alias is moved right after. A deployment
+    No rollback by CodeDeploy is requested: that is another deployment, and the alias is moved right after. A deployment
     group may still do so (DEPLOYMENT_STOP_ON_REQUEST), so its rollback is waited for.
 
     Raises

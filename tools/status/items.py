@@ -9,7 +9,7 @@ from typing import Any
 
 
 class State(StrEnum):
-    """``wrong`` makes the whole status unhealthy; ``unknown`` could not be read; ``note`` is only to be known."""
+    """``wrong`` makes the whole status unhealthy; ``unknown`` could not be read; ``note`` is for information."""
 
     ok = "ok"
     note = "note"

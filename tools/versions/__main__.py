@@ -78,7 +78,7 @@ def lines(candidates: list[Function], *, applied: bool) -> Iterator[str]:
 
 
 def delete(candidates: list[Function], aws: Aws) -> None:
-    """Delete the unused versions; Lambda itself refuses one that an alias names.
+    """Delete the unused versions; Lambda itself rejects one that an alias names.
 
     Raises
     ------

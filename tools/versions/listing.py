@@ -42,7 +42,7 @@ class Function:
 
 
 class BusyError(Exception):
-    """Versions cannot be told to be unused now. The message is a sentence."""
+    """Whether versions are unused cannot be determined now. The message is a sentence."""
 
 
 def functions(settings: Settings, aws: Aws, now: datetime) -> list[Function]:

@@ -56,7 +56,7 @@ class BatchProcessor:
         """Process ``{"BatchInput": {"job": ...}, "Items": [{"index": ..., "item": ...}]}``.
 
         The rows are one object, whose key depends on the batch's items alone: another attempt overwrites it. An attempt
-        that runs out of time writes the rows that it has, and the next one goes on from there, so that each makes
+        that runs out of time writes the rows that it has, and the next one continues from there, so that each makes
         progress.
 
         Parameters

@@ -39,7 +39,7 @@ class Rows(NamedTuple):
     unfinished
         Items without a row: there was no time for them.
     stuck
-        Those of them whose objects were read at least `STUCK_SECONDS` before the deadline: S3 is not to blame.
+        Those of them whose objects were read at least `STUCK_SECONDS` before the deadline, so S3 is not the cause.
     unavailable
         Items whose objects S3 did not give in any attempt; they have rows, too.
     faulty
@@ -69,7 +69,7 @@ def classify_items(
     """Classify items until a deadline (monotonic seconds).
 
     Objects are read ahead, decoded in parallel and run through the model together, as `loupe.batch` bounds it. A row is
-    made as soon as its image is classified, so that no more than the rows are held. Where a decoder is still at work at
+    made as soon as its image is classified, so that no more than the rows are held. Where a decoder is still running at
     the deadline, the process is replaced after the invocation (`loupe.restart`).
     """
     rows = Rows({}, [], [], [], [], None)
@@ -113,13 +113,13 @@ def classify_items(
         waiting = again
         if not waiting:
             break
-        # Full jitter: environments that were throttled together do not come back together.
+        # Full jitter: environments that were throttled together do not retry together.
         pause = _FIRST_PAUSE_SECONDS * 2**attempt * random.random()  # noqa: S311 (not for security)
         time.sleep(max(0.0, min(pause, deadline - time.monotonic())))
     if unfinished_decoders:
         from loupe import restart
 
-        # A thread cannot be stopped; it would run on the time of the next batch.
+        # A thread cannot be stopped; it would use CPU time of the next batch.
         restart.after_response()
     stuck = [item for item in rows.unfinished if deadline - read_at.get(item.index, deadline) >= STUCK_SECONDS]
     return rows._replace(stuck=stuck, fault=fault)

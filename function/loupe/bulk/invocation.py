@@ -31,7 +31,7 @@ def deadline_of(seconds: float, restart_seconds: float) -> float:
     seconds
         Until Lambda ends the invocation.
     restart_seconds
-        What replacing the process takes, if a decoder is still at work: part of the invocation, too.
+        What replacing the process takes, if a decoder is still running: part of the invocation, too.
     """
     reserved = min(max(seconds / 10, WRITE_SECONDS[0]), WRITE_SECONDS[1]) + min(restart_seconds, seconds / 4)
     return time.monotonic() + seconds - reserved
@@ -68,7 +68,7 @@ class BulkLog:
 
 
 class Invocations:
-    """Answers the bulk function's events."""
+    """Handles the bulk function's events."""
 
     def __init__(self, batches: BatchProcessor, uploads: UploadProcessor, log: BulkLog, restart_seconds: float) -> None:
         self._batches, self._uploads, self._log, self._restart_seconds = batches, uploads, log, restart_seconds

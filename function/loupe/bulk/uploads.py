@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _DETAIL_TYPE = "Object Created"
 _GROUP_CHARACTERS = 128
-# Errors of a publication that pass (Amazon SNS API reference, Publish), apart from 429 and 5xx.
+# Transient errors of a publication (Amazon SNS API reference, Publish), apart from 429 and 5xx.
 _THROTTLED = frozenset({"KMSThrottling", "Throttled", "Throttling", "ThrottlingException"})
 # Requests to the results bucket and the topic at once.
 _WORKERS = 8
@@ -52,7 +52,7 @@ class Arrival(NamedTuple):
     Attributes
     ----------
     version
-        Tells uploads of one key apart: the version id, or the event's sequencer where the bucket has no versions.
+        Distinguishes uploads of one key: the version id, or the event's sequencer where the bucket has no versions.
     """
 
     source: S3Object
@@ -117,7 +117,7 @@ class UploadProcessor:
             request_id=request_id,
             stages=Stages(),
         )
-        # What may pass is delivered again instead of being a row for good.
+        # Transient failures are delivered again instead of becoming a final row.
         passing = {item.index for item in (*outcome.unavailable, *outcome.faulty)}
         lines = [None if index in passing else outcome.lines.get(index) for index in range(len(arrivals))]
         with ThreadPoolExecutor(_WORKERS, "loupe-rows") as pool:
@@ -133,7 +133,7 @@ class UploadProcessor:
         Returns
         -------
         bool | Problem
-            False if the message has to come again, and the problem of the lookup if that failed.
+            False if the message has to be delivered again; the problem of the lookup if that failed.
         """
         if isinstance(written, Problem):
             return written
@@ -151,7 +151,7 @@ class UploadProcessor:
             return False
 
     def _existing_row(self, arrival: Arrival) -> bytes | None:
-        """Return the row that an earlier delivery wrote; None also if S3 does not say."""
+        """Return the row that an earlier delivery wrote; None also if S3 is unavailable."""
         try:
             return self._store.read(arrival.row_key)
         except StoreUnavailableError:
@@ -161,7 +161,7 @@ class UploadProcessor:
         return self._store.read(notification_key(arrival.row_key)) is not None
 
     def _notify(self, arrival: Arrival, row: bytes) -> bool:
-        """Send the message about a row, and note it; False if the topic does not take it."""
+        """Send the message about a row and record that it was sent; False if the topic does not take it."""
         if self._topic is None:
             return True
         value = json.loads(row)
@@ -191,7 +191,7 @@ class UploadProcessor:
 
 
 def _result_or_problem(action: Callable[..., _Result], *arguments: Any) -> _Result | Problem:
-    """Call what is done for one arrival; an unexpected exception fails that one, and no other."""
+    """Return the result for one arrival, or an unexpected exception as a problem of that arrival only."""
     try:
         return action(*arguments)
     except Exception as error:  # noqa: BLE001 (an entry point: of the arrival)

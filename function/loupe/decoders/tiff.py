@@ -7,7 +7,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from loupe.decoders import DecodedImage, Plan, ReadLimitedFile, loaded
 from loupe.errors import ImageUndecodable
 
-# JPEG, WebP, fax and others inside TIFF would be nested files with sizes of their own.
+# JPEG, WebP, fax and others inside TIFF would be nested files that declare another size.
 _COMPRESSIONS = frozenset({"raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits"})
 _ORIENTATION, _ROWS, _TILE_WIDTH, _TILE_HEIGHT, _SAMPLES, _ICC = 274, 278, 322, 323, 277, 34675
 _MAX_SAMPLES = 5

@@ -29,7 +29,7 @@ def headers(
     methods
         The methods of the path, if the request is a preflight.
     more
-        Request headers that are allowed beside `ALLOW_HEADERS`.
+        Request headers that are allowed in addition to `ALLOW_HEADERS`.
     """
     if not origins:
         return {}

@@ -165,7 +165,7 @@ def _object(body: bytes, request: HttpRequest) -> dict[str, Any]:
 
 
 def _intact(image: bytes) -> bytes:
-    """Return the image, or reject it if it was damaged by being sent as text."""
+    """Return the image; reject one that was damaged because it was sent as text."""
     if b"\0" in image and _REPLACEMENT not in image[:_PROBE]:
         return image
     from loupe.http.diagnosis import damage

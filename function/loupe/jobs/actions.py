@@ -68,7 +68,7 @@ class JobActions:
         requested_at = self._now()
         job_id = new_id(owner, idempotency_key)
         if idempotency_key is not None:
-            # Before the source is looked at: the manifest of a job that has ended may be gone.
+            # Before the source is read: the manifest of a job that has ended may be gone.
             try:
                 return self._same(self._engine.describe(job_id), request)
             except JobNotFound:

@@ -22,7 +22,7 @@ CLIENT_CONFIG = Config(connect_timeout=1, read_timeout=5, retries={"total_max_at
 # Executions of one page of `list_executions`: the most that Step Functions returns.
 PAGE_SIZE = 1000
 _RETRY_AFTER = {"Retry-After": "2"}
-# Errors that another attempt may not meet ("Common errors" and each action's errors, Step Functions API reference).
+# Transient errors ("Common errors" and each action's errors, Step Functions API reference).
 # ExecutionLimitExceeded: 1,000,000 open executions.
 _TRY_AGAIN = frozenset(
     {
@@ -70,7 +70,7 @@ class Page(NamedTuple):
 class Engine:
     """Executions of one state machine; safe to use from several threads.
 
-    Every method raises `loupe.errors.JobsUnavailable` when Step Functions throttles or does not answer, and
+    Every method raises `loupe.errors.JobsUnavailable` when Step Functions throttles or does not respond, and
     `loupe.errors.JobNotFound` for an execution that does not exist.
     """
 

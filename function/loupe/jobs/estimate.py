@@ -16,7 +16,7 @@ START_SECONDS = 15.0
 def estimate(size: SourceSize, rates: Rates, *, batch_items: int, concurrency: int) -> dict[str, Any]:
     """Return images, batches, seconds and US dollars of a job.
 
-    A batch is processed by one execution environment, so a job has no more of them at work than batches.
+    A batch is processed by one execution environment, so a job uses at most as many of them as it has batches.
     """
     batches = ceil(size.images / batch_items)
     # Whole rounds: a job of one batch more than its concurrency takes twice as long.

@@ -40,7 +40,7 @@ def owned_id(owner: str, text: str) -> str:
     Raises
     ------
     loupe.errors.JobNotFound
-        If it cannot be: jobs of others and ids that do not exist are answered alike.
+        If it cannot be: jobs of others and ids that do not exist get the same response.
     """
     if len(text) > DIGEST_CHARACTERS + _KEY_CHARACTERS + 1 or not _ID.fullmatch(text) or not is_owned(owner, text):
         raise missing()

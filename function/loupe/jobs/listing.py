@@ -64,14 +64,14 @@ def list_jobs(engine: Engine, owner: str, request: ListRequest) -> dict[str, Any
     """Return a page of an owner's jobs, the latest first, and the token of the next page.
 
     A page may have fewer jobs than its limit, or none, and still be followed by others: the executions of all owners
-    are looked through, at most `MAX_PAGES` pages of them in one request.
+    are searched, at most `MAX_PAGES` pages of them in one request.
     """
     page_token, after = request.cursor
     jobs: list[dict[str, Any]] = []
     for _ in range(MAX_PAGES):
         page = engine.page(None if request.state is None else STATUSES[request.state], page_token)
         names = [execution["name"] for execution in page.executions]
-        # A job that has moved meanwhile (it ended, and pages are ordered by that) is not found: the page begins anew.
+        # A job that has moved meanwhile (it ended, and pages are ordered by that) is not found: the page starts over.
         start = names.index(after) + 1 if after in names else 0
         for execution in page.executions[start:]:
             if is_owned(owner, execution["name"]):

@@ -81,7 +81,7 @@ class ResultsBucket:
 
 @contextmanager
 def network_problems() -> Iterator[None]:
-    """Turn S3's throttling and silence into `loupe.errors.JobsUnavailable`."""
+    """Turn throttling by S3 and missing responses into `loupe.errors.JobsUnavailable`."""
     try:
         yield
     except ClientError as error:

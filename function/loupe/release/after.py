@@ -1,4 +1,4 @@
-"""What the alias has to show once the new version has all of its traffic: the core of the smoke test.
+"""Check the alias once the new version has all traffic: the core of the smoke test.
 
 The requests are API Gateway's events, sent to the alias: they go through routes, parsing and responses as requests of
 clients do. The gateway itself is left out: behind it a client needs credentials, which this function does not hold, and

@@ -1,4 +1,4 @@
-"""What a version has to show before it gets traffic."""
+"""Check a version before it gets traffic."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class CaseError(ValueError):
 class Case(NamedTuple):
     """A golden image with its expected result: the ``probability`` of ``label``, within ``tolerance``.
 
-    ``label`` is empty for the image that stands in where a model has no golden case: any result is right.
+    ``label`` is empty for the gray image of a model without golden cases: any result passes.
     """
 
     model: str

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from loupe.release.cases import Case
     from loupe.release.invoke import Target
 
-# Environments that answer one after the other are few: after so many waves without a new one, larger waves follow.
+# Environments that answer one after the other are few: after this many waves without a new one, larger waves follow.
 _LARGEST_WAVE = 4
 
 
 class WarmUp(NamedTuple):
-    """Environments that answered; findings about their answers or, if there are too few, about that."""
+    """Number of environments that responded; findings about their results, or that there are too few."""
 
     environments: int
     seconds: float

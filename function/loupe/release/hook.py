@@ -1,4 +1,4 @@
-"""A CodeDeploy lifecycle hook: run a check, and report its outcome whatever happens."""
+"""A CodeDeploy lifecycle hook: run a check, and report its outcome even if the check fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from loupe.lambda_context import Context
     from loupe.release.log import ReleaseLog
 
-# Kept for the report, in seconds: CodeDeploy waits an hour for one that never comes.
+# Reserved for the report, in seconds: CodeDeploy waits an hour for a missing report.
 REPORT_SECONDS = 20.0
 
 

@@ -40,11 +40,11 @@ _AGAIN: Mapping[str, str] = {
 
 
 class InvocationError(Exception):
-    """No answer. The message is the end of a sentence: what happened in place of it."""
+    """An invocation without a result. The message completes a sentence: what happened instead."""
 
 
 class ThrottledError(InvocationError):
-    """No answer, because the function's concurrency was used up: the load, not the version, is the cause."""
+    """An invocation that was throttled: the load is the cause, not the version."""
 
 
 class LambdaClient(Protocol):
@@ -126,7 +126,7 @@ class Target:
         return _invocation_result(reply)
 
     def _retry_reason(self, error: ClientError) -> str:
-        """Return why a call is repeated; raise InvocationError for one that would fail again."""
+        """Return why a call is retried; raise InvocationError for an error that a retry cannot fix."""
         code = error.response.get("Error", {}).get("Code", "")
         if code in _AGAIN:
             return _AGAIN[code]

@@ -1,4 +1,4 @@
-"""Compare an answer with its golden case, and with the bounds on latency and memory."""
+"""Compare a result with its golden case, and with the bounds on latency and memory."""
 
 from __future__ import annotations
 

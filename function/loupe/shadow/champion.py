@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Champion:
-    """Samples what a classifier answers, and sends the samples after each response.
+    """Samples a classifier's images and sends the samples after each response.
 
     Parameters
     ----------
@@ -64,11 +64,11 @@ class Champion:
         return cls(settings, environment, model, connect)
 
     def sampled(self, classifier: Classifier) -> Classifier:
-        """Return a classifier that gives the same answers and is sampled."""
+        """Return a classifier with the same predictions that takes samples."""
         return SampledClassifier(classifier, self._collector, self._settings.share, pixels=not self._settings.bucket)
 
     def handle(self, handler: Callable[[Any, Context], dict[str, Any]], event: Any, context: Context) -> dict[str, Any]:
-        """Answer an event, and see to it that its samples are sent."""
+        """Handle an event, and send its samples after the response, or before it without a runtime hook."""
         self._sender.begin(context.get_remaining_time_in_millis)
         result = handler(event, context)
         if not self.after_response:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class SampledClassifier(Classifier):
     """Predictions are those of the classifier. Safe to use from several threads.
 
-    It sits below the prediction cache, so that answers from the cache are not sampled.
+    It is called below the prediction cache, so that cached predictions are not sampled.
 
     Parameters
     ----------

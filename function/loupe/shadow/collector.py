@@ -50,7 +50,7 @@ class Collector:
             self._samples.append(sample)
 
     def take(self) -> tuple[list[Sample], Counter[str]]:
-        """Return the samples and, by reason, how many were dropped; then begin anew."""
+        """Return the samples and, by reason, how many were dropped; then reset."""
         with self._lock:
             samples, dropped = self._samples, Counter(limit=self._dropped)
             # Images that were prepared and not run, as at a batch's deadline, are not compared.

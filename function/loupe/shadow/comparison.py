@@ -68,7 +68,7 @@ def compare(event: Event, prediction: Prediction) -> Comparison:
 
 
 class Comparer:
-    """Answers the events of the shadow function; never raises.
+    """Handles the events of the shadow function; never raises.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class Comparer:
         self._classifier, self._environment, self._read_object = classifier, environment, read_object
 
     def run(self, payload: Any) -> None:
-        """Compare one sample. A failure is counted, not raised: Lambda would only repeat it."""
+        """Compare one sample. A failure is counted, not raised: Lambda would retry it without effect."""
         stages, event = Stages(), None
         try:
             event = parse_event(payload)

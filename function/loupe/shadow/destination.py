@@ -23,7 +23,7 @@ _THROTTLED = (429, 503)
 
 
 class AwsDestination:
-    """Lambda's Invoke and S3's PutObject. A request has a connection of its own: one that was kept open would have been
+    """Lambda's Invoke and S3's PutObject. Each request opens a connection: one that was kept open would have been
     closed by the other end while the environment was frozen.
 
     Parameters

@@ -14,7 +14,7 @@ def is_sampled(data: bytes, share: float) -> bool:
     """Whether an image belongs to the sample, which is a ``share`` (0 to 1) of all contents.
 
     A client that knows this can send images that are in the sample or not in it: that changes what is compared and what
-    the shadow costs, within the limits of `loupe.shadow.sender`, but no answer.
+    the shadow costs, within the limits of `loupe.shadow.sender`, but no response.
     """
     digest = blake2b(data[-_TAIL_BYTES:], digest_size=_DIGEST_BYTES).digest()
     return int.from_bytes(digest) < share * _DIGESTS

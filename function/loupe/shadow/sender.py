@@ -89,7 +89,7 @@ class Sender:
         left = self._milliseconds_left() / 1e3 if self._milliseconds_left else NEEDED_SECONDS
         deadline, sent = Deadline(SEND_SECONDS), 0
         for sample in samples:
-            # Samples that nobody had time for say nothing about the destination.
+            # Samples that were not sent for lack of time do not count as failures of the destination.
             late = left < NEEDED_SECONDS or deadline.passed
             reason = "timeout" if late else self._send(sample, deadline)
             if reason:

@@ -1,4 +1,4 @@
-"""S3 errors that another attempt may not meet. Without botocore, so that every part of the function may import it."""
+"""Transient S3 errors. Without botocore, so that every part of the function may import it."""
 
 from __future__ import annotations
 
