@@ -53,13 +53,13 @@ def _run(classifier: Classifier, name: str, data: bytes, expected: str) -> Outco
         except Problem as caught:
             problem = caught
 
-    begun = time.thread_time()
+    started = time.thread_time()
     if memory.can_measure():
         grown = memory.growth(classify)
     else:
         classify()
         grown = 0
-    seconds = time.thread_time() - begun
+    seconds = time.thread_time() - started
     good = all(classifier.classify(content).label == label for label, content in GOOD.items())
     return Outcome(name, expected, label, problem, seconds, grown, good)
 
@@ -82,7 +82,7 @@ def test_broken_token_is_rejected(outcomes: list[Outcome]) -> None:
     assert [o.name for o in broken if o.problem is None] == []
 
 
-def test_every_rejection_is_a_client_problem_with_a_sentence(outcomes: list[Outcome]) -> None:
+def test_every_rejection_is_a_client_problem_with_a_clear_message(outcomes: list[Outcome]) -> None:
     problems = [outcome.problem for outcome in outcomes if outcome.problem]
     assert {type(problem).status for problem in problems} <= {413, 415, 422}
     assert all(problem.detail.endswith(".") and "\n" not in problem.detail for problem in problems)

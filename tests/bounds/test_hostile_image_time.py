@@ -17,10 +17,10 @@ SPEC = InputSpec("input", 20, 20)
 
 
 def cpu_seconds(data: bytes, spec: InputSpec = SPEC) -> float:
-    begun = time.thread_time()
+    started = time.thread_time()
     with contextlib.suppress(Problem):
         decode(data, Limits(), spec)
-    return time.thread_time() - begun
+    return time.thread_time() - started
 
 
 def hidden_scans(count: int, side: int = 1000) -> bytes:
@@ -69,6 +69,6 @@ def test_a_million_fractions_as_resolution_are_not_read() -> None:
     segments = b"".join(b"\xff\xe1" + struct.pack(">H", len(part) + 8) + b"Exif\0\0" + part for part in parts)
     jfif = data.index(b"\xff\xe0")
     plain = data[:jfif] + data[jfif + 18 :]
-    begun = time.thread_time()
+    started = time.thread_time()
     assert decode(plain[:2] + segments + plain[2:], Limits(), SPEC).size == (64, 96)
-    assert time.thread_time() - begun < 0.2
+    assert time.thread_time() - started < 0.2

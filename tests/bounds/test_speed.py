@@ -146,8 +146,8 @@ def test_handler_adds_little_to_decoding_resizing_and_running(
     best = {handler: float("inf"), floor: float("inf")}
     for _ in range(40):
         for call, least in best.items():
-            begun = time.thread_time()
+            started = time.thread_time()
             call()
-            best[call] = min(least, time.thread_time() - begun)
+            best[call] = min(least, time.thread_time() - started)
         capsys.readouterr()
     assert best[handler] < 1.6 * best[floor]

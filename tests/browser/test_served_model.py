@@ -41,7 +41,7 @@ def thousand() -> tuple[Answer, Answer]:
     return Answer(200, json.dumps({"models": [model], "limits": {}}).encode()), Answer(200, json.dumps(result).encode())
 
 
-def test_a_multilabel_model_shows_every_given_label(open_page: Open, tmp_path: Path) -> None:
+def test_a_multilabel_model_shows_every_assigned_label(open_page: Open, tmp_path: Path) -> None:
     output = {"kind": "multilabel-logits", "labels": ["warm", "red"]}
     write_model(tmp_path / "several", graph(outputs=2), output=output)
     with Gateway(load_handler(tmp_path, "several")).serve() as gateway:

@@ -57,7 +57,7 @@ def test_four_digits_are_right(state: State) -> None:
         assert answer.json["model"]["name"] == f"{PREFIX}digits"
 
 
-def test_the_course_model_in_four_bits_answers_as_in_float(state: State) -> None:
+def test_the_course_model_in_four_bits_predicts_as_in_float(state: State) -> None:
     """The same cloud, another model: 80 MB brought, shrunk to an eighth, deployed, and the same label."""
     photos = shared("hair/validation")
     options = ["--labels", "curly,straight", "--preprocess", "imagenet", "--resize", "bilinear", "--replace"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from localcloud.models import Golden
 
 
-def test_a_repeated_image_is_answered_from_the_cache(deployed: Deployed, golden_cases: list[Golden]) -> None:
+def test_a_repeated_image_is_served_from_the_cache(deployed: Deployed, golden_cases: list[Golden]) -> None:
     image, other = (case.path.read_bytes() for case in golden_cases[:2])
     assert deployed.classify(image).headers["x-cache"] == "off"
     with deployed.released(LOUPE_CACHE_MIB="16"):

@@ -32,7 +32,7 @@ def test_the_deployed_endpoint_passes(deployed: Deployed, tmp_path: Path) -> Non
     assert deployed.endpoint["api_key"] not in result.output + report.read_text()
 
 
-def test_a_wrong_key_fails_and_a_wrong_url_is_a_sentence(deployed: Deployed) -> None:
+def test_a_wrong_key_fails_and_a_wrong_url_is_reported_clearly(deployed: Deployed) -> None:
     url = deployed.endpoint["url"]
     wrong_key = CliRunner().invoke(app, ["--url", url, "--key", "x" * 40])
     assert wrong_key.exit_code == 1

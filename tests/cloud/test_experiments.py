@@ -96,7 +96,7 @@ def test_callers_are_split_by_the_weights_and_keep_their_arm(by_header: Deployed
         assert arm_of(by_header.call("/v1/classify/batch", batch_of(first, second), headers=headers)) == arms[user]
 
 
-def test_a_request_without_the_header_goes_by_its_image(by_header: Deployed, golden_cases: list[Golden]) -> None:
+def test_a_request_without_the_header_is_assigned_by_its_image(by_header: Deployed, golden_cases: list[Golden]) -> None:
     for case in golden_cases[:4]:
         image = case.path.read_bytes()
         encoded = json.dumps({"image": base64.b64encode(image).decode()}).encode()
@@ -249,7 +249,7 @@ def test_each_api_key_keeps_its_arm(deploy: Deploy, golden_cases: list[Golden]) 
     assert "ExperimentWeights" not in deployed.outputs
 
 
-def test_a_source_address_keeps_its_arm_whatever_it_sends(deploy: Deploy, golden_cases: list[Golden]) -> None:
+def test_a_source_address_keeps_its_arm_for_any_request(deploy: Deploy, golden_cases: list[Golden]) -> None:
     """All requests here come from one address, the one that API Gateway sees; no header changes it."""
     deployed = deploy("source-address", (50, 50))
     arms = {

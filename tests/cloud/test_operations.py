@@ -170,10 +170,10 @@ def test_a_bad_release_is_rolled_back_and_pinned(deployed: Deployed, golden_case
     good = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
     with deployed.released(LOUPE_MODEL="no-such-model"):
         assert deployed.classify(body).status >= 500
-        begun = time.monotonic()
+        started = time.monotonic()
         result = run(rollback.app, deployed, "--version", good, "--reason", "nothing is classified")
         assert result.exit_code == 0, result.output
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - started < 10
         assert f"All requests are served by version {good}." in result.stdout
         assert deployed.classify(body).json["label"] == golden_cases[0].label
         pin = _items(deployed)["pin"]

@@ -219,7 +219,7 @@ def test_synthetic_traffic_reached_the_new_version_and_stops_with_the_shift(depl
     assert json.load(answer["Payload"]) == {"version": None, "requests": 0, "findings": []}
 
 
-def test_several_environments_answered_before_traffic(deployed: Deployed) -> None:
+def test_several_environments_respond_before_traffic(deployed: Deployed) -> None:
     name = deployed.client("lambda").get_function_configuration(FunctionName="loupe-local-before-traffic")
     events = deployed.client("logs").filter_log_events(logGroupName=name["LoggingConfig"]["LogGroup"])["events"]
     lines = [json.loads(event["message"]) for event in events if event["message"].startswith("{")]

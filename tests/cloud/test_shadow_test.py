@@ -107,7 +107,7 @@ def damaged_copy(folder: Path) -> None:
     (folder / "card.json").write_text(json.dumps(card))
 
 
-def test_a_damaged_challenger_raises_the_alarm_and_changes_no_answer(
+def test_a_damaged_challenger_raises_the_alarm_and_changes_no_response(
     state: State, champion: Classifier, golden_cases: list[Golden]
 ) -> None:
     damaged_copy(MODELS / DAMAGED)

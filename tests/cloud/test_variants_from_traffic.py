@@ -139,7 +139,7 @@ def test_the_log_group_says_what_its_export_says(deployed: Deployed, traffic: Pa
     assert json.loads(of_group.stdout)["comparisons"] == json.loads(of_file.stdout)["comparisons"]
 
 
-def test_a_missing_log_group_is_an_error_with_a_sentence(deployed: Deployed) -> None:
+def test_a_missing_log_group_is_an_error_with_a_clear_message(deployed: Deployed) -> None:
     done = compare(deployed, "--log-group", "/aws/lambda/none")
     assert done.returncode == 3
     assert "There is no log group /aws/lambda/none" in done.stderr

@@ -147,7 +147,7 @@ def test_another_gateway_response_is_another_deployment(tmp_path: Path, monkeypa
     assert set(before.resources("AWS::ApiGateway::Deployment")) != set(after.resources("AWS::ApiGateway::Deployment"))
 
 
-def test_another_resource_policy_is_another_deployment(tmp_path: Path) -> None:
+def test_a_changed_resource_policy_is_a_new_deployment(tmp_path: Path) -> None:
     """A changed policy takes effect with a new deployment of the stage (aws-cdk issue 8024)."""
     callers = [[], ["arn:aws:iam::210987654321:role/a"], ["arn:aws:iam::210987654321:role/b"]]
     deployments = set()

@@ -40,7 +40,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 UNUSED = {
     "AWS::Budgets::Budget": ({"billing:GetBillingViewData"}, "billing views"),
     "AWS::Cognito::UserPoolClient": ({"iam:PutRolePolicy", "iam:DeleteRolePolicy"}, "analytics by Amazon Pinpoint"),
-    "AWS::Cognito::UserPoolDomain": ({"cloudfront:updateDistribution"}, "a domain of one's own with its certificate"),
+    "AWS::Cognito::UserPoolDomain": ({"cloudfront:updateDistribution"}, "a custom domain with its certificate"),
     "AWS::IAM::Policy": (
         {"iam:DeleteGroupPolicy", "iam:DeleteUserPolicy", "iam:GetGroupPolicy", "iam:GetUserPolicy",
          "iam:PutGroupPolicy", "iam:PutUserPolicy"},
@@ -231,7 +231,7 @@ def test_roles_with_the_boundary_are_the_ones_that_can_be_made() -> None:
         assert allows(DOCUMENT, action, OWN_ROLE, BOUNDED)
 
 
-def test_iam_accepts_the_size_with_everything_that_settings_add() -> None:
+def test_iam_accepts_the_size_with_all_settings_that_add_statements() -> None:
     largest = boundary.document(
         account=ACCOUNT, secrets=[f"team/client-{n}" for n in range(5)], locations=[f"bucket-{n}" for n in range(5)]
     )

@@ -70,7 +70,7 @@ def test_log_groups_have_the_retention_and_removal_policy_of_the_deployment() ->
     assert functions(scope)["loupe-dev-hook"]["Architectures"] == ["arm64"]
 
 
-def test_a_model_outside_the_sources_gets_a_build_context_of_its_own(tmp_path: Path) -> None:
+def test_a_model_outside_the_sources_gets_a_separate_build_context(tmp_path: Path) -> None:
     model = tmp_path / "flowers"
     model.mkdir()
     (model / "card.json").write_text("{}")

@@ -106,7 +106,7 @@ def test_images_can_be_encrypted_with_a_key_of_ones_own(tmp_path: Path) -> None:
     assert repository["EncryptionConfiguration"] == {"EncryptionType": "KMS", "KmsKey": key}
 
 
-def test_functions_of_every_environment_may_pull_and_nobody_else(templates: dict[str, dict[str, Any]]) -> None:
+def test_only_functions_of_the_environments_may_pull(templates: dict[str, dict[str, Any]]) -> None:
     (repository,) = of_kind(templates["LoupeDelivery"], "AWS::ECR::Repository")
     statements = repository["RepositoryPolicyText"]["Statement"]
     assert all(statement["Action"] == ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"] for statement in statements)
@@ -219,7 +219,7 @@ def test_cfn_lint_reports_nothing(templates: dict[str, dict[str, Any]], tmp_path
         ),
     ],
 )
-def test_settings_that_cannot_be_delivered_are_rejected_with_a_sentence(change: tuple[Any, ...], sentence: str) -> None:
+def test_undeliverable_settings_are_rejected_with_a_clear_message(change: tuple[Any, ...], sentence: str) -> None:
     values = delivered_context()
     *path, key, value = change
     section = values

@@ -59,7 +59,7 @@ def test_no_experiment_leaves_the_template_as_it_is(without: Synthesized, tmp_pa
     assert not without.resources("AWS::SSM::Parameter")
 
 
-def test_the_function_is_given_the_experiment_and_others_are_not(live: Synthesized, without: Synthesized) -> None:
+def test_only_the_classifier_gets_the_experiments_variables(live: Synthesized, without: Synthesized) -> None:
     added = {name: value for name, value in _variables(live).items() if name not in _variables(without)}
     assert added == {
         "LOUPE_EXPERIMENT": "size",
@@ -181,7 +181,7 @@ REJECTED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "more", "sentence"), REJECTED)
-def test_impossible_experiments_are_rejected_with_a_sentence(changes, more, sentence: str) -> None:
+def test_impossible_experiments_are_rejected_with_a_clear_message(changes, more, sentence: str) -> None:
     with pytest.raises(SettingsError) as error:
         _load({**EXPERIMENT_ONLY, **changes}, **more)
     assert sentence in str(error.value)
@@ -207,7 +207,7 @@ def _cards(**labels: tuple[str, ...]) -> dict[str, ModelCard]:
     return {name: ModelCard(name, "1", values) for name, values in labels.items()}
 
 
-def test_arms_answer_with_the_same_labels_in_any_order() -> None:
+def test_arms_have_the_same_labels_in_any_order() -> None:
     arms = [ArmSettings(name=name, model=name, weight=1) for name in ("a", "b")]
     check_arms(_cards(a=("x", "y"), b=("y", "x")), arms)
     with pytest.raises(

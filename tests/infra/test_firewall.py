@@ -148,7 +148,7 @@ def test_other_bodies_are_inspected_by_all_rules(web_acl: dict[str, Any], reques
     assert verdict(web_acl, request_) == rule
 
 
-def test_a_key_has_a_rate_of_its_own(tmp_path: Path) -> None:
+def test_a_key_has_its_own_rate(tmp_path: Path) -> None:
     built = synthesize(tmp_path, "prod", {"firewall": {"requests_per_address": 90_000, "requests_per_key": 30_200}})
     acl = built.only("AWS::WAFv2::WebACL")
     assert verdict(acl, Request(recent=30_200)) == "Allow"

@@ -1,4 +1,4 @@
-"""Wrong settings are refused at synth, with the key's path and what is allowed."""
+"""Wrong settings are rejected at synth, with the key's path and what is allowed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from infra.settings import SettingsError, load_settings, merge_patch
 
 DIGEST = f"sha256:{'0a' * 32}"
-REFUSED = [
+REJECTED = [
     ({"functon": {}}, "environments.x.functon: there is no such key. Known here: account, alarms, api"),
     ({"function": {"memory": 512}}, "environments.x.function.memory: there is no such key. Known here: architecture"),
     (
@@ -105,7 +105,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("values", "sentence"), REFUSED)
+@pytest.mark.parametrize(("values", "sentence"), REJECTED)
 def test_invalid_settings_are_rejected_with_their_path(values: object, sentence: str) -> None:
     with pytest.raises(SettingsError) as error:
         load_settings({"environments": {"x": values}}, "x")

@@ -1,4 +1,4 @@
-"""The ways to the API: addresses, a private endpoint, a domain of one's own, client certificates."""
+"""Network access to the API: addresses, a private endpoint, a custom domain, client certificates."""
 
 from __future__ import annotations
 

@@ -97,13 +97,13 @@ def test_queries_read_fields_that_their_log_groups_have(prod: Synthesized, logge
         assert fields_of(definition["QueryString"]) <= fields, name
 
 
-def test_a_field_that_nothing_writes_is_found() -> None:
+def test_a_field_that_no_function_writes_is_detected() -> None:
     query = 'filter no_such_field = "x" | stats count(*) as requests by code | sort requests desc'
     assert fields_of(query) == {"no_such_field", "code"}
 
 
 @pytest.mark.parametrize(("auth", "field"), [(JWT, "caller"), (SCOPED, "caller"), ({"mode": "api-key"}, "api_key_id")])
-def test_one_caller_is_found_by_what_the_access_log_names(auth: dict[str, Any], field: str, tmp_path: Path) -> None:
+def test_the_access_log_field_selects_one_caller(auth: dict[str, Any], field: str, tmp_path: Path) -> None:
     built = synthesize(tmp_path, "dev", {"auth": auth})
     assert field in fields_of(queries(built)["one caller"]["QueryString"]) <= accessed(built)
 

@@ -1,4 +1,4 @@
-"""Provisioned concurrency: what the template asks for, and which settings are refused."""
+"""Provisioned concurrency: what the template asks for, and which settings are rejected."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _schedule(**changes: Any) -> dict[str, Any]:
     return {"provisioned": PROVISIONED, "schedules": [{**OFFICE, **changes}]}
 
 
-REFUSED = [
+REJECTED = [
     ({"provisioned": {"min": 5, "max": 2}}, "environments.x.scaling.provisioned: min (5) is above max (2)"),
     ({"provisioned": {"min": 0, "max": 2}}, "scaling.provisioned.min: should be greater than or equal to 1 (it is 0)"),
     ({"provisioned": {"min": 1}}, "environments.x.scaling.provisioned.max: "),
@@ -153,7 +153,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("scaling", "sentence"), REFUSED)
+@pytest.mark.parametrize(("scaling", "sentence"), REJECTED)
 def test_impossible_expressions_are_rejected(scaling: dict[str, Any], sentence: str) -> None:
     values = {"function": {"reserved_concurrency": 50}, "scaling": scaling}
     with pytest.raises(SettingsError) as error:

@@ -22,7 +22,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     return once("prod", tmp_path_factory, BOTH)
 
 
-def test_the_function_is_given_all_models_the_default_first(several: Synthesized) -> None:
+def test_the_function_gets_all_models_the_default_first(several: Synthesized) -> None:
     variables = several.only("AWS::Lambda::Function")["Environment"]["Variables"]
     assert variables["LOUPE_MODEL"] == "hair-type"
     assert variables["LOUPE_MODELS"] == "hair-type,hair-type-large"

@@ -72,7 +72,7 @@ def allowed(template: Synthesized, role: str) -> set[tuple[str, str]]:
     }
 
 
-def test_the_challenger_runs_in_a_function_of_its_own(tested: Synthesized) -> None:
+def test_the_challenger_runs_in_a_separate_function(tested: Synthesized) -> None:
     shadow = functions(tested)["loupe-prod-shadow"]
     champion = functions(tested)["loupe-prod"]
     assert shadow["ImageConfig"] == {"Command": ["shadow.handler"]}

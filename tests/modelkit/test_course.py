@@ -73,9 +73,9 @@ def test_the_gate_passes_it_and_rejects_a_damaged_one(course_models: Path, picke
     onnx.save(proto, folder / "model.onnx")
     raw = dict(load_card(course_models / picked).raw)
     write_card(folder, raw | {"name": "damaged", "files": [describe_file(folder, "model.onnx")]})
-    refused = run("gate", "damaged", *common)
-    assert refused.exit_code == 1
-    failed = {check["name"] for check in json.loads(refused.stdout)["checks"] if check["status"] == "fail"}
+    rejected = run("gate", "damaged", *common)
+    assert rejected.exit_code == 1
+    failed = {check["name"] for check in json.loads(rejected.stdout)["checks"] if check["status"] == "fail"}
     assert {"agreement", "probability shift"} <= failed
 
 

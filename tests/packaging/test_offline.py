@@ -13,18 +13,18 @@ import pytest
 from deploy_packages import ROOT, blocked_modules, import_guard
 
 ENVIRONMENTS = ("local", "dev", "staging", "prod")
-# Loaded by every Python that the synth starts. An attempt is written down before it is refused, so that code which
-# catches the refusal and goes on is found, too.
+# Loaded by every Python process of the synth. An attempt is logged before it is blocked, so that code which catches the
+# error is detected, too.
 PYTHON_GUARD = """
 import os, socket
 
-def _refuse(self, address, *args):
+def _block_connection(self, address, *args):
     if self.family != socket.AF_UNIX:
         with open(os.environ["ATTEMPTS"], "a") as log:
             print("python", address, file=log)
         raise ConnectionRefusedError("no network in this test")
 
-socket.socket.connect = socket.socket.connect_ex = _refuse
+socket.socket.connect = socket.socket.connect_ex = _block_connection
 
 def _no_lookup(host, *args, **kwargs):
     with open(os.environ["ATTEMPTS"], "a") as log:
@@ -35,12 +35,12 @@ socket.getaddrinfo = _no_lookup
 """
 NODE_GUARD = """
 const fs = require('fs'), net = require('net'), dns = require('dns');
-const refuse = (what) => (...args) => {
+const block = (what) => (...args) => {
   fs.appendFileSync(process.env.ATTEMPTS, `node ${what} ${JSON.stringify(args[0])}\\n`);
   throw new Error('no network in this test');
 };
-net.Socket.prototype.connect = refuse('connect');
-dns.lookup = refuse('lookup');
+net.Socket.prototype.connect = block('connect');
+dns.lookup = block('lookup');
 """
 
 

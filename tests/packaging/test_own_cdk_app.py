@@ -107,7 +107,7 @@ def test_the_wheel_names_its_version_and_extras(wheel: Path) -> None:
     assert any(requirement.startswith("aws-cdk-lib") and "'deploy'" in requirement for requirement in requirements)
 
 
-def test_the_app_has_an_alarm_and_a_route_of_its_own(template: dict[str, Any]) -> None:
+def test_the_app_has_its_own_alarm_and_route(template: dict[str, Any]) -> None:
     alarms = {alarm["AlarmName"]: alarm for alarm in kinds(template, "AWS::CloudWatch::Alarm")}
     assert {"loupe-hair-ManyRequests", "loupe-hair-ApiErrorRate"} <= set(alarms)
     assert alarms["loupe-hair-ManyRequests"]["AlarmActions"] == alarms["loupe-hair-ApiLatencyP99"]["AlarmActions"]

@@ -274,7 +274,7 @@ def test_cached_keys_are_used_while_the_issuer_is_down(authorizers: Authorizers,
     assert site.requests.count("/.well-known/openid-configuration") >= 3
 
 
-def test_without_keys_it_fails_with_a_sentence_and_recovers(authorizers: Authorizers, site: Site) -> None:
+def test_without_keys_it_fails_with_a_clear_message_and_recovers(authorizers: Authorizers, site: Site) -> None:
     authorizer = authorizers(REFETCH_SECONDS="0")
     site.status = 503
     answer = authorizer(f"Bearer {authorizer.token()}")
@@ -300,7 +300,7 @@ def test_without_keys_it_fails_with_a_sentence_and_recovers(authorizers: Authori
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_unavailable_keys_raise_a_sentence(
+def test_unavailable_keys_raises_a_clear_message(
     authorizers: Authorizers, site: Site, change: dict[str, Any], sentence: str
 ) -> None:
     for name, value in change.items():

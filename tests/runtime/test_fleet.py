@@ -129,7 +129,7 @@ def test_an_environment_serves_one_request_after_another(make: Make) -> None:
     assert pid(invoke(fleet)) == pid(invoke(fleet))
 
 
-def test_requests_at_once_get_environments_of_their_own_up_to_the_concurrency(make: Make, recorder: Recorder) -> None:
+def test_concurrent_requests_get_separate_environments_up_to_the_concurrency(make: Make, recorder: Recorder) -> None:
     fleet = make()
     with ThreadPoolExecutor(2) as pool:
         running = [pool.submit(invoke, fleet, {"sleep": 1.0}) for _ in range(2)]
@@ -159,7 +159,7 @@ def test_each_version_has_its_own_environment(make: Make) -> None:
     assert outcomes[0]["pid"] != outcomes[1]["pid"]
 
 
-def test_it_runs_as_the_functions_own_role(make: Make) -> None:
+def test_the_function_runs_under_its_own_role(make: Make) -> None:
     assert json.loads(invoke(make()).payload)["key"] == "its-own"
 
 

@@ -54,7 +54,7 @@ def test_the_first_request_is_a_cold_start_and_only_that(start: Start) -> None:
     assert started == [[1.0], []]
 
 
-def test_a_bad_setting_stops_the_cold_start_with_a_sentence(start: Start) -> None:
+def test_a_bad_setting_stops_the_cold_start_with_a_clear_message(start: Start) -> None:
     environment = start(variables={"LOUPE_URL_POLICY": "sometimes"})
     outcome = environment.invoke(b"{}", "request-1")
     assert outcome.function_error == "Unhandled"

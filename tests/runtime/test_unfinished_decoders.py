@@ -93,9 +93,9 @@ def test_a_decoder_that_outlives_its_batch_ends_before_the_next_request(
     environment = begin()
     good = {"image": base64.b64encode(golden_cases[0].path.read_bytes()).decode()}
     before = ask(environment, "process", "before")
-    begun = time.monotonic()
+    started = time.monotonic()
     outcome = environment.invoke(json.dumps({"items": [NEVER, good]}).encode(), "batch")
-    elapsed = time.monotonic() - begun
+    elapsed = time.monotonic() - started
     assert outcome.function_error is None, outcome.payload
     assert elapsed < TIMEOUT_SECONDS
     results = json.loads(outcome.payload)["results"]
@@ -177,15 +177,15 @@ def test_batches_with_hanging_decoders_hold_an_environment_until_the_timeout_at_
     try:
         with ThreadPoolExecutor(RESERVED) as pool:
             list(pool.map(invoke, ["process"] * RESERVED))  # warm
-            begun = time.monotonic()
+            started = time.monotonic()
             spent = list(pool.map(invoke, [{"items": [NEVER]}] * RESERVED))
-            assert time.monotonic() - begun < FLEET_TIMEOUT_SECONDS
+            assert time.monotonic() - started < FLEET_TIMEOUT_SECONDS
             codes = {item["error"]["code"] for answer in spent for item in answer["results"]}
             assert codes == {"deadline_exceeded"}
             good = {"image": base64.b64encode(golden_cases[0].path.read_bytes()).decode()}
-            begun = time.monotonic()
+            started = time.monotonic()
             answers = list(pool.map(invoke, [good] * RESERVED))
             assert {answer["label"] for answer in answers} == {golden_cases[0].label}
-            assert time.monotonic() - begun < FLEET_TIMEOUT_SECONDS / 2
+            assert time.monotonic() - started < FLEET_TIMEOUT_SECONDS / 2
     finally:
         fleet.stop()

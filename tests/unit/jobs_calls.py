@@ -61,8 +61,10 @@ class Jobs:
         actions = JobActions(self.settings, engine, self.s3, results, lambda: self.now)
         self.api = JobsApi(self.settings, engine, actions, results)
 
-    def call(self, method: str, path: str, body: Any = None, *, who: str = "key-1", **options: Any) -> dict[str, Any]:
-        event = self.event(method, path, body, who=who, **options)
+    def call(
+        self, method: str, path: str, body: Any = None, *, caller: str = "key-1", **options: Any
+    ) -> dict[str, Any]:
+        event = self.event(method, path, body, caller=caller, **options)
         answer = self.api.http(event, Context())
         operation = DOCUMENT["paths"].get(event["resource"], {}).get(method.lower())
         if operation is not None:
@@ -75,12 +77,12 @@ class Jobs:
         return answer
 
     def event(
-        self, method: str, path: str, body: Any = None, *, who: str = "key-1", key: str | None = None, **options: Any
+        self, method: str, path: str, body: Any = None, *, caller: str = "key-1", key: str | None = None, **options: Any
     ) -> dict[str, Any]:
         headers = {} if key is None else {"Idempotency-Key": key}
         text = body if body is None or isinstance(body, bytes | str) else json.dumps(body)
         event = rest(method, path, text, headers, **options)
-        event["requestContext"]["identity"] = {"apiKeyId": who}
+        event["requestContext"]["identity"] = {"apiKeyId": caller}
         parts = path.split("/")
         if len(parts) > 3:
             parameter = "{name}" if parts[2] == "models" else "{id}"

@@ -317,7 +317,7 @@ def test_the_aws_target_deploys_a_copy_by_name(cdk: Path, tmp_path: Path) -> Non
     assert '"mode": "api-key"' in deploy
 
 
-def test_a_failed_deployment_is_a_sentence_with_the_end_of_the_log(cdk: Path, tmp_path: Path) -> None:
+def test_a_failed_deployment_is_reported_with_the_end_of_the_log(cdk: Path, tmp_path: Path) -> None:
     target = aws_target(FakeAccount(), tmp_path, {"model": {"name": "explode"}})
     with pytest.raises(AcceptanceError, match=r"(?s)cdk deploy failed.*the stack was rolled back"):
         target.deploy(API_KEYS)
@@ -331,7 +331,7 @@ def test_a_failed_deployment_is_a_sentence_with_the_end_of_the_log(cdk: Path, tm
         (["--env", "dev", "--settings", "{"], "--settings is not JSON"),
     ],
 )
-def test_wrong_arguments_are_a_sentence(arguments: list[str], sentence: str) -> None:
+def test_wrong_arguments_are_reported_clearly(arguments: list[str], sentence: str) -> None:
     result = CliRunner().invoke(command.app, arguments)
     assert result.exit_code == 2
     assert sentence in result.output
@@ -341,7 +341,7 @@ def test_wrong_arguments_are_a_sentence(arguments: list[str], sentence: str) -> 
     "variables",
     [{"AWS_PROFILE": "no-such-profile"}, {"AWS_ACCESS_KEY_ID": "", "AWS_EC2_METADATA_DISABLED": "true"}],
 )
-def test_missing_credentials_are_a_sentence_and_no_transcript(
+def test_missing_credentials_are_reported_without_a_transcript(
     variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
@@ -357,7 +357,7 @@ def test_missing_credentials_are_a_sentence_and_no_transcript(
     assert not transcript_file.exists()
 
 
-def test_a_change_counts_once_it_is_seen_several_times_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_counts_after_several_identical_responses_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     statuses = iter([200, 403, 200, 403, 403, 403])
 
     class Answers:

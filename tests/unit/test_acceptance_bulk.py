@@ -51,7 +51,7 @@ def test_the_golden_images_are_the_manifest_of_the_job(monkeypatch: pytest.Monke
     assert {*keys, "inputs/acceptance/golden.jsonl"} == set(target.objects)
 
 
-def test_a_job_that_fails_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_fails_is_reported_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
     def completed(_run: Run) -> str:
         raise CheckError("1 of 2 images were classified")
 
@@ -60,6 +60,6 @@ def test_a_job_that_fails_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None
         bulk.run_job(context(FakeTarget(), BulkBucket="results"), ApiKey("k"), MODEL)
 
 
-def test_a_stack_without_bulk_jobs_is_a_sentence() -> None:
+def test_a_stack_without_bulk_jobs_is_reported_clearly() -> None:
     with pytest.raises(AcceptanceError, match="BulkBucket"):
         bulk.run_job(context(FakeTarget()), ApiKey("k"), MODEL)

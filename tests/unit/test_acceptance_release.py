@@ -155,7 +155,7 @@ def test_a_rollback_on_aws_names_the_first_failure_and_the_finding_of_the_hook(
     assert target.release(CANARY) == Released(True, "Alias: hook failed", (FINDING,))
 
 
-def test_a_release_that_goes_through_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_successful_release_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not aws_target(tmp_path, Account("UPDATE_COMPLETE"), monkeypatch, 0).release(CANARY).rolled_back
 
 

@@ -89,7 +89,7 @@ def user(name):
     return {"X-User-Id": name}
 
 
-def test_a_caller_keeps_its_arm_whatever_it_sends(make) -> None:
+def test_a_caller_keeps_its_arm_for_any_request(make) -> None:
     app = make()
     arms = {name: arm_of(call(app, headers=user(name))) for name in map(str, range(40))}
     assert set(arms.values()) == {"control", "treatment"}
@@ -150,7 +150,7 @@ def test_an_image_keeps_its_arm_however_it_is_sent(make) -> None:
 
 
 @pytest.mark.parametrize("key", ["header", "api-key", "source-address", "token-subject"])
-def test_a_request_without_its_key_goes_by_its_content(make, capsys, key) -> None:
+def test_a_request_without_its_key_is_assigned_by_its_content(make, capsys, key) -> None:
     app = make(key)
     by_image = make("image-content")
     for image in (jpeg(noise(20 + number, 20)) for number in range(6)):
@@ -211,7 +211,7 @@ def test_an_unknown_arm_is_a_problem_that_lists_the_arms(make, named) -> None:
     assert "X-Experiment" not in answer["headers"]
 
 
-def test_where_it_is_not_allowed_the_header_means_nothing(make) -> None:
+def test_the_override_header_is_ignored_where_it_is_not_allowed(make) -> None:
     app = make()
     for name in map(str, range(8)):
         expected = arm_of(call(app, headers=user(name)))
@@ -260,7 +260,7 @@ def test_log_and_metrics_name_the_arm_and_never_the_key(make, capsys) -> None:
     assert arms == set(MODELS)
 
 
-def test_each_arm_has_cache_entries_of_its_own(make) -> None:
+def test_each_arm_has_its_own_cache_entries(make) -> None:
     app = make(override=True, cache=PredictionCache(1_000_000))
 
     def states(arm):
@@ -290,7 +290,7 @@ def test_new_weights_hold_from_the_next_read_on(make) -> None:
     assert {name: arm_of(call(app, headers=user(name))) for name in names} == before
 
 
-def test_a_failed_read_is_logged_and_counted_once_and_answers_go_on(make, capsys) -> None:
+def test_a_failed_read_is_logged_and_counted_once_and_requests_succeed(make, capsys) -> None:
     app = make(live=LiveWeights({"control": 50, "treatment": 50}, lambda: Parameter("nonsense"), interval=60))
     outputs = []
     for _ in range(4):

@@ -81,10 +81,10 @@ def trickle(start: bytes, part: bytes) -> Answer:
     ids=["silence", "status line", "headers", "one header", "body", "body with length", "chunks"],
 )
 def test_the_time_limit_covers_headers_and_body_together(site: Callable[[Answer], str], answer: Answer) -> None:
-    url, begun = site(answer), time.monotonic()
+    url, started = site(answer), time.monotonic()
     with pytest.raises(IssuerError, match=r"/keys took more than 0\.3 s$"):
         fetch(url, allow_http=True, seconds=0.3)
-    assert time.monotonic() - begun < documents.FETCH_SECONDS
+    assert time.monotonic() - started < documents.FETCH_SECONDS
 
 
 def respond(body: bytes) -> Answer:
@@ -97,7 +97,7 @@ def respond(body: bytes) -> Answer:
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
-def test_deep_nesting_is_a_sentence(site: Callable[[Answer], str], opening: bytes) -> None:
+def test_deep_nesting_is_reported_clearly(site: Callable[[Answer], str], opening: bytes) -> None:
     url = site(respond(opening * (documents.MAX_BYTES // len(opening))))
     with pytest.raises(IssuerError, match=r"/keys is (nested too deeply|not JSON)$"):
         json_object(fetch(url, allow_http=True), url)
@@ -155,6 +155,6 @@ def test_the_kinds_of_keys_that_sign() -> None:
 def test_keys_cost_time_in_proportion_to_their_number() -> None:
     """Many entries and one huge number: the work is bounded for both."""
     many = [jwk("good")] + [{"kty": "RSA", "kid": str(number), "n": "A" * 200_000, "e": "AQAB"} for number in range(99)]
-    begun = time.process_time()
+    started = time.process_time()
     assert list(public_keys(many)) == ["good"]
-    assert time.process_time() - begun < 0.5
+    assert time.process_time() - started < 0.5

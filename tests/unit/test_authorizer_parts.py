@@ -135,10 +135,10 @@ def outcome(authorize: Any, authorization: Any) -> str:
         return str(error)
 
 
-def test_a_sampled_trace_gets_the_same_answer(authorize: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sampled_trace_gets_the_same_response(authorize: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded: list[str] = []
     monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-581cf771-a006649127e371903a2de979;Parent=53995c3f42cd8ad8;Sampled=1")
-    monkeypatch.setattr(segments, "_record", lambda _begun, _end, code, _failure: recorded.append(code))
+    monkeypatch.setattr(segments, "_record", lambda _started, _end, code, _failure: recorded.append(code))
     assert outcome(authorize, "Bearer none") == "Unauthorized"
     assert recorded == ["unauthorized"]
     monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-581cf771-a006649127e371903a2de979;Parent=53995c3f42cd8ad8;Sampled=0")

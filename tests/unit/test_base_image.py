@@ -148,7 +148,7 @@ def test_tokens_come_from_an_address_of_the_same_scheme(registry: Registry) -> N
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
-def test_a_registry_that_does_not_answer_is_an_error() -> None:
+def test_a_registry_that_does_not_respond_is_an_error() -> None:
     with pytest.raises(RegistryError, match="cannot be reached"):
         platform_digests("127.0.0.1:9/lambda/python:3.13")
 

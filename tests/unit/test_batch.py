@@ -59,7 +59,7 @@ def test_the_same_numbers_as_one_by_one(classifier) -> None:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from("rbx"), min_size=1, max_size=32))
-def test_any_mixture_keeps_its_order(classifier, kinds) -> None:
+def test_mixed_batches_keep_the_order_of_items(classifier, kinds) -> None:
     kind = {"r": (RED_ITEM, "red"), "b": (BLUE_ITEM, "blue"), "x": ({"image": "!"}, "request_invalid")}
     assert send(make_app(classifier), [kind[letter][0] for letter in kinds]) == [kind[letter][1] for letter in kinds]
 
@@ -89,11 +89,11 @@ def test_sources_are_fetched_in_parallel(classifier) -> None:
 def test_items_not_processed_before_the_deadline_are_deadline_exceeded(classifier) -> None:
     gate = threading.Event()
     app = make_app(classifier, pages={"https://slow": jpeg(solid(RED))}, gate=gate)
-    begun = time.monotonic()
+    started = time.monotonic()
     try:
         items = [RED_ITEM, {"url": "https://slow"}, BLUE_ITEM]
         assert send(app, items, context=Context(remaining_ms=1500)) == ["red", "deadline_exceeded", "blue"]
-        assert time.monotonic() - begun < 1.4
+        assert time.monotonic() - started < 1.4
     finally:
         gate.set()
 
@@ -113,9 +113,9 @@ def test_batch_with_a_slow_model_ends_by_its_deadline(tiny_directory) -> None:
         return run(batch)
 
     classifier.model.run = slow  # type: ignore[method-assign]
-    begun = time.monotonic()
+    started = time.monotonic()
     answers = send(make_app(classifier), [RED_ITEM] * 32, context=Context(remaining_ms=1700))
-    assert time.monotonic() - begun < 1.2
+    assert time.monotonic() - started < 1.2
     assert set(answers) == {"red", "deadline_exceeded"}
     assert 4 <= answers.count("red") <= 14
     assert sizes[0] == 1

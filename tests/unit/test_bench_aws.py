@@ -106,12 +106,12 @@ def test_a_quota_makes_n_smaller_and_is_reported() -> None:
     assert "7 invocations were throttled" in report.markdown([measurement], {}, "", "plot.svg")
 
 
-def test_a_failed_function_is_a_sentence() -> None:
+def test_a_failed_function_is_reported_clearly() -> None:
     with pytest.raises(BenchError, match="hair-type, x86_64, 1769 MiB: the function answered"):
         bench(FakeLambda(cold=1, result=b'{"errorMessage": "boom"}'))
 
 
-def test_lines_that_never_arrive_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_that_never_arrive_are_reported_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "_LOG_SECONDS", 0.0)
     functions = FakeLambda(cold=1, tail=False)
     with pytest.raises(BenchError, match="REPORT lines did not arrive"):
@@ -134,7 +134,7 @@ def test_the_price_is_lambdas_list_price() -> None:
     assert measurement.usd_per_million == pytest.approx(1769 / 1024 * 10_000 * 0.0000166667 + 0.20)
 
 
-def test_every_combination_has_a_function_of_its_own_and_a_bounded_cost() -> None:
+def test_every_combination_has_its_own_function_and_a_bounded_cost() -> None:
     subjects = combinations(
         "loupe-bench-1", models=["a"], memories=[512, 1769], architectures=["x86_64", "arm64"], snap_start=True
     )
@@ -165,7 +165,7 @@ def test_the_page_has_a_row_for_each_subject_and_a_plot(tmp_path: Path) -> None:
         (["--env", "dev", "--model", "no-such-model"], "cannot be read"),
     ],
 )
-def test_wrong_arguments_are_a_sentence(arguments: list[str], sentence: str) -> None:
+def test_wrong_arguments_are_reported_clearly(arguments: list[str], sentence: str) -> None:
     result = CliRunner().invoke(command.app, arguments)
     assert result.exit_code == 1
     assert sentence in result.output

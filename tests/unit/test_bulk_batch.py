@@ -259,8 +259,8 @@ class Throttled:
         self.passes += 1
         if self.passes > 1:
             return BatchResult([DeadlineExceeded("later")] * len(images), 0)
-        begun = self._service.classify_many(images[:4], **options).outcomes
-        return BatchResult([*begun, *[DeadlineExceeded("later")] * (len(images) - len(begun))], 0)
+        started = self._service.classify_many(images[:4], **options).outcomes
+        return BatchResult([*started, *[DeadlineExceeded("later")] * (len(images) - len(started))], 0)
 
 
 def test_images_that_s3_throttles_until_the_deadline_are_not_stuck(classifier) -> None:
@@ -300,11 +300,11 @@ def test_a_deadline_in_real_time(classifier) -> None:
     attempts, items = 0, [{"key": "red.jpg"}] * 60
     while True:
         attempts += 1
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             result = bulk.invocations.run(event(items), Context(remaining_ms=2000))
         except BatchUnfinished:
-            assert time.monotonic() - begun < 2
+            assert time.monotonic() - started < 2
             continue
         break
     assert 1 < attempts < 20
@@ -327,7 +327,7 @@ def test_a_permanently_unreadable_object_is_a_row(bulk) -> None:
 
 @pytest.mark.parametrize("operation", ["put_object", "get_object"])
 @pytest.mark.parametrize("failure", ["SlowDown", ReadTimeoutError(endpoint_url="https://s3")])
-def test_a_results_bucket_that_does_not_answer_fails_the_batch_for_the_retry(bulk, operation, failure) -> None:
+def test_a_results_bucket_that_does_not_respond_fails_the_batch_for_the_retry(bulk, operation, failure) -> None:
     items = [{"key": "red.jpg"}, {"key": "missing.jpg"}]
     bulk.results.fail[operation] = [failure]
     with pytest.raises(BatchUnfinished):

@@ -125,7 +125,7 @@ def test_deliveries_of_one_event_are_one_row(arrivals) -> None:
     assert (len(first), arrivals.images.calls) == (1, [])
 
 
-def test_versions_and_uploads_of_one_key_are_rows_of_their_own(arrivals) -> None:
+def test_versions_and_uploads_of_one_key_have_separate_rows(arrivals) -> None:
     arrivals.deliver(created(sequencer="1"), created(sequencer="2"), created(**{"version-id": "v1"}))
     assert sorted(row["version"] for row in arrivals.rows()) == ["1", "2", "v1"]
     assert [call.get("VersionId") for name, call in arrivals.images.calls if "VersionId" in call] == ["v1"]

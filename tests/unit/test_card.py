@@ -154,7 +154,7 @@ BAD: list[tuple[str, Any, str, bool]] = [
 
 
 @pytest.mark.parametrize(("path", "value", "sentence", "schema_rejects"), BAD, ids=lambda value: str(value)[:30])
-def test_bad_card_raises_a_sentence(path: str, value: Any, sentence: str, schema_rejects: bool) -> None:
+def test_bad_card_raises_a_clear_message(path: str, value: Any, sentence: str, schema_rejects: bool) -> None:
     raw = changed(path, value)
     with pytest.raises(CardError, match=sentence) as caught:
         parse(raw)

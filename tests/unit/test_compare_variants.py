@@ -123,7 +123,7 @@ def test_wrong_options_exit_with_2(arguments, message) -> None:
     assert message in run(*arguments, code=2, input=b"").output
 
 
-def test_unusable_input_exits_with_3_and_a_sentence(tmp_path: Path, log: Path) -> None:
+def test_unusable_input_exits_with_3_and_a_clear_message(tmp_path: Path, log: Path) -> None:
     empty = tmp_path / "empty.log"
     empty.write_bytes(b"START RequestId: x\n")
     assert "is a classification of this function" in run(empty, code=3).stderr
@@ -197,7 +197,7 @@ def test_events_are_taken_as_their_page_arrives(logs: FakeLogs) -> None:
         ("ThrottlingException", "answered ThrottlingException"),
     ],
 )
-def test_what_aws_rejects_exits_with_3_and_a_sentence(logs: FakeLogs, code, message) -> None:
+def test_what_aws_rejects_exits_with_3_and_a_clear_message(logs: FakeLogs, code, message) -> None:
     logs.failure = ClientError({"Error": {"Code": code, "Message": "arn:aws:secret"}}, "FilterLogEvents")
     error = run("--log-group", "a", code=3).stderr
     assert message in error.replace("\n", " ")

@@ -107,7 +107,7 @@ def test_a_repeated_run_gets_the_image_of_the_first_one() -> None:
     assert engine.pushed == []
 
 
-def test_the_authorizers_image_has_a_tag_of_its_own() -> None:
+def test_the_authorizers_image_has_its_own_tag() -> None:
     assert a_build("authorizer").remote_tag == f"authorizer-{COMMIT}"
 
 

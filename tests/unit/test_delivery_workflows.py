@@ -42,7 +42,7 @@ def position(pattern: str, steps: list[dict[str, Any]]) -> int:
     return index
 
 
-def test_the_gate_is_before_everything_and_environments_follow_one_another() -> None:
+def test_the_gate_runs_first_and_environments_follow_one_another() -> None:
     assert list(DELIVER["jobs"]) == ["gate", "build", *ENVIRONMENTS]
     order = list(DELIVER["jobs"])
     for index, name in enumerate(order):
@@ -110,7 +110,7 @@ def test_a_smoke_test_follows_the_deployment_and_its_failure_deploys_what_was_th
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_the_way_back_does_not_take_the_time_of_a_canary(environment: str) -> None:
+def test_a_rollback_does_not_take_the_time_of_a_canary(environment: str) -> None:
     (quick,) = [step["env"]["QUICK"] for step in STEPS if "QUICK" in step.get("env", {})]
     release = load_settings(read_context(), environment, quick).release
     assert release.strategy == load_settings(read_context(), environment).release.strategy

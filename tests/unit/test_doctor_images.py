@@ -79,7 +79,7 @@ def test_a_missing_asset_repository_is_an_error() -> None:
         (engine(), Level.ok, "is running and builds for linux/amd64"),
     ],
 )
-def test_the_container_engine_must_answer(runner: Any, level: Level, sentence: str) -> None:
+def test_the_container_engine_must_respond(runner: Any, level: Level, sentence: str) -> None:
     finding = one(findings(runner=runner), "docker")
     assert (finding.level, sentence in finding.summary) == (level, True), finding
 

@@ -65,14 +65,14 @@ def test_arms_that_are_not_named_keep_their_weights_and_callers_move_only_to_the
 
 
 @pytest.mark.parametrize("weights", [["a=60"], ["a=6", "b=3", "c=1"], []])
-def test_weights_that_move_nobody_are_not_written(weights) -> None:
+def test_weights_that_move_no_caller_are_not_written(weights) -> None:
     store = Store()
     change = live(store).write(weights)
     assert (change.written, store.version) == (False, 3)
     assert not live(store).moved(change)
 
 
-def test_zero_pauses_an_arm() -> None:
+def test_weight_zero_pauses_an_arm() -> None:
     store = Store()
     change = live(store).write(["c=0"])
     assert json.loads(store.value)["c"] == 0
@@ -163,7 +163,7 @@ def test_without_a_local_cloud_the_command_says_how_to_start_one(tmp_path) -> No
     assert (result.exit_code, "`make up` starts one" in result.output) == (1, True)
 
 
-def test_the_region_of_the_settings_patch_is_the_one_that_is_asked(monkeypatch) -> None:
+def test_the_region_of_the_settings_patch_is_queried(monkeypatch) -> None:
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     assert connect("dev", patch='{"region": "eu-west-1"}').aws.region == "eu-west-1"
     result = CliRunner().invoke(tool.app, ["show", "nowhere"])

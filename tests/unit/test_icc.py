@@ -104,11 +104,11 @@ def test_profile_of_another_colour_space_is_ignored(profile: bytes) -> None:
 )
 def test_a_profile_of_many_operations_or_bytes_is_ignored_at_once(profile: bytes) -> None:
     """littleCMS would apply 20,000 operations to each point of its table, for 10 s; the cache would keep megabytes."""
-    cached, begun = _transform.cache_info(), time.thread_time()
+    cached, started = _transform.cache_info(), time.thread_time()
     assert color(images.jpeg(images.solid(images.RED), icc_profile=profile)) == color(
         images.jpeg(images.solid(images.RED))
     )
-    assert time.thread_time() - begun < 2
+    assert time.thread_time() - started < 2
     assert _transform.cache_info() == cached
 
 

@@ -27,12 +27,12 @@ def test_a_caller_sees_and_stops_only_its_own_jobs(jobs) -> None:
     unknown = "f" * 20 + "-" + "0" * 32
     for method, end in (("GET", ""), ("DELETE", ""), ("POST", "/redrive"), ("GET", "/rows")):
         calls = len(jobs.states.calls)
-        others = jobs.call(method, f"/v1/jobs/{job_id}{end}", who="key-2")
+        others = jobs.call(method, f"/v1/jobs/{job_id}{end}", caller="key-2")
         assert (others["statusCode"], body_of(others)["code"]) == (404, "job_not_found")
-        assert body_of(others) == body_of(jobs.call(method, f"/v1/jobs/{unknown}{end}", who="key-2"))
+        assert body_of(others) == body_of(jobs.call(method, f"/v1/jobs/{unknown}{end}", caller="key-2"))
         assert len(jobs.states.calls) == calls
     assert jobs.states.executions[job_id]["status"] == "RUNNING"
-    assert body_of(jobs.call("GET", "/v1/jobs", who="key-2"))["jobs"] == []
+    assert body_of(jobs.call("GET", "/v1/jobs", caller="key-2"))["jobs"] == []
     assert jobs.call("GET", f"/v1/jobs/{job_id}")["statusCode"] == 200
 
 
@@ -165,10 +165,10 @@ def test_a_job_that_step_functions_no_longer_redrives(jobs) -> None:
     assert jobs.code("POST", f"/v1/jobs/{job_id}/redrive") == (409, "job_not_redrivable")
 
 
-def walk(jobs: Jobs, who: str, **query: str) -> list[list[str]]:
+def walk(jobs: Jobs, caller: str, **query: str) -> list[list[str]]:
     pages, token = [], None
     for _ in range(50):
-        answer = jobs.call("GET", "/v1/jobs", who=who, query={**query, **({"next": token} if token else {})})
+        answer = jobs.call("GET", "/v1/jobs", caller=caller, query={**query, **({"next": token} if token else {})})
         assert answer["statusCode"] == 200, answer["body"]
         page = body_of(answer)
         pages.append([job["id"] for job in page["jobs"]])
@@ -183,7 +183,7 @@ def test_listing_pages_through_the_owners_jobs_alone(jobs) -> None:
     for number in range(23):
         mine.append(jobs.start()["id"])
         for _ in range(number % 3):
-            jobs.start(who="key-2")
+            jobs.start(caller="key-2")
     jobs.states.page_size = 10
     pages = walk(jobs, "key-1", limit="4")
     assert [job for page in pages for job in page] == mine[::-1]
@@ -193,7 +193,7 @@ def test_listing_pages_through_the_owners_jobs_alone(jobs) -> None:
 def test_listing_is_bounded_where_others_have_many_jobs(jobs) -> None:
     oldest = jobs.start()["id"]
     for _ in range(60):
-        jobs.start(who="key-2")
+        jobs.start(caller="key-2")
     jobs.states.page_size = 10
     jobs.states.calls.clear()
     first = body_of(jobs.call("GET", "/v1/jobs"))
@@ -294,7 +294,7 @@ def test_every_call_may_be_throttled(jobs, operation) -> None:
 
 
 @pytest.mark.parametrize("failure", [*sorted(TRANSIENT_CODES), ReadTimeoutError(endpoint_url="https://s3")])
-def test_s3_that_does_not_answer_is_503(jobs, failure) -> None:
+def test_s3_that_does_not_respond_is_503(jobs, failure) -> None:
     jobs.s3.fail["get_object"] = [failure]
     assert jobs.code("POST", "/v1/jobs", MANIFEST) == (503, "jobs_unavailable")
 
@@ -345,14 +345,14 @@ def test_bodies_and_parameters_where_nothing_is_expected(jobs) -> None:
 
 def test_a_base_path_of_a_custom_domain_and_payload_2_reach_the_same_job() -> None:
     jobs = Jobs(LOUPE_AUTH_MODE="jwt")
-    who = {"authorizer": {"owner": "0" * 64}}
+    caller = {"authorizer": {"owner": "0" * 64}}
     start = http("POST", "/v1/jobs", json.dumps(MANIFEST), stage="live", routeKey="POST /v1/jobs")
-    start["requestContext"] |= who
+    start["requestContext"] |= caller
     job_id = body_of(jobs.api.http(start, Context()))["id"]
     get = http("GET", f"/v1/jobs/{job_id}", stage="live", routeKey="GET /v1/jobs/{id}")
-    get["requestContext"] |= who
+    get["requestContext"] |= caller
     assert jobs.api.http(get, Context())["statusCode"] == 200
     event = jobs.event("GET", f"/v1/jobs/{job_id}")
     event |= {"path": f"/pictures/v1/jobs/{job_id}"}
-    event["requestContext"] |= who
+    event["requestContext"] |= caller
     assert jobs.api.http(event, Context())["statusCode"] == 200

@@ -178,7 +178,7 @@ def test_the_failed_rows_of_an_own_job_are_a_manifest(jobs) -> None:
     jobs.s3.objects[RESULTS, key] = b'{"s3": "s3://photos/a.jpg"}\n'
     manifest = {"manifest": f"s3://{RESULTS}/{key}"}
     assert jobs.input_of(jobs.start(manifest)["id"])["source"] == {"type": "jsonl", "bucket": RESULTS, "key": key}
-    assert jobs.code("POST", "/v1/jobs", manifest, who="key-2") == (422, "s3_not_allowed")
+    assert jobs.code("POST", "/v1/jobs", manifest, caller="key-2") == (422, "s3_not_allowed")
     for other in (f"jobs/{job_id}/rows/failures.jsonl", f"jobs/{job_id}/x/../failures.jsonl", "failures.jsonl"):
         body = {"manifest": f"s3://{RESULTS}/{other}"}
         assert jobs.code("POST", "/v1/jobs", body) == (422, "s3_not_allowed")
@@ -238,12 +238,12 @@ def test_a_name_that_is_taken_but_not_visible_yet_is_tried_again(jobs) -> None:
     assert (answer["statusCode"], answer["headers"]["Retry-After"]) == (503, "2")
 
 
-def test_requests_without_a_key_are_jobs_of_their_own(jobs) -> None:
+def test_requests_without_a_key_start_separate_jobs(jobs) -> None:
     assert jobs.start()["id"] != jobs.start()["id"]
 
 
 def test_keys_of_two_owners_do_not_meet(jobs) -> None:
-    assert jobs.start(key="k")["id"] != jobs.start(key="k", who="key-2")["id"]
+    assert jobs.start(key="k")["id"] != jobs.start(key="k", caller="key-2")["id"]
 
 
 @pytest.mark.parametrize("key", ["", " ", "a" * 256, "é", "a\tb", " a"])

@@ -274,7 +274,7 @@ def test_a_manifest_of_failed_rows_of_exactly_the_bound_is_complete(monkeypatch)
 
 
 @pytest.mark.parametrize("label", ["{:05}", "{:05}" + "x" * 250, "{:05}" + 'é"' * 100])
-def test_a_summary_is_readable_whatever_its_labels(label) -> None:
+def test_a_summary_is_readable_with_any_labels(label) -> None:
     """The writer leaves out the rarest labels where the reader would reject the file."""
     values = [
         {
@@ -313,7 +313,7 @@ def test_damaged_files_are_errors(content) -> None:
 
 @pytest.mark.parametrize("operation", ["get_object", "put_object"])
 @pytest.mark.parametrize("failure", ["SlowDown", ReadTimeoutError(endpoint_url="https://s3")])
-def test_s3_that_does_not_answer_is_an_error_that_another_attempt_mends(operation, failure) -> None:
+def test_s3_that_does_not_respond_is_a_transient_error(operation, failure) -> None:
     job = Job(lines(OUTPUTS))
     job.add_failures(*OUTPUTS)
     job.s3.fail[operation] = [failure]
@@ -328,7 +328,7 @@ def test_other_events_are_errors(event) -> None:
         Summarizer(jobs_settings(), FakeBucketStore(), lambda _: 0, lambda: datetime.now(UTC)).run(event)
 
 
-def test_values_are_read_whatever_the_pieces() -> None:
+def test_values_are_read_from_pieces_of_any_size() -> None:
     text = json.dumps([{"a": "é\n]["}, {"b": [1, {"c": 2}]}]) + '\n{"d": 1}\n'
     for size in (1, 2, 3, 7, len(text)):
         pieces = [text[start : start + size] for start in range(0, len(text), size)]

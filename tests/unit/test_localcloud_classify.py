@@ -68,7 +68,7 @@ class FakeJobs:
         return iter(self._rows)
 
 
-def test_a_name_that_is_not_utf_8_is_a_sentence(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf_8_is_reported_clearly(tmp_path: Path) -> None:
     (tmp_path / "caf\udce9.jpg").write_bytes(b"")
     with pytest.raises(CloudError, match=r"caf\\xe9\.jpg' has a name that is not UTF-8"):
         classify.find_images(tmp_path)
@@ -180,18 +180,18 @@ def test_ctrl_c_during_the_upload_ends_it_and_deletes_what_was_uploaded(
         raise KeyboardInterrupt
 
     class SlowS3(FakeS3):
-        begun = 0
+        started = 0
 
         def upload_file(self, path: str, bucket: str, key: str) -> None:
-            self.begun += 1
-            if self.begun > 1:
+            self.started += 1
+            if self.started > 1:
                 uploaded.wait(5)
             super().upload_file(path, bucket, key)
 
     s3 = SlowS3()
     with pytest.raises(KeyboardInterrupt):
         classify.classify(folder, folder.parent / "results.jsonl", jobs, s3, interrupt)
-    assert s3.begun < 50
+    assert s3.started < 50
     assert (s3.objects, jobs.manifests) == ({}, [])
 
 

@@ -1,4 +1,4 @@
-"""What the demonstration refuses before it starts anything."""
+"""Inputs that the demonstration rejects before it starts anything."""
 
 from __future__ import annotations
 

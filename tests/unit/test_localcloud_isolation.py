@@ -97,7 +97,7 @@ def test_requests_to_this_machine_bypass_the_proxy() -> None:
         thread.join()
 
 
-def test_the_command_line_starts_despite_all_of_them() -> None:
+def test_the_command_line_starts_despite_foreign_environment_variables() -> None:
     variables = {**os.environ, **HOSTILE}
     del variables["PYTHONPATH"], variables["PYTHONWARNINGS"]
     done = subprocess.run(

@@ -47,7 +47,7 @@ def files(folder: Path) -> set[str]:
     }
 
 
-def test_code_and_the_models_files_are_in_it_and_nothing_else(project: Path, tmp_path: Path) -> None:
+def test_the_image_has_only_code_and_the_models_files(project: Path, tmp_path: Path) -> None:
     image = stage.stage(project, ["m"], tmp_path / "image")
     assert files(image.folder) == {
         "handler.py",

@@ -252,7 +252,7 @@ def test_following_holds_a_bounded_number_of_ids(monkeypatch: pytest.MonkeyPatch
     assert len(follower._ids) == 10
 
 
-def test_following_goes_on_after_throttling_with_longer_pauses() -> None:
+def test_following_continues_after_throttling_with_longer_pauses() -> None:
     clock, notices = Clock(), list[str]()
     throttled = ("ThrottlingException", "Rate exceeded", 400)
     polls: Iterator[Any] = iter([*[throttled] * 5, {"events": [event(1_000_000, "at last")]}])
@@ -288,7 +288,7 @@ def test_since_takes_durations_and_times(text: str, moment: datetime) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "15", "m", "yesterday", "2027-01-01", "9999999d"])
-def test_other_values_of_since_are_rejected_with_a_sentence(text: str) -> None:
+def test_other_values_of_since_are_rejected_with_a_clear_message(text: str) -> None:
     with pytest.raises(ValueError, match=r"is neither a duration|is in the future"):
         parse_since(text, NOW)
 
@@ -349,7 +349,9 @@ def test_failures_of_aws_are_sentences(monkeypatch: pytest.MonkeyPatch, answers:
         ("--source", "nobody"),
     ],
 )
-def test_other_options_are_rejected_with_a_sentence(monkeypatch: pytest.MonkeyPatch, options: tuple[str, str]) -> None:
+def test_invalid_options_are_rejected_with_a_clear_message(
+    monkeypatch: pytest.MonkeyPatch, options: tuple[str, str]
+) -> None:
     code, _, err = run(monkeypatch, EVENTS, *options)
     assert (code, options[1].partition('"')[0] in err) == (2, True)
 
@@ -363,6 +365,6 @@ def test_ctrl_c_ends_following_cleanly(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (code, len(out.splitlines()), "Traceback" in err) == (0, 5, False)
 
 
-def test_no_local_cloud_is_a_sentence(tmp_path: Any) -> None:
+def test_no_local_cloud_is_reported_clearly(tmp_path: Any) -> None:
     result = CliRunner().invoke(command.app, ["--env", "local", "--state", str(tmp_path)])
     assert (result.exit_code, "`make up` starts one" in result.stderr) == (2, True)

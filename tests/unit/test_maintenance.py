@@ -144,7 +144,7 @@ def test_an_open_pull_request_is_updated_and_an_equal_one_left_alone(project: Pa
     assert len(github.pulls) == 1
 
 
-def test_what_github_rejects_is_a_sentence(project: Path) -> None:
+def test_what_github_rejects_is_reported_clearly(project: Path) -> None:
     def denied(arguments: Any, body: str) -> str:
         raise ProposalError("gh api failed: HTTP 403: Resource not accessible by integration")
 

@@ -37,7 +37,7 @@ def test_an_unlisted_name_cannot_be_used() -> None:
         (CLOUDWATCH, "_alarms", "dict", "AccountRegionScopedDict"),
     ],
 )
-def test_a_changed_interface_ends_the_start_with_a_sentence(
+def test_a_changed_interface_ends_the_start_with_a_clear_message(
     monkeypatch: pytest.MonkeyPatch, module: str, name: str, expected: str, actual: str
 ) -> None:
     monkeypatch.setitem(INTERFACE, (module, name), expected)

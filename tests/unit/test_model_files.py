@@ -25,7 +25,7 @@ EVERYTHING = CARDS | PLACES | CONTENTS
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
-def test_the_image_build_and_verify_reject_it_in_a_sentence(
+def test_the_image_build_and_verify_reject_it_with_a_clear_message(
     tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spoil, sentence = EVERYTHING[name]

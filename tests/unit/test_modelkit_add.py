@@ -179,9 +179,9 @@ def test_an_existing_model_is_not_replaced_without_the_option(tmp_path: Path) ->
     file = save(classifier(), tmp_path / "net.onnx")
     options = [*OPTIONS, "--labels", "red,blue"]
     assert add(file, tmp_path / "models", *options).exit_code == 0
-    refused = add(file, tmp_path / "models", *options)
-    assert refused.exit_code == 3
-    assert "is there already" in refused.output
+    rejected = add(file, tmp_path / "models", *options)
+    assert rejected.exit_code == 3
+    assert "is there already" in rejected.output
     assert add(file, tmp_path / "models", *options, "--replace").exit_code == 0
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["mine"]
 

@@ -209,14 +209,14 @@ def test_a_link_in_place_of_the_part_is_not_written_through(tmp_path: Path, site
     assert not (tmp_path / "m" / "model.onnx").is_symlink()
 
 
-def test_a_folder_in_place_of_the_file_is_a_sentence(tmp_path: Path, site: Site) -> None:
+def test_a_folder_in_place_of_the_file_is_reported_clearly(tmp_path: Path, site: Site) -> None:
     model = card(tmp_path / "m", site.url("whole"))
     (tmp_path / "m" / "model.onnx").mkdir()
     with pytest.raises(ModelkitError, match=r"model\.onnx is a folder"):
         get(model)
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence(
+def test_a_folder_that_cannot_be_written_is_reported_clearly(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = card(tmp_path / "m", site.url("whole"))
@@ -258,7 +258,7 @@ def test_only_https_is_fetched_by_default(tmp_path: Path, site: Site) -> None:
     assert site.requests == []
 
 
-def test_no_server_is_a_sentence(tmp_path: Path) -> None:
+def test_no_server_is_reported_clearly(tmp_path: Path) -> None:
     with Site() as server:
         url = server.url("whole")
     with pytest.raises(ModelkitError, match="Connection refused"):

@@ -92,8 +92,8 @@ def test_a_label_file_is_read_in_the_encodings_that_people_have(tmp_path: Path, 
     assert read_labels(tmp_path / "labels.txt") == ("Bär", "Hund")
 
 
-def test_a_label_file_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
-    def refused(content: bytes | None) -> str:
+def test_a_label_file_that_cannot_be_read_is_reported_clearly(tmp_path: Path) -> None:
+    def rejected(content: bytes | None) -> str:
         path = tmp_path / "labels.txt"
         path.unlink(missing_ok=True)
         if content is not None:
@@ -105,16 +105,16 @@ def test_a_label_file_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
         assert "Traceback" not in result.output
         return " ".join(result.output.split())
 
-    assert "is not UTF-8: line 2 would be 'Bär' in Latin-1" in refused("Hund\nBär\n".encode("latin-1"))
-    assert "is not text" in refused(b"a\0b")
-    assert "larger than" in refused(b"a" * (5 * 1024 * 1024))
-    assert refused(None)
+    assert "is not UTF-8: line 2 would be 'Bär' in Latin-1" in rejected("Hund\nBär\n".encode("latin-1"))
+    assert "is not text" in rejected(b"a\0b")
+    assert "larger than" in rejected(b"a" * (5 * 1024 * 1024))
+    assert rejected(None)
     with pytest.raises(ModelkitError, match="is not a file"):
         read_labels(tmp_path)
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
-def test_a_disk_that_cannot_be_written_is_a_sentence(
+def test_a_disk_that_cannot_be_written_is_reported_clearly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -141,7 +141,7 @@ def test_no_message_names_the_temporary_folder(tmp_path: Path) -> None:
     assert ".mine." not in result.output
 
 
-def test_a_file_where_the_folder_of_models_should_be_is_a_sentence(tmp_path: Path) -> None:
+def test_a_file_where_the_folder_of_models_should_be_is_reported_clearly(tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file")
     file = save(classifier(), tmp_path / "net.onnx")
     arguments = ["--labels", "a,b", "--preprocess", "unit", "--resize", "bilinear"]

@@ -120,7 +120,7 @@ def test_a_file_of_golden_cases_is_read_relative_to_its_folder(tmp_path: Path) -
     ("text", "sentence"),
     [("red.png", "must be IMAGE=LABEL"), ("", "holds no golden case"), ("image,label\nred.png,\n", "has no image or")],
 )
-def test_a_golden_file_that_cannot_be_read_is_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+def test_a_golden_file_that_cannot_be_read_is_reported_clearly(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / "cases.txt"
     path.write_text(text)
     with pytest.raises(ModelkitError, match=sentence):

@@ -153,7 +153,7 @@ def failing_in_batches() -> onnx.ModelProto:
     return proto
 
 
-def test_a_graph_that_fails_with_several_images_is_found_by_verify(tmp_path: Path) -> None:
+def test_verify_detects_a_graph_that_fails_with_several_images(tmp_path: Path) -> None:
     result = add(tmp_path, failing_in_batches(), "--bind", "gain=1", "--kind", "logits")
     assert result.exit_code == 1
     assert "runs with one image and fails with 8" in " ".join(result.output.split())

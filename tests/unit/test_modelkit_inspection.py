@@ -107,7 +107,7 @@ def test_a_long_name_of_external_data_is_not_repeated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["length", "offset"])
 @pytest.mark.parametrize("value", ["x", "-1", "1.5", "9" * 5000, "\u00b2"])
-def test_a_place_in_external_data_that_is_no_number_is_a_sentence(tmp_path: Path, key: str, value: str) -> None:
+def test_a_place_in_external_data_that_is_no_number_is_reported_clearly(tmp_path: Path, key: str, value: str) -> None:
     proto = classifier()
     tensor = proto.graph.initializer[1]
     tensor.data_location = TensorProto.EXTERNAL
@@ -164,6 +164,6 @@ def test_missing_data_is_traced_to_the_card_that_has_its_address(tmp_path: Path)
     shown = CliRunner().invoke(app, ["inspect", str(path)])
     assert shown.exit_code == 0
     assert "python -m modelkit fetch hair-type-course" in shown.output
-    refused = CliRunner().invoke(app, ["add", str(path), "--name", "x", "--models-dir", str(tmp_path / "models")])
-    assert refused.exit_code == 3
-    assert "python -m modelkit fetch hair-type-course" in refused.output
+    rejected = CliRunner().invoke(app, ["add", str(path), "--name", "x", "--models-dir", str(tmp_path / "models")])
+    assert rejected.exit_code == 3
+    assert "python -m modelkit fetch hair-type-course" in rejected.output

@@ -245,9 +245,9 @@ def test_the_gate_stops_a_damaged_model_and_lets_the_same_one_pass(tmp_path: Pat
     card = make(tmp_path)
     damaged(card, tmp_path / "bad")
     common = ["--against", "base", "--images", str(photos), "--models-dir", str(card.directory.parent)]
-    refused = CliRunner().invoke(app, ["gate", "damaged", *common])
-    assert refused.exit_code == 1
-    assert "It does not pass." in refused.output
+    rejected = CliRunner().invoke(app, ["gate", "damaged", *common])
+    assert rejected.exit_code == 1
+    assert "It does not pass." in rejected.output
     report = json.loads(CliRunner().invoke(app, ["gate", "damaged", *common, "--json"]).stdout)
     failed = {check["name"] for check in report["checks"] if check["status"] == "fail"}
     assert failed >= {"agreement", "near ties", "probability shift", "accuracy"}

@@ -188,7 +188,7 @@ def test_proved_probabilities_are_distributions_in_the_runtime(make: Callable[[]
         lambda: model(SCORES, node("Neg", "scores", "less"), node("Sum", "scores less", "out")),
     ],
 )
-def test_numbers_that_are_no_certain_probabilities_are_asked_for(make: Callable[[], onnx.ModelProto]) -> None:
+def test_the_kind_of_uncertain_numbers_is_prompted_for(make: Callable[[], onnx.ModelProto]) -> None:
     end = read(make())
     assert end.kind is None
     assert "decision values" in end.reason
@@ -270,7 +270,7 @@ def test_regressions_are_rejected_by_name(tmp_path: Path, proto: onnx.ModelProto
     assert f"looks like {task}" in result.output
 
 
-def test_outputs_without_scores_are_rejected_before_anything_is_asked(tmp_path: Path) -> None:
+def test_outputs_without_scores_are_rejected_before_any_prompt(tmp_path: Path) -> None:
     proto = model(SCORES, node("Softmax", "scores", "out"), node("ZipMap", "out", "maps"))
     del proto.graph.output[1]
     kind = helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, []))

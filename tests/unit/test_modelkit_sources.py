@@ -160,7 +160,7 @@ JUNK: list[Any] = [
 
 
 @pytest.mark.parametrize("name", [*sorted(CONFIGS), "config", "timm", "timm-cfg", "custom-vision", "ultralytics"])
-def test_any_value_in_any_place_is_read_or_rejected_with_a_sentence(tmp_path: Path, name: str) -> None:
+def test_any_value_in_any_place_is_read_or_rejected_with_a_clear_message(tmp_path: Path, name: str) -> None:
     wholes: dict[str, dict[str, Any]] = {
         "config": HF["config.json"] | {"model_type": "vit", "problem_type": "x"},
         "timm": TIMM_VIT, "timm-cfg": TIMM_CONVNEXT,

@@ -22,7 +22,7 @@ STEP = 29
 CLIPPED_IN_ANOTHER_ORDER = {
     f"{name}/tall" for name in ("vit-fast", "default-DeiT", "default-Siglip", "default-Beit", "default-Pvt")
 }
-TAKEN = sorted(name for name in CONFIGS if not name.startswith("refused"))
+TAKEN = sorted(name for name in CONFIGS if not name.startswith("rejected"))
 DEFAULTS = sorted({name.split("/")[0] for name in REFERENCES.files if name.startswith("default-")})
 
 
@@ -71,12 +71,12 @@ def test_a_shift_of_one_pixel_would_be_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "sentence"), [
-    ("refused-mobilenet-160", "becomes 160x160 and is cropped to 224x224, which pads it with zeros"),
-    ("refused-no-type", "names no image_processor_type"),
-    ("refused-qwen2-vl", "Qwen2VL cannot be a card: the number of patches depends on the image's size"),
-    ("refused-sam", "Sam cannot be a card: it feeds a segmentation model"),
+    ("rejected-mobilenet-160", "becomes 160x160 and is cropped to 224x224, which pads it with zeros"),
+    ("rejected-no-type", "names no image_processor_type"),
+    ("rejected-qwen2-vl", "Qwen2VL cannot be a card: the number of patches depends on the image's size"),
+    ("rejected-sam", "Sam cannot be a card: it feeds a segmentation model"),
 ])  # fmt: skip
-def test_a_published_config_that_no_card_carries_out_is_refused_with_the_reason(
+def test_a_published_config_that_no_card_can_express_is_rejected_with_the_reason(
     tmp_path: Path, name: str, sentence: str
 ) -> None:
     file = folder_of(tmp_path, {"preprocessor_config.json": CONFIGS[name]}, graph("side"))
@@ -85,7 +85,7 @@ def test_a_published_config_that_no_card_carries_out_is_refused_with_the_reason(
 
 
 def test_a_config_without_a_type_is_read_by_the_architecture(tmp_path: Path) -> None:
-    files = {"preprocessor_config.json": CONFIGS["refused-no-type"], "config.json": {"model_type": "dinov2"}}
+    files = {"preprocessor_config.json": CONFIGS["rejected-no-type"], "config.json": {"model_type": "dinov2"}}
     fields = input_of(folder_of(tmp_path, files, graph("side")), tmp_path)
     assert fields["resize"] == {"filter": "bicubic", "fit": "crop", "shortest": 224, "crop_offset": "floor"}
 
@@ -142,7 +142,7 @@ def test_an_omitted_key_whose_default_changed_needs_the_version(tmp_path: Path) 
     ({"image_processor_type": "CLIPImageProcessor", "size": 224, "do_center_crop": False}, "changes with each image"),
     ({"rescale_factor": "x"}, "rescale_factor x is not a number"),
 ])  # fmt: skip
-def test_odd_configs_are_refused_with_a_sentence(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
+def test_odd_configs_are_rejected_with_a_clear_message(tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
     config = json.loads(CONFIGS["vit"]) | changes
     file = folder_of(tmp_path, {"preprocessor_config.json": config}, graph("side"))
     with pytest.raises(ModelkitError, match=sentence):
@@ -162,7 +162,7 @@ def test_labels_are_read_from_config_json(tmp_path: Path, config: Any, labels: A
     assert note in " ".join(source.notes)
 
 
-def test_another_kind_of_network_is_refused_by_its_name(tmp_path: Path) -> None:
+def test_another_kind_of_network_is_rejected_by_its_name(tmp_path: Path) -> None:
     file = folder_of(tmp_path, {"config.json": {"architectures": ["YolosForObjectDetection"]}}, graph("side"))
     with pytest.raises(NotExpressibleError, match="YolosForObjectDetection is not an image classifier"):
         read_sources(tmp_path, inspect_file(file))

@@ -62,14 +62,14 @@ def classify(app, path, body=RED_IMAGE, **event):
     return app.http(rest(path=path, body=body, **event), Context())
 
 
-def test_the_model_of_the_path_answers(app) -> None:
+def test_the_model_of_the_path_is_used(app) -> None:
     assert body_of(classify(app, "/v1/classify"))["model"]["name"] == "tiny"
     assert body_of(classify(app, "/v1/models/tiny/classify"))["label"] == "red"
     other = body_of(classify(app, "/v1/models/other/classify"))
     assert (other["label"], other["model"]["name"], other["model"]["version"]) == ("cold", "other", "2.0.0")
 
 
-def test_the_model_of_the_path_answers_batches(app) -> None:
+def test_the_model_of_the_path_is_used_for_batches(app) -> None:
     body = json.dumps({"items": [{"image": base64_of(image)} for image in (RED_IMAGE, BLUE_IMAGE, b"none")]})
     headers = {"Content-Type": "application/json"}
     answer = body_of(classify(app, "/v1/models/other/classify/batch", body, headers=headers))

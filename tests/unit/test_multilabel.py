@@ -84,7 +84,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "models" / "several"
 
 
-def test_each_label_has_a_sigmoid_and_a_threshold_of_its_own() -> None:
+def test_each_label_has_its_own_sigmoid_and_threshold() -> None:
     spec = OutputSpec("y", "multilabel-logits", LABELS, 2.0, thresholds=(0.5, 0.9, 0.2))
     prediction = read([2.0, 2.0, -1.0], spec)
     assert dict(prediction.scores)["red"] == pytest.approx(1 / (1 + math.exp(-1)))

@@ -268,10 +268,10 @@ def test_child_that_waits_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
         return child
 
     monkeypatch.setattr(os, "fork", forks)
-    begun = time.monotonic()
+    started = time.monotonic()
     with pytest.raises(ImageUndecodable):
         isolated.decode_in_child(hang, b"", PLAN)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - started < 10
     assert len(children) == 1
     with pytest.raises(ChildProcessError):
         os.waitpid(children[0], os.WNOHANG)

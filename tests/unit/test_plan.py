@@ -262,7 +262,7 @@ def test_printed_settings_are_accepted_by_the_app() -> None:
     assert load_settings(context, "prod", values).function.reserved_concurrency
 
 
-def test_each_client_may_use_the_rate_that_the_stage_is_given() -> None:
+def test_each_client_may_use_the_rate_of_the_stage() -> None:
     two = json.dumps({"auth": {"clients": {"app": {}, "night-batch": {}}}})
     (result,) = objects("--rps", "50", "--duration-ms", "12", "--settings", two)
     api = result["settings"]["api"]
@@ -327,7 +327,7 @@ def test_measured_memories_choose_the_memory() -> None:
         (("--rps", "50", "--duration-ms", "12", "--format", "xml"), "Invalid value for '--format'"),
     ],
 )
-def test_wrong_options_end_with_a_sentence_and_2(options: tuple[str, ...], sentence: str) -> None:
+def test_wrong_options_end_with_a_clear_message_and_exit_code_2(options: tuple[str, ...], sentence: str) -> None:
     run = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"}).invoke(app, options)
     assert run.exit_code == 2
     assert sentence in re.sub(r"[\s│]+", " ", run.output)

@@ -37,7 +37,7 @@ def test_erlang_b_as_in_the_tables(servers: int, load: float, rejected: float) -
 
 
 @given(st.integers(1, 60), st.floats(0.01, 60))
-def test_the_recursion_is_the_formula(servers: int, load: float) -> None:
+def test_the_recursion_equals_the_erlang_formula(servers: int, load: float) -> None:
     terms = [load**n / factorial(n) for n in range(servers + 1)]
     assert isclose(erlang_b(servers, load), terms[-1] / sum(terms), rel_tol=1e-9)
 

@@ -183,7 +183,7 @@ def test_models_of_every_input_type_are_served(tmp_path: Path, dtype: str, onnx:
     ({"dtype": "int32"}, "int32, which takes pixels as they are"),
     ({"flatten": 1}, "must be true or false"),
 ])  # fmt: skip
-def test_contradictory_card_raises_a_sentence(changes: dict[str, Any], sentence: str) -> None:
+def test_contradictory_card_raises_a_clear_message(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(CardError, match=sentence):
         parse_card(tinymodel.card(input=changes), Path("tiny"))
 

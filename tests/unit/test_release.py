@@ -77,7 +77,7 @@ def hair_type(repository_models: Path) -> Classifier:
 
 
 class TestBeforeTraffic:
-    def test_a_right_version_passes_once_several_environments_have_answered(self, models: Path) -> None:
+    def test_a_correct_version_passes_after_several_environments_responded(self, models: Path) -> None:
         client = FakeLambda()
         assert checked(models, client) == []
         assert client.most_at_once >= 3
@@ -119,10 +119,10 @@ class TestBeforeTraffic:
             ),
         ],
     )
-    def test_a_wrong_answer_names_the_golden_case(self, models: Path, answer: Any, sentence: str) -> None:
+    def test_a_wrong_prediction_names_the_golden_case(self, models: Path, answer: Any, sentence: str) -> None:
         assert f"golden case m golden/a.jpg: {sentence}" in checked(models, FakeLambda(lambda _: answer))
 
-    def test_a_wrong_answer_of_one_case_names_it_alone(self, models: Path) -> None:
+    def test_a_wrong_prediction_names_only_its_golden_case(self, models: Path) -> None:
         (models / "m" / "golden" / "b.jpg").write_bytes(gray_png())
         wrong = {"label": "straight", "scores": {"curly": 0.2, "straight": 0.8}}
         gray = base64.b64encode(gray_png()).decode()
@@ -143,7 +143,7 @@ class TestBeforeTraffic:
     def test_without_a_report_line_nothing_was_measured(self, models: Path) -> None:
         assert "no REPORT line" in checked(models, FakeLambda(report=False))[0]
 
-    def test_the_answer_of_another_version_is_a_finding(self, models: Path) -> None:
+    def test_the_response_of_another_version_is_a_finding(self, models: Path) -> None:
         assert "version 6 answered, not 7" in checked(models, FakeLambda(version="6"))[0]
 
     def test_a_pending_version_is_waited_for(self, models: Path) -> None:
@@ -166,7 +166,7 @@ class TestBeforeTraffic:
             "golden case m golden/a.jpg: Lambda rejects the invocation: AccessDeniedException."
         ]
 
-    def test_a_model_without_golden_cases_has_to_answer_only(self, models: Path) -> None:
+    def test_a_model_without_golden_cases_only_has_to_respond(self, models: Path) -> None:
         card = models / "m" / "card.json"
         card.write_text(json.dumps({**json.loads(card.read_text()), "golden": []}))
         notes: list[tuple[str, dict[str, Any]]] = []
@@ -241,10 +241,10 @@ class TestHook:
     def test_a_check_that_does_not_end_is_reported_in_time(self) -> None:
         release, codedeploy = threading.Event(), FakeCodeDeploy()
         hook = Hook("AfterAllowTraffic", codedeploy, lambda _: [str(release.wait(30))], ReleaseLog("prod", "7"))
-        begun = time.monotonic()
+        started = time.monotonic()
         answer = hook.run(EVENT, FakeContext(REPORT_SECONDS + 0.3))
         release.set()
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - started < 5
         assert codedeploy.reports[0]["status"] == "Failed"
         assert "did not end within" in answer["findings"][0]
 
@@ -317,7 +317,7 @@ class TestSyntheticTraffic:
         assert traffic == ("8", 2, ())
         assert [call["Qualifier"] for call in client.calls] == ["8", "8"]
 
-    def test_wrong_answers_and_crashes_are_failures(self, models: Path) -> None:
+    def test_wrong_predictions_and_crashes_are_failures(self, models: Path) -> None:
         for answer in ({"label": "straight", "scores": {"curly": 0.1}}, RuntimeError("x")):
             traffic = send(settings_of(models), FakeLambda(lambda _, a=answer: a), 20, "7")
             assert len(traffic.findings) == 2

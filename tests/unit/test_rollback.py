@@ -65,7 +65,7 @@ def test_the_rollback_of_a_deployment_group_is_waited_for(bench: Bench) -> None:
     assert bench.waited >= 4
 
 
-def test_a_deployment_that_does_not_stop_leaves_everything_as_it_was(bench: Bench) -> None:
+def test_a_deployment_that_does_not_stop_changes_nothing(bench: Bench) -> None:
     cloud = Deploying(polls=10_000, weights={"8": 0.1})
     code, text = bench.run(cloud)
     assert (code, cloud.weights, bench.pin) == (2, {"8": 0.1}, None)

@@ -111,7 +111,7 @@ def test_what_cannot_serve_or_be_done_is_rejected_and_nothing_is_pinned(
     assert sentence in text
 
 
-def test_a_version_that_does_not_answer_can_be_forced(bench: Bench) -> None:
+def test_a_version_that_does_not_respond_can_be_forced(bench: Bench) -> None:
     failing = {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": b"{}"}
     cloud = Cloud(lambda__invoke=failing)
     assert bench.run(cloud, "--force")[0] == 0

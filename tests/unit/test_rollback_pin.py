@@ -32,9 +32,7 @@ def test_production_is_confirmed(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("answer", "version"), [("y\n", "7"), ("n\n", "8")])
-def test_the_question_is_asked_on_a_terminal(
-    answer: str, version: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_terminal_gets_the_prompt(answer: str, version: str, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud = Cloud()
 
     class Terminal:

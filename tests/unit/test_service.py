@@ -188,7 +188,7 @@ def of_metric(blobs, name):
     return values
 
 
-def test_a_request_is_answered_logged_and_measured_under_the_model_of_its_prediction(variants) -> None:
+def test_response_log_and_metrics_name_the_model_of_the_prediction(variants) -> None:
     answer, line, blobs = variants({"image": base64_of(RED_IMAGE)})
     assert answer["model"] == {"name": "second", "version": "2.0.0", "variant": "int8"}
     assert (line["model"], line["model_version"], line["model_variant"]) == ("second", "2.0.0", "int8")

@@ -71,7 +71,7 @@ def deployed(classifier: Classifier, destination: FakeDestination) -> Deployed:
     return Deployed(classifier, destination)
 
 
-def test_the_answer_is_the_champions_and_a_sample_has_it(
+def test_the_response_is_the_champions_and_a_sample_has_it(
     deployed: Deployed, classifier: Classifier, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prediction = deployed.during(lambda: deployed.service.classify(IMAGE))
@@ -183,7 +183,7 @@ def test_what_is_no_image_is_not_sampled(deployed: Deployed, capsys: pytest.Capt
     assert capsys.readouterr().out == ""
 
 
-def test_answers_from_the_cache_are_not_sampled(deployed: Deployed) -> None:
+def test_cached_predictions_are_not_sampled(deployed: Deployed) -> None:
     cached = CachedService(deployed.service, PredictionCache(1_000_000))
     for expected in ("miss", "hit", "hit"):
         assert deployed.during(lambda: cached.classify(IMAGE)).cache == expected
@@ -191,7 +191,7 @@ def test_answers_from_the_cache_are_not_sampled(deployed: Deployed) -> None:
 
 
 @pytest.mark.parametrize("failure", ["throttled", "unreachable", "rejected", RuntimeError("bug")])
-def test_a_failure_changes_no_answer_and_is_counted(
+def test_a_failure_changes_no_response_and_is_counted(
     classifier: Classifier, failure: str | Exception, capsys: pytest.CaptureFixture[str]
 ) -> None:
     deployed = Deployed(classifier, FakeDestination(failure))
@@ -311,7 +311,7 @@ def test_the_handler_imports_nothing_of_it_unless_it_is_on(tiny_directory: Path)
     assert not {"loupe.shadow.destination", "loupe.shadow.signing", "ssl"} & loaded[1]
 
 
-def test_samples_that_nobody_had_time_for_do_not_open_the_circuit(
+def test_samples_that_ran_out_of_time_do_not_open_the_circuit(
     deployed: Deployed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sender, "SEND_SECONDS", 0.05)

@@ -139,14 +139,14 @@ def test_another_status_than_202_is_not_sent(aws: Aws, status: int, reason: str)
 @pytest.mark.allow_hosts(["127.0.0.1"])
 def test_a_slow_endpoint_ends_at_the_deadline(aws: Aws) -> None:
     aws.delay = 1.0
-    begun = time.monotonic()
+    started = time.monotonic()
     with pytest.raises(NotSent, match="unreachable"):
         destination(aws.server_port).invoke(b"{}", Deadline(0.2))
-    assert time.monotonic() - begun < 0.6
+    assert time.monotonic() - started < 0.6
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
-def test_an_endpoint_that_does_not_answer_is_unreachable() -> None:
+def test_an_endpoint_that_does_not_respond_is_unreachable() -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]

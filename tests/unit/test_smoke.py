@@ -81,7 +81,7 @@ def test_a_good_endpoint_passes_every_check(smoke: Smoke) -> None:
     assert skipped == ["other models", "experiment", "job", "jobs of other models", "throttling"]
 
 
-def test_every_further_model_answers_under_its_name(smoke: Smoke, fake: FakeEndpoint) -> None:
+def test_every_further_model_is_served_under_its_name(smoke: Smoke, fake: FakeEndpoint) -> None:
     fake.others = {"a": "a", "b": "b"}
     outcome = smoke()["other models"]
     assert (outcome.status, outcome.detail) == ("passed", "a, b")
@@ -323,10 +323,10 @@ def test_a_slow_endpoint_fails_its_limit(smoke: Smoke) -> None:
 
 
 def test_no_connection_is_a_failure_of_each_check_and_no_traceback(model: Path) -> None:
-    def refuse(request: httpx.Request) -> httpx.Response:
+    def fail(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("Connection refused", request=request)
 
-    endpoint = Endpoint(URL, ApiKey(KEY), transport=httpx.MockTransport(refuse))
+    endpoint = Endpoint(URL, ApiKey(KEY), transport=httpx.MockTransport(fail))
     card = cards.read(model)
     outcomes = execute(Run(endpoint, card), all_checks(card))
     assert {outcome.status for outcome in outcomes} == {"failed", "skipped"}

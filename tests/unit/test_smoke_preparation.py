@@ -44,7 +44,7 @@ def test_a_padded_jpeg_has_the_same_pixels() -> None:
         ),
     ],
 )
-def test_a_card_that_proves_nothing_is_a_sentence(card: str, sentence: str, tmp_path: Path) -> None:
+def test_a_card_that_proves_nothing_is_reported_clearly(card: str, sentence: str, tmp_path: Path) -> None:
     (tmp_path / "card.json").write_text(card)
     with pytest.raises(ValueError, match=sentence):
         cards.read(tmp_path)

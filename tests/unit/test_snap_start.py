@@ -53,7 +53,7 @@ def restored() -> list[dict[str, Any]]:
     return [json.loads(line) for line in run.stdout.splitlines()]
 
 
-def test_restored_environments_have_identities_of_their_own(restored: list[dict[str, Any]]) -> None:
+def test_restored_environments_have_different_identities(restored: list[dict[str, Any]]) -> None:
     answers = [line["answers"] for line in restored if "answers" in line]
     assert len(answers) == ENVIRONMENTS
     identities = [{answer["environment"] for answer in pair} for pair in answers]
@@ -61,7 +61,7 @@ def test_restored_environments_have_identities_of_their_own(restored: list[dict[
     assert len(set.union(*identities)) == ENVIRONMENTS, "no environment shares one"
 
 
-def test_restored_environments_classify_and_answer_with_their_own_request_ids(restored: list[dict[str, Any]]) -> None:
+def test_restored_environments_respond_with_their_own_request_ids(restored: list[dict[str, Any]]) -> None:
     answers = [answer for line in restored if "answers" in line for answer in line["answers"]]
     assert {answer["label"] for answer in answers} == {"curly"}
     assert [answer["request_id"] for answer in answers[::2]] == [f"request-{number}" for number in range(ENVIRONMENTS)]

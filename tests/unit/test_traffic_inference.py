@@ -166,7 +166,7 @@ def test_quantiles_are_within_half_a_percent(share) -> None:
     assert _sketch(values).quantile(share) == pytest.approx(exact, rel=ACCURACY)
 
 
-def test_a_sketch_stays_small_whatever_it_is_given() -> None:
+def test_a_sketch_stays_small_for_any_values() -> None:
     sketch = _sketch(
         np.random.default_rng(7).uniform(0, 1, 20_000) * 10.0 ** np.random.default_rng(8).integers(-6, 14, 20_000)
     )

@@ -11,7 +11,7 @@ from modelkit.traffic.summary import summarize
 from modelkit.traffic.text import as_text
 
 
-def test_a_multilabel_answer_is_right_if_all_its_labels_are() -> None:
+def test_a_multilabel_prediction_is_right_if_all_its_labels_are() -> None:
     truth = Truth("tall | curly")
     assert truth.is_right("curly", ("curly", "tall"))
     assert not truth.is_right("curly", ("curly",))

@@ -93,7 +93,7 @@ def test_texts_that_look_like_a_list_of_events_are_texts() -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"\n\n", b"{}", b"[]", b'{"events": []}', b"hello, world\n", b"\xff\xfe", b"\0" * 1000]
 )
-def test_nothing_is_found_where_nothing_is(content) -> None:
+def test_an_account_without_resources_has_no_leftovers(content) -> None:
     assert read(content).requests == 0
 
 

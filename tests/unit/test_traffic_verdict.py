@@ -35,7 +35,7 @@ def arm(
     return figures
 
 
-def test_the_better_arm_is_found() -> None:
+def test_the_better_arm_is_identified() -> None:
     traffic = add_up(*two_arms(), truths=labels(400, {0: 0.9, 1: 0.97}))
     report = summarize(traffic, PLAN, baseline="control")
     (comparison,) = report.comparisons
@@ -45,7 +45,7 @@ def test_the_better_arm_is_found() -> None:
     assert "The accuracy of challenger is 7.00 percentage points higher" in as_text(report)
 
 
-def test_the_worse_arm_is_refused() -> None:
+def test_the_worse_arm_is_rejected() -> None:
     traffic = add_up(*two_arms(), truths=labels(400, {0: 0.97, 1: 0.9}))
     report = summarize(traffic, PLAN, baseline="control")
     assert [item.verdict for item in report.comparisons] == ["worse"]
@@ -197,7 +197,7 @@ def test_requests_without_a_unit_count_for_themselves() -> None:
     assert figures.accuracy.value == pytest.approx(figures.right / 20)
 
 
-def test_arms_agree_where_they_answered_the_same_image() -> None:
+def test_agreement_counts_images_that_both_arms_classified() -> None:
     lines = [in_arm(number, "ab"[number % 2], label="curly" if number % 8 else "straight") for number in range(80)]
     truths = {f"request-{number}": Truth("curly", image=f"image-{number // 2}") for number in range(80)}
     (comparison,) = summarize(add_up(*lines, truths=truths), PLAN).comparisons

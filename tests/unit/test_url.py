@@ -303,9 +303,9 @@ def trickled(head: bytes, rest: bytes) -> Callable[[Visit], None]:
 ], ids=["status line", "headers", "body", "body with length", "chunk size", "chunk extension", "chunks", "continue",
         "silence", "after redirects"])  # fmt: skip
 def test_the_deadline_holds_against_a_trickle(answer: Callable[[Visit], None]) -> None:
-    begun = time.monotonic()
+    started = time.monotonic()
     problem = rejection(answer, timeout_seconds=0.3)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - started < 2
     assert isinstance(problem, UrlUnreachable)
     assert "0.3 s" in problem.detail or "redirects" in problem.detail
 

@@ -202,7 +202,7 @@ def test_the_function_of_a_shadow_test_is_pruned_too() -> None:
     assert finding.summary == "The images of 24 published versions are in ECR."
 
 
-def test_a_damaged_pin_is_a_sentence_and_nothing_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_pin_is_reported_and_nothing_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud = Cloud()
     (tmp_path / "prod.json").write_text("{")
     monkeypatch.setattr("tools.versions.listing.read_pin", partial(read_pin, folder=tmp_path))
@@ -223,7 +223,7 @@ def test_a_list_says_why_and_deletes_nothing() -> None:
     assert cloud.deleted == []
 
 
-def test_apply_deletes_what_is_unused_alone() -> None:
+def test_apply_deletes_unused_versions_only() -> None:
     cloud = Cloud()
     delete(functions(settings_of(8), cloud, NOW), cloud)
     assert cloud.deleted == [f"{FUNCTION}:1", f"{FUNCTION}:2"]

@@ -131,9 +131,9 @@ def test_a_slow_read_is_waited_for_a_bounded_time_and_used_when_it_ends(clock) -
     source.gate.clear()
     weights = live(source, clock, seconds=0.1)
     weights.refresh()
-    begun = time.monotonic()
+    started = time.monotonic()
     assert weights.refresh() == "timeout"
-    assert 0.05 <= time.monotonic() - begun < 2
+    assert 0.05 <= time.monotonic() - started < 2
     assert weights.refresh() == ""
     clock.now += 80
     # A second read is not started beside the first.
@@ -176,7 +176,7 @@ def test_errors_of_parameter_store_have_a_reason(code, reason) -> None:
 
 
 @pytest.mark.parametrize("error", [EndpointConnectionError(endpoint_url="x"), NoCredentialsError()])
-def test_a_store_that_does_not_answer_is_unreachable(error) -> None:
+def test_a_store_that_does_not_respond_is_unreachable(error) -> None:
     class Store:
         def get_parameter(self, **_):
             raise error
@@ -200,7 +200,7 @@ def test_the_client_ends_within_the_time_that_a_request_waits() -> None:
 
 
 @pytest.mark.parametrize(("parameter", "imported"), [("", []), ("/loupe-dev/weights", ["loupe.weights"])])
-def test_init_and_the_first_answer_import_no_aws_sdk(tiny_directory, tmp_path, parameter, imported) -> None:
+def test_init_and_the_first_response_import_no_aws_sdk(tiny_directory, tmp_path, parameter, imported) -> None:
     code = (
         "import json, sys, types; sys.path.insert(0, sys.argv[1]); import handler\n"
         "context = types.SimpleNamespace(aws_request_id='r', get_remaining_time_in_millis=lambda: 9000)\n"
