@@ -67,7 +67,7 @@ class SlowS3(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        time.sleep(1)
+        time.sleep(0.3)
         self._answer(b"")
 
     def do_POST(self) -> None:
@@ -98,7 +98,7 @@ def test_a_summary_waits_longer_for_s3_than_an_image() -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         endpoint = f"http://127.0.0.1:{server.server_port}"
         variables = {"AWS_ENDPOINT_URL_S3": endpoint, "AWS_ENDPOINT_URL_SFN": endpoint}
-        answer = start("jobs", event, LOUPE_S3_TIMEOUT_SECONDS="1", **variables)["answer"]
+        answer = start("jobs", event, LOUPE_S3_TIMEOUT_SECONDS="0.2", **variables)["answer"]
         server.shutdown()
     assert answer.get("status") == "succeeded", answer
 

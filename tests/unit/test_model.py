@@ -276,7 +276,8 @@ import os, sys
 class Look:
     def find_spec(self, name, *_):
         if name == "onnxruntime":
-            print(os.environ.get("ORT_DISABLE_TELEMETRY"))
+            print(os.environ.get("ORT_DISABLE_TELEMETRY"), flush=True)
+            os._exit(0)
 
 sys.meta_path.insert(0, Look())
 __import__(sys.argv[1])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import re
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import boto3
@@ -158,6 +160,12 @@ def test_every_documented_s3_code_is_classified() -> None:
     assert set(codes) >= CREDENTIALS_OF_OURS | WORTH_ANOTHER_TRY | {"InvalidURI", "InvalidRequest", "AllAccessDisabled"}
 
 
+@functools.cache
+def stubbed_client() -> Any:
+    """One for all codes: making it takes longer than a test."""
+    return connect(4)
+
+
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [
@@ -167,7 +175,7 @@ def test_every_documented_s3_code_is_classified() -> None:
     ],
 )  # fmt: skip
 def test_every_s3_error_code_is_a_client_problem_or_a_server_fault(code, status, kind) -> None:
-    client = connect(4)
+    client = stubbed_client()
     with Stubber(client) as stub:
         stub.add_client_error("get_object", code, "arn:aws:kms:eu-west-1:000000000000:key/secret", status)
         reader = ObjectReader(RULES, 10, client)

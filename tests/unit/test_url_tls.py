@@ -67,7 +67,7 @@ def test_unknown_certificate_authority_is_rejected() -> None:
 
 def test_https_to_a_site_without_tls() -> None:
     with site(lambda visit: visit.answer(IMAGE)) as served, pytest.raises(UrlUnreachable):
-        fetcher(served, timeout_seconds=1).fetch(f"https://{NAME}:{served.port}/")
+        fetcher(served, timeout_seconds=0.2).fetch(f"https://{NAME}:{served.port}/")
 
 
 # --- redirects
