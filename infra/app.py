@@ -70,9 +70,15 @@ def _add_delivered(app: cdk.App, stack: cdk.Stack) -> None:
             cdk.CfnOutput(stack, name, value=value, description=description)
 
 
-def main() -> int:
-    """Synthesize; return 1 with a sentence for each invalid setting, or for an environment that is pinned."""
-    app = cdk.App()
+def main(app: cdk.App | None = None) -> int:
+    """Synthesize; return 1 with a sentence for each invalid setting, or for an environment that is pinned.
+
+    Parameters
+    ----------
+    app
+        By default, one with the context and the output folder that the CDK CLI gives in environment variables.
+    """
+    app = app or cdk.App()
     try:
         settings = build(app)
         pin = read_pin(settings.environment, Path(app.node.try_get_context("pins") or FOLDER))

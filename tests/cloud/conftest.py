@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
+import warm_app
 from cryptography.hazmat.primitives.asymmetric import rsa
 from deployment import (
     IMAGE_BUCKET,
@@ -24,6 +25,7 @@ from deployment import (
     own_cloud,
 )
 
+from localcloud import deploy
 from localcloud.models import Golden, golden
 
 if TYPE_CHECKING:
@@ -37,6 +39,20 @@ IMAGE_HOST = "127.0.0.53"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Whatever else uses the cloud comes before its end.
     items.sort(key=lambda item: item.path.name == "test_destroy.py")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def app_in_one_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every synth runs the CDK app in one process; `test_warm_app` compares its output with the app of cdk.json."""
+    with warm_app.serve(tmp_path_factory.mktemp("app")) as command, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deploy, "app_command", command)
+        yield
+
+
+@pytest.fixture
+def app_of_cdk_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Synths run the app as a user's do, in a process each."""
+    monkeypatch.setattr(deploy, "app_command", None)
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ NEVER_LOCAL = {
 }
 
 
+@pytest.mark.usefixtures("app_of_cdk_json")
 def test_a_deployment_is_accepted_and_skipped_steps_are_listed(tmp_path: Path) -> None:
     try:
         runtime_emulator()
