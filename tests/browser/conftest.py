@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.chromium import Open, browser, open_page
+from tests.browser.chromium import Open, browser, open_page, shared_page
 from tests.browser.gateway import Gateway, Handler
 from tests.unit.tinymodel import write_model
 
-__all__ = ["browser", "open_page"]
+__all__ = ["browser", "open_page", "shared_page"]
 
 ROOT = Path(__file__).parents[2]
 

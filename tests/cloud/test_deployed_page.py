@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.actions import choose
-from tests.browser.chromium import Open, browser, open_page
+from tests.browser.chromium import Open, browser, open_page, shared_page
 from tests.browser.image_files import File
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from localcloud.models import Golden
 
-__all__ = ["browser", "open_page"]
+__all__ = ["browser", "open_page", "shared_page"]
 
 WIDTHS = {"desktop": 1280, "phone": 320}
 
