@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # LOUPE_TEST_ARRIVALS=1000 is the whole size.
 OBJECTS = int(os.environ.get("LOUPE_TEST_ARRIVALS", "40"))
 # Deployed: six times the function's timeout, after which the records of a killed environment come back.
-VISIBILITY_SECONDS = 30
+VISIBILITY_SECONDS = 10
 
 
 def test_every_arrival_has_one_result_while_environments_are_killed(deployed: Deployed) -> None:
