@@ -33,7 +33,7 @@ def write(folder: Path, rows: list[Row], sections: list[Section], minutes: float
         "",
         f"Written by `make bench` on {today} in {minutes:.0f} minutes{' (quick)' if quick else ''}: {machine()}.",
         "All subjects were measured alternately in this run. Ratios compare medians, with a 95 % bootstrap",
-        "interval if there are enough samples. Rows and peers: [performance.md](performance.md#what-is-compared).",
+        "interval if there are enough samples. Rows and peers: [performance.md](performance.md#subjects-and-targets).",
         "",
         "![Each ratio beside its target](images/benchmarks.svg)",
         "",

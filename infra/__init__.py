@@ -1,4 +1,4 @@
-"""What is deployed: settings -> stacks -> components (AWS CDK)."""
+"""The CDK app: settings -> stacks -> components."""
 
 import os
 import sys

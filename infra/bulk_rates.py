@@ -1,4 +1,4 @@
-"""What bulk jobs cost per image, batch and second: the jobs function estimates with these rates, and holds no price.
+"""Costs of bulk jobs per image, batch and second: the jobs function estimates with these rates, and holds no price.
 
 `tools.prices` imports these prices, the dashboard estimates with some of them, and `tools.plan.bulk` prints the whole
 bill of a job. US East (N. Virginia), US dollars, list prices without free tiers. It imports nothing of the CDK.

@@ -1,4 +1,4 @@
-"""What every component of a deployment shares: its name, key, removal policy, log retention and tracing."""
+"""Values that all components of a deployment share: name, key, removal policy, log retention and tracing."""
 
 from __future__ import annotations
 

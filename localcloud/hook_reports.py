@@ -61,6 +61,6 @@ class HookReports:
         return {"lifecycleEventHookExecutionId": execution}
 
     def status(self, execution: str) -> str | None:
-        """What an execution reported, or None."""
+        """Return the reported status of an execution, or None."""
         with self._lock:
             return self._statuses.get(execution)

@@ -1,4 +1,4 @@
-"""What requests cost at list prices, on the dashboard, by metric math."""
+"""Costs of requests at list prices, on the dashboard, by metric math."""
 
 from __future__ import annotations
 

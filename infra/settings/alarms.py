@@ -22,7 +22,7 @@ class AlarmSettings(Section):
 
     enabled: bool = True
     subscriptions: tuple[Annotated[str, text(r"[^@\s]+@[^@\s]+", "an e-mail address")], ...] = ()
-    # What the alarms link to, without a fragment. The default is the page in this repository.
+    # Page that the alarms link to, without a fragment. The default is the page in this repository.
     runbook: Annotated[
         str, text(r"docs/runbook\.md|https://[^\s#]{1,400}", "an https address of at most 408 characters, without '#'")
     ] = "docs/runbook.md"
@@ -37,7 +37,7 @@ class AlarmSettings(Section):
     api_error_rate: Annotated[float, Field(gt=0, le=1)] = 0.02
     api_latency_p99_ms: Annotated[int, Field(ge=1)] = 5_000
     undecodable_rate: Annotated[float, Field(gt=0, le=1)] = 0.25
-    # Of classifications; periods with fewer than ten cold starts do not count.
+    # Share of classifications; periods with fewer than ten cold starts do not count.
     cold_start_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
     # Requests that the firewall blocks in a period.
     firewall_blocks: Annotated[int, Field(ge=1)] = 1_000

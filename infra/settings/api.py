@@ -31,8 +31,8 @@ class ApiSettings(Section):
     account_log_role: bool = True
     rate_limit: Annotated[float, Field(gt=0, le=10_000)] = 50.0
     burst_limit: Annotated[int, Field(ge=1, le=5_000)] = 100
-    # Of each method without credentials, preflights included, so that anonymous clients cannot use up the function's
-    # concurrency. Default burst: the largest that `infra.throttles` allows.
+    # Limits of each method without credentials, preflights included, so that anonymous clients cannot use up the
+    # function's concurrency. Default burst: the largest that `infra.throttles` allows.
     open_rate_limit: Annotated[float, Field(gt=0, le=10_000)] = 5.0
     open_burst_limit: Annotated[int, Field(ge=1, le=5_000)] | None = None
     # API Gateway's metrics per method, in addition to those of the stage. Each is a paid custom metric.

@@ -105,7 +105,7 @@ def _two_parts(scope: str) -> bool:
 class IamSettings(Section):
     """AWS identities. Those of the account itself need no entry: their IAM policies authorize them."""
 
-    # Of other accounts: added to the API's resource policy.
+    # ARNs of principals of other accounts: added to the API's resource policy.
     callers: tuple[
         Annotated[
             str,

@@ -42,7 +42,7 @@ class BulkSettings(Section):
     reserved_concurrency: Annotated[int, Field(ge=1)] | None = None
     max_concurrency: Annotated[int, Field(ge=1, le=10_000)] = 10
     batch_items: Annotated[int, Field(ge=1, le=MAX_BATCH_ITEMS)] = 50
-    # Of one execution environment, for the estimates of jobs: a summary's busy_seconds / images. See docs/bulk.md.
+    # Seconds of one execution environment, for estimates: busy_seconds / images of a summary. See docs/bulk.md.
     seconds_per_image: Annotated[float, Field(gt=0, le=3600)] = 0.05
     # Rows and summaries; Step Functions deletes an execution after 90 days.
     results_days: Annotated[int, Field(ge=1, le=3650)] = 90

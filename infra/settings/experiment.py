@@ -44,7 +44,7 @@ class ExperimentSettings(Section):
 
     name: Name
     arms: Annotated[tuple[ArmSettings, ...], Field(min_length=2, max_length=10)]
-    # What a caller is recognized by.
+    # Identity by which a caller is assigned to an arm.
     key: Literal["header", "api-key", "token-subject", "source-address", "image-content"]
     # The header, of key 'header' alone.
     header: HeaderName | None = None

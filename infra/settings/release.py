@@ -28,11 +28,11 @@ class ReleaseSettings(Section):
     synthetic_traffic: bool = True
     # Execution environments that answer before the first traffic.
     environments: Annotated[int, Field(ge=1, le=100)] = 3
-    # Of a golden case in a warm environment, and p90 of the new version's requests.
+    # Limit on a golden case in a warm environment, and on p90 of the new version's requests.
     max_latency_ms: Annotated[int, Field(ge=1, le=28_000)] = 3_000
-    # Of the function's memory, after all golden cases.
+    # Share of the function's memory after all golden cases.
     max_memory_share: Annotated[float, Field(ge=0.1, le=1)] = 0.9
-    # Of the new version's requests: crashes, timeouts and responses with a server fault.
+    # Share of the new version's requests: crashes, timeouts and responses with a server fault.
     error_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
     # Newest versions that `make prune` leaves, beside those in use.
     keep_versions: Annotated[int, Field(ge=2, le=100)] = 5

@@ -14,7 +14,7 @@ class ShadowSettings(Section):
     """Shadow test, deployed if a ``challenger`` is set."""
 
     challenger: ModelName | None = None
-    # Of the images that the default model classifies. The function reads at most four decimals.
+    # Share of the images that the default model classifies. The function reads at most four decimals.
     share: Annotated[float, Field(ge=0.0001, le=1)] = 0.05
     memory_mib: Annotated[int, Field(ge=512, le=10240)] = 1769
     # Without it, the challenger and the endpoint share the concurrency that the account has not reserved.

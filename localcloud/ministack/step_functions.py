@@ -237,5 +237,5 @@ def task_error(result: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def replacements() -> tuple[Replacement, ...]:
-    """What is replaced of MiniStack's Step Functions."""
+    """Replacements in MiniStack's Step Functions."""
     return StepFunctions().replacements()

@@ -38,7 +38,7 @@ class Format(StrEnum):
 
 
 class GroupBy(StrEnum):
-    """What an arm is."""
+    """Grouping of requests into arms."""
 
     AUTO = "auto"
     ARM = "arm"

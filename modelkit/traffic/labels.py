@@ -18,7 +18,7 @@ SEPARATOR = "|"
 
 
 class Truth(NamedTuple):
-    """What is right for one request.
+    """Ground truth of one request.
 
     Attributes
     ----------

@@ -51,7 +51,7 @@ class SampleRatio:
 
 @dataclass(frozen=True)
 class Report:
-    """What a log says about its arms.
+    """Comparison of the arms of a log.
 
     Attributes
     ----------

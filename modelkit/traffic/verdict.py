@@ -1,4 +1,4 @@
-"""What two arms' figures allow to conclude, in words and numbers."""
+"""Conclusions from the figures of two arms, in words and numbers."""
 
 from __future__ import annotations
 

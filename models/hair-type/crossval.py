@@ -34,7 +34,7 @@ def split(photos: Photos) -> tuple[np.ndarray, int]:
 
 
 def _numbers(recipe: Recipe) -> dict[str, Any]:
-    """What weights depend on: all of a recipe but its names and limits."""
+    """Return the parts of a recipe that the weights depend on: all but its names and limits."""
     return {
         key: value for key, value in asdict(recipe).items() if isinstance(value, (int, float)) and key != "max_bytes"
     }

@@ -1,4 +1,4 @@
-"""What a person does with images in the page."""
+"""User actions with images in the page."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ OPEN = ("/", "/v1/health", "/openapi.json")
 
 
 class Context:
-    """What Lambda tells the handler about an invocation."""
+    """Lambda's context object."""
 
     def __init__(self) -> None:
         self.aws_request_id = str(uuid.uuid4())
@@ -30,7 +30,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Answer:
-    """What stands in for the function's answer."""
+    """A scripted response in place of the function's."""
 
     status: int
     body: bytes

@@ -1,4 +1,4 @@
-"""What the page says about its model: before the API key, with many labels, and whatever a card holds."""
+"""The page's description of its model: before the API key, with many labels, and whatever a card holds."""
 
 from __future__ import annotations
 

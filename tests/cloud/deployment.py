@@ -81,7 +81,7 @@ class Deployed:
         return self.post("/v1/classify", json.dumps(source).encode())
 
     def invoke(self, event: Any) -> Any:
-        """What the function answers to an event, by Lambda's Invoke API."""
+        """Return the function's response to an event, by Lambda's Invoke API."""
         answer = self.client("lambda").invoke(
             FunctionName=self.outputs["FunctionName"], Qualifier="live", Payload=json.dumps(event).encode()
         )

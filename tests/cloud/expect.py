@@ -1,4 +1,4 @@
-"""What a right answer is, and what a problem is."""
+"""Assertions for predictions and problems."""
 
 from __future__ import annotations
 

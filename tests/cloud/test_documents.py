@@ -1,4 +1,4 @@
-"""What browsers and tools ask for besides predictions: the documents, HEAD, and pages elsewhere (CORS)."""
+"""Requests of browsers and tools besides predictions: documents, HEAD, and other origins (CORS)."""
 
 from __future__ import annotations
 

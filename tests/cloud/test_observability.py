@@ -1,4 +1,4 @@
-"""What CloudWatch sees: the function's lines, Lambda's metrics, the function's own, and an alarm that rings."""
+"""CloudWatch data: the function's log lines and metrics, Lambda's metrics, and an alarm that goes off."""
 
 from __future__ import annotations
 

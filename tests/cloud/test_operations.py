@@ -1,4 +1,4 @@
-"""What an operator types: `make logs`, `make status` and `make rollback` against the deployed stack."""
+"""Operator commands: `make logs`, `make status` and `make rollback` against the deployed stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the emulator carries of keys, retention and access: docs/local-cloud.md names what it does not."""
+"""Encryption keys, retention and access in the emulator; docs/local-cloud.md lists what it does not cover."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def base_image(container_engine: engine.Engine) -> base.Base:
 
 @pytest.fixture(scope="session")
 def mounts(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str]:
-    """What a build needs of this machine to reach its package registry."""
+    """Build options for access to the package registry of this machine."""
     return packages.mounts(tmp_path_factory.mktemp("pip"))
 
 

@@ -1,4 +1,4 @@
-"""What a compiled library asks of the machine that loads it, read from its ELF file (pyelftools)."""
+"""Requirements of a compiled library on the machine that loads it, read from its ELF file (pyelftools)."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def payload(case: Golden) -> dict[str, str]:
 
 
 def rest_event(method: str, path: str, body: bytes = b"", content_type: str = "") -> dict[str, Any]:
-    """What API Gateway's REST API hands to the function."""
+    """Return the event of API Gateway's REST API."""
     return {
         "httpMethod": method,
         "path": path,

@@ -1,4 +1,4 @@
-"""What pip needs of this machine to reach its package registry, handed into a build without a word in the Dockerfile.
+"""Access of pip to this machine's package registry, passed into a build without changing the Dockerfile.
 
 A machine may have its own index, certificate authority or wheel folder. The build gets pip's present settings as
 /etc/pip.conf, and the files that they name at the same paths: mounted for the build, never part of the image.

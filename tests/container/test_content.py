@@ -1,4 +1,4 @@
-"""What is in the image: all that serving needs, and nothing else."""
+"""Content of the image: everything that serving needs, and no other files."""
 
 from __future__ import annotations
 

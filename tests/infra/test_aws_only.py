@@ -1,4 +1,4 @@
-"""What only AWS would show, and too late: the local cloud deploys and serves happily without any of it."""
+"""Checks of template properties that the local cloud ignores and AWS requires at run time."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def on_aws(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @cache
 def handlers(kind: str) -> frozenset[str]:
-    """What CloudFormation's handlers may call to create, read, update and delete a resource, by its schema."""
+    """Return the actions of CloudFormation's handlers that create, read, update and delete a resource, by its schema."""
     from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
     handlers = PROVIDER_SCHEMA_MANAGER.get_resource_schema(REGION, kind).schema["handlers"]

@@ -36,7 +36,7 @@ IMAGE_PATHS = read_contract(ROOT / "docs" / "openapi.json").image_paths
 
 @dataclass
 class Request:
-    """What a rule may look at."""
+    """Return the request parts that a rule inspects."""
 
     path: str = "/live/v1/classify"
     body: bytes = b""

@@ -1,4 +1,4 @@
-"""What the planner counts of an environment is what its template and its function have."""
+"""The planner's inventory of an environment equals its template and the function's metrics."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_other_settings_have_what_the_planner_counts(name: str, tmp_path) -> Non
 
 
 def _written(**variables: str) -> list[str]:
-    """What the function writes for a classification, and then for a batch of two, one of them broken."""
+    """Return the log lines of a classification and of a batch of two, one of them broken."""
     buffer = BytesIO()
     Image.new("RGB", (64, 64), "brown").save(buffer, "JPEG")
     image = base64.b64encode(buffer.getvalue()).decode()

@@ -203,7 +203,7 @@ UNIQUE: Mapping[str, tuple[tuple[str, ...], ...]] = {
 
 
 def identities(resource: Mapping[str, Any], template: Template) -> Iterator[tuple[str, ...]]:
-    """What only one resource may have at a time, as far as the template sets it."""
+    """Return the values that must be unique among resources, as far as the template sets them."""
     kind, properties = resource["Type"], resource.get("Properties", {})
     if kind == "AWS::ApiGateway::UsagePlanKey":
         plan = template["Resources"][properties["UsagePlanId"]["Ref"]]["Properties"]

@@ -78,7 +78,7 @@ def start(mutant: Mutant, tests: Sequence[str], log: Path) -> int:
 
 
 def outcome(status: int) -> str:
-    """What the exit status of such a process means."""
+    """Return the meaning of a process's exit status."""
     if os.WIFSIGNALED(status):
         return TIMED_OUT if os.WTERMSIG(status) == signal.SIGALRM else KILLED
     if os.WEXITSTATUS(status) in {_INTERNAL_ERROR, _NO_TESTS}:

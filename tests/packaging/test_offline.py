@@ -123,7 +123,7 @@ def test_the_guards_would_see_an_attempt(command: list[str], tmp_path: Path) -> 
 
 
 def test_the_operator_tools_need_only_the_deploy_packages(tmp_path: Path) -> None:
-    """What `make doctor`, `deploy`, `smoke`, `diff-comment`, `acceptance` and `bench-aws` import."""
+    """Modules that `make doctor`, `deploy`, `smoke`, `diff-comment`, `acceptance` and `bench-aws` import."""
     # They write parts of the repository: the API document from the function, the dashboard's image from a local cloud.
     others = {"contract", "dashboard"}
     entries = sorted(path for path in (ROOT / "tools").glob("*/__main__.py") if path.parent.name not in others)

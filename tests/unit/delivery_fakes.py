@@ -1,4 +1,4 @@
-"""What tests of the delivery share: commits, an error of AWS, and the settings of tokens."""
+"""Shared by tests of the delivery: commits, an error of AWS, and the settings of tokens."""
 
 from __future__ import annotations
 

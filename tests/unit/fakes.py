@@ -1,4 +1,4 @@
-"""What stands for the network: a URL fetcher, and an S3 client that fails as S3 fails."""
+"""Fakes of the network: a URL fetcher, and an S3 client that fails as S3 fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands for the shadow function and its bucket: it accepts, or fails as Lambda, S3 and the network fail."""
+"""Fakes of the shadow function and its bucket: they accept, or fail as Lambda, S3 and the network fail."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def problem(status: int, code: str, **headers: str) -> httpx.Response:
 
 
 class FakeEndpoint:
-    """What the deployed endpoint answers, for the requests of a smoke test.
+    """A fake of the deployed endpoint, for the requests of a smoke test.
 
     ``faults`` replace the response of a request; ``probability`` is that of every curly image.
     """

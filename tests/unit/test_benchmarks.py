@@ -1,4 +1,4 @@
-"""What the benchmarks compute from what they measure."""
+"""Figures that the benchmarks compute from measurements."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def by_code(card: Any) -> bool:
 
 
 def across_fields(card: Any) -> bool:
-    """What compares two places of a card is beyond JSON Schema: these are for the code alone."""
+    """Rules that compare two keys of a card are beyond JSON Schema: only the code checks them."""
     try:
         spec, output = card["input"], card["output"]
         return (

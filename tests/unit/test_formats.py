@@ -1,4 +1,4 @@
-"""What a file's first bytes say, without a decoder."""
+"""Detection of format and declared size from a file's first bytes."""
 
 from __future__ import annotations
 

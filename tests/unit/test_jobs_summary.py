@@ -29,7 +29,7 @@ MODEL = {"name": "tiny", "version": "1.0.0", "variant": "fp32"}
 
 
 def output(first: int, rows: int, *, failed: int = 0, skipped: int = 0) -> dict[str, Any]:
-    """What the bulk function returns for a batch."""
+    """Return the bulk function's result of a batch."""
     name = f"{first:09}.jsonl"
     return {
         "first": first,

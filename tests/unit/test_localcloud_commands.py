@@ -1,4 +1,4 @@
-"""What a program that failed is reported with."""
+"""Error messages of failed programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the fleet tells CloudWatch: lines, Lambda's metrics, and metrics in the function's own lines."""
+"""Data that the fleet publishes to CloudWatch: log lines, Lambda's metrics, and metrics in the function's own lines."""
 
 from __future__ import annotations
 

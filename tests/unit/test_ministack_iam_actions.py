@@ -1,4 +1,4 @@
-"""What MiniStack checks IAM policies against, where AWS has another resource."""
+"""Resources of IAM checks where MiniStack differs from AWS."""
 
 from __future__ import annotations
 

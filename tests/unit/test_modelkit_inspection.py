@@ -1,4 +1,4 @@
-"""What an ONNX file is told to be."""
+"""Inspection of ONNX files."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def add(tmp_path: Path, proto: onnx.ModelProto, *options: str) -> Result:
 
 
 def plain(tmp_path: Path, data: bytes, outputs: int = 3) -> dict[str, float]:
-    """What the classifier without the odd ending says."""
+    """Return the scores of the classifier without its last operators."""
     labels = ",".join(THREE) if outputs == 3 else "red,blue"
     assert add(tmp_path / "plain", classifier(outputs=outputs), "--labels", labels).exit_code == 0
     folder = tmp_path / "plain" / "models" / "mine"

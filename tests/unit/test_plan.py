@@ -50,7 +50,7 @@ def objects(*options: str) -> list[dict[str, Any]]:
 
 
 def taken(values: dict[str, Any]) -> Settings:
-    """What the app makes of settings that were pasted into an environment."""
+    """Load settings as the app does when they were pasted into an environment."""
     return load_settings({"environments": {"prod": values}}, "prod")
 
 

@@ -1,4 +1,4 @@
-"""What the image's build deletes from the installed packages."""
+"""Files that the image's build deletes from the installed packages."""
 
 from __future__ import annotations
 

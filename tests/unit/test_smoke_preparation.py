@@ -1,4 +1,4 @@
-"""What the smoke test prepares: credentials that are wrong on purpose, an image that is too large, the model's card."""
+"""Preparations of the smoke test: invalid credentials, an image that is too large, the model's card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What INIT made is cloned by SnapStart: a fork after INIT stands for a restored snapshot.
+"""SnapStart clones the state after INIT: a fork after INIT simulates a restored snapshot.
 
 A fork shares memory as a snapshot does, and takes the calling thread alone: the session has one thread here.
 """

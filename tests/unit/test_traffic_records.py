@@ -30,7 +30,7 @@ SCORES = (("curly", 0.9), ("straight", 0.1))
 
 
 def written(capsys: Any, observation: Observation, **rules: Any) -> list[Any]:
-    """What the function logs for an observation, parsed."""
+    """Return the parsed log line of an observation."""
     Telemetry("prod", "INFO", MetricsRules(**rules), "on-demand").report(observation)
     return [record for text in capsys.readouterr().out.splitlines() for record in parse(text)]
 

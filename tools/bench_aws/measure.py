@@ -57,7 +57,7 @@ class Report:
 
 @dataclass
 class Measurement:
-    """What was measured of one subject.
+    """Measurements of one subject.
 
     Attributes
     ----------

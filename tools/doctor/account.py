@@ -68,7 +68,7 @@ def concurrency(settings: Settings, aws: Aws) -> Iterator[Finding]:
     functions = [name, f"{name}-authorizer"] if settings.auth.jwt is not None else [name]
     # Bulk jobs, a shadow test and releases have separate reserves, which other functions cannot use.
     further = bulk_reserves(settings) | shadow_reserve(settings) | release_reserves(settings)
-    # What a deployed stack has already is given back before it is taken again.
+    # The reserves of a deployed stack are available to its update.
     own = sum(_reserve(aws, function) for function in (*functions, *further))
     others = quota - unreserved - own
     available = max(0, quota - others - LEFT_UNRESERVED - sum(further.values()))

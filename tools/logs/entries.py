@@ -18,7 +18,7 @@ _FAILURE = re.compile(r"Task timed out after|Status: (?:error|timeout)|Runtime\.
 
 
 class Kind(StrEnum):
-    """What wrote a line: the code of a function, Lambda, the metric format, API Gateway, or something else."""
+    """Writer of a line: the code of a function, Lambda, the metric format, API Gateway, or another one."""
 
     record = "record"
     platform = "platform"

@@ -1,1 +1,1 @@
-"""What `tools.doctor`, `experiment`, `logs`, `rollback`, `status` and `versions` share: targets, stacks, versions."""
+"""Targets, stacks and versions, shared by `tools.doctor`, `experiment`, `logs`, `rollback`, `status` and `versions`."""

@@ -54,7 +54,7 @@ def _measured(value: str) -> _Memory:
 
 
 def _environment(name: str, patch: str | None, labels: int | None) -> tuple[Inventory, str, tuple[str, ...], int]:
-    """What an environment of cdk.json has, a sentence about it, its clients with keys, and the versions it keeps."""
+    """Return an environment's inventory, a sentence about it, its clients with keys, and the versions that it keeps."""
     context = json.loads((PROJECT_ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     try:
         values = load_settings(context, name, patch)

@@ -18,7 +18,7 @@ _VERSION = re.compile(r"[1-9][0-9]{0,18}")
 
 
 class ReleaseSettings(NamedTuple):
-    """What the release functions check.
+    """Settings of the release functions.
 
     Attributes
     ----------

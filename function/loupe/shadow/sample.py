@@ -31,7 +31,7 @@ _TEXT = re.compile(r"[ -~]{1,200}")
 
 
 class Sample(NamedTuple):
-    """What is compared.
+    """A sample of the champion's images with its prediction.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Sample(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What the shadow function gets: an image, or the key of its object in the bucket."""
+    """Event of the shadow function: an image, or the key of its object in the bucket."""
 
     image: bytes | Tensor | None
     key: str

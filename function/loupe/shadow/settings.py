@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ShadowSettings(NamedTuple):
-    """What the classifier function samples, and where it sends it.
+    """Sampling settings of the classifier function.
 
     Attributes
     ----------
