@@ -30,7 +30,7 @@ MODELS, ORIGINAL = PROJECT / "models", PROJECT / "models" / "hair-type"
 DAMAGED, BRITTLE, GOOD = "test-release-damaged", "test-release-brittle", "test-release-good"
 # Mean of the input, from -1 to 1, above which the brittle model gives no number: golden images are darker.
 BRIGHT = 0.9
-RULES = {"strategy": "canary", "percent": 30, "interval_minutes": 2, "environments": 3}
+RULES = {"strategy": "canary", "percent": 30, "interval_minutes": 3, "environments": 3}
 SETTINGS = {
     "release": RULES,
     "api": {"rate_limit": 1000, "burst_limit": 2000},
