@@ -182,8 +182,8 @@ propose-base: setup ## Propose a changed function/base-image.lock as a pull requ
 check: lint ## Lint, unit and infrastructure tests: the edit loop
 	@$(PY) -m pytest -q $(PARALLEL) tests/unit tests/infra
 
-coverage: setup ## Branch coverage of function/ and infra/ by the unit, bounds and infrastructure tests; fails below its floor
-	@$(PY) -m pytest -q $(PARALLEL) --cov --cov-report= tests/unit tests/bounds tests/infra
+coverage: setup ## Branch coverage of function/ and infra/ by the unit, bounds, infrastructure and variants tests; fails below its floor
+	@$(PY) -m pytest -q $(PARALLEL) --cov --cov-report= tests/unit tests/bounds tests/infra tests/variants
 	@$(FLOORS)
 
 mutation: setup ## Mutation test of function/loupe by the unit tests: a seeded sample (MUTATION="--sample 150 --seed 1")

@@ -31,7 +31,14 @@ DELIVERED: Mapping[str, tuple[str, str]] = {
 
 
 def build(app: cdk.App) -> Settings:
-    """Add the stacks of the chosen environment to the app."""
+    """Add the stack of the chosen environment to the app, and the rule packs that check it."""
+    settings = add_stack(app)
+    cdk.Validations.of(app).add_plugins(*(RULE_PACKS[name](app) for name in settings.protection.rule_packs))
+    return settings
+
+
+def add_stack(app: cdk.App) -> Settings:
+    """Add the stack of the chosen environment to the app, without the rule packs."""
     context = {key: app.node.try_get_context(key) for key in ("environments", "delivery")}
     name = app.node.try_get_context("env") or "dev"
     patch, copy = app.node.try_get_context("settings"), app.node.try_get_context("name")
@@ -51,7 +58,6 @@ def build(app: cdk.App) -> Settings:
     _add_delivered(app, stack)
     for key, value in {"Project": "loupe", "Environment": settings.environment, **settings.tags}.items():
         cdk.Tags.of(app).add(key, value)
-    cdk.Validations.of(app).add_plugins(*(RULE_PACKS[name](app) for name in settings.protection.rule_packs))
     return settings
 
 

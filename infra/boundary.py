@@ -5,8 +5,8 @@ and the roles of the templates: a changed template cannot give itself more than 
 those of stacks ``Loupe-<environment>`` and physical names ``loupe-<environment>``.
 
 Sources: IAM user guide, 'Permissions boundaries for IAM entities'; CDK developer guide, 'Create and apply permissions
-boundaries'; the `handlers` of the CloudFormation resource schemas, with which ``tests/infra/test_boundary.py`` compares
-the document.
+boundaries'; the `handlers` of the CloudFormation resource schemas, with which ``tests/variants/test_deployable.py``
+compares the document.
 """
 
 from __future__ import annotations

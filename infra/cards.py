@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -92,12 +93,10 @@ def read_card(
     if not _NAME.fullmatch(name) or not path.is_file():
         available = ", ".join(sorted(path.parent.name for path in models.glob("*/card.json"))) or "none"
         raise SettingsError(f"{key}: there is no models/{name[:80]}/card.json. Models here: {available}.")
-    command = [*_CHECK, "--files", files, str(path.parent.resolve())]
-    outcome = subprocess.run(
-        command, cwd=function, capture_output=True, encoding="utf-8", errors="replace", check=False
-    )
-    if outcome.returncode != 0:
-        reason = outcome.stderr.strip() or f"the check ended with {outcome.returncode}."
+    folder = path.parent.resolve()
+    files_now = ((str(file), file.lstat()) for file in folder.rglob("*"))
+    state = tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in files_now))
+    if reason := _fault(folder, files, function, state):
         raise SettingsError(f"models/{name}: {reason} python -m modelkit verify {name} says more.")
     card = json.loads(path.read_bytes())
     if card["name"] != name:
@@ -113,6 +112,26 @@ def read_card(
         pixels=json.dumps({key: spec[key] for key in spec if key not in _NUMERIC_KEYS}, sort_keys=True),
         pixel_bytes=spec["width"] * spec["height"] * (1 if spec.get("color") == "L" else 3),
     )
+
+
+@cache
+def _fault(folder: Path, files: Files, function: Path, _state: tuple[tuple[str, int, int], ...]) -> str | None:
+    """Return why the function would not serve a model, or None.
+
+    Each endpoint of an app checks its models; ``_state`` (name, size and time of each file) makes a changed folder
+    another one.
+    """
+    outcome = subprocess.run(
+        [*_CHECK, "--files", files, str(folder)],
+        cwd=function,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if outcome.returncode == 0:
+        return None
+    return outcome.stderr.strip() or f"the check ended with {outcome.returncode}."
 
 
 def outputs_conflict(one: ModelCard, other: ModelCard) -> str | None:

@@ -53,6 +53,11 @@ REASONS: tuple[tuple[str, str, str], ...] = (
         "the CDK's grant for EventBridge's queue; `*` is this key, and each family's forms",
     ),
     (
+        "AWS::KMS::Key",
+        r"Service: budgets.amazonaws.com kms:Decrypt, kms:GenerateDataKey\* \*",
+        "messages of this account's budgets; `*` is this key, and each family's forms",
+    ),
+    (
         "AWS::ApiGateway::RestApi",
         r"AWS: \* execute-api:Invoke execute-api:/\*",
         "all routes of this API: a Deny beside it says who may come, and `auth` who may call",

@@ -1,7 +1,7 @@
 """Properties that the CDK omits when a setting is off: CloudFormation may keep the last value of an omitted property.
 
-Each function writes the value that stands for "off". `tests/infra/test_transitions.py` compares settings pairwise and
-finds properties that disappear.
+Each function writes the value that stands for "off". `tests/variants/test_transitions.py` compares settings pairwise
+and finds properties that disappear.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
-from synthesis import context
 
 from infra.delivery_app import build
+from tests.infra.synthesis import context
 
 REGION = "eu-central-1"
 ACCOUNTS = {"dev": "111111111111", "staging": "222222222222", "prod": "333333333333"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from synthesis import ROOT
+from tests.infra.synthesis import ROOT
 
 FILE = ROOT / "docs" / "runbook.md"
 PARTS = ("Meaning", "First query", "Likely causes", "Fix")

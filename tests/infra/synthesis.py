@@ -6,6 +6,8 @@ import fcntl
 import hashlib
 import json
 import os
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import aws_cdk as cdk
 from aws_cdk.assertions import Template
 
-from infra.app import build
+from infra.app import add_stack, build
 
 if TYPE_CHECKING:
     import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENTS = ("local", "dev", "staging", "prod")
+# Where `synthesize` writes; a conftest.py sets `shared_folder`.
+cache = Path(tempfile.gettempdir())
 
 
 def context() -> dict[str, Any]:
@@ -74,28 +77,43 @@ def _named(resource: dict[str, Any]) -> dict[str, Any]:
     return {**resource, "Properties": {**properties, "AlarmName": literal(properties["AlarmName"])}}
 
 
-def synthesize(folder: Path, environment: str, patch: dict[str, Any] | None = None) -> Synthesized:
+def shared_folder(factory: pytest.TempPathFactory) -> Path:
+    """Return one folder for all processes of a test run."""
+    base = factory.getbasetemp()
+    # Under pytest-xdist, each process has a folder in that of the test run.
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "synthesized"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def synthesize(
+    environment: str, patch: Mapping[str, Any] | None = None, *, rule_packs: bool = False, fresh: bool = False
+) -> Synthesized:
+    """Synthesize an environment with settings over it, once for all processes of a test run.
+
+    The rule packs of cdk-nag check the environments themselves, and others with ``rule_packs``; they take a quarter of
+    the time. ``fresh`` is for tests that change the code.
+    """
+    rule_packs = rule_packs or not patch
+    if fresh:
+        return _synthesize(Path(tempfile.mkdtemp(dir=cache)), environment, patch, rule_packs=rule_packs)
+    key = hashlib.sha256(json.dumps([environment, patch or None, rule_packs], sort_keys=True).encode()).hexdigest()[:16]
+    folder = cache / key
+    template = folder.with_suffix(".json")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not template.exists():
+            template.write_text(
+                json.dumps(_synthesize(folder, environment, patch, rule_packs=rule_packs).template), encoding="utf-8"
+            )
+    return Synthesized(environment, json.loads(template.read_text(encoding="utf-8")), folder)
+
+
+def _synthesize(folder: Path, environment: str, patch: Mapping[str, Any] | None, *, rule_packs: bool) -> Synthesized:
     values = {**context(), "env": environment}
     if patch is not None:
         values["settings"] = json.dumps(patch)
     app = cdk.App(context=values, outdir=str(folder), analytics_reporting=False)
-    build(app)
-    assembly = app.synth()
-    (stack,) = assembly.stacks
+    (build if rule_packs else add_stack)(app)
+    (stack,) = app.synth().stacks
     return Synthesized(environment, stack.template, folder)
-
-
-def once(environment: str, factory: pytest.TempPathFactory, patch: dict[str, Any] | None = None) -> Synthesized:
-    """Synthesize settings that several modules need, once for all processes of a test run."""
-    base = factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        base = base.parent
-    key = hashlib.sha256(json.dumps([environment, patch or None], sort_keys=True).encode()).hexdigest()[:16]
-    folder = base / "synthesized" / key
-    template = folder.with_suffix(".json")
-    folder.parent.mkdir(exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not template.exists():
-            template.write_text(json.dumps(synthesize(folder, environment, patch).template))
-    return Synthesized(environment, json.loads(template.read_text()), folder)

@@ -19,10 +19,10 @@ import pytest
 from loupe.errors import all_problems
 from loupe.release.log import ReleaseLog
 from PIL import Image
-from synthesis import Synthesized
 
 from infra.components import metrics
 from localcloud.alarms import MetricStat, evaluate
+from tests.infra.synthesis import Synthesized
 
 # Lambda developer guide, 'Types of metrics for Lambda functions' and 'Viewing metrics': by function, and by alias.
 _LAMBDA = ("Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions")

@@ -5,14 +5,12 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-from synthesis import ROOT, Synthesized, context, once, synthesize
 
-from infra.components import acknowledge
 from infra.settings import SettingsError, load_settings
+from tests.infra.synthesis import ROOT, Synthesized, context, synthesize
 
 CLIENTS = {
     "app": {"rate": 5, "burst": 10, "quota": {"requests": 1000, "period": "week"}},
@@ -38,14 +36,14 @@ OPEN = {"/v1/health", "", "/openapi.json"}
 
 
 @pytest.fixture(scope="session")
-def modes(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def modes() -> Any:
     """Production in a mode, with a page elsewhere that may call it."""
     stacks: dict[str, Synthesized] = {}
 
     def mode(name: str) -> Synthesized:
         if name not in stacks:
             patch = {"auth": {"mode": name, **MODES[name]}, "api": {"cors_origins": ["https://a.example"]}}
-            stacks[name] = once("prod", tmp_path_factory, patch)
+            stacks[name] = synthesize("prod", patch)
         return stacks[name]
 
     return mode
@@ -81,20 +79,6 @@ def test_health_and_preflights_are_open_and_other_routes_require_authorization(m
         assert method["AuthorizationType"] == (expected if name in closed else "NONE"), name
         assert method["ApiKeyRequired"] is (mode == "api-key" and name in closed), name
         assert ("AuthorizerId" in method) is (mode in {"cognito", "jwt"} and name in closed), name
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_nag_findings_equal_the_acknowledged_ones(mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    from test_checks import findings
-
-    acknowledged = set()
-
-    def record(resource: Any, rule: str, reason: str) -> None:
-        assert len(reason) > 40
-        acknowledged.add((rule, resource.node.path))
-
-    monkeypatch.setattr(acknowledge, "_attach", record)
-    assert findings(tmp_path, {"auth": {"mode": mode, **MODES[mode]}}) == acknowledged
 
 
 def test_each_client_has_a_key_and_a_plan(modes) -> None:
@@ -142,11 +126,11 @@ def test_key_values_come_from_secrets_and_are_never_in_the_template(modes, synth
         assert "{{resolve:secretsmanager:" in json.dumps(key["Properties"]["Value"])
 
 
-def test_a_new_key_version_is_a_new_key(tmp_path) -> None:
+def test_a_new_key_version_is_a_new_key() -> None:
     names = []
     for version in (1, 2):
         patch = {"auth": {"clients": {"app": {"key_version": version}}}}
-        built = synthesize(tmp_path / str(version), "dev", patch)
+        built = synthesize("dev", patch)
         names.append((*built.resources("AWS::ApiGateway::ApiKey"), *built.resources("AWS::SecretsManager::Secret")))
         plans = set(built.resources("AWS::ApiGateway::UsagePlan"))
     assert not set(names[0]) & set(names[1])
@@ -160,7 +144,7 @@ def test_without_keys_there_is_no_key_and_no_plan(modes, mode: str) -> None:
     assert "ApiKeyId" not in modes(mode).template["Outputs"]
 
 
-def test_the_resource_policy_authorizes_other_accounts_and_keeps_open_routes_open(modes, tmp_path) -> None:
+def test_the_resource_policy_authorizes_other_accounts_and_keeps_open_routes_open(modes) -> None:
     everybody, callers = modes("iam").only("AWS::ApiGateway::RestApi")["Policy"]["Statement"]
     assert callers["Principal"] == {"AWS": CALLER}
     assert callers["Resource"] == "execute-api:/*"
@@ -171,7 +155,7 @@ def test_the_resource_policy_authorizes_other_accounts_and_keeps_open_routes_ope
     } <= reached
     assert not [resource for resource in reached if "POST" in resource]
     # Identities of the account need no statement, and one for all routes would authorize every one of them.
-    own_account = synthesize(tmp_path, "dev", {"auth": {"mode": "iam"}})
+    own_account = synthesize("dev", {"auth": {"mode": "iam"}})
     (everybody,) = own_account.only("AWS::ApiGateway::RestApi")["Policy"]["Statement"]
     assert not [resource for resource in everybody["Resource"] if "*" in resource or "classify" in resource]
 
@@ -201,9 +185,9 @@ def test_a_user_pool_is_created_with_a_machine_client(modes) -> None:
     assert {"UserPoolId", "UserPoolClientId", "TokenUrl"} <= set(built.template["Outputs"])
 
 
-def test_an_existing_user_pool_is_used(tmp_path) -> None:
+def test_an_existing_user_pool_is_used() -> None:
     settings = {"mode": "cognito", "cognito": {"user_pool_arn": POOL, "scopes": ["pictures:read", "admin"]}}
-    built = synthesize(tmp_path, "dev", {"auth": settings})
+    built = synthesize("dev", {"auth": settings})
     assert not built.resources("AWS::Cognito::UserPool")
     assert built.only("AWS::ApiGateway::Authorizer")["ProviderARNs"] == [POOL]
     assert _methods(built)["GET", "/v1/models"]["AuthorizationScopes"] == ["pictures:read", "admin"]
@@ -270,9 +254,9 @@ def test_the_authorizer_reads_its_variables(modes, monkeypatch: pytest.MonkeyPat
     assert issuer.url == rules.issuer
 
 
-def test_an_authorizer_that_a_pipeline_pushed_is_used_by_its_digest(tmp_path) -> None:
+def test_an_authorizer_that_a_pipeline_pushed_is_used_by_its_digest() -> None:
     digest = f"sha256:{'0a' * 32}"
-    pushed = synthesize(tmp_path, "local", {"auth": _jwt(image={"repository": "gate", "digest": digest})})
+    pushed = synthesize("local", {"auth": _jwt(image={"repository": "gate", "digest": digest})})
     assert f"gate@{digest}" in json.dumps(
         [function["Properties"]["Code"] for function in pushed.resources("AWS::Lambda::Function").values()]
     )
@@ -359,9 +343,9 @@ def test_two_clients_cannot_have_one_key() -> None:
         load_settings(context(), "prod", {"auth": {"clients": clients}})
 
 
-def test_client_names_and_key_versions_do_not_collide(tmp_path: Path) -> None:
+def test_client_names_and_key_versions_do_not_collide() -> None:
     clients = {"app": {"key_version": 12}, "app1": {"key_version": 2}}
-    built = synthesize(tmp_path, "dev", {"auth": {"clients": clients}})
+    built = synthesize("dev", {"auth": {"clients": clients}})
     assert len(built.resources("AWS::SecretsManager::Secret")) == 2
 
 

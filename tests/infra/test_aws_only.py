@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from synthesis import ROOT, Synthesized, synthesize
 
 from infra.components import classifier_endpoint
 from infra.contract import read_contract
+from tests.infra.synthesis import ROOT, Synthesized, synthesize
 
 
 def _statements(synthesized: Synthesized, kind: str, key: str) -> list[dict[str, Any]]:
@@ -67,8 +66,8 @@ def test_the_stage_depends_on_the_accounts_log_role(prod: Synthesized) -> None:
     assert prod.template["Resources"][role]["DeletionPolicy"] == "Retain"
 
 
-def test_no_log_role_is_created_if_the_account_has_one(tmp_path) -> None:
-    synthesized = synthesize(tmp_path, "prod", {"api": {"account_log_role": False}})
+def test_no_log_role_is_created_if_the_account_has_one() -> None:
+    synthesized = synthesize("prod", {"api": {"account_log_role": False}})
     assert not synthesized.resources("AWS::ApiGateway::Account")
 
 
@@ -118,9 +117,9 @@ def test_open_routes_cannot_use_up_the_functions_concurrency(prod: Synthesized) 
     assert throttles == {(path, method): (5, 6) for path in paths for method in ("GET", "HEAD")}
 
 
-def test_preflights_have_the_throttle_of_open_routes(tmp_path: Path) -> None:
+def test_preflights_have_the_throttle_of_open_routes() -> None:
     """They carry no credentials, and the stage's rate would let strangers run the function with them."""
-    built = synthesize(tmp_path, "prod", {"api": {"cors_origins": ["https://a.example"]}})
+    built = synthesize("prod", {"api": {"cors_origins": ["https://a.example"]}})
     throttles = {
         (entry["HttpMethod"], entry["ResourcePath"].replace("~1", "/")): entry["ThrottlingBurstLimit"]
         for entry in built.only("AWS::ApiGateway::Stage")["MethodSettings"]
@@ -137,21 +136,21 @@ def test_preflights_have_the_throttle_of_open_routes(tmp_path: Path) -> None:
     assert sum(throttles.values()) <= 50 * 3 // 4
 
 
-def test_another_gateway_response_is_another_deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_gateway_response_is_another_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stage serves the snapshot that was deployed."""
-    before = synthesize(tmp_path / "before", "dev")
+    before = synthesize("dev")
     contract = read_contract(ROOT / "docs" / "openapi.json")
     problems = {**contract.problems, "THROTTLED": {**contract.problems["THROTTLED"], "detail": "Slow down."}}
     monkeypatch.setattr(classifier_endpoint, "read_contract", lambda _: replace(contract, problems=problems))
-    after = synthesize(tmp_path / "after", "dev")
+    after = synthesize("dev", fresh=True)
     assert set(before.resources("AWS::ApiGateway::Deployment")) != set(after.resources("AWS::ApiGateway::Deployment"))
 
 
-def test_a_changed_resource_policy_is_a_new_deployment(tmp_path: Path) -> None:
+def test_a_changed_resource_policy_is_a_new_deployment() -> None:
     """A changed policy takes effect with a new deployment of the stage (aws-cdk issue 8024)."""
     callers = [[], ["arn:aws:iam::210987654321:role/a"], ["arn:aws:iam::210987654321:role/b"]]
     deployments = set()
-    for number, names in enumerate(callers):
-        built = synthesize(tmp_path / str(number), "dev", {"auth": {"mode": "iam", "iam": {"callers": names}}})
+    for names in callers:
+        built = synthesize("dev", {"auth": {"mode": "iam", "iam": {"callers": names}}})
         deployments |= set(built.resources("AWS::ApiGateway::Deployment"))
     assert len(deployments) == len(callers)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 
-from synthesis import Synthesized
-
+from tests.infra.synthesis import Synthesized
 from tools.doctor.account import BOOTSTRAP_VERSION, DEFAULT_QUALIFIER
 
 

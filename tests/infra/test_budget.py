@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from synthesis import Synthesized, context, synthesize
 
 from infra.settings import SettingsError, load_settings
+from tests.infra.synthesis import Synthesized, context, synthesize
 
 
-def _with(folder: Path, environment: str, **budget: Any) -> Synthesized:
-    return synthesize(folder, environment, {"alarms": {"budget": {"monthly_usd": 250, **budget}}})
+def _with(environment: str, **budget: Any) -> Synthesized:
+    return synthesize(environment, {"alarms": {"budget": {"monthly_usd": 250, **budget}}})
 
 
 @pytest.fixture(scope="module")
-def budgeted(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return _with(tmp_path_factory.mktemp("budget"), "prod")
+def budgeted() -> Synthesized:
+    return _with("prod")
 
 
 def test_costs_of_the_stack_are_compared_with_the_budget(budgeted: Synthesized) -> None:
@@ -30,8 +29,8 @@ def test_costs_of_the_stack_are_compared_with_the_budget(budgeted: Synthesized) 
     }
 
 
-def test_the_budget_can_count_the_whole_account(tmp_path: Path) -> None:
-    assert "CostFilters" not in _with(tmp_path, "dev", scope="account").only("AWS::Budgets::Budget")["Budget"]
+def test_the_budget_can_count_the_whole_account() -> None:
+    assert "CostFilters" not in _with("dev", scope="account").only("AWS::Budgets::Budget")["Budget"]
 
 
 def test_actual_and_forecast_costs_are_announced_on_the_alarm_topic(budgeted: Synthesized) -> None:
@@ -55,10 +54,8 @@ def test_actual_and_forecast_costs_are_announced_on_the_alarm_topic(budgeted: Sy
     ],
 )
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_budgets_of_this_account_may_publish_and_encrypt(
-    environment: str, kind: str, key: str, actions: Any, tmp_path: Path
-) -> None:
-    template = _with(tmp_path, environment)
+def test_budgets_of_this_account_may_publish_and_encrypt(environment: str, kind: str, key: str, actions: Any) -> None:
+    template = _with(environment)
     statements = [
         statement
         for resource in template.resources(kind).values()

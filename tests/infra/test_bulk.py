@@ -7,12 +7,12 @@ import re
 from typing import Any
 
 import pytest
-from synthesis import ROOT, Synthesized, context, once, synthesize
 
 from infra.components.bulk_definition import RETRY
 from infra.contract import read_contract
 from infra.settings import SettingsError, load_settings
 from infra.settings.bulk import JOBS_CONCURRENCY
+from tests.infra.synthesis import ROOT, Synthesized, context, synthesize
 from tools.policies import permissions
 
 UPLOADS = {"enabled": True, "notify": True, "prefix": "inputs/new/", "max_concurrency": 3, "attempts": 4}
@@ -91,18 +91,18 @@ ROLES: dict[str, set[tuple[str, str]]] = {
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+def full() -> Synthesized:
     """Prod with locations and classify on upload."""
     patch = {
         "inputs": {"s3": {"locations": ["pictures", "archive/2026/a/"]}},
         "bulk": {"batch_items": 30, "on_upload": UPLOADS},
     }
-    return once("prod", tmp_path_factory, patch)
+    return synthesize("prod", patch)
 
 
 @pytest.fixture(scope="module")
-def without(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return once("prod", tmp_path_factory, {"bulk": {"enabled": False}})
+def without() -> Synthesized:
+    return synthesize("prod", {"bulk": {"enabled": False}})
 
 
 def function(template: Synthesized, command: str) -> dict[str, Any]:
@@ -318,9 +318,9 @@ def test_disabled_bulk_jobs_leave_nothing_behind(without: Synthesized, prod: Syn
     assert after == before
 
 
-def test_settings_of_disabled_bulk_jobs_change_nothing(without: Synthesized, tmp_path: Any) -> None:
+def test_settings_of_disabled_bulk_jobs_change_nothing(without: Synthesized) -> None:
     patch = {"bulk": {"enabled": False, "memory_mib": 4096, "batch_items": 7, "results_days": 5}}
-    assert synthesize(tmp_path, "prod", patch).template == without.template
+    assert synthesize("prod", patch).template == without.template
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,19 @@ import json
 from typing import Any
 
 import pytest
-from synthesis import Synthesized, once, synthesize
 
 from infra.components import metrics
+from tests.infra.synthesis import Synthesized, synthesize
 
 
 @pytest.fixture(scope="module")
-def cached(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return once("dev", tmp_path_factory, {"cache": {"memory_mib": 64}})
+def cached() -> Synthesized:
+    return synthesize("dev", {"cache": {"memory_mib": 64}})
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return once("dev", tmp_path_factory, {})
+def dev() -> Synthesized:
+    return synthesize("dev", {})
 
 
 def _variables(template: Synthesized) -> dict[str, Any]:
@@ -46,5 +46,5 @@ def test_the_cache_needs_no_resource_and_no_permission(cached: Synthesized, dev:
     assert unchanged(cached, *kinds) == unchanged(dev, *kinds)
 
 
-def test_an_explicit_zero_is_the_default(dev: Synthesized, tmp_path) -> None:
-    assert synthesize(tmp_path, "dev", {"cache": {"memory_mib": 0}}).template == dev.template
+def test_an_explicit_zero_is_the_default(dev: Synthesized) -> None:
+    assert synthesize("dev", {"cache": {"memory_mib": 0}}).template == dev.template

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from synthesis import ROOT
 
 from infra.cards import read_card
 from infra.settings import SettingsError
+from tests.infra.synthesis import ROOT
 
 sys.path.append(str(ROOT / "tests" / "unit"))
 import hostile_models

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -11,14 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import aws_cdk as cdk
 import pytest
-from synthesis import ROOT, Synthesized, context
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from infra.app import build
 from infra.components import acknowledge
+from tests.infra.findings import findings
+from tests.infra.synthesis import ROOT, Synthesized, synthesize
+from tests.infra.variants import ENVIRONMENTS
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 # The function's version is named after a hash of its code; the deployment after one of the API.
@@ -48,33 +47,12 @@ def test_every_acknowledgement_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert findings(tmp_path / "without") == acknowledged
 
 
-def findings(folder: Path, patch: dict[str, Any] | None = None) -> set[tuple[str, str]]:
-    """Rule and construct path of each finding of the nag in prod."""
-    values = {**context(), "env": "prod", **({"settings": json.dumps(patch)} if patch else {})}
-    app = cdk.App(context=values, outdir=str(folder), analytics_reporting=False)
-    build(app)
-    with contextlib.suppress(RuntimeError):
-        app.synth()
-    report = next(folder.glob("*validation-report*.json"), None)
-    if report is None:
-        return set()
-    return _violations(json.loads(report.read_text()))
-
-
-def _violations(report: Any) -> set[tuple[str, str]]:
-    return {
-        (violation["ruleName"], construct["constructPath"])
-        for plugin in report["pluginReports"]
-        for violation in plugin["violations"]
-        for construct in violation["violatingConstructs"]
-    }
-
-
-def test_cfn_lint_reports_nothing(synthesized: Synthesized, tmp_path: Path) -> None:
-    template = tmp_path / "template.json"
-    template.write_text(json.dumps(synthesized.template))
+def test_cfn_lint_reports_nothing(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{environment}.json" for environment in ENVIRONMENTS]
+    for path in paths:
+        path.write_text(json.dumps(synthesize(path.stem).template))
     run = subprocess.run(
-        [str(Path(sys.executable).with_name("cfn-lint")), "--regions", "eu-central-1", "--", str(template)],
+        [str(Path(sys.executable).with_name("cfn-lint")), "--regions", "eu-central-1", "--", *map(str, paths)],
         cwd=ROOT, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout

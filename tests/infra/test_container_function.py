@@ -9,7 +9,6 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_logs as logs
 from aws_cdk.assertions import Template
-from synthesis import ROOT
 
 from infra.components.classifier_function import ClassifierFunction
 from infra.components.container_function import ContainerFunction
@@ -17,6 +16,7 @@ from infra.components.container_image import EcrImage
 from infra.deployment import Deployment
 from infra.settings import FunctionSettings, ImageSettings, InputSettings
 from infra.sources import Sources
+from tests.infra.synthesis import ROOT
 
 DEPLOYMENT = Deployment(environment="dev", log_retention=logs.RetentionDays.ONE_WEEK, tracing=False)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-from synthesis import Synthesized, synthesize
 
 from infra.components.dashboard import DashboardSection
 from localcloud.alarms import compute
+from tests.infra.synthesis import Synthesized, synthesize
 from tools.dashboard.definition import Alarms, Graph, Text, Widget, parse
 
 # CloudWatch API reference, 'Dashboard body structure and syntax': widgets of a dashboard, metrics of a graph.
@@ -106,20 +105,20 @@ def test_the_alarm_tiles_are_the_alarms_of_the_stack(prod: Synthesized) -> None:
     assert set(tiles.names) == set(prod.resources("AWS::CloudWatch::Alarm"))
 
 
-def test_without_alarms_there_are_no_tiles(tmp_path: Path) -> None:
-    quiet = synthesize(tmp_path, "dev", {"alarms": {"enabled": False}})
+def test_without_alarms_there_are_no_tiles() -> None:
+    quiet = synthesize("dev", {"alarms": {"enabled": False}})
     assert not [widget for widget in parse(body(quiet)) if isinstance(widget, Alarms)]
 
 
-def test_an_address_of_the_runbook_is_a_link(tmp_path: Path, prod: Synthesized) -> None:
+def test_an_address_of_the_runbook_is_a_link(prod: Synthesized) -> None:
     assert "runbook: `docs/runbook.md`" in body(prod)
-    linked = synthesize(tmp_path, "dev", {"alarms": {"runbook": "https://wiki.example.com/loupe"}})
+    linked = synthesize("dev", {"alarms": {"runbook": "https://wiki.example.com/loupe"}})
     assert (
         "[runbook](https://wiki.example.com/loupe)" in json.loads(body(linked))["widgets"][0]["properties"]["markdown"]
     )
 
 
-def test_metrics_by_model_version_are_shown_where_they_are_published(tmp_path: Path, prod: Synthesized) -> None:
-    by_version = synthesize(tmp_path, "dev", {"function": {"metrics": {"by_version": True}}})
+def test_metrics_by_model_version_are_shown_where_they_are_published(prod: Synthesized) -> None:
+    by_version = synthesize("dev", {"function": {"metrics": {"by_version": True}}})
     assert "Images by model version" in body(by_version)
     assert "Images by model version" not in body(prod)

@@ -12,8 +12,6 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from delivery import ACCOUNTS, REGION, REGISTRY, delivered_context, of_kind, synthesize_delivery
-from synthesis import ROOT
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
@@ -21,6 +19,8 @@ from infra.components import acknowledge
 from infra.delivery_app import build
 from infra.settings import SettingsError
 from infra.settings.delivery import delivered_images, load_delivery
+from tests.infra.delivery import ACCOUNTS, REGION, REGISTRY, delivered_context, of_kind, synthesize_delivery
+from tests.infra.synthesis import ROOT
 
 DIGEST, OTHER = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
 ISSUER = "token.actions.githubusercontent.com"

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from loupe.experiment import parse_weights
-from synthesis import Synthesized, once, synthesize
-from transitions import EXPERIMENT
 
 from infra import boundary
 from infra.cards import ModelCard, check_arms
 from infra.components import metrics
 from infra.settings import ArmSettings, ExperimentSettings, SettingsError, load_settings
+from tests.infra.synthesis import Synthesized, synthesize
+from tests.infra.variants import EXPERIMENT
 from tools.boundary.evaluate import allows
 
 MODELS = EXPERIMENT["models"]
@@ -22,18 +22,18 @@ FIXED = {**EXPERIMENT_ONLY, "live_weights": False}
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return once("prod", tmp_path_factory, dict(EXPERIMENT))
+def live() -> Synthesized:
+    return synthesize("prod", dict(EXPERIMENT))
 
 
 @pytest.fixture(scope="module")
-def fixed(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return once("prod", tmp_path_factory, {"models": MODELS, "experiment": FIXED})
+def fixed() -> Synthesized:
+    return synthesize("prod", {"models": MODELS, "experiment": FIXED})
 
 
 @pytest.fixture(scope="module")
-def without(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return once("prod", tmp_path_factory, {"models": MODELS})
+def without() -> Synthesized:
+    return synthesize("prod", {"models": MODELS})
 
 
 def _variables(template: Synthesized, name: str = "loupe-prod") -> dict[str, Any]:
@@ -54,8 +54,8 @@ def _statements(template: Synthesized) -> list[dict[str, Any]]:
     ]
 
 
-def test_no_experiment_leaves_the_template_as_it_is(without: Synthesized, tmp_path) -> None:
-    assert synthesize(tmp_path, "prod", {"models": MODELS, "experiment": None}).template == without.template
+def test_no_experiment_leaves_the_template_as_it_is(without: Synthesized) -> None:
+    assert synthesize("prod", {"models": MODELS, "experiment": None}).template == without.template
     assert not without.resources("AWS::SSM::Parameter")
 
 
@@ -219,12 +219,12 @@ def test_arms_have_the_same_labels_in_any_order() -> None:
         check_arms(several, arms)
 
 
-def test_variables_of_the_largest_experiment_fit_or_are_rejected(tmp_path) -> None:
+def test_variables_of_the_largest_experiment_fit_or_are_rejected() -> None:
     arms = [{"name": f"{'a' * 31}{number}", "model": "hair-type", "weight": 10_000} for number in range(10)]
     experiment = {**EXPERIMENT_ONLY, "name": "a" * 32, "arms": arms}
     hosts = [f"images-{number:03}.example.com" for number in range(150)]
     inputs = {"url": {"policy": "allow-list", "hosts": hosts}}
     patch = {"models": MODELS, "experiment": experiment, "bulk": {"enabled": False}}
-    assert synthesize(tmp_path / "one", "dev", patch)
+    assert synthesize("dev", patch)
     with pytest.raises(SettingsError, match="Lambda takes 4096 in all"):
-        synthesize(tmp_path / "two", "dev", {**patch, "inputs": inputs})
+        synthesize("dev", {**patch, "inputs": inputs})

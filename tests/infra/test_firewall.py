@@ -6,16 +6,15 @@ import copy
 import json
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import botocore.loaders
 import pytest
-from synthesis import ROOT, Synthesized, context, synthesize
 
 from infra.contract import read_contract
 from infra.settings import SettingsError, load_settings
 from infra.settings.firewall import COUNTRIES
+from tests.infra.synthesis import ROOT, Synthesized, context, synthesize
 
 MB = 1_000_000
 # "AWS managed rule groups list" and "Setting the capacity" of the WAF developer guide: capacity units by group,
@@ -148,8 +147,8 @@ def test_other_bodies_are_inspected_by_all_rules(web_acl: dict[str, Any], reques
     assert verdict(web_acl, request_) == rule
 
 
-def test_a_key_has_its_own_rate(tmp_path: Path) -> None:
-    built = synthesize(tmp_path, "prod", {"firewall": {"requests_per_address": 90_000, "requests_per_key": 30_200}})
+def test_a_key_has_its_own_rate() -> None:
+    built = synthesize("prod", {"firewall": {"requests_per_address": 90_000, "requests_per_key": 30_200}})
     acl = built.only("AWS::WAFv2::WebACL")
     assert verdict(acl, Request(recent=30_200)) == "Allow"
     assert verdict(acl, Request(recent=30_201)) == "RateByKey"
@@ -159,15 +158,13 @@ def test_a_key_has_its_own_rate(tmp_path: Path) -> None:
     assert rate["EvaluationWindowSec"] == 300
 
 
-def test_without_api_keys_there_is_no_rate_per_key(tmp_path: Path) -> None:
-    built = synthesize(tmp_path, "prod", {"auth": {"mode": "iam"}})
+def test_without_api_keys_there_is_no_rate_per_key() -> None:
+    built = synthesize("prod", {"auth": {"mode": "iam"}})
     assert "RateByKey" not in [rule["Name"] for rule in built.only("AWS::WAFv2::WebACL")["Rules"]]
 
 
-def test_countries_and_networks(tmp_path: Path) -> None:
-    built = synthesize(
-        tmp_path,
-        "prod",
+def test_countries_and_networks() -> None:
+    built = synthesize("prod",
         {"firewall": {
             "allowed_countries": ["DE", "FR"], "trusted_networks": ["198.51.100.0/24", "2001:db8::/32"],
             "blocked_networks": ["192.0.2.7/32"],
@@ -197,8 +194,8 @@ def test_countries_and_networks(tmp_path: Path) -> None:
     assert sum(units(rule["Statement"]) for rule in acl["Rules"]) <= 1_500
 
 
-def test_blocked_countries(tmp_path: Path) -> None:
-    built = synthesize(tmp_path, "prod", {"firewall": {"blocked_countries": ["AQ"]}})
+def test_blocked_countries() -> None:
+    built = synthesize("prod", {"firewall": {"blocked_countries": ["AQ"]}})
     acl = built.only("AWS::WAFv2::WebACL")
     assert verdict(acl, Request(country="AQ")) == "Countries"
     assert verdict(acl, Request(country="DE")) == "Allow"
@@ -293,9 +290,9 @@ def test_country_codes_are_those_of_waf() -> None:
     ("prod", {"auth": {"clients": {"bulk": {"rate": 40.5, "burst": 100}, "small": {}}}}),
     ("prod", {"firewall": {"window_seconds": 60}}),
 ])  # fmt: skip
-def test_no_client_is_blocked_within_its_plan(environment: str, patch: dict[str, Any], tmp_path: Path) -> None:
+def test_no_client_is_blocked_within_its_plan(environment: str, patch: dict[str, Any]) -> None:
     settings = load_settings(context(), environment, patch)
-    built = synthesize(tmp_path, environment, patch)
+    built = synthesize(environment, patch)
     rates = [
         rule["Statement"]["RateBasedStatement"]
         for rule in web_acl_rules(built)
@@ -312,8 +309,8 @@ def test_disabling_the_firewall_of_prod_requires_dropping_the_nist_rule_pack() -
     assert not load_settings(context(), "prod", off).firewall.enabled
 
 
-def test_dev_has_no_firewall(tmp_path: Path) -> None:
-    assert synthesize(tmp_path, "dev").resources("AWS::WAFv2::WebACL") == {}
+def test_dev_has_no_firewall() -> None:
+    assert synthesize("dev").resources("AWS::WAFv2::WebACL") == {}
 
 
 @pytest.mark.parametrize(

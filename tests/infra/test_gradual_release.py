@@ -9,26 +9,26 @@ from typing import Any
 
 import pytest
 from loupe.release.cases import MAX_IMAGE_BYTES
-from synthesis import ROOT, Synthesized, context, synthesize
 
 from infra.cards import MAX_GOLDEN_BYTES, check_golden
 from infra.components.release import MAX_ALARMS
 from infra.settings import Settings, SettingsError, load_settings
 from infra.settings.release import ALARM_PERIODS
 from localcloud.alarms import MetricStat, evaluate
+from tests.infra.synthesis import ROOT, Synthesized, context, synthesize
 
 OFF = {"release": {"strategy": "all_at_once"}}
 FUNCTIONS = ("before", "after", "synthetic")
 
 
 @pytest.fixture(scope="module")
-def without(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return synthesize(tmp_path_factory.mktemp("without"), "prod", OFF)
+def without() -> Synthesized:
+    return synthesize("prod", OFF)
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return synthesize(tmp_path_factory.mktemp("local"), "local", {"release": {"strategy": "canary"}})
+def local() -> Synthesized:
+    return synthesize("local", {"release": {"strategy": "canary"}})
 
 
 def alias_of(template: Synthesized) -> dict[str, Any]:
@@ -116,14 +116,13 @@ def test_codedeploy_moves_the_alias_and_runs_both_hooks(prod: Synthesized) -> No
     assert 0 < len(release_alarms(prod)) <= MAX_ALARMS
 
 
-def test_the_strategy_is_that_of_the_settings(prod: Synthesized, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_strategy_is_that_of_the_settings(prod: Synthesized) -> None:
     routing = prod.only_of_release("AWS::CodeDeploy::DeploymentConfig")["TrafficRoutingConfig"]
     assert routing == {
         "Type": "TimeBasedCanary",
         "TimeBasedCanary": {"CanaryInterval": 10, "CanaryPercentage": 10},
     }
     linear = synthesize(
-        tmp_path_factory.mktemp("linear"),
         "prod",
         {"release": {"strategy": "linear", "percent": 25, "interval_minutes": 4}},
     )
@@ -272,10 +271,8 @@ def test_synthetic_traffic_runs_every_minute_and_is_not_repeated(prod: Synthesiz
     assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
 
 
-def test_without_hooks_and_synthetic_traffic_the_alarms_remain(tmp_path_factory: pytest.TempPathFactory) -> None:
-    bare = synthesize(
-        tmp_path_factory.mktemp("bare"), "prod", {"release": {"hooks": False, "synthetic_traffic": False}}
-    )
+def test_without_hooks_and_synthetic_traffic_the_alarms_remain() -> None:
+    bare = synthesize("prod", {"release": {"hooks": False, "synthetic_traffic": False}})
     assert "BeforeAllowTrafficHook" not in json.dumps(alias_of(bare))
     assert len(release_alarms(bare)) == 3
     assert not [name for name in bare.resources("AWS::Lambda::Function") if name.startswith("Release")]
@@ -353,10 +350,8 @@ def test_a_linear_shift_takes_a_step_less_than_it_has_increments() -> None:
     assert settings("dev").release.shift_minutes == 0
 
 
-def test_snap_start_is_for_published_versions_and_off_is_explicit(
-    prod: Synthesized, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    snap = synthesize(tmp_path_factory.mktemp("snap"), "prod", {"function": {"snap_start": True}})
+def test_snap_start_is_for_published_versions_and_off_is_explicit(prod: Synthesized) -> None:
+    snap = synthesize("prod", {"function": {"snap_start": True}})
     assert snap.only("AWS::Lambda::Function")["SnapStart"] == {"ApplyOn": "PublishedVersions"}
     assert prod.only("AWS::Lambda::Function")["SnapStart"] == {"ApplyOn": "None"}
 

@@ -8,100 +8,23 @@ import os
 import subprocess
 import sys
 from io import BytesIO
-from typing import Any
 
 import pytest
 from loupe.errors import all_problems
 from PIL import Image
-from synthesis import ROOT, Synthesized, context, synthesize
-from transitions import EXPERIMENT
 
-from infra.settings import load_settings
+from tests.infra.counts import assert_counts
+from tests.infra.synthesis import ROOT, Synthesized
 from tools.plan.costs import LAMBDA_LOG_BYTES
 from tools.plan.inventory import (
     CACHE_SERIES,
-    METRICS_OF_A_METHOD,
     OWN_SERIES,
-    RELEASE_SERIES,
-    SHADOW_SERIES,
-    Inventory,
     contract,
-    inventory,
 )
-
-KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-PATCHES: dict[str, dict[str, Any]] = {
-    "as it is": {},
-    "scaled": {"scaling": {"provisioned": {"max": 2}}},
-    "silent": {"alarms": {"enabled": False}},
-    "guarded": {
-        "firewall": {
-            "enabled": True,
-            "blocked_countries": ["KP"],
-            "trusted_networks": ["192.0.2.0/24", "2001:db8::/32"],
-            "blocked_networks": ["198.51.100.0/24"],
-        }
-    },
-    "tokens": {"auth": {"mode": "jwt", "jwt": {"issuer": "https://id.example.com/", "audience": ["images"]}}},
-    "one message each": {"alarms": {"composite": False}},
-    "by signature": {"auth": {"mode": "iam"}},
-    "clients": {"auth": {"clients": {"app": {}, "batch": {"secret": "team/key"}}}},
-    "own key": {"protection": {"kms_key": KEY}},
-    "several models": {"models": [{"name": "hair-type"}, {"name": "hair-type-large"}]},
-    "experiment": EXPERIMENT,
-    "cache": {"cache": {"memory_mib": 64}},
-    "shadow test": {"shadow": {"challenger": "hair-type-large"}},
-    "methods": {"api": {"method_metrics": True, "cors_origins": ["https://example.com"]}},
-}
-
-
-def _counted(environment: str, patch: dict[str, Any]) -> Inventory:
-    return inventory(load_settings(context(), environment, patch), 2)
-
-
-def _compare(template: Synthesized, counted: Inventory) -> None:
-    alarms = [resource["Properties"] for resource in template.resources("AWS::CloudWatch::Alarm").values()]
-    watched = sum(sum("MetricStat" in item for item in alarm.get("Metrics", [])) or 1 for alarm in alarms)
-    assert counted.alarm_metrics == watched
-    periods = {
-        item["MetricStat"]["Period"] for alarm in alarms for item in alarm.get("Metrics", []) if "MetricStat" in item
-    }
-    assert counted.high_resolution == any(period < 60 for period in periods)
-    assert counted.composite_alarms == len(template.resources("AWS::CloudWatch::CompositeAlarm"))
-    acls = template.resources("AWS::WAFv2::WebACL").values()
-    assert counted.waf_rules == sum(len(acl["Properties"]["Rules"]) for acl in acls)
-    assert counted.secrets == len(template.resources("AWS::SecretsManager::Secret"))
-    assert counted.keys == len(template.resources("AWS::KMS::Key"))
-    methods = len(template.resources("AWS::ApiGateway::Method"))
-    detailed = any(item["MetricsEnabled"] for item in template.only("AWS::ApiGateway::Stage")["MethodSettings"])
-    functions = {
-        resource["Properties"].get("FunctionName"): resource["Properties"]
-        for resource in template.resources("AWS::Lambda::Function").values()
-    }
-    variables = functions[f"loupe-{template.name}"]["Environment"]["Variables"]
-    cached = "LOUPE_CACHE_MIB" in variables
-    own = OWN_SERIES + cached * CACHE_SERIES
-    models = len(variables.get("LOUPE_MODELS", "one").split(","))
-    series = models * (own + len(contract().problem_codes) + 2)
-    if arms := variables.get("LOUPE_EXPERIMENT_ARMS"):
-        series += own * len(arms.split(",")) + ("LOUPE_EXPERIMENT_PARAMETER" in variables)
-    tokens = f"loupe-{template.name}-authorizer" in functions
-    shadow = f"loupe-{template.name}-shadow" in functions
-    by_release = RELEASE_SERIES * ("LOUPE_METRICS_BY_RELEASE" in variables)
-    further = by_release + shadow * SHADOW_SERIES + detailed * METRICS_OF_A_METHOD * methods
-    assert counted.custom_metrics == series + tokens + further
-    assert shadow == (counted.shadow is not None)
-    traced = template.only("AWS::ApiGateway::Stage")["TracingEnabled"]
-    assert traced == (counted.traces is not None)
 
 
 def test_an_environment_has_what_the_planner_counts(synthesized: Synthesized) -> None:
-    _compare(synthesized, _counted(synthesized.name, {}))
-
-
-@pytest.mark.parametrize("name", [name for name in PATCHES if name != "as it is"])
-def test_other_settings_have_what_the_planner_counts(name: str, tmp_path) -> None:
-    _compare(synthesize(tmp_path, "dev", PATCHES[name]), _counted("dev", PATCHES[name]))
+    assert_counts(synthesized, {})
 
 
 def _written(**variables: str) -> list[str]:

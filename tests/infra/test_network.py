@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from synthesis import Synthesized, context, synthesize
 
 from infra.settings import SettingsError, load_settings
+from tests.infra.synthesis import Synthesized, context, synthesize
 
 CERTIFICATE = "arn:aws:acm:eu-central-1:111122223333:certificate/0d1c2b3a-0000-4000-8000-000000000000"
 ZONE = {"hosted_zone_id": "Z0123456789ABC", "hosted_zone_name": "example.com"}
@@ -18,8 +17,8 @@ ENDPOINT = "vpce-0123456789abcdef0"
 CIDRS = ["198.51.100.0/24", "2001:db8::/32"]
 
 
-def built(folder: Path, network: dict[str, Any], **patch: Any) -> Synthesized:
-    return synthesize(folder, "prod", {"network": network, **patch})
+def built(network: dict[str, Any], **patch: Any) -> Synthesized:
+    return synthesize("prod", {"network": network, **patch})
 
 
 def policy(stack: Synthesized) -> list[dict[str, Any]]:
@@ -35,8 +34,8 @@ def test_by_default_the_api_is_public_without_a_custom_domain(prod: Synthesized)
     assert prod.resources("AWS::ApiGateway::DomainName") == {}
 
 
-def test_other_addresses_are_denied_and_allowed_ones_are_authorized(tmp_path: Path) -> None:
-    stack = built(tmp_path, {"allowed_cidrs": CIDRS})
+def test_other_addresses_are_denied_and_allowed_ones_are_authorized() -> None:
+    stack = built({"allowed_cidrs": CIDRS})
     # One of them is of IPv6, which an endpoint does not have unless asked for.
     assert stack.only("AWS::ApiGateway::RestApi")["EndpointConfiguration"]["IpAddressType"] == "dualstack"
     allow, deny = policy(stack)
@@ -46,9 +45,9 @@ def test_other_addresses_are_denied_and_allowed_ones_are_authorized(tmp_path: Pa
     assert deny["Condition"] == {"NotIpAddress": {"aws:SourceIp": CIDRS}}
 
 
-def test_in_mode_iam_only_open_routes_allow_all_principals(tmp_path: Path) -> None:
+def test_in_mode_iam_only_open_routes_allow_all_principals() -> None:
     """A statement that named everybody for all routes would let in any AWS identity, of any account."""
-    stack = built(tmp_path, {"allowed_cidrs": CIDRS}, auth={"mode": "iam"})
+    stack = built({"allowed_cidrs": CIDRS}, auth={"mode": "iam"})
     everybody, deny = policy(stack)
     assert everybody["Principal"] == {"AWS": "*"}
     assert min(everybody["Resource"]).startswith("execute-api:/live/GET/")
@@ -56,8 +55,8 @@ def test_in_mode_iam_only_open_routes_allow_all_principals(tmp_path: Path) -> No
     assert deny["Effect"] == "Deny"
 
 
-def test_a_private_api_accepts_its_vpc_endpoints_only(tmp_path: Path) -> None:
-    stack = built(tmp_path, {"private_endpoint": {"vpc_endpoint_ids": [ENDPOINT]}, "allowed_cidrs": ["10.1.0.0/16"]})
+def test_a_private_api_accepts_its_vpc_endpoints_only() -> None:
+    stack = built({"private_endpoint": {"vpc_endpoint_ids": [ENDPOINT]}, "allowed_cidrs": ["10.1.0.0/16"]})
     api = stack.only("AWS::ApiGateway::RestApi")
     assert api["EndpointConfiguration"] == {
         "Types": ["PRIVATE"], "IpAddressType": "dualstack", "VpcEndpointIds": [ENDPOINT],
@@ -73,8 +72,8 @@ def test_a_private_api_accepts_its_vpc_endpoints_only(tmp_path: Path) -> None:
     ]
 
 
-def test_a_domain_is_the_only_address_and_has_its_records(tmp_path: Path) -> None:
-    stack = built(tmp_path, {"domain": {**DOMAIN, **ZONE}})
+def test_a_domain_is_the_only_address_and_has_its_records() -> None:
+    stack = built({"domain": {**DOMAIN, **ZONE}})
     domain = stack.only("AWS::ApiGateway::DomainName")
     assert domain["DomainName"] == "images.example.com"
     assert domain["RegionalCertificateArn"] == CERTIFICATE
@@ -92,24 +91,24 @@ def test_a_domain_is_the_only_address_and_has_its_records(tmp_path: Path) -> Non
     assert stack.template["Outputs"]["Url"]["Value"] == "https://images.example.com/"
 
 
-def test_without_a_zone_the_record_target_is_an_output(tmp_path: Path) -> None:
-    stack = built(tmp_path, {"domain": {**DOMAIN, "keep_default_endpoint": True}})
+def test_without_a_zone_the_record_target_is_an_output() -> None:
+    stack = built({"domain": {**DOMAIN, "keep_default_endpoint": True}})
     assert stack.resources("AWS::Route53::RecordSet") == {}
     (domain,) = stack.resources("AWS::ApiGateway::DomainName")
     assert stack.template["Outputs"]["DomainTarget"]["Value"] == {"Fn::GetAtt": [domain, "RegionalDomainName"]}
     assert stack.only("AWS::ApiGateway::RestApi")["DisableExecuteApiEndpoint"] is False
 
 
-def test_mutual_tls_disables_the_default_endpoint(tmp_path: Path) -> None:
-    stack = built(tmp_path, {"domain": {**DOMAIN, "mutual_tls": TLS}})
+def test_mutual_tls_disables_the_default_endpoint() -> None:
+    stack = built({"domain": {**DOMAIN, "mutual_tls": TLS}})
     assert stack.only("AWS::ApiGateway::DomainName")["MutualTlsAuthentication"] == {
         "TruststoreUri": "s3://certificates/authorities.pem", "TruststoreVersion": "v1",
     }  # fmt: skip
     assert stack.only("AWS::ApiGateway::RestApi")["DisableExecuteApiEndpoint"] is True
 
 
-def test_the_page_on_the_domain_may_upload(tmp_path: Path) -> None:
-    stack = built(tmp_path, {"domain": DOMAIN}, api={"cors_origins": ["https://shop.example"]})
+def test_the_page_on_the_domain_may_upload() -> None:
+    stack = built({"domain": DOMAIN}, api={"cors_origins": ["https://shop.example"]})
     (rule,) = stack.only("AWS::S3::Bucket")["CorsConfiguration"]["CorsRules"]
     assert {"https://shop.example", "https://images.example.com"} <= {str(origin) for origin in rule["AllowedOrigins"]}
 
@@ -170,8 +169,8 @@ def test_addresses_in_a_vpc_have_no_country() -> None:
     ],
     ids=["addresses", "callers"],
 )
-def test_a_resource_policy_that_api_gateway_would_reject_ends_the_synth(tmp_path: Path, patch: dict[str, Any]) -> None:
+def test_a_resource_policy_that_api_gateway_would_reject_ends_the_synth(patch: dict[str, Any]) -> None:
     with pytest.raises(
         SettingsError, match=r"environments\.prod: the API's resource policy would have [\d,]+ characters"
     ):
-        synthesize(tmp_path, "prod", patch)
+        synthesize("prod", patch)

@@ -3,75 +3,23 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-from synthesis import ROOT, Synthesized, synthesize
 
+from tests.infra.statements import assert_every_statement_is_read, assert_no_unreasoned_wildcard
+from tests.infra.synthesis import ROOT, Synthesized, synthesize
+from tests.infra.variants import SETTINGS
 from tools.policies import BEGIN, END, PAGE, permissions, written
-
-NETWORKS = {"allowed_cidrs": ["203.0.113.0/24"]}
-PRIVATE = {"private_endpoint": {"vpc_endpoint_ids": ["vpce-0123456789abcdef0"]}}
-CALLERS = {"mode": "iam", "iam": {"callers": ["arn:aws:iam::210987654321:role/caller"]}}
-JWT = {"mode": "jwt", "jwt": {"issuer": "https://issuer.example", "audience": ["loupe"]}}
-# Production in other ways: together they have every resource that a setting can bring.
-VARIANTS: dict[str, dict[str, Any]] = {
-    "iam": {"auth": CALLERS, "network": NETWORKS, "api": {"cors_origins": ["https://a.example"]}},
-    "cognito": {"auth": {"mode": "cognito", "cognito": {"domain_prefix": "loupe-example"}}},
-    "jwt": {"auth": JWT, "scaling": {"provisioned": {"min": 1, "max": 5}}},
-    "private": {"network": {**PRIVATE, **NETWORKS}},
-    "s3": {"inputs": {"s3": {"locations": ["pictures", "archive/2026/a/"]}}},
-    "arrivals": {"bulk": {"max_concurrency": 30, "on_upload": {"enabled": True, "notify": True}}},
-}
-
-
-def assert_no_unreasoned_wildcard(built: Synthesized) -> None:
-    rows = permissions(built.template)
-    assert len(rows) > 10
-    assert [row for row in rows if row.reason is None] == []
 
 
 def test_no_policy_has_a_wildcard_without_a_reason(synthesized: Synthesized) -> None:
     assert_no_unreasoned_wildcard(synthesized)
 
 
-def assert_every_statement_is_read(template: dict[str, Any]) -> None:
-    """Check that statements of all resource types are read: an unknown type would pass unchecked."""
-
-    def statements(value: Any) -> int:
-        if isinstance(value, list):
-            return sum(map(statements, value))
-        if not isinstance(value, dict):
-            return 0
-        # (A firewall's rules have statements, too, but of no effect.)
-        return ("Effect" in value) + sum(map(statements, value.values()))
-
-    read = [
-        row for row in permissions(template)
-        if row.kind != "AWS::Lambda::Permission" and row.actions != "(managed policy)"
-    ]  # fmt: skip
-    assert len(read) == statements(template["Resources"]) > 5
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_resources_of_other_settings_meet_the_requirements_of_prod(variant: str, tmp_path: Path) -> None:
-    """Policies, logs, keys and retention of settings that no environment in cdk.json has."""
-    built = synthesize(tmp_path, "prod", VARIANTS[variant])
-    assert_no_unreasoned_wildcard(built)
-    assert_every_statement_is_read(built.template)
-    (key,) = built.resources("AWS::KMS::Key")
-    for group in built.resources("AWS::Logs::LogGroup").values():
-        assert group["Properties"]["RetentionInDays"] == 180
-        assert group["Properties"]["KmsKeyId"] == {"Fn::GetAtt": [key, "Arn"]}
-        assert group["DeletionPolicy"] == "RetainExceptOnCreate"
-    for pool in built.resources("AWS::Cognito::UserPool").values():
-        assert pool["DeletionPolicy"] == "RetainExceptOnCreate"
-
-
-def test_bucket_permissions_are_limited_to_reading_objects(tmp_path: Path) -> None:
+def test_bucket_permissions_are_limited_to_reading_objects() -> None:
     reads = [
-        permission for permission in permissions(synthesize(tmp_path, "prod", VARIANTS["s3"]).template)
+        permission for permission in permissions(synthesize("prod", SETTINGS["buckets"]).template)
         if "s3:GetObjectVersion" in permission.actions
     ]  # fmt: skip
     # The endpoint, the bulk function, the jobs function and the state machine.

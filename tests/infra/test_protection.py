@@ -8,10 +8,11 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from synthesis import ENVIRONMENTS, ROOT, Synthesized, context, once, synthesize
 
 from infra.app import build
 from infra.settings import SettingsError, load_settings
+from tests.infra.synthesis import ROOT, Synthesized, context, synthesize
+from tests.infra.variants import ENVIRONMENTS
 
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/0d1c2b3a-0000-4000-8000-000000000000"
 STORES = ("AWS::Logs::LogGroup", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::SecretsManager::Secret")
@@ -70,18 +71,16 @@ def test_the_function_may_use_the_key_for_uploads(prod: Synthesized) -> None:
     assert allowed == {"kms:Decrypt", "kms:GenerateDataKey"}
 
 
-def test_an_existing_key_is_used_and_none_is_created(tmp_path: Path) -> None:
-    built = synthesize(tmp_path, "dev", {"protection": {"kms_key": KEY}})
+def test_an_existing_key_is_used_and_none_is_created() -> None:
+    built = synthesize("dev", {"protection": {"kms_key": KEY}})
     assert built.resources("AWS::KMS::Key") == {}
     assert keys_of(built) == [KEY] * len(stored(built))
     assert built.only("AWS::SNS::Topic")["KmsMasterKeyId"] == KEY
 
 
 @pytest.mark.parametrize(("environment", "policy"), [("prod", "RetainExceptOnCreate"), ("staging", "Delete")])
-def test_keep_data_retains_data_when_the_stack_is_deleted(
-    environment: str, policy: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    built = once(environment, tmp_path_factory)
+def test_keep_data_retains_data_when_the_stack_is_deleted(environment: str, policy: str) -> None:
+    built = synthesize(environment)
     # Six of the endpoint; of bulk jobs three log groups and a bucket; of releases three log groups.
     assert len(stored(built)) == 13
     for resource in stored(built):

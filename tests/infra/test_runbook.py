@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
-import pinned
 import pytest
-from runbook import PARTS, entries
-from synthesis import Synthesized, once, synthesize
-from transitions import EXPERIMENT, JWT, PROVISIONED
 
 from infra.settings import SettingsError, load_settings
+from tests.infra.runbook import PARTS, entries
+from tests.infra.synthesis import Synthesized, synthesize
+from tests.infra.variants import EXPERIMENT, JWT, PROVISIONED
+from tests.variants import pinned
 
 # Settings that add alarms to those of prod.
 ALL: dict[str, Any] = {
@@ -50,8 +49,8 @@ def _entry(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return once("prod", tmp_path_factory, ALL)
+def everything() -> Synthesized:
+    return synthesize("prod", ALL)
 
 
 def test_every_alarm_has_an_entry_and_every_entry_an_alarm() -> None:
@@ -80,9 +79,9 @@ def test_an_entry_has_all_parts_and_a_query_to_paste(name: str) -> None:
     assert entry.code
 
 
-def test_the_address_of_the_runbook_is_a_setting(tmp_path: Path) -> None:
+def test_the_address_of_the_runbook_is_a_setting() -> None:
     address = "https://wiki.example.com/loupe"
-    for name, alarm in _alarms(synthesize(tmp_path, "dev", {"alarms": {"runbook": address}})).items():
+    for name, alarm in _alarms(synthesize("dev", {"alarms": {"runbook": address}})).items():
         assert f"{address}#{name.lower()}" in alarm["AlarmDescription"]
 
 

@@ -10,14 +10,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from runbook import entries
-from synthesis import ROOT, Synthesized, synthesize
-from transitions import JWT, SCOPED
+
+from tests.infra.runbook import entries
+from tests.infra.synthesis import ROOT, Synthesized, synthesize
+from tests.infra.variants import JWT, SCOPED
 
 # CloudWatch Logs user guide, 'Supported logs and discovered fields' and 'CloudWatch Logs Insights query syntax'.
 DISCOVERED = {"@timestamp", "@message", "@log", "@logStream", "@requestId", "@type", "@initDuration"}
@@ -103,8 +103,8 @@ def test_a_field_that_no_function_writes_is_detected() -> None:
 
 
 @pytest.mark.parametrize(("auth", "field"), [(JWT, "caller"), (SCOPED, "caller"), ({"mode": "api-key"}, "api_key_id")])
-def test_the_access_log_field_selects_one_caller(auth: dict[str, Any], field: str, tmp_path: Path) -> None:
-    built = synthesize(tmp_path, "dev", {"auth": auth})
+def test_the_access_log_field_selects_one_caller(auth: dict[str, Any], field: str) -> None:
+    built = synthesize("dev", {"auth": auth})
     assert field in fields_of(queries(built)["one caller"]["QueryString"]) <= accessed(built)
 
 
@@ -115,5 +115,5 @@ def test_the_runbooks_queries_read_known_fields(name: str, prod: Synthesized, lo
     assert fields_of(query) <= DISCOVERED | FIREWALL | SHADOW | EXPERIMENT | RELEASE | logged | accessed(prod)
 
 
-def test_saved_queries_can_be_turned_off(tmp_path: Path) -> None:
-    assert not queries(synthesize(tmp_path, "dev", {"alarms": {"saved_queries": False}}))
+def test_saved_queries_can_be_turned_off() -> None:
+    assert not queries(synthesize("dev", {"alarms": {"saved_queries": False}}))

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from synthesis import Synthesized, once, synthesize
 
 from infra.cron import check_cron
 from infra.settings import SettingsError, load_settings
+from tests.infra.synthesis import Synthesized, synthesize
 
 OFFICE = {
     "name": "office-hours", "cron": "cron(0 7 ? * MON-FRI *)", "time_zone": "Europe/Berlin", "min": 5, "max": 20,
@@ -21,9 +21,9 @@ POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
 
 
 @pytest.fixture(scope="module")
-def scaled(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+def scaled() -> Synthesized:
     patch = {"scaling": {"provisioned": PROVISIONED, "schedules": [OFFICE, NIGHT]}}
-    return once("prod", tmp_path_factory, patch)
+    return synthesize("prod", patch)
 
 
 def test_the_alias_starts_with_the_minimum(scaled: Synthesized) -> None:
@@ -108,8 +108,8 @@ def test_optional_resources_are_off_by_default(synthesized: Synthesized) -> None
     assert "Spillover" not in json.dumps(synthesized.template)
 
 
-def test_a_fixed_number_needs_no_scaling(tmp_path) -> None:
-    fixed = synthesize(tmp_path, "prod", {"scaling": {"provisioned": {"min": 3, "max": 3}}})
+def test_a_fixed_number_needs_no_scaling() -> None:
+    fixed = synthesize("prod", {"scaling": {"provisioned": {"min": 3, "max": 3}}})
     alias = fixed.only("AWS::Lambda::Alias")
     assert alias["ProvisionedConcurrencyConfig"] == {"ProvisionedConcurrentExecutions": 3}
     assert not fixed.resources(TARGET)

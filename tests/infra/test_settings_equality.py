@@ -16,7 +16,6 @@ from loupe.formats import FORMATS
 from loupe.settings import Settings as FunctionSettings
 from loupe.variables import SettingsError as FunctionSettingsError
 from pydantic import BaseModel
-from synthesis import ROOT, Synthesized, once
 
 from infra import settings as infra_settings
 from infra.components import experiment as experiments
@@ -24,6 +23,7 @@ from infra.components.classifier_function import variables
 from infra.experiment_weights import parameter_name
 from infra.settings import SettingsError, load_settings
 from infra.settings.messages import _section
+from tests.infra.synthesis import ROOT, Synthesized, synthesize
 
 FUNCTION = ROOT / "function"
 MIB = 1024 * 1024
@@ -330,7 +330,7 @@ def _read_by_the_function() -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
+def everything() -> Synthesized:
     patch = {
         "inputs": {
             "url": {"policy": "allow-list", "hosts": ["a.example.com"], "private_networks": ["10.0.0.0/8"]},
@@ -342,7 +342,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
         "models": [{"name": "hair-type"}, {"name": "hair-type-large", "load": "first-use"}],
         "experiment": _EXPERIMENT,
     }
-    return once("dev", tmp_path_factory, patch)
+    return synthesize("dev", patch)
 
 
 def test_the_stack_sets_exactly_the_variables_that_the_function_reads(everything: Synthesized) -> None:

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 from loupe.classifier import Classifier
-from synthesis import ROOT, Synthesized, once, synthesize
 
 from infra.cards import BULK_MIB, RUNTIME_MIB, ModelCard, check_memory, read_card, session_mib
 from infra.settings import SettingsError, load_settings
 from infra.sources import Sources
+from tests.infra.synthesis import ROOT, Synthesized, synthesize
 
 BOTH = {"models": [{"name": "hair-type"}, {"name": "hair-type-large", "load": "first-use"}]}
 
 
 @pytest.fixture(scope="module")
-def several(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return once("prod", tmp_path_factory, BOTH)
+def several() -> Synthesized:
+    return synthesize("prod", BOTH)
 
 
 def test_the_function_gets_all_models_the_default_first(several: Synthesized) -> None:
@@ -101,14 +101,14 @@ def test_permissions_stay_the_same(several: Synthesized, prod: Synthesized) -> N
         assert several.resources(kind) == prod.resources(kind)
 
 
-def test_a_model_that_is_not_there_is_rejected_with_those_that_are(tmp_path: Path) -> None:
+def test_a_model_that_is_not_there_is_rejected_with_those_that_are() -> None:
     with pytest.raises(SettingsError, match=r"there is no models/none/card.json.*hair-type-large"):
-        synthesize(tmp_path, "dev", {"models": [{"name": "hair-type"}, {"name": "none"}]})
+        synthesize("dev", {"models": [{"name": "hair-type"}, {"name": "none"}]})
 
 
-def test_models_that_do_not_fit_the_memory_are_rejected(tmp_path: Path) -> None:
+def test_models_that_do_not_fit_the_memory_are_rejected() -> None:
     with pytest.raises(SettingsError, match=r"models need about \d+ MiB: 360 for the runtime.*memory_mib is 400"):
-        synthesize(tmp_path, "dev", {**BOTH, "function": {"memory_mib": 400}})
+        synthesize("dev", {**BOTH, "function": {"memory_mib": 400}})
 
 
 def test_jobs_start_only_after_the_bulk_function_has_the_models(several: Synthesized, prod: Synthesized) -> None:
@@ -123,10 +123,10 @@ def test_jobs_start_only_after_the_bulk_function_has_the_models(several: Synthes
     assert all(name.startswith("ClassifierFunctionAlias") for name in dependencies(prod))
 
 
-def test_models_that_do_not_fit_the_bulk_function_are_rejected(tmp_path: Path) -> None:
+def test_models_that_do_not_fit_the_bulk_function_are_rejected() -> None:
     small = {**BOTH, "bulk": {"enabled": True, "memory_mib": 600}}
     with pytest.raises(SettingsError, match=r"models need about \d+ MiB in the bulk function.*memory_mib is 600"):
-        synthesize(tmp_path, "dev", small)
+        synthesize("dev", small)
 
 
 def test_the_memory_of_the_bulk_function_holds_every_model() -> None:

@@ -13,7 +13,6 @@ from loupe import telemetry
 from loupe.shadow.comparison import UNKNOWN
 from loupe.shadow.sample import MAX_EVENT_BYTES
 from loupe.shadow.settings import ShadowSettings as FunctionSettings
-from synthesis import ROOT, Synthesized, context, synthesize
 
 from infra.cards import ModelCard
 from infra.challenger import MAX_EVENT_BYTES as SYNTH_BYTES
@@ -23,14 +22,15 @@ from infra.components.classifier_endpoint import ClassifierEndpoint
 from infra.components.shadow import SHADOW_VARIABLES_BYTES
 from infra.metric_names import SHADOW_UNREAD
 from infra.settings import Settings, SettingsError, load_settings
+from tests.infra.synthesis import ROOT, Synthesized, context, synthesize
 from tools.policies import permissions
 
 SHADOW = {"shadow": {"challenger": "hair-type-large", "share": 0.1, "reserved_concurrency": 3}}
 
 
 @pytest.fixture(scope="module")
-def tested(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
-    return synthesize(tmp_path_factory.mktemp("shadow"), "prod", SHADOW)
+def tested() -> Synthesized:
+    return synthesize("prod", SHADOW)
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +89,9 @@ def test_the_image_holds_the_challenger_and_the_endpoint_does_not_serve_it(teste
     assert "LOUPE_MODELS" not in functions(tested)["loupe-prod"]["Environment"]["Variables"]
 
 
-def test_a_challenger_that_is_also_served_is_in_the_image_once(tmp_path: Path) -> None:
+def test_a_challenger_that_is_also_served_is_in_the_image_once() -> None:
     served = {"models": [{"name": "hair-type"}, {"name": "hair-type-large"}]}
-    both = synthesize(tmp_path, "dev", {**SHADOW, **served})
+    both = synthesize("dev", {**SHADOW, **served})
     (image,) = json.loads(next(both.folder.glob("*.assets.json")).read_text())["dockerImages"].values()
     assert image["source"]["dockerBuildArgs"]["MODELS"] == "hair-type hair-type-large"
 
@@ -208,21 +208,9 @@ def test_alarms_watch_disagreement_and_failures_of_this_pair(tested: Synthesized
     assert "Shadow test: agreement" in json.dumps(tested.only("AWS::CloudWatch::Dashboard")["DashboardBody"])
 
 
-def test_without_a_challenger_nothing_is_added(prod: Synthesized, tmp_path: Path) -> None:
+def test_without_a_challenger_nothing_is_added(prod: Synthesized) -> None:
     assert "hadow" not in json.dumps(prod.template)
-    assert synthesize(tmp_path, "prod", {"shadow": {"challenger": None}}).template == prod.template
-
-
-def test_nag_findings_equal_the_acknowledged_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from test_checks import findings
-
-    from infra.components import acknowledge
-
-    acknowledged = set()
-    monkeypatch.setattr(
-        acknowledge, "_attach", lambda resource, rule, _reason: acknowledged.add((rule, resource.node.path))
-    )
-    assert findings(tmp_path, SHADOW) == acknowledged
+    assert synthesize("prod", {"shadow": {"challenger": None}}).template == prod.template
 
 
 def load(shadow: dict[str, Any], **others: Any) -> Settings:
@@ -254,9 +242,9 @@ def test_nist_asks_for_a_concurrency_limit_of_the_challenger() -> None:
     assert load_settings(context(), "prod", {"shadow": {**prod, "reserved_concurrency": 1}})
 
 
-def test_a_challenger_that_is_not_there_is_rejected_with_those_that_are(tmp_path: Path) -> None:
+def test_a_challenger_that_is_not_there_is_rejected_with_those_that_are() -> None:
     with pytest.raises(SettingsError, match=r"shadow.challenger: there is no models/none/card.json.*hair-type-large"):
-        synthesize(tmp_path, "dev", {"shadow": {"challenger": "none"}})
+        synthesize("dev", {"shadow": {"challenger": "none"}})
 
 
 def test_a_challenger_that_does_not_fit_its_memory_is_rejected() -> None:
@@ -296,11 +284,11 @@ def test_the_variables_of_the_test_have_room() -> None:
     assert sum(len(name) + len(value) for name, value in values.items()) <= SHADOW_VARIABLES_BYTES
 
 
-def test_variables_above_lambdas_limit_are_rejected(tmp_path: Path) -> None:
+def test_variables_above_lambdas_limit_are_rejected() -> None:
     hosts = [f"images-{number:02}.example.com" for number in range(150)]
     patch = {**SHADOW, "inputs": {"url": {"policy": "allow-list", "hosts": hosts}}, "bulk": {"enabled": False}}
     with pytest.raises(SettingsError, match=r"With shadow.challenger the function's variables may have \d+ bytes"):
-        synthesize(tmp_path, "dev", patch)
+        synthesize("dev", patch)
 
 
 def test_failures_of_unreadable_events_have_the_champion_that_the_alarm_watches(tested: Synthesized) -> None:
@@ -319,13 +307,13 @@ def test_failures_of_unreadable_events_have_the_champion_that_the_alarm_watches(
     assert sorted(champions) == sorted(["hair-type", UNKNOWN])
 
 
-def test_the_variables_of_an_experiment_count_beside_those_of_a_shadow_test(tmp_path: Path) -> None:
+def test_the_variables_of_an_experiment_count_beside_those_of_a_shadow_test() -> None:
     hosts = [f"images-{number:03}.example.com" for number in range(120)]
     inputs = {"inputs": {"url": {"policy": "allow-list", "hosts": hosts}}, "bulk": {"enabled": False}}
     models = [{"name": "hair-type"}, {"name": "hair-type-large"}]
     arms = [{"name": f"{'a' * 31}{number}", "model": "hair-type", "weight": 10_000} for number in range(10)]
     experiment = {"models": models, "experiment": {"name": "size", "arms": arms, "key": "image-content"}}
-    synthesize(tmp_path / "alone", "dev", {**inputs, **experiment})
-    synthesize(tmp_path / "shadow", "dev", {**SHADOW, **inputs})
+    synthesize("dev", {**inputs, **experiment})
+    synthesize("dev", {**SHADOW, **inputs})
     with pytest.raises(SettingsError, match=r"With shadow.challenger the function's variables may have"):
-        synthesize(tmp_path / "both", "dev", {**SHADOW, **inputs, **experiment})
+        synthesize("dev", {**SHADOW, **inputs, **experiment})

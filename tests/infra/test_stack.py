@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthesis import ROOT, Synthesized, synthesize
 
 from infra import base_image
 from infra.contract import read_contract
 from infra.sources import Sources
+from tests.infra.synthesis import ROOT, Synthesized, synthesize
 
 ALARMS = {
     "FunctionErrorRate", "FunctionThrottles", "FunctionDurationP99", "ApiErrorRate", "ApiLatencyP99",
@@ -80,14 +80,14 @@ def test_every_image_is_built_on_the_locked_base(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(Sources, "base_lock", lock)
     jwt = {"issuer": "https://issuer.example", "audience": ["a"]}
     settings = {"image": {"require_locked_base": True}, "auth": {"mode": "jwt", "jwt": jwt}}
-    built = synthesize(tmp_path / "out", "dev", settings)
+    built = synthesize("dev", settings, fresh=True)
     images = json.loads(next(built.folder.glob("*.assets.json")).read_text())["dockerImages"].values()
     bases = [image["source"]["dockerBuildArgs"]["BASE"] for image in images]
     assert bases == [f"registry.example/python@{digest}"] * 2
 
 
-def test_a_base_image_may_bring_the_models_files(tmp_path: Path) -> None:
-    built = synthesize(tmp_path, "dev", {"image": {"base": "registry.example/model:v1"}})
+def test_a_base_image_may_bring_the_models_files() -> None:
+    built = synthesize("dev", {"image": {"base": "registry.example/model:v1"}})
     (image,) = json.loads(next(built.folder.glob("*.assets.json")).read_text())["dockerImages"].values()
     assert image["source"]["dockerBuildArgs"] == {"MODEL": "hair-type", "BASE": "registry.example/model:v1"}
 
@@ -160,16 +160,16 @@ def test_the_upload_bucket_is_private_encrypted_and_emptied(prod: Synthesized) -
     assert '"aws:SecureTransport": "false"' in policy
 
 
-def test_without_uploads_there_is_no_bucket(tmp_path) -> None:
-    plain = synthesize(tmp_path, "dev", {"inputs": {"uploads": {"enabled": False}}, "bulk": None})
+def test_without_uploads_there_is_no_bucket() -> None:
+    plain = synthesize("dev", {"inputs": {"uploads": {"enabled": False}}, "bulk": None})
     assert not plain.resources("AWS::S3::Bucket")
     assert "LOUPE_UPLOAD_BUCKET" not in plain.only("AWS::Lambda::Function")["Environment"]["Variables"]
     assert "s3:" not in json.dumps(plain.resources("AWS::IAM::Policy"))
 
 
-def test_s3_locations_open_their_objects_only(tmp_path) -> None:
+def test_s3_locations_open_their_objects_only() -> None:
     patch = {"inputs": {"uploads": {"enabled": False}, "s3": {"locations": ["photos", "archive/2026/"]}}, "bulk": None}
-    reading = synthesize(tmp_path, "dev", patch)
+    reading = synthesize("dev", patch)
     variables = reading.only("AWS::Lambda::Function")["Environment"]["Variables"]
     assert variables["LOUPE_S3_LOCATIONS"] == "photos,archive/2026/"
     policies = json.dumps(reading.resources("AWS::IAM::Policy"))
@@ -186,8 +186,8 @@ def test_s3_locations_open_their_objects_only(tmp_path) -> None:
         (["https://a.example", "https://b.example"], "method.request.header.Origin"),
     ],
 )
-def test_cors_reaches_preflights_and_the_gateways_own_problems(tmp_path, origins: list[str], allowed: str) -> None:
-    crossing = synthesize(tmp_path, "dev", {"api": {"cors_origins": origins}})
+def test_cors_reaches_preflights_and_the_gateways_own_problems(origins: list[str], allowed: str) -> None:
+    crossing = synthesize("dev", {"api": {"cors_origins": origins}})
     preflights = [
         resource["Properties"]
         for resource in crossing.resources("AWS::ApiGateway::Method").values()
@@ -218,8 +218,8 @@ def test_the_stage_throttles_and_logs_without_secrets(prod: Synthesized) -> None
     assert not {"$context.identity.userAgent", "$context.path", "$context.domainName"} & set(log.values())
 
 
-def test_method_metrics_are_off_by_default(tmp_path: Path) -> None:
-    stage = synthesize(tmp_path, "dev", {"api": {"method_metrics": True}}).only("AWS::ApiGateway::Stage")
+def test_method_metrics_are_off_by_default() -> None:
+    stage = synthesize("dev", {"api": {"method_metrics": True}}).only("AWS::ApiGateway::Stage")
     assert {settings["MetricsEnabled"] for settings in stage["MethodSettings"]} == {True}
 
 
@@ -271,8 +271,8 @@ def test_the_topic_is_encrypted_and_cloudwatch_may_use_its_key(prod: Synthesized
     )
 
 
-def test_subscriptions_come_from_the_settings(tmp_path) -> None:
-    subscribed = synthesize(tmp_path, "dev", {"alarms": {"subscriptions": ["ops@example.com"]}})
+def test_subscriptions_come_from_the_settings() -> None:
+    subscribed = synthesize("dev", {"alarms": {"subscriptions": ["ops@example.com"]}})
     assert subscribed.only("AWS::SNS::Subscription")["Endpoint"] == "ops@example.com"
 
 
@@ -311,14 +311,14 @@ def test_one_message_for_all_alarms_that_page(prod: Synthesized) -> None:
     assert outage["AlarmActions"] == outage["OKActions"] == [topic]
 
 
-def test_alarms_can_be_turned_off(tmp_path) -> None:
-    quiet = synthesize(tmp_path, "dev", {"alarms": {"enabled": False}})
+def test_alarms_can_be_turned_off() -> None:
+    quiet = synthesize("dev", {"alarms": {"enabled": False}})
     assert not quiet.resources("AWS::CloudWatch::Alarm")
     assert not quiet.resources("AWS::CloudWatch::CompositeAlarm")
 
 
-def test_every_alarm_sends_its_own_message_without_the_composite_alarm(tmp_path) -> None:
-    separate = synthesize(tmp_path, "dev", {"alarms": {"composite": False}})
+def test_every_alarm_sends_its_own_message_without_the_composite_alarm() -> None:
+    separate = synthesize("dev", {"alarms": {"composite": False}})
     assert not separate.resources("AWS::CloudWatch::CompositeAlarm")
     assert all(alarm["Properties"]["AlarmActions"] for alarm in separate.resources("AWS::CloudWatch::Alarm").values())
 
@@ -332,8 +332,8 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_an_image_from_ecr_is_deployed_by_its_digest(tmp_path) -> None:
+def test_an_image_from_ecr_is_deployed_by_its_digest() -> None:
     digest = f"sha256:{'0a' * 32}"
     image = {"source": "ecr", "repository": "team/loupe", "digest": digest}
-    deployed = synthesize(tmp_path, "dev", {"image": image})
+    deployed = synthesize("dev", {"image": image})
     assert f"team/loupe@{digest}" in json.dumps(deployed.only("AWS::Lambda::Function")["Code"])

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthesis import ROOT, context
 
 from infra.contract import read_contract
 from infra.settings import SettingsError, load_settings
 from infra.throttles import UNRESERVED_CONCURRENCY, least_reserve, open_burst
+from tests.infra.synthesis import ROOT, context
 from tools.plan.sizing import MIN_RESERVE
 
 CONTRACT = read_contract(ROOT / "docs" / "openapi.json")

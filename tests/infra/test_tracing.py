@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from synthesis import Synthesized, synthesize
 
 from infra.settings import SettingsError, load_settings
+from tests.infra.synthesis import Synthesized, synthesize
 
 SAMPLING = {"function": {"trace_sampling": {"rate": 0.01, "per_second": 0, "priority": 500}}}
 
 
-def test_the_rule_names_this_stage_and_its_shares(tmp_path) -> None:
-    deployed = synthesize(tmp_path, "dev", SAMPLING)
+def test_the_rule_names_this_stage_and_its_shares() -> None:
+    deployed = synthesize("dev", SAMPLING)
     rule = deployed.only("AWS::XRay::SamplingRule")["SamplingRule"]
     assert rule["ServiceName"] == "loupe-dev/live"
     assert deployed.only("AWS::ApiGateway::RestApi")["Name"] == "loupe-dev"

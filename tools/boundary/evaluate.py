@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 _OPERATORS = ("StringEquals", "ArnEquals")
@@ -59,8 +60,13 @@ def _holds(operator: str, key: str, values: Any, context: Mapping[str, str]) -> 
 
 
 def _matches(pattern: str, value: str) -> bool:
+    return _expression(pattern).fullmatch(value) is not None
+
+
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
     parts = ("[^\n]*" if sign == "*" else "." if sign == "?" else re.escape(sign) for sign in pattern)
-    return re.fullmatch("".join(parts), value) is not None
+    return re.compile("".join(parts))
 
 
 def _list(value: Any) -> list[Any]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pinned
 import pytest
-from synthesis import once
+
+from tests.infra.variants import variants
 
 # Resources that were renamed, replaced or removed on purpose: variant and logical ID -> the reason, and what an
 # operator of a deployed stack has to do.
@@ -14,11 +15,11 @@ EXCEPTIONS: Mapping[tuple[str, str], str] = {}
 
 
 @pytest.fixture(scope="module")
-def current(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pinned.Pinned]:
-    return pinned.synthesize_all(lambda environment, patch: once(environment, tmp_path_factory, patch).template)
+def current() -> dict[str, pinned.Pinned]:
+    return pinned.synthesize_all()
 
 
-@pytest.mark.parametrize("variant", pinned.variants())
+@pytest.mark.parametrize("variant", variants())
 def test_every_pinned_resource_keeps_its_logical_id_type_and_name(
     variant: str, current: dict[str, pinned.Pinned]
 ) -> None:
@@ -27,10 +28,10 @@ def test_every_pinned_resource_keeps_its_logical_id_type_and_name(
     assert changed == {key for name, key in EXCEPTIONS if name == variant}
 
 
-@pytest.mark.parametrize("variant", pinned.variants())
+@pytest.mark.parametrize("variant", variants())
 def test_new_resources_are_pinned(variant: str, current: dict[str, pinned.Pinned]) -> None:
     new = set(current[variant]) - set(pinned.read()[variant])
-    assert not new, "python tests/infra/pinned.py adds them"
+    assert not new, "python -m tests.variants.pinned adds them"
 
 
 def test_the_list_covers_functions_data_and_access() -> None:

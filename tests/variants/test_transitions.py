@@ -1,6 +1,6 @@
 """From any settings to any other in one deployment: nothing that is removed stays in force, and nothing collides.
 
-`transitions.SETTINGS` are compared pairwise, as CloudFormation would update one stack: it keeps what a template no
+`SETTINGS` are compared pairwise, as CloudFormation would update one stack: it keeps what a template no
 longer sets unless the resource's handler resets it, and it creates before it deletes.
 """
 
@@ -12,10 +12,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from synthesis import ROOT, once, synthesize
 from transitions import (
-    DOMAIN,
-    SETTINGS,
     conflicts,
     disappearing,
     replaced,
@@ -26,6 +23,8 @@ from transitions import (
 from infra.components.api import LONGEST_API_ARN, MAX_POLICY_CHARACTERS
 from infra.notices import two_steps, warnings
 from infra.settings import load_settings
+from tests.infra.synthesis import ROOT, synthesize
+from tests.infra.variants import DOMAIN, SETTINGS
 
 # Properties that disappear, and why CloudFormation resets them: a permission that the update handler of the resource
 # type asks for only to do that (the schemas that cfn-lint ships), and what says so besides.
@@ -63,9 +62,9 @@ MANY_CLIENTS = {f"client-{letter}{number}": {} for letter in "abcde" for number 
 
 
 @pytest.fixture(scope="session")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def templates() -> dict[str, dict[str, Any]]:
     """The template of each of the settings, by name."""
-    return {name: once("prod", tmp_path_factory, dict(patch) or None).template for name, patch in SETTINGS.items()}
+    return {name: synthesize("prod", patch, rule_packs=True).template for name, patch in SETTINGS.items()}
 
 
 @pytest.fixture(scope="session")
@@ -104,11 +103,11 @@ def test_retained_resources_do_not_collide_when_a_setting_is_enabled_again(pairs
     assert "The firewall on again" in PAGE
 
 
-def test_a_renamed_client_that_keeps_its_secret_takes_two_deployments(tmp_path_factory: Any) -> None:
+def test_a_renamed_client_that_keeps_its_secret_takes_two_deployments() -> None:
     """API Gateway takes a key's value once, and CloudFormation makes the new key first."""
     secret = {"secret": "team/loupe-key"}
     before, after, without = (
-        once("dev", tmp_path_factory, {"auth": {"clients": clients}}).template
+        synthesize("dev", {"auth": {"clients": clients}}).template
         for clients in ({"app": {}, "a": secret}, {"app": {}, "b": secret}, {"app": {}})
     )
     assert any("AWS::ApiGateway::ApiKey" in conflict and "Value" in conflict for conflict in conflicts(before, after))
@@ -151,12 +150,9 @@ def test_arrivals_with_a_key_of_the_owner_cause_a_warning() -> None:
         assert ("events.amazonaws.com" in warned) == enabled
 
 
-def test_every_stack_is_within_the_limits_of_cloudformation(
-    templates: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_every_stack_is_within_the_limits_of_cloudformation(templates: dict[str, dict[str, Any]]) -> None:
     """500 resources and 1 MB ("CloudFormation quotas"), 8,192 characters of resource policy."""
     largest = synthesize(
-        tmp_path_factory.mktemp("largest"),
         "prod",
         {
             "auth": {"clients": MANY_CLIENTS},

@@ -1,7 +1,7 @@
 """Logical IDs, types and physical names of every environment, as committed in ``pinned_resources.json``.
 
 CloudFormation identifies a resource by its logical ID: another ID for the same resource deletes the old one with its
-data, or collides with its name. ``python tests/infra/pinned.py`` adds new resources to the file; it never changes or
+data, or collides with its name. ``python -m tests.variants.pinned`` adds new resources to the file; it never changes or
 removes an entry. To do either, edit the file and add the entry to `test_pinned_resources.EXCEPTIONS`, with the reason.
 """
 
@@ -10,56 +10,19 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from synthesis import ENVIRONMENTS, literal, synthesize
-from transitions import SETTINGS
+from tests.infra import synthesis
+from tests.infra.synthesis import literal, synthesize
+from tests.infra.variants import variants
 
 FILE = Path(__file__).with_name("pinned_resources.json")
-# Resources that neither an environment of cdk.json nor `transitions.SETTINGS` has.
-MORE_SETTINGS: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "given pool": (
-        "dev",
-        {
-            "auth": {
-                "mode": "cognito",
-                "cognito": {
-                    "user_pool_arn": "arn:aws:cognito-idp:eu-central-1:111122223333:userpool/eu-central-1_AbCdEfGhI"
-                },
-            }
-        },
-    ),
-    "networks, countries, tracing, locations": (
-        "dev",
-        {
-            "firewall": {
-                "enabled": True,
-                "blocked_networks": ["198.51.100.0/24", "2001:db8::/32"],
-                "trusted_networks": ["203.0.113.0/24"],
-                "allowed_countries": ["DE"],
-            },
-            "function": {"trace_sampling": {}},
-            "inputs": {"s3": {"locations": ["pictures", "other/a/"]}},
-            "alarms": {"subscriptions": ["team@example.com"]},
-        },
-    ),
-    "budget": ("dev", {"alarms": {"budget": {"monthly_usd": 100}}}),
-}
 # Logical IDs that contain a hash of the resource's content: a new one is meant to be a new resource.
 _HASHED = re.compile(r"(CurrentVersion[0-9A-F]{8}|Deployment[0-9A-F]{8})[0-9a-f]{32}$")
 
 Pinned = dict[str, str]
-
-
-def variants() -> dict[str, tuple[str, dict[str, Any] | None]]:
-    """Return environment and patch by name: environments first, then settings over one."""
-    return {
-        **{environment: (environment, None) for environment in ENVIRONMENTS},
-        **{f"prod, {name}": ("prod", dict(patch)) for name, patch in SETTINGS.items() if patch},
-        **{f"{environment}, {name}": (environment, patch) for name, (environment, patch) in MORE_SETTINGS.items()},
-    }
 
 
 def resources(template: Mapping[str, Any]) -> Pinned:
@@ -101,13 +64,17 @@ def write(synthesized: Mapping[str, Pinned]) -> None:
     FILE.write_text(json.dumps(merged, indent=1) + "\n", encoding="utf-8")
 
 
-def synthesize_all(template: Callable[[str, dict[str, Any] | None], Mapping[str, Any]]) -> dict[str, Pinned]:
-    """Return the resources of every variant; ``template`` synthesizes an environment with a patch."""
+def synthesize_all() -> dict[str, Pinned]:
+    """Return the resources of every variant."""
     return additions(
-        {name: resources(template(environment, patch)) for name, (environment, patch) in variants().items()}
+        {
+            name: resources(synthesize(environment, patch, rule_packs=True).template)
+            for name, (environment, patch) in variants().items()
+        }
     )
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        write(synthesize_all(lambda *settings: synthesize(Path(tempfile.mkdtemp(dir=folder)), *settings).template))
+        synthesis.cache = Path(folder)
+        write(synthesize_all())
