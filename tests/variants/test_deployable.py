@@ -54,7 +54,7 @@ DOCUMENTED = {"AWS::Lambda::Function": {"ecr:BatchGetImage", "ecr:GetDownloadUrl
 
 @cache
 def handlers(kind: str) -> frozenset[str]:
-    """Return the actions of CloudFormation's handlers that create, read, update and delete a resource, by its schema."""
+    """Return the actions of CloudFormation's handlers that create, read, update and delete, by a type's schema."""
     from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
     handlers = PROVIDER_SCHEMA_MANAGER.get_resource_schema(REGION, kind).schema["handlers"]
