@@ -36,7 +36,7 @@ SETTINGS = {
     "api": {"rate_limit": 1000, "burst_limit": 2000},
     "auth": {"clients": {"default": {"rate": 1000, "burst": 2000}}},
 }
-MINUTE = 5.0
+MINUTE = 3.0
 
 
 def successor(name: str, *nodes: onnx.NodeProto) -> None:
@@ -169,7 +169,7 @@ def test_a_version_that_fails_only_under_traffic_is_rolled_back_by_its_own_alarm
     client = threading.Thread(target=send)
     client.start()
     try:
-        settings = compose(SETTINGS, {"model": {"name": BRITTLE}, "release": {**RULES, "interval_minutes": 8}})
+        settings = compose(SETTINGS, {"model": {"name": BRITTLE}, "release": {**RULES, "interval_minutes": 14}})
         outcome = release(state, settings, QUIETLY, tell, MINUTE)
     finally:
         shifting.set()
