@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 
-DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text(encoding="utf-8"))
+DOCUMENT_BYTES = (Path(__file__).parents[2] / "docs" / "openapi.json").read_bytes()
+DOCUMENT = json.loads(DOCUMENT_BYTES)
 KEY, ORIGIN = "a-good-key", "https://app.example"
 MANIFEST = "s3://inputs/smoke.jsonl"
 
@@ -62,7 +63,8 @@ class FakeEndpoint:
             return httpx.Response(200, json={"status": "ok", "model": model})
         if path == "/openapi.json":
             cached = request.headers.get("if-none-match") == '"e"'
-            return httpx.Response(304) if cached else httpx.Response(200, json=DOCUMENT, headers={"ETag": '"e"'})
+            headers = {"Content-Type": "application/json", "ETag": '"e"'}
+            return httpx.Response(304) if cached else httpx.Response(200, content=DOCUMENT_BYTES, headers=headers)
         if path == "/":
             headers = {"Content-Type": "text/html", "Content-Security-Policy": "default-src 'none'"}
             return httpx.Response(200, text="<html>", headers=headers)
