@@ -16,7 +16,8 @@ from bulk_fakes import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
-import json, sys
+import json, random, sys
+random.random = lambda: 0.0  # botocore repeats a request after a random time
 sys.path.insert(0, sys.argv[1])
 import {name} as entry
 class Context:

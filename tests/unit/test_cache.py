@@ -239,9 +239,9 @@ def test_repeats_of_an_image_that_was_not_processed_in_time_are_not_either(model
 
     model.classifier.model.run = run
     service = CachedService(Service(model.classifier), held)
-    timer = threading.Timer(1.0, late.set)
+    timer = threading.Timer(0.6, late.set)
     timer.start()
-    outcomes, _ = service.classify_many([BLUE_IMAGE, second, second], deadline=soon(0.5))
+    outcomes, _ = service.classify_many([BLUE_IMAGE, second, second], deadline=soon(0.2))
     timer.join()
     assert labels(outcomes)[1:] == ["deadline_exceeded"] * 2
 

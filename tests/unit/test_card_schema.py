@@ -176,6 +176,8 @@ def test_both_accept_a_valid_card(card: dict[str, Any]) -> None:
 @pytest.mark.parametrize("card", [COLOR, GREY, SQUEEZED], ids=["color", "grey", "squeezed"])
 def test_any_value_in_any_place_is_judged_alike(card: dict[str, Any]) -> None:
     for path in places(card):
+        if card is SQUEEZED and path[0] != "input":
+            continue  # the rest is COLOR's
         for value in VALUES:
             agree(changed(card, path, value))
 

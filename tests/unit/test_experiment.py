@@ -25,7 +25,7 @@ from loupe.settings import Settings
 from loupe.variables import SettingsError
 
 KEYS = [f"user-{number}".encode() for number in range(10_000)]
-FEW = KEYS[:300]
+FEW = KEYS[:100]
 NAMES = st.text("abcdefghij0123456789-", min_size=1, max_size=12).map(lambda text: f"a{text}")
 WEIGHTS = st.dictionaries(NAMES, st.integers(1, MAX_WEIGHT), min_size=2, max_size=MAX_ARMS)
 

@@ -161,8 +161,8 @@ def test_every_documented_s3_code_is_classified() -> None:
 
 
 @functools.cache
-def stubbed_client() -> Any:
-    """One for all codes: making it takes longer than a test."""
+def shared_client() -> Any:
+    """One for all tests of errors and keys: making it takes longer than a test."""
     return connect(4)
 
 
@@ -175,7 +175,7 @@ def stubbed_client() -> Any:
     ],
 )  # fmt: skip
 def test_every_s3_error_code_is_a_client_problem_or_a_server_fault(code, status, kind) -> None:
-    client = stubbed_client()
+    client = shared_client()
     with Stubber(client) as stub:
         stub.add_client_error("get_object", code, "arn:aws:kms:eu-west-1:000000000000:key/secret", status)
         reader = ObjectReader(RULES, 10, client)
@@ -189,14 +189,17 @@ def test_every_s3_error_code_is_a_client_problem_or_a_server_fault(code, status,
 
 def sent_path(bucket: str, key: str) -> str:
     """Return the path of the request that botocore would send."""
-    client, paths = connect(4), []
+    client, paths = shared_client(), []
 
     def keep(request, **_):
         paths.append(urlsplit(request.url).path)
         return AWSResponse(request.url, 404, {}, SimpleNamespace(stream=lambda: iter(())))
 
     client.meta.events.register("before-send.s3.GetObject", keep)
-    assert isinstance(problem_of(ObjectReader(RULES, 10, client).read, S3Object(bucket, key)), S3Unreachable)
+    try:
+        assert isinstance(problem_of(ObjectReader(RULES, 10, client).read, S3Object(bucket, key)), S3Unreachable)
+    finally:
+        client.meta.events.unregister("before-send.s3.GetObject", keep)
     (path,) = paths
     return path
 

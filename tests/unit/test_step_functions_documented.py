@@ -19,6 +19,7 @@ UNNAMED = {
 def test_the_table_and_the_tests_name_each_other() -> None:
     documented = set(re.findall(r"`(test_\w+)`", PAGE.read_text(encoding="utf-8")))
     files = [TESTS / f"test_step_functions_{part}.py" for part in ("map", "readers", "api")]
+    files.append(TESTS.parent / "bounds" / "test_million_rows.py")
     tests = {name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text("utf-8"), re.MULTILINE)}
     assert documented == tests - UNNAMED
     assert tests >= UNNAMED
