@@ -14,7 +14,6 @@ class Preset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     color: str
-    used_by: str
 
     def fields(self, channels: int) -> dict[str, Any]:
         """Return the card's keys for this many channels; ValueError if the preset is for colour only."""
@@ -30,13 +29,14 @@ class Preset:
 
 
 PRESETS = {
-    "imagenet": Preset(
-        "1/255", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "RGB", "torchvision's models and most of PyTorch"
-    ),
-    "unit": Preset("1/255", (0.0,), (1.0,), "RGB", "pixels from 0 to 1: ToTensor() alone, Keras rescale=1/255"),
-    "minus-one-one": Preset(
-        "1/255", (0.5,), (0.5,), "RGB", "pixels from -1 to 1: Keras MobileNet, Inception, Xception"
-    ),
-    "raw": Preset(1, (0.0,), (1.0,), "RGB", "pixels from 0 to 255: EfficientNet of Keras, uint8 inputs"),
-    "caffe": Preset(1, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0), "BGR", "Keras VGG and ResNet, Caffe"),
+    # torchvision's models and most of PyTorch.
+    "imagenet": Preset("1/255", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "RGB"),
+    # Pixels from 0 to 1: ToTensor() alone, Keras rescale=1/255.
+    "unit": Preset("1/255", (0.0,), (1.0,), "RGB"),
+    # Pixels from -1 to 1: Keras MobileNet, Inception, Xception.
+    "minus-one-one": Preset("1/255", (0.5,), (0.5,), "RGB"),
+    # Pixels from 0 to 255: EfficientNet of Keras, uint8 inputs.
+    "raw": Preset(1, (0.0,), (1.0,), "RGB"),
+    # Keras VGG and ResNet, Caffe.
+    "caffe": Preset(1, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0), "BGR"),
 }

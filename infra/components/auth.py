@@ -17,6 +17,7 @@ from infra.components.acknowledge import acknowledge
 from infra.components.explicit import write_key
 from infra.components.user_pool import MachineUserPool
 from infra.deployment import Deployment
+from infra.logical_ids import pascal_case
 from infra.settings.auth import AuthSettings, ClientPlan
 
 _NONE = apigateway.AuthorizationType.NONE
@@ -107,7 +108,7 @@ class ApiAuth(Construct):
         """Add resource policy, API keys and usage plans to the API, after its methods."""
         for number, (name, client) in enumerate(self._clients.items()):
             key_id = self._add_client(api, name, client)
-            self.outputs["ApiKeyId" if number == 0 else f"ApiKeyId{_title(name)}"] = (
+            self.outputs["ApiKeyId" if number == 0 else f"ApiKeyId{pascal_case(name)}"] = (
                 key_id,
                 f"Client {name}: aws apigateway get-api-key --include-value --api-key <this> shows the key",
             )
@@ -134,7 +135,7 @@ class ApiAuth(Construct):
         return {"api_key_id": context.context_identity_api_key_id()}
 
     def _add_client(self, api: apigateway.RestApi, name: str, client: ClientPlan) -> str:
-        title = _title(name)
+        title = pascal_case(name)
         version = "" if client.key_version == 1 else f"-{client.key_version}"
         if client.secret is None:
             secret = secretsmanager.Secret(
@@ -210,7 +211,3 @@ class ApiAuth(Construct):
 
 def _invoke(principals: Sequence[iam.IPrincipal], resources: Sequence[str]) -> iam.PolicyStatement:
     return iam.PolicyStatement(actions=["execute-api:Invoke"], principals=list(principals), resources=list(resources))
-
-
-def _title(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("-"))

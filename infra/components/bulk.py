@@ -18,6 +18,7 @@ from infra.components.bulk_results import FAILURES, JOBS, UPLOADS, ResultsBucket
 from infra.components.classifier_function import MAX_VARIABLES_BYTES
 from infra.components.container_function import ContainerFunction
 from infra.components.container_image import ContainerImage
+from infra.components.grants import grant
 from infra.components.monitoring import Monitoring
 from infra.components.upload_bucket import grant_read
 from infra.deployment import Deployment
@@ -138,7 +139,7 @@ class Bulk(Construct):
         )
         # An attempt looks for the rows of the one before: without this, S3 answers 403 in place of 404 where there are
         # none (S3 API reference, GetObject, 'Permissions'). A condition on s3:prefix would not be met by GetObject.
-        self._grant(bulk.role, ("s3:ListBucket",), self.results.bucket.bucket_arn)
+        grant(bulk.role, ("s3:ListBucket",), self.results.bucket.bucket_arn)
         return bulk
 
     def _jobs_function(self, image: ContainerImage, variables: Mapping[str, str], auth_mode: str) -> ContainerFunction:
@@ -177,15 +178,11 @@ class Bulk(Construct):
             self._allow_list(jobs.role, location)
         self.results.allow(jobs.role, reads=(f"{INPUTS}*", f"{JOBS}*"), writes=(f"{JOBS}*",))
         self.results.allow_list(jobs.role, (INPUTS, JOBS))
-        self._grant(jobs.role, ("states:StartExecution", "states:ListExecutions"), self._arn("stateMachine", self.name))
+        grant(jobs.role, ("states:StartExecution", "states:ListExecutions"), self._arn("stateMachine", self.name))
         of_jobs = ("DescribeExecution", "StopExecution", "RedriveExecution", "ListMapRuns")
-        self._grant(
-            jobs.role, tuple(f"states:{action}" for action in of_jobs), self._arn("execution", f"{self.name}:*")
-        )
-        self._grant(jobs.role, ("states:DescribeMapRun",), self._arn("mapRun", f"{self.name}/*"))
-        self._grant(
-            jobs.role, ("lambda:GetAlias",), self.function.function_arn, f"{self.function.function_arn}:{ALIAS}"
-        )
+        grant(jobs.role, tuple(f"states:{action}" for action in of_jobs), self._arn("execution", f"{self.name}:*"))
+        grant(jobs.role, ("states:DescribeMapRun",), self._arn("mapRun", f"{self.name}/*"))
+        grant(jobs.role, ("lambda:GetAlias",), self.function.function_arn, f"{self.function.function_arn}:{ALIAS}")
         self._acknowledge_wildcards(jobs.role, f"execution:{self.name}:*", f"mapRun:{self.name}/*")
         return jobs
 
@@ -249,13 +246,13 @@ class Bulk(Construct):
         self.results.allow_map_results(role)
         self.results.allow_list(role, (INPUTS,))
         # Versions: a job names the one that it started with.
-        self._grant(role, ("lambda:InvokeFunction",), f"{self.function.function_arn}:*", self.jobs.function_arn)
+        grant(role, ("lambda:InvokeFunction",), f"{self.function.function_arn}:*", self.jobs.function_arn)
         # Children of a Distributed Map are executions of the same state machine (Step Functions developer guide, 'IAM
         # policies for using Distributed Map states').
-        self._grant(role, ("states:StartExecution",), self._arn("stateMachine", self.name))
+        grant(role, ("states:StartExecution",), self._arn("stateMachine", self.name))
         # The CDK's own grant names executions by the first form; those of a Map Run have its label in their name.
         executions = (f"{self.name}:*", f"{self.name}/*")
-        self._grant(
+        grant(
             role,
             ("states:DescribeExecution", "states:StopExecution", "states:RedriveExecution"),
             *(self._arn("execution", name) for name in executions),
@@ -264,10 +261,10 @@ class Bulk(Construct):
             "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
             "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
         )  # fmt: skip
-        self._grant(role, tuple(f"logs:{action}" for action in logs), "*")
+        grant(role, tuple(f"logs:{action}" for action in logs), "*")
         if self._deployment.tracing:
             traces = ("PutTraceSegments", "PutTelemetryRecords", "GetSamplingRules", "GetSamplingTargets")
-            self._grant(role, tuple(f"xray:{action}" for action in traces), "*")
+            grant(role, tuple(f"xray:{action}" for action in traces), "*")
         policy = role.node.find_child("DefaultPolicy")
         self._acknowledge_wildcards(role, *(f"execution:{name}" for name in executions))
         function = cdk.Stack.of(self).resolve(self.function.function_arn)["Fn::GetAtt"][0]
@@ -317,10 +314,6 @@ class Bulk(Construct):
         return cdk.Stack.of(self).format_arn(
             service="states", resource=resource, resource_name=name, arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
         )
-
-    @staticmethod
-    def _grant(role: iam.IRole, actions: Sequence[str], *resources: str) -> None:
-        role.add_to_principal_policy(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
 
 
 def _check_variables(environment: str, variables: Mapping[str, str], locations: Sequence[str]) -> None:

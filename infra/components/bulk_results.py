@@ -9,6 +9,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
+from infra.components.grants import grant
 from infra.components.private_bucket import private_bucket
 from infra.deployment import Deployment
 from infra.settings.bulk import INPUTS
@@ -55,7 +56,7 @@ class ResultsBucket(Construct):
         """Let a role read and write objects (``jobs/*``), with the bucket's key through S3."""
         for action, patterns in (("s3:GetObject", reads), ("s3:PutObject", writes)):
             for pattern in patterns:
-                self._grant(role, action, f"{self.bucket.bucket_arn}/{pattern}")
+                grant(role, [action], f"{self.bucket.bucket_arn}/{pattern}")
                 self._acknowledge(role, pattern)
         if self._key is not None:
             self._allow_key(role, self._key, reads=bool(reads), writes=bool(writes))
@@ -68,7 +69,7 @@ class ResultsBucket(Construct):
         results = f"{JOBS}*/map/*"
         self.allow(role, reads=(results,), writes=(results,))
         for action in ("s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"):
-            self._grant(role, action, f"{self.bucket.bucket_arn}/{results}")
+            grant(role, [action], f"{self.bucket.bucket_arn}/{results}")
 
     def allow_list(self, role: iam.IRole, prefixes: tuple[str, ...]) -> None:
         """Let a role list objects below these prefixes."""
@@ -86,13 +87,7 @@ class ResultsBucket(Construct):
         # Decrypt for multipart uploads, too (S3 user guide, 'Uploading a large object ... with SSE-KMS').
         for action, allowed in (("kms:Decrypt", reads or writes), ("kms:GenerateDataKey", writes)):
             if allowed:
-                role.add_to_principal_policy(
-                    iam.PolicyStatement(actions=[action], resources=[key.key_arn], conditions=through_s3)
-                )
-
-    @staticmethod
-    def _grant(role: iam.IRole, action: str, resource: str) -> None:
-        role.add_to_principal_policy(iam.PolicyStatement(actions=[action], resources=[resource]))
+                grant(role, [action], key.key_arn, conditions=through_s3)
 
     def _acknowledge(self, role: iam.IRole, pattern: str) -> None:
         name = cdk.Stack.of(self).resolve(self.bucket.bucket_arn)["Fn::GetAtt"][0]

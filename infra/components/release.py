@@ -16,6 +16,7 @@ from constructs import Construct
 from infra.components.acknowledge import acknowledge, acknowledge_inline
 from infra.components.classifier_function import ALIAS, ClassifierFunction
 from infra.components.container_function import ContainerFunction
+from infra.components.grants import grant
 from infra.components.monitoring import Monitoring
 from infra.components.release_alarms import add_release_alarms, add_release_graphs
 from infra.deployment import Deployment
@@ -126,7 +127,7 @@ class Release(Construct):
         )
         for part in (self._before, self._after):
             if part:
-                _grant(part.role, ("codedeploy:PutLifecycleEventHookExecutionStatus",), group.deployment_group_arn)
+                grant(part.role, ("codedeploy:PutLifecycleEventHookExecutionStatus",), group.deployment_group_arn)
         return [group, role]
 
     def _role(self) -> iam.Role:
@@ -139,12 +140,12 @@ class Release(Construct):
         )
         function = self._classifier.function.function_arn
         alias = f"{function}:{ALIAS}"
-        _grant(role, ("lambda:GetAlias", "lambda:UpdateAlias"), function, alias)
-        _grant(role, ("lambda:GetProvisionedConcurrencyConfig",), function, alias)
-        _grant(role, ("cloudwatch:DescribeAlarms",), "*")
+        grant(role, ("lambda:GetAlias", "lambda:UpdateAlias"), function, alias)
+        grant(role, ("lambda:GetProvisionedConcurrencyConfig",), function, alias)
+        grant(role, ("cloudwatch:DescribeAlarms",), "*")
         hooks = [part.function.function_arn for part in (self._before, self._after) if part]
         if hooks:
-            _grant(role, ("lambda:InvokeFunction",), *hooks)
+            grant(role, ("lambda:InvokeFunction",), *hooks)
         policy = role.node.find_child("DefaultPolicy")
         acknowledge(
             policy,
@@ -180,7 +181,7 @@ class Release(Construct):
             no_dead_letter_queue=no_dead_letter_queue,
         )
         function = classifier.function.function_arn
-        _grant(part.role, ("lambda:InvokeFunction",), f"{function}:*")
+        grant(part.role, ("lambda:InvokeFunction",), f"{function}:*")
         resolved = cdk.Stack.of(self).resolve(function)["Fn::GetAtt"][0]
         acknowledge(
             part.role.node.find_child("DefaultPolicy"), f"AwsSolutions-IAM5[Resource::<{resolved}.Arn>:*]", _VERSIONS
@@ -209,7 +210,7 @@ class Release(Construct):
             no_dead_letter_queue=_NEXT_MINUTE,
         )
         function = self._classifier.function.function_arn
-        _grant(part.role, ("lambda:GetAlias",), function, f"{function}:{ALIAS}")
+        grant(part.role, ("lambda:GetAlias",), function, f"{function}:{ALIAS}")
         events.Rule(
             self,
             "EveryMinute",
@@ -217,7 +218,3 @@ class Release(Construct):
             schedule=events.Schedule.rate(cdk.Duration.minutes(1)),
             targets=[targets.LambdaFunction(part.function, retry_attempts=0, max_event_age=cdk.Duration.minutes(1))],
         )
-
-
-def _grant(role: iam.IRole, actions: Sequence[str], *resources: str) -> None:
-    role.add_to_principal_policy(iam.PolicyStatement(actions=list(actions), resources=list(resources)))

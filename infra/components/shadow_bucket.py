@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
+from infra.components.grants import grant
 from infra.components.private_bucket import private_bucket
 from infra.deployment import Deployment
 
@@ -42,16 +40,12 @@ class SampleBucket(Construct):
             (writer, "s3:PutObject", "kms:GenerateDataKey"),
             (reader, "s3:GetObject", "kms:Decrypt"),
         ):
-            _grant(role, action, f"{self.bucket.bucket_arn}/{PREFIX}*")
+            grant(role, [action], f"{self.bucket.bucket_arn}/{PREFIX}*")
             if key is not None:
-                _grant(role, key_action, key.key_arn, through_s3)
+                grant(role, [key_action], key.key_arn, conditions=through_s3)
             acknowledge(
                 role.node.find_child("DefaultPolicy"),
                 f"AwsSolutions-IAM5[Resource::<{name}.Arn>/{PREFIX}*]",
                 SAMPLES_WILDCARD,
             )
         acknowledge(self.bucket, "AwsSolutions-S1", _REASONS["LoggingEnabled"])
-
-
-def _grant(role: iam.IRole, action: str, resource: str, conditions: Mapping[str, Any] | None = None) -> None:
-    role.add_to_principal_policy(iam.PolicyStatement(actions=[action], resources=[resource], conditions=conditions))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -11,6 +10,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.components.acknowledge import acknowledge
+from infra.components.grants import grant
 from infra.components.private_bucket import private_bucket
 from infra.deployment import Deployment
 
@@ -66,13 +66,13 @@ class UploadBucket(Construct):
             ],
         )
         objects = f"{self.bucket.bucket_arn}/{PREFIX}*"
-        _grant(role, "s3:GetObject", objects)
+        grant(role, ["s3:GetObject"], objects)
         # A presigned POST has the permissions of its signer.
-        _grant(role, "s3:PutObject", objects)
+        grant(role, ["s3:PutObject"], objects)
         if encryption_key is not None:
             through_s3 = {"StringEquals": {"kms:ViaService": f"s3.{stack.region}.{stack.url_suffix}"}}
             for action in ("kms:Decrypt", "kms:GenerateDataKey"):
-                _grant(role, action, encryption_key.key_arn, through_s3)
+                grant(role, [action], encryption_key.key_arn, conditions=through_s3)
         name = stack.resolve(self.bucket.bucket_arn)["Fn::GetAtt"][0]
         acknowledge(
             role.node.find_child("DefaultPolicy"),
@@ -91,13 +91,9 @@ def grant_read(role: iam.IRole, location: str) -> None:
     """Allow the role to read the objects of ``bucket`` or ``bucket/prefix/``, without listing them."""
     objects = f"{location if '/' in location else location + '/'}*"
     for action in ("s3:GetObject", "s3:GetObjectVersion"):  # the second for requests that name a version
-        _grant(role, action, f"arn:{cdk.Aws.PARTITION}:s3:::{objects}")
+        grant(role, [action], f"arn:{cdk.Aws.PARTITION}:s3:::{objects}")
     acknowledge(
         role.node.find_child("DefaultPolicy"),
         f"AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::{objects}]",
         LOCATIONS_WILDCARD,
     )
-
-
-def _grant(role: iam.IRole, action: str, resource: str, conditions: Mapping[str, Any] | None = None) -> None:
-    role.add_to_principal_policy(iam.PolicyStatement(actions=[action], resources=[resource], conditions=conditions))

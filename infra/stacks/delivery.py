@@ -15,6 +15,7 @@ from infra import boundary
 from infra.components.acknowledge import acknowledge
 from infra.components.github_role import GitHubRole, claims, github_provider
 from infra.components.image_registry import ImageRegistry
+from infra.logical_ids import pascal_case
 from infra.settings import Settings
 from infra.settings.delivery import BUILD_ENVIRONMENT, Delivery
 
@@ -105,7 +106,7 @@ class DeliveryStack(cdk.Stack):
             wildcards[f"Resource::{finding}"] = "The id of the API is made when the environment is deployed."
         role = GitHubRole(
             self,
-            f"Deploy{_title(name)}",
+            f"Deploy{pascal_case(name)}",
             name=f"github-loupe-{name}",
             description=f"Deploys Loupe-{name}",
             provider=self._provider,
@@ -115,7 +116,7 @@ class DeliveryStack(cdk.Stack):
         )
         cdk.CfnOutput(
             self,
-            f"{_title(name)}RoleArn",
+            f"{pascal_case(name)}RoleArn",
             value=role.role.role_arn,
             description=f"Variable LOUPE_ROLE_ARN of the GitHub environment {name}",
         )
@@ -146,7 +147,3 @@ def _wildcards(document: dict[str, Any]) -> list[str]:
             values = statement[kind] if isinstance(statement[kind], list) else [statement[kind]]
             findings |= {f"{kind}::{value}" for value in values if "*" in json.dumps(value)}
     return sorted(findings)
-
-
-def _title(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("-"))

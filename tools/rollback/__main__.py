@@ -15,7 +15,7 @@ from infra.pins import Pin, PinError, pin_file, read_pin, reason_of, remove_pin,
 from tools.doctor.aws import CallError
 from tools.operations.alias import Alias, move_command, provisioned_configs, published_versions, read_alias
 from tools.operations.deployments import Deployment, deployments
-from tools.operations.failures import sentence
+from tools.operations.failures import fail, sentence
 from tools.operations.plain import plain
 from tools.operations.stack import Stack, read_stack
 from tools.operations.target import LOCAL_STATE, OperationError, Target, connect
@@ -60,9 +60,9 @@ def main(
             return
         done = _roll_back(target, None if version is None else str(version), reason_of(reason), yes=yes, force=force)
     except (OperationError, PinError) as error:
-        _fail(str(error))
+        fail(str(error))
     except CallError as failure:
-        _fail(sentence(failure))
+        fail(sentence(failure))
     raise typer.Exit(0 if done else 1)
 
 
@@ -200,11 +200,6 @@ def _lift(target: Target) -> None:
 
 def _log(text: str) -> None:
     print(plain(text), flush=True)
-
-
-def _fail(text: str) -> None:
-    print(f"error: {plain(text)}", file=sys.stderr)
-    raise typer.Exit(2)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tools.doctor.aws import CallError
-from tools.operations.failures import sentence
+from tools.operations.failures import fail, sentence
 from tools.operations.plain import plain
 from tools.operations.stack import NotDeployedError, read_stack
 from tools.operations.target import LOCAL_STATE, OperationError, connect
@@ -49,17 +48,12 @@ def main(
     except NotDeployedError as error:
         items = [Item("stack", State.wrong, str(error))]
     except OperationError as error:
-        _fail(str(error))
+        fail(str(error))
     except CallError as failure:
-        _fail(sentence(failure))
+        fail(sentence(failure))
     wrong = [item for item in items if item.state is State.wrong]
     print(_as_json(env, items) if json_ else _as_text(env, items))
     raise typer.Exit(1 if wrong else 0)
-
-
-def _fail(text: str) -> None:
-    print(f"error: {plain(text)}", file=sys.stderr)
-    raise typer.Exit(2)
 
 
 def _as_json(env: str, items: Sequence[Item]) -> str:

@@ -98,7 +98,7 @@ class Engine:
                     stateMachineArn=self._arn, name=job_id, input=json.dumps({"job": job}, separators=(",", ":"))
                 )
             except ClientError as error:
-                if _code(error) != "ExecutionAlreadyExists":
+                if error_code(error) != "ExecutionAlreadyExists":
                     raise
                 return False
         return True
@@ -139,7 +139,7 @@ class Engine:
             try:
                 self._states.redrive_execution(executionArn=self._execution(job_id))
             except ClientError as error:
-                if _code(error) != "ExecutionNotRedrivable":
+                if error_code(error) != "ExecutionNotRedrivable":
                     raise
                 raise JobNotRedrivable(
                     "Step Functions cannot redrive it: it runs again already, ended more than 14 days ago, or has too "
@@ -163,7 +163,7 @@ class Engine:
             try:
                 listed = self._states.list_executions(**arguments)
             except ClientError as error:
-                if token is None or _code(error) not in ("InvalidToken", "ValidationException"):
+                if token is None or error_code(error) not in ("InvalidToken", "ValidationException"):
                     raise
                 raise RequestInvalid('"next" is not valid, or older than 24 hours. Begin again without it.') from error
         return Page(list(listed["executions"]), listed.get("nextToken"))
@@ -180,7 +180,7 @@ def _problems() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        code = _code(error)
+        code = error_code(error)
         if code in ("ExecutionDoesNotExist", "ResourceNotFound"):
             raise missing() from error
         if code in _TRY_AGAIN or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500) >= 500:
@@ -195,5 +195,6 @@ def unavailable() -> JobsUnavailable:
     return JobsUnavailable("AWS Step Functions is busy or did not answer. Try again.", headers=dict(_RETRY_AFTER))
 
 
-def _code(error: ClientError) -> str:
+def error_code(error: ClientError) -> str:
+    """Return the AWS error code."""
     return str(error.response.get("Error", {}).get("Code", ""))

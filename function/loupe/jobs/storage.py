@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
-from loupe.jobs.engine import unavailable
+from loupe.jobs.engine import error_code, unavailable
 from loupe.sources.s3_errors import is_transient
 
 if TYPE_CHECKING:
@@ -106,8 +106,3 @@ def storage_problems(absent: Problem, empty: Problem) -> Iterator[None]:
         if code in ("InvalidRange", "416"):
             raise empty from error
         raise
-
-
-def error_code(error: ClientError) -> str:
-    """Return the AWS error code."""
-    return str(error.response.get("Error", {}).get("Code", ""))
