@@ -14,8 +14,8 @@ from infra.settings import Settings
 from tools.doctor.aws import Aws, CallError
 from tools.operations.deployments import UNFINISHED
 
-# Step Functions developer guide, 'Redriving state machine executions': within 14 days of the failure. A redrive goes on
-# with the version that its execution names.
+# Step Functions developer guide, 'Redriving state machine executions': within 14 days of the failure. A redrive
+# continues with the version that its execution names.
 REDRIVABLE = timedelta(days=14)
 _UNSUCCESSFUL = ("FAILED", "TIMED_OUT", "ABORTED")
 _MISSING = "ResourceNotFoundException"

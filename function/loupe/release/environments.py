@@ -1,4 +1,4 @@
-"""Wait until several execution environments of a version have answered."""
+"""Wait until several execution environments of a version have responded."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from loupe.release.cases import Case
     from loupe.release.invoke import Target
 
-# Environments that answer one after the other are few: after this many waves without a new one, larger waves follow.
-_LARGEST_WAVE = 4
+# Each wave sends twice as many requests as the one before, up to this multiple of the required environments.
+_MAX_WAVE = 4
 
 
 class WarmUp(NamedTuple):
@@ -30,10 +30,10 @@ class WarmUp(NamedTuple):
 
 
 def warm(target: Target, cases: Sequence[Case], count: int, deadline: float, *, several: bool) -> WarmUp:
-    """Send golden cases, `count` and more at a time, until `count` environments have answered.
+    """Send golden cases, `count` and more at a time, until `count` environments have responded.
 
-    An environment serves one request at a time, so concurrent requests meet different ones. Each names itself in its
-    answer (`loupe.identity`).
+    An environment serves one request at a time, so concurrent requests reach different ones. Each response names its
+    environment (`loupe.identity`).
 
     Parameters
     ----------
@@ -59,12 +59,12 @@ def warm(target: Target, cases: Sequence[Case], count: int, deadline: float, *, 
             findings |= dict.fromkeys(problems or ())
         if any(problems is None for _, problems in wave):
             throttled = "; others were throttled: function.reserved_concurrency or the account's limit is used up"
-        width = min(2 * width, _LARGEST_WAVE * count)
+        width = min(2 * width, _MAX_WAVE * count)
     return WarmUp(len(identities), time.monotonic() - started, tuple(findings))
 
 
 def _classify(target: Target, case: Case, *, several: bool) -> tuple[str, tuple[str, ...] | None]:
-    """Return the identity of the environment that answered, and findings; None for a throttled request."""
+    """Return the identity of the environment that responded, and findings; None for a throttled request."""
     try:
         body = target.invoke(payload(case, several=several)).body
     except ThrottledError:

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 # For all samples of an invocation together.
 SEND_SECONDS = 0.5
-# What must be left of the invocation, or nothing is sent: Lambda ends an environment at the function's timeout.
+# Remaining time of the invocation below which nothing is sent: Lambda ends an environment at the function's timeout.
 NEEDED_SECONDS = SEND_SECONDS + 0.5
 
 
-class NotSent(Exception):  # noqa: N818 (what became of the sample)
+class NotSent(Exception):  # noqa: N818 (named after the outcome)
     """A sample was not accepted; ``reason`` is ``throttled``, ``rejected`` or ``unreachable``."""
 
     def __init__(self, reason: str) -> None:
@@ -64,7 +64,7 @@ class Sender:
         self._milliseconds_left: Callable[[], int] | None = None
 
     def begin(self, milliseconds_left: Callable[[], int]) -> None:
-        """Begin an invocation, with Lambda's clock of it."""
+        """Begin an invocation; ``milliseconds_left`` returns its remaining time."""
         self._milliseconds_left = milliseconds_left
 
     def flush(self) -> None:
