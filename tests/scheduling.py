@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from xdist.scheduler import LoadScopeScheduling
 
 ONE_PROCESS = {"cloud", "container", "variants"}
-# Each has a local cloud of its own.
+# Each starts a separate local cloud.
 INDEPENDENT = {
     f"tests/cloud/test_{name}.py"
     for name in ("experiments", "local_acceptance", "releases", "shadow_test", "variants_from_traffic")

@@ -21,7 +21,7 @@ ISSUER = "https://id.example"
 
 
 def _authorizer() -> Any:
-    """Load the authorizer under a name of its own: it reads its settings when it is imported."""
+    """Load the authorizer under a unique module name: it reads its settings when it is imported."""
     name = "authorize_of_growth_tests"
     spec = importlib.util.spec_from_file_location(name, AUTHORIZER / "authorize.py")
     assert spec is not None

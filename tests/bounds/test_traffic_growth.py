@@ -17,7 +17,7 @@ from modelkit.traffic.sources import events
 
 
 class Endless(io.RawIOBase):
-    """A file of so many bytes that is never in memory."""
+    """A file of this size that is never in memory."""
 
     def __init__(self, make: Any, size: int) -> None:
         self._make, self._left, self._number, self._rest = make, size, 0, b""

@@ -46,7 +46,7 @@ class Watched:
 
     @classmethod
     def of(cls, browser: Browser, **options: Any) -> Watched:
-        """Open an empty page in a context of its own."""
+        """Open an empty page in a new browser context."""
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **options})
         context.set_default_timeout(WAIT_MS)
         watched = cls(context.new_page())

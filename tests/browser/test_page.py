@@ -118,7 +118,7 @@ def test_a_url_is_sent_to_the_endpoint_and_its_result_is_shown(page: Page, gatew
 
 
 def test_a_sample_is_one_click(page: Page) -> None:
-    # No image of its own labels is in the page for this model: it is the drawn one.
+    # The page has no sample with this model's labels, so it shows the drawn one.
     page.get_by_role("button", name="Classify test image").click()
     expect(page.locator(".answer")).to_be_visible()
 

@@ -1,4 +1,4 @@
-"""One local cloud for the whole suite: MiniStack, the fleet and the deployed stack, on ports of its own."""
+"""One local cloud for the whole suite: MiniStack, the fleet and the deployed stack, on free ports."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def test_a_repeated_image_is_served_from_the_cache(deployed: Deployed, golden_ca
     with deployed.released(LOUPE_CACHE_MIB="16"):
         until(lambda: deployed.classify(image).headers["x-cache"] == "miss", 20)
         first = deployed.classify(image)
-        # Another execution environment has a cache of its own.
+        # Another execution environment has a separate cache.
         until(lambda: deployed.classify(image).headers["x-cache"] == "hit", 20)
         second = deployed.classify(image)
         assert "model;dur=" not in second.headers["server-timing"]

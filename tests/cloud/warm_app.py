@@ -27,7 +27,7 @@ CONTEXT, OUTPUT = "CDK_CONTEXT_JSON", "CDK_OUTDIR"
 
 @contextmanager
 def serve(folder: Path) -> Iterator[str]:
-    """Give the command that runs the app in a process of its own, which ends with the context."""
+    """Give the command that runs the app in a separate process, which ends with the context."""
     path = folder / "app.sock"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))

@@ -26,7 +26,7 @@ class Base:
 def prepare(engine: Engine) -> Base:
     """Return a base image that is in the engine's storage.
 
-    The stand-in has a name of its own and goes in by the Dockerfile's build argument: under the AWS name, a later
+    The stand-in has another name and is passed by the Dockerfile's build argument: under the AWS name, a later
     deployment from this machine would ship Debian.
 
     Raises

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-# Variables with a certificate authority for other programs; pip reads some, and has a setting of its own.
+# Variables with a certificate authority for other programs; pip reads some, and has a separate setting.
 CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 # What concerns this machine's own installs.
 OWN = {"target", "user", "prefix", "root", "require-virtualenv", "python", "log", "cache-dir"}

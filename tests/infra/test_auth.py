@@ -89,7 +89,7 @@ def test_each_client_has_a_key_and_a_plan(modes) -> None:
     app, night = by_name["loupe-prod-app"][1], by_name["loupe-prod-night-batch"][1]
     assert app["Throttle"] == {"RateLimit": 5, "BurstLimit": 10}
     assert app["Quota"] == {"Limit": 1000, "Period": "WEEK"}
-    # Without limits of its own it has the stage's.
+    # A client without limits has the stage's.
     assert night["Throttle"] == {"RateLimit": 100, "BurstLimit": 200}
     assert "Quota" not in night
     (stage,) = keyed.resources("AWS::ApiGateway::Stage")

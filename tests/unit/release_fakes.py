@@ -114,7 +114,7 @@ class FakeCodeDeploy:
 
 
 class FakeContext:
-    """A context with so many seconds left."""
+    """A context with this remaining time in seconds."""
 
     aws_request_id = "request-1"
 

@@ -1,4 +1,4 @@
-"""The alarm step of the acceptance suite: a queue of its own, and an alarm that can ring."""
+"""The alarm step of the acceptance suite: a separate queue, and an alarm that can go off."""
 
 from __future__ import annotations
 

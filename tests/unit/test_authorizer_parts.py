@@ -31,7 +31,7 @@ def jwk(kid: str) -> dict[str, Any]:
 
 
 class Source:
-    """An issuer with a clock of its own."""
+    """An issuer with a fake clock."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.fetches, self.kids, self.down = 1000.0, 0, ["one"], False

@@ -128,7 +128,7 @@ def test_settings_have_the_models_of_the_deployment() -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder of two models: the second says the opposite, with labels of its own."""
+    """A folder of two models: the second predicts the opposite, with other labels."""
     folder = tmp_path_factory.mktemp("models")
     write_model(folder / "tiny")
     write_model(folder / "other", graph(weight=-4.0), output={"kind": "logit", "labels": ["cold", "warm"]})

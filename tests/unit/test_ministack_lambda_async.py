@@ -21,7 +21,7 @@ SUCCESS: dict[str, Any] = {"body": None}
 
 
 class Queue:
-    """Lambda's event queue in a time of its own: outcomes of attempts, and when they were made."""
+    """Lambda's event queue with a fake clock: outcomes of attempts, and when they were made."""
 
     def __init__(self, delivery: Delivery, outcomes: Iterator[dict[str, Any]]) -> None:
         self.now, self.attempts = 0.0, []

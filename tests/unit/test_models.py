@@ -30,7 +30,7 @@ NAMES = ["tiny", "other"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder of two models: the second says the opposite, with labels of its own."""
+    """A folder of two models: the second predicts the opposite, with other labels."""
     folder = tmp_path_factory.mktemp("models")
     write_model(folder / "tiny")
     output = {"kind": "logit", "labels": ["cold", "warm"]}

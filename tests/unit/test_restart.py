@@ -75,7 +75,7 @@ def test_unknown_runtime_client_is_not_replaced(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_pinned_runtime_client_has_the_replaced_method() -> None:
-    """Its import starts a client of its own, so its source is read: the base image brings the same package."""
+    """Importing it would start a client, so its source is read: the base image brings the same package."""
     from importlib.metadata import files
 
     sources = {path.name: path.read_text() for path in files("awslambdaric") or () if path.suffix == ".py"}

@@ -1,6 +1,6 @@
 """Secrets in every field of a request: none of them is in any byte that the function emits.
 
-The handler runs in a process of its own, with a root logger that writes everything, as a runtime might set it up.
+The handler runs in a separate process, with a root logger that writes everything, as a runtime might set it up.
 """
 
 from __future__ import annotations
