@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import shlex
 import socket
 import subprocess
@@ -33,13 +34,16 @@ def serve(folder: Path) -> Iterator[str]:
         listener.bind(str(path))
         listener.listen()
         process = subprocess.Popen(
-            [sys.executable, __file__, "serve", str(listener.fileno())], cwd=PROJECT, pass_fds=[listener.fileno()]
+            [sys.executable, __file__, "serve", str(listener.fileno())],
+            cwd=PROJECT,
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.PIPE,
         )
     try:
         yield shlex.join([sys.executable, "-S", __file__, "run", str(path)])
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def run(path: str) -> int:
@@ -56,7 +60,8 @@ def run(path: str) -> int:
 
 
 def _serve(listener: socket.socket) -> None:
-    while True:
+    """Run the app for every client, until the process that started this one closes its standard input or ends."""
+    while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
         connection, _ = listener.accept()
         with connection, connection.makefile("rb") as stream:
             answer = json.dumps(_synthesize(json.load(stream))).encode()
