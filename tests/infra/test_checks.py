@@ -1,4 +1,4 @@
-"""cdk-nag, cfn-lint, snapshots, and how wrong settings end a synth."""
+"""Snapshots, and how wrong settings end a synth."""
 
 from __future__ import annotations
 
@@ -7,17 +7,11 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
-import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from infra.components import acknowledge
-from tests.infra.findings import findings
-from tests.infra.synthesis import ROOT, Synthesized, synthesize
-from tests.infra.variants import ENVIRONMENTS
+from tests.infra.synthesis import ROOT, Synthesized
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 # The function's version is named after a hash of its code; the deployment after one of the API.
@@ -32,30 +26,6 @@ def test_invalid_settings_end_the_synth_with_a_message_and_no_traceback() -> Non
     assert run.returncode == 1
     assert "environments.x.fun: there is no such key" in run.stderr
     assert "Traceback" not in run.stderr
-
-
-def test_every_acknowledgement_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Without the acknowledgements the nag finds just what they name: none stands there for nothing."""
-    assert findings(tmp_path / "with") == set()
-    acknowledged = set()
-
-    def record(resource: Any, rule: str, reason: str) -> None:
-        assert len(reason) > 40
-        acknowledged.add((rule, resource.node.path))
-
-    monkeypatch.setattr(acknowledge, "_attach", record)
-    assert findings(tmp_path / "without") == acknowledged
-
-
-def test_cfn_lint_reports_nothing(tmp_path: Path) -> None:
-    paths = [tmp_path / f"{environment}.json" for environment in ENVIRONMENTS]
-    for path in paths:
-        path.write_text(json.dumps(synthesize(path.stem).template))
-    run = subprocess.run(
-        [str(Path(sys.executable).with_name("cfn-lint")), "--regions", "eu-central-1", "--", *map(str, paths)],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stdout
 
 
 def test_snapshot(synthesized: Synthesized, snapshot: SnapshotAssertion) -> None:

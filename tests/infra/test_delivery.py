@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -15,8 +14,6 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from infra.components import acknowledge
-from infra.delivery_app import build
 from infra.settings import SettingsError
 from infra.settings.delivery import delivered_images, load_delivery
 from tests.infra.delivery import ACCOUNTS, REGION, REGISTRY, delivered_context, of_kind, synthesize_delivery
@@ -148,50 +145,9 @@ def test_with_signed_requests_the_role_may_call_the_api_that_it_tests(tmp_path: 
     assert text(invoke["Resource"]) == f"arn:aws:execute-api:{REGION}:{ACCOUNTS['prod']}:*/live/*"
 
 
-def test_every_acknowledgement_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert findings(tmp_path / "with") == set()
-    acknowledged = set()
-
-    def record(resource: Any, rule: str, reason: str) -> None:
-        assert len(reason) > 40
-        acknowledged.add((rule, resource.node.path))
-
-    monkeypatch.setattr(acknowledge, "_attach", record)
-    assert findings(tmp_path / "without") == acknowledged
-
-
-def findings(folder: Path) -> set[tuple[str, str]]:
-    """Rule and construct path of each finding of both rule packs."""
-    app = cdk.App(context=delivered_context(), outdir=str(folder), analytics_reporting=False)
-    build(app)
-    with contextlib.suppress(RuntimeError):
-        app.synth()
-    report = next(folder.glob("*validation-report*.json"), None)
-    if report is None:
-        return set()
-    return {
-        (violation["ruleName"], construct["constructPath"])
-        for plugin in json.loads(report.read_text())["pluginReports"]
-        for violation in plugin["violations"]
-        for construct in violation["violatingConstructs"]
-    }
-
-
 def test_snapshot(templates: dict[str, dict[str, Any]], snapshot: SnapshotAssertion) -> None:
     for name in ("LoupeDelivery", f"LoupeDelivery-{ACCOUNTS['prod']}"):
         snapshot(name=name, extension_class=JSONSnapshotExtension).assert_match(templates[name])
-
-
-def test_cfn_lint_reports_nothing(templates: dict[str, dict[str, Any]], tmp_path: Path) -> None:
-    paths = []
-    for name, template in templates.items():
-        paths.append(tmp_path / f"{name}.json")
-        paths[-1].write_text(json.dumps(template))
-    run = subprocess.run(
-        [str(Path(sys.executable).with_name("cfn-lint")), "--regions", REGION, "--", *map(str, paths)],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stdout
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,17 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "snap start": {"function": {"snap_start": True}},
     "stage renamed": {"api": {"stage": "next", "method_metrics": True}},
 }
+MANY_CLIENTS = {f"client-{letter}{number}": {} for letter in "abcde" for number in range(13)}
+# As many resources as settings can make.
+LARGEST: Mapping[str, Any] = {
+    "auth": {"clients": MANY_CLIENTS},
+    "api": {"cors_origins": ["https://a.example"]},
+    "network": {"domain": DOMAIN, "allowed_cidrs": ["198.51.100.0/24"]},
+    "scaling": {"provisioned": {"min": 1, "max": 5}},
+    **SETTINGS["classify on upload"],
+    **SETTINGS["shadow test"],
+    **SETTINGS["experiment"],
+}
 # Over another environment.
 MORE_SETTINGS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "existing user pool": (

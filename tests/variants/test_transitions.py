@@ -24,7 +24,7 @@ from infra.components.api import LONGEST_API_ARN, MAX_POLICY_CHARACTERS
 from infra.notices import two_steps, warnings
 from infra.settings import load_settings
 from tests.infra.synthesis import ROOT, synthesize
-from tests.infra.variants import DOMAIN, SETTINGS
+from tests.infra.variants import LARGEST, MANY_CLIENTS, SETTINGS
 
 # Properties that disappear, and why CloudFormation resets them: a permission that the update handler of the resource
 # type asks for only to do that (the schemas that cfn-lint ships), and what says so besides.
@@ -58,7 +58,6 @@ TWO_STEPS: Mapping[str, tuple[str, str]] = {
     "AWS::ApiGateway::RestApi.EndpointConfiguration.VpcEndpointIds": ("private_endpoint", "From a private endpoint"),
 }
 PAGE = " ".join((ROOT / "docs" / "environments.md").read_text(encoding="utf-8").split())
-MANY_CLIENTS = {f"client-{letter}{number}": {} for letter in "abcde" for number in range(13)}
 
 
 @pytest.fixture(scope="session")
@@ -152,18 +151,7 @@ def test_arrivals_with_a_key_of_the_owner_cause_a_warning() -> None:
 
 def test_every_stack_is_within_the_limits_of_cloudformation(templates: dict[str, dict[str, Any]]) -> None:
     """500 resources and 1 MB ("CloudFormation quotas"), 8,192 characters of resource policy."""
-    largest = synthesize(
-        "prod",
-        {
-            "auth": {"clients": MANY_CLIENTS},
-            "api": {"cors_origins": ["https://a.example"]},
-            "network": {"domain": DOMAIN, "allowed_cidrs": ["198.51.100.0/24"]},
-            "scaling": {"provisioned": {"min": 1, "max": 5}},
-            "bulk": {"max_concurrency": 30, "on_upload": {"enabled": True, "notify": True}},
-            **SETTINGS["shadow test"],
-            **SETTINGS["experiment"],
-        },
-    )
+    largest = synthesize("prod", LARGEST)
     for name, template in {**templates, "largest": largest.template}.items():
         assert len(template["Resources"]) < 500, name
         assert len(json.dumps(template)) < 1024 * 1024, name
