@@ -29,7 +29,9 @@ class FakeLambda:
     answer
         Takes a payload, returns the body; an exception is raised by the client.
     environments
-        How many execution environments there are at most; each request is held until so many are in progress.
+        How many execution environments there are at most.
+    together
+        The first requests wait until so many are in progress, for at most 5 seconds.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class FakeLambda:
         answer: Callable[[Mapping[str, Any]], Any] | None = None,
         *,
         environments: int = 100,
+        together: int = 0,
         version: str = "7",
         duration_ms: float = 12.5,
         memory: tuple[int, int] = (300, 1769),
@@ -47,6 +50,7 @@ class FakeLambda:
         self._duration, self._memory, self._report = duration_ms, memory, report
         self._ids = [f"{number:016x}" for number in range(environments)]
         self._free = list(self._ids)
+        self._together = together
         self._condition = threading.Condition()
         self.calls: list[dict[str, Any]] = []
         self.errors: list[Exception] = []
@@ -61,6 +65,8 @@ class FakeLambda:
                 raise client_error("TooManyRequestsException", 429)
             identity = self._free.pop(0)
             self.most_at_once = max(self.most_at_once, len(self._ids) - len(self._free))
+            self._condition.notify_all()
+            self._condition.wait_for(lambda: self.most_at_once >= self._together, timeout=5)
         try:
             time.sleep(0.01)
             payload = json.loads(arguments["Payload"])

@@ -78,7 +78,7 @@ def hair_type(repository_models: Path) -> Classifier:
 
 class TestBeforeTraffic:
     def test_a_correct_version_passes_after_several_environments_responded(self, models: Path) -> None:
-        client = FakeLambda()
+        client = FakeLambda(together=3)
         assert checked(models, client) == []
         assert client.most_at_once >= 3
         assert {call["Qualifier"] for call in client.calls} == {"7"}
