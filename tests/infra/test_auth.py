@@ -5,48 +5,24 @@ from __future__ import annotations
 import importlib
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from infra.settings import SettingsError, load_settings
 from tests.infra.synthesis import ROOT, Synthesized, context, synthesize
+from tests.infra.variants import AUTH_MODES
 
-CLIENTS = {
-    "app": {"rate": 5, "burst": 10, "quota": {"requests": 1000, "period": "week"}},
-    "night-batch": {"secret": "team/loupe-key", "key_version": 3},
-}
 POOL = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEf123"
 CALLER = "arn:aws:iam::210987654321:role/caller"
-MODES: dict[str, dict[str, Any]] = {
-    "api-key": {"clients": CLIENTS},
-    "iam": {"iam": {"callers": [CALLER]}},
-    "cognito": {},
-    "jwt": {
-        "jwt": {
-            "issuer": "https://id.example.com/",
-            "audience": ["https://images.example"],
-            "scopes": ["classify"],
-            "claims": {"tenant": "acme", "verified": True, "level": 2},
-        }
-    },
-    "none": {"i_know_this_is_public": True},
-}
 OPEN = {"/v1/health", "", "/openapi.json"}
 
 
 @pytest.fixture(scope="session")
-def modes() -> Any:
+def modes() -> Callable[[str], Synthesized]:
     """Production in a mode, with a page elsewhere that may call it."""
-    stacks: dict[str, Synthesized] = {}
-
-    def mode(name: str) -> Synthesized:
-        if name not in stacks:
-            patch = {"auth": {"mode": name, **MODES[name]}, "api": {"cors_origins": ["https://a.example"]}}
-            stacks[name] = synthesize("prod", patch)
-        return stacks[name]
-
-    return mode
+    return lambda mode: synthesize("prod", AUTH_MODES[mode])
 
 
 def _listed(value: Any) -> list[Any]:
@@ -68,7 +44,7 @@ def _methods(synthesized: Synthesized) -> dict[tuple[str, str], dict[str, Any]]:
     }
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", AUTH_MODES)
 def test_health_and_preflights_are_open_and_other_routes_require_authorization(modes, mode: str) -> None:
     expected = {"iam": "AWS_IAM", "cognito": "COGNITO_USER_POOLS", "jwt": "CUSTOM"}.get(mode, "NONE")
     methods = _methods(modes(mode))
@@ -137,7 +113,7 @@ def test_a_new_key_version_is_a_new_key() -> None:
     assert len(plans) == 1
 
 
-@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "api-key"])
+@pytest.mark.parametrize("mode", [mode for mode in AUTH_MODES if mode != "api-key"])
 def test_without_keys_there_is_no_key_and_no_plan(modes, mode: str) -> None:
     for kind in ("ApiGateway::ApiKey", "ApiGateway::UsagePlan", "SecretsManager::Secret"):
         assert not modes(mode).resources(f"AWS::{kind}")
@@ -160,7 +136,7 @@ def test_the_resource_policy_authorizes_other_accounts_and_keeps_open_routes_ope
     assert not [resource for resource in everybody["Resource"] if "*" in resource or "classify" in resource]
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", AUTH_MODES)
 def test_every_mode_writes_a_resource_policy_with_least_privilege(modes, mode: str) -> None:
     """CloudFormation keeps the last policy of an API whose template has none (aws-cdk issue 21840)."""
     statements = modes(mode).only("AWS::ApiGateway::RestApi")["Policy"]["Statement"]
@@ -277,7 +253,7 @@ def test_the_access_log_identifies_the_client(modes, mode: str, field: str, valu
     assert "$context.identity.apiKey" not in log.values()
 
 
-JWT: dict[str, Any] = {"mode": "jwt", **MODES["jwt"]}
+JWT: dict[str, Any] = AUTH_MODES["jwt"]["auth"]
 
 
 def _jwt(**changed: Any) -> dict[str, Any]:

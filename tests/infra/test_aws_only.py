@@ -11,6 +11,7 @@ import pytest
 from infra.components import classifier_endpoint
 from infra.contract import read_contract
 from tests.infra.synthesis import ROOT, Synthesized, synthesize
+from tests.infra.variants import OPTIONS
 
 
 def _statements(synthesized: Synthesized, kind: str, key: str) -> list[dict[str, Any]]:
@@ -67,7 +68,7 @@ def test_the_stage_depends_on_the_accounts_log_role(prod: Synthesized) -> None:
 
 
 def test_no_log_role_is_created_if_the_account_has_one() -> None:
-    synthesized = synthesize("prod", {"api": {"account_log_role": False}})
+    synthesized = synthesize("dev", OPTIONS)
     assert not synthesized.resources("AWS::ApiGateway::Account")
 
 
@@ -148,9 +149,9 @@ def test_another_gateway_response_is_another_deployment(monkeypatch: pytest.Monk
 
 def test_a_changed_resource_policy_is_a_new_deployment() -> None:
     """A changed policy takes effect with a new deployment of the stage (aws-cdk issue 8024)."""
-    callers = [[], ["arn:aws:iam::210987654321:role/a"], ["arn:aws:iam::210987654321:role/b"]]
+    callers = [{}, *({"iam": {"callers": [f"arn:aws:iam::210987654321:role/{name}"]}} for name in "ab")]
     deployments = set()
-    for names in callers:
-        built = synthesize("dev", {"auth": {"mode": "iam", "iam": {"callers": names}}})
+    for named in callers:
+        built = synthesize("dev", {"auth": {"mode": "iam", **named}})
         deployments |= set(built.resources("AWS::ApiGateway::Deployment"))
     assert len(deployments) == len(callers)

@@ -10,8 +10,10 @@ from infra.settings import SettingsError, load_settings
 from tests.infra.synthesis import Synthesized, context, synthesize
 
 
-def _with(environment: str, **budget: Any) -> Synthesized:
-    return synthesize(environment, {"alarms": {"budget": {"monthly_usd": 250, **budget}}})
+def _with(environment: str) -> Synthesized:
+    """An environment with a budget: dev for the whole account, others for the stack."""
+    scope = {"scope": "account"} if environment == "dev" else {}
+    return synthesize(environment, {"alarms": {"budget": {"monthly_usd": 250, **scope}}})
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def test_costs_of_the_stack_are_compared_with_the_budget(budgeted: Synthesized) 
 
 
 def test_the_budget_can_count_the_whole_account() -> None:
-    assert "CostFilters" not in _with("dev", scope="account").only("AWS::Budgets::Budget")["Budget"]
+    assert "CostFilters" not in _with("dev").only("AWS::Budgets::Budget")["Budget"]
 
 
 def test_actual_and_forecast_costs_are_announced_on_the_alarm_topic(budgeted: Synthesized) -> None:

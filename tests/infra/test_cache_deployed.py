@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from infra.components import metrics
-from tests.infra.synthesis import Synthesized, synthesize
+from infra.settings import load_settings
+from tests.infra.synthesis import Synthesized, context, synthesize
 
 
 @pytest.fixture(scope="module")
@@ -46,5 +47,5 @@ def test_the_cache_needs_no_resource_and_no_permission(cached: Synthesized, dev:
     assert unchanged(cached, *kinds) == unchanged(dev, *kinds)
 
 
-def test_an_explicit_zero_is_the_default(dev: Synthesized) -> None:
-    assert synthesize("dev", {"cache": {"memory_mib": 0}}).template == dev.template
+def test_an_explicit_zero_is_the_default() -> None:
+    assert load_settings(context(), "dev", {"cache": {"memory_mib": 0}}) == load_settings(context(), "dev")

@@ -11,6 +11,7 @@ import pytest
 from infra.components.dashboard import DashboardSection
 from localcloud.alarms import compute
 from tests.infra.synthesis import Synthesized, synthesize
+from tests.infra.variants import OPTIONS
 from tools.dashboard.definition import Alarms, Graph, Text, Widget, parse
 
 # CloudWatch API reference, 'Dashboard body structure and syntax': widgets of a dashboard, metrics of a graph.
@@ -112,13 +113,13 @@ def test_without_alarms_there_are_no_tiles() -> None:
 
 def test_an_address_of_the_runbook_is_a_link(prod: Synthesized) -> None:
     assert "runbook: `docs/runbook.md`" in body(prod)
-    linked = synthesize("dev", {"alarms": {"runbook": "https://wiki.example.com/loupe"}})
+    linked = synthesize("dev", OPTIONS)
     assert (
-        "[runbook](https://wiki.example.com/loupe)" in json.loads(body(linked))["widgets"][0]["properties"]["markdown"]
+        f"[runbook]({OPTIONS['alarms']['runbook']})" in json.loads(body(linked))["widgets"][0]["properties"]["markdown"]
     )
 
 
 def test_metrics_by_model_version_are_shown_where_they_are_published(prod: Synthesized) -> None:
-    by_version = synthesize("dev", {"function": {"metrics": {"by_version": True}}})
+    by_version = synthesize("dev", OPTIONS)
     assert "Images by model version" in body(by_version)
     assert "Images by model version" not in body(prod)

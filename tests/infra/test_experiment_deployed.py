@@ -12,7 +12,7 @@ from infra import boundary
 from infra.cards import ModelCard, check_arms
 from infra.components import metrics
 from infra.settings import ArmSettings, ExperimentSettings, SettingsError, load_settings
-from tests.infra.synthesis import Synthesized, synthesize
+from tests.infra.synthesis import Synthesized, context, synthesize
 from tests.infra.variants import EXPERIMENT
 from tools.boundary.evaluate import allows
 
@@ -54,8 +54,9 @@ def _statements(template: Synthesized) -> list[dict[str, Any]]:
     ]
 
 
-def test_no_experiment_leaves_the_template_as_it_is(without: Synthesized) -> None:
-    assert synthesize("prod", {"models": MODELS, "experiment": None}).template == without.template
+def test_no_experiment_is_the_default(without: Synthesized) -> None:
+    models = {"models": MODELS}
+    assert load_settings(context(), "prod", {**models, "experiment": None}) == load_settings(context(), "prod", models)
     assert not without.resources("AWS::SSM::Parameter")
 
 

@@ -15,8 +15,10 @@ from infra.contract import read_contract
 from infra.settings import SettingsError, load_settings
 from infra.settings.firewall import COUNTRIES
 from tests.infra.synthesis import ROOT, Synthesized, context, synthesize
+from tests.infra.variants import AUTH_MODES
 
 MB = 1_000_000
+FIREWALL = {"firewall": {"requests_per_address": 90_000, "requests_per_key": 30_200, "blocked_countries": ["AQ"]}}
 # "AWS managed rule groups list" and "Setting the capacity" of the WAF developer guide: capacity units by group,
 # and of the statements that stand here.
 CAPACITY = {
@@ -35,7 +37,7 @@ IMAGE_PATHS = read_contract(ROOT / "docs" / "openapi.json").image_paths
 
 @dataclass
 class Request:
-    """Return the request parts that a rule inspects."""
+    """A request, as far as a rule inspects it."""
 
     path: str = "/live/v1/classify"
     body: bytes = b""
@@ -148,7 +150,7 @@ def test_other_bodies_are_inspected_by_all_rules(web_acl: dict[str, Any], reques
 
 
 def test_a_key_has_its_own_rate() -> None:
-    built = synthesize("prod", {"firewall": {"requests_per_address": 90_000, "requests_per_key": 30_200}})
+    built = synthesize("prod", FIREWALL)
     acl = built.only("AWS::WAFv2::WebACL")
     assert verdict(acl, Request(recent=30_200)) == "Allow"
     assert verdict(acl, Request(recent=30_201)) == "RateByKey"
@@ -159,7 +161,7 @@ def test_a_key_has_its_own_rate() -> None:
 
 
 def test_without_api_keys_there_is_no_rate_per_key() -> None:
-    built = synthesize("prod", {"auth": {"mode": "iam"}})
+    built = synthesize("prod", AUTH_MODES["iam"])
     assert "RateByKey" not in [rule["Name"] for rule in built.only("AWS::WAFv2::WebACL")["Rules"]]
 
 
@@ -195,7 +197,7 @@ def test_countries_and_networks() -> None:
 
 
 def test_blocked_countries() -> None:
-    built = synthesize("prod", {"firewall": {"blocked_countries": ["AQ"]}})
+    built = synthesize("prod", FIREWALL)
     acl = built.only("AWS::WAFv2::WebACL")
     assert verdict(acl, Request(country="AQ")) == "Countries"
     assert verdict(acl, Request(country="DE")) == "Allow"

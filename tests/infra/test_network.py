@@ -15,6 +15,8 @@ DOMAIN = {"name": "images.example.com", "certificate_arn": CERTIFICATE}
 TLS = {"truststore": "s3://certificates/authorities.pem", "version": "v1"}
 ENDPOINT = "vpce-0123456789abcdef0"
 CIDRS = ["198.51.100.0/24", "2001:db8::/32"]
+SHOP = {"cors_origins": ["https://shop.example"]}
+WITHOUT_ZONE = {"domain": {**DOMAIN, "keep_default_endpoint": True}}
 
 
 def built(network: dict[str, Any], **patch: Any) -> Synthesized:
@@ -92,7 +94,7 @@ def test_a_domain_is_the_only_address_and_has_its_records() -> None:
 
 
 def test_without_a_zone_the_record_target_is_an_output() -> None:
-    stack = built({"domain": {**DOMAIN, "keep_default_endpoint": True}})
+    stack = built(WITHOUT_ZONE, api=SHOP)
     assert stack.resources("AWS::Route53::RecordSet") == {}
     (domain,) = stack.resources("AWS::ApiGateway::DomainName")
     assert stack.template["Outputs"]["DomainTarget"]["Value"] == {"Fn::GetAtt": [domain, "RegionalDomainName"]}
@@ -108,7 +110,7 @@ def test_mutual_tls_disables_the_default_endpoint() -> None:
 
 
 def test_the_page_on_the_domain_may_upload() -> None:
-    stack = built({"domain": DOMAIN}, api={"cors_origins": ["https://shop.example"]})
+    stack = built(WITHOUT_ZONE, api=SHOP)
     (rule,) = stack.only("AWS::S3::Bucket")["CorsConfiguration"]["CorsRules"]
     assert {"https://shop.example", "https://images.example.com"} <= {str(origin) for origin in rule["AllowedOrigins"]}
 

@@ -10,7 +10,7 @@ import pytest
 from infra.settings import SettingsError, load_settings
 from tests.infra.runbook import PARTS, entries
 from tests.infra.synthesis import Synthesized, synthesize
-from tests.infra.variants import EXPERIMENT, JWT, PROVISIONED
+from tests.infra.variants import EXPERIMENT, JWT, OPTIONS, PROVISIONED
 from tests.variants import pinned
 
 # Settings that add alarms to those of prod.
@@ -80,8 +80,8 @@ def test_an_entry_has_all_parts_and_a_query_to_paste(name: str) -> None:
 
 
 def test_the_address_of_the_runbook_is_a_setting() -> None:
-    address = "https://wiki.example.com/loupe"
-    for name, alarm in _alarms(synthesize("dev", {"alarms": {"runbook": address}})).items():
+    address = OPTIONS["alarms"]["runbook"]
+    for name, alarm in _alarms(synthesize("dev", OPTIONS)).items():
         assert f"{address}#{name.lower()}" in alarm["AlarmDescription"]
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.infra.runbook import entries
 from tests.infra.synthesis import ROOT, Synthesized, synthesize
-from tests.infra.variants import JWT, SCOPED
+from tests.infra.variants import AUTH_MODES, OPTIONS
 
 # CloudWatch Logs user guide, 'Supported logs and discovered fields' and 'CloudWatch Logs Insights query syntax'.
 DISCOVERED = {"@timestamp", "@message", "@log", "@logStream", "@requestId", "@type", "@initDuration"}
@@ -102,9 +102,9 @@ def test_a_field_that_no_function_writes_is_detected() -> None:
     assert fields_of(query) == {"no_such_field", "code"}
 
 
-@pytest.mark.parametrize(("auth", "field"), [(JWT, "caller"), (SCOPED, "caller"), ({"mode": "api-key"}, "api_key_id")])
-def test_the_access_log_field_selects_one_caller(auth: dict[str, Any], field: str) -> None:
-    built = synthesize("dev", {"auth": auth})
+@pytest.mark.parametrize(("mode", "field"), [("jwt", "caller"), ("cognito", "caller"), ("api-key", "api_key_id")])
+def test_the_access_log_field_selects_one_caller(mode: str, field: str) -> None:
+    built = synthesize("prod", AUTH_MODES[mode])
     assert field in fields_of(queries(built)["one caller"]["QueryString"]) <= accessed(built)
 
 
@@ -116,4 +116,4 @@ def test_the_runbooks_queries_read_known_fields(name: str, prod: Synthesized, lo
 
 
 def test_saved_queries_can_be_turned_off() -> None:
-    assert not queries(synthesize("dev", {"alarms": {"saved_queries": False}}))
+    assert not queries(synthesize("dev", OPTIONS))

@@ -12,6 +12,7 @@ from infra import base_image
 from infra.contract import read_contract
 from infra.sources import Sources
 from tests.infra.synthesis import ROOT, Synthesized, synthesize
+from tests.infra.variants import OPTIONS
 
 ALARMS = {
     "FunctionErrorRate", "FunctionThrottles", "FunctionDurationP99", "ApiErrorRate", "ApiLatencyP99",
@@ -19,6 +20,9 @@ ALARMS = {
 }  # fmt: skip
 RELEASE_ALARMS = {
     "ReleaseErrors-<version>", "ReleaseFaults-<version>", "ReleaseLatency-<version>", "ReleaseSynthetic-<version>",
+}  # fmt: skip
+LOCATIONS_ONLY: dict[str, Any] = {
+    "inputs": {"uploads": {"enabled": False}, "s3": {"locations": ["photos", "archive/2026/"]}}, "bulk": None
 }  # fmt: skip
 BULK_ALARMS = {"BulkJobsFailed", "BulkFunctionErrorRate", "JobsFunctionErrors"}
 
@@ -161,15 +165,14 @@ def test_the_upload_bucket_is_private_encrypted_and_emptied(prod: Synthesized) -
 
 
 def test_without_uploads_there_is_no_bucket() -> None:
-    plain = synthesize("dev", {"inputs": {"uploads": {"enabled": False}}, "bulk": None})
+    plain = synthesize("dev", LOCATIONS_ONLY)
     assert not plain.resources("AWS::S3::Bucket")
     assert "LOUPE_UPLOAD_BUCKET" not in plain.only("AWS::Lambda::Function")["Environment"]["Variables"]
-    assert "s3:" not in json.dumps(plain.resources("AWS::IAM::Policy"))
+    assert "s3:PutObject" not in json.dumps(plain.resources("AWS::IAM::Policy"))
 
 
 def test_s3_locations_open_their_objects_only() -> None:
-    patch = {"inputs": {"uploads": {"enabled": False}, "s3": {"locations": ["photos", "archive/2026/"]}}, "bulk": None}
-    reading = synthesize("dev", patch)
+    reading = synthesize("dev", LOCATIONS_ONLY)
     variables = reading.only("AWS::Lambda::Function")["Environment"]["Variables"]
     assert variables["LOUPE_S3_LOCATIONS"] == "photos,archive/2026/"
     policies = json.dumps(reading.resources("AWS::IAM::Policy"))
@@ -187,7 +190,7 @@ def test_s3_locations_open_their_objects_only() -> None:
     ],
 )
 def test_cors_reaches_preflights_and_the_gateways_own_problems(origins: list[str], allowed: str) -> None:
-    crossing = synthesize("dev", {"api": {"cors_origins": origins}})
+    crossing = synthesize("dev", {**OPTIONS, "api": {**OPTIONS["api"], "cors_origins": origins}})
     preflights = [
         resource["Properties"]
         for resource in crossing.resources("AWS::ApiGateway::Method").values()
@@ -219,7 +222,7 @@ def test_the_stage_throttles_and_logs_without_secrets(prod: Synthesized) -> None
 
 
 def test_method_metrics_are_off_by_default() -> None:
-    stage = synthesize("dev", {"api": {"method_metrics": True}}).only("AWS::ApiGateway::Stage")
+    stage = synthesize("dev", OPTIONS).only("AWS::ApiGateway::Stage")
     assert {settings["MetricsEnabled"] for settings in stage["MethodSettings"]} == {True}
 
 
@@ -272,7 +275,7 @@ def test_the_topic_is_encrypted_and_cloudwatch_may_use_its_key(prod: Synthesized
 
 
 def test_subscriptions_come_from_the_settings() -> None:
-    subscribed = synthesize("dev", {"alarms": {"subscriptions": ["ops@example.com"]}})
+    subscribed = synthesize("dev", OPTIONS)
     assert subscribed.only("AWS::SNS::Subscription")["Endpoint"] == "ops@example.com"
 
 
@@ -318,7 +321,7 @@ def test_alarms_can_be_turned_off() -> None:
 
 
 def test_every_alarm_sends_its_own_message_without_the_composite_alarm() -> None:
-    separate = synthesize("dev", {"alarms": {"composite": False}})
+    separate = synthesize("dev", OPTIONS)
     assert not separate.resources("AWS::CloudWatch::CompositeAlarm")
     assert all(alarm["Properties"]["AlarmActions"] for alarm in separate.resources("AWS::CloudWatch::Alarm").values())
 

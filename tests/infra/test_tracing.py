@@ -6,12 +6,11 @@ import pytest
 
 from infra.settings import SettingsError, load_settings
 from tests.infra.synthesis import Synthesized, synthesize
-
-SAMPLING = {"function": {"trace_sampling": {"rate": 0.01, "per_second": 0, "priority": 500}}}
+from tests.infra.variants import OPTIONS
 
 
 def test_the_rule_names_this_stage_and_its_shares() -> None:
-    deployed = synthesize("dev", SAMPLING)
+    deployed = synthesize("dev", OPTIONS)
     rule = deployed.only("AWS::XRay::SamplingRule")["SamplingRule"]
     assert rule["ServiceName"] == "loupe-dev/live"
     assert deployed.only("AWS::ApiGateway::RestApi")["Name"] == "loupe-dev"
@@ -29,7 +28,7 @@ def test_without_the_setting_the_accounts_rules_apply(prod: Synthesized) -> None
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({**SAMPLING["function"], "tracing": False}, "function.trace_sampling needs function.tracing"),
+        ({**OPTIONS["function"], "tracing": False}, "function.trace_sampling needs function.tracing"),
         ({"trace_sampling": {"rate": 1.5}}, "less than or equal to 1"),
         ({"trace_sampling": {"priority": 10_000}}, "less than or equal to 9999"),
     ],

@@ -92,6 +92,49 @@ LARGEST: Mapping[str, Any] = {
     **SETTINGS["shadow test"],
     **SETTINGS["experiment"],
 }
+_CORS = {"api": {"cors_origins": ["https://a.example"]}}
+# Patches over `prod` by mode of authorization, with a page elsewhere that may call it.
+AUTH_MODES: Mapping[str, Mapping[str, Any]] = {
+    "api-key": {
+        "auth": {
+            "mode": "api-key",
+            "clients": {
+                "app": {"rate": 5, "burst": 10, "quota": {"requests": 1000, "period": "week"}},
+                "night-batch": {"secret": "team/loupe-key", "key_version": 3},
+            },
+        },
+        **_CORS,
+    },
+    "iam": {"auth": {"mode": "iam", "iam": {"callers": ["arn:aws:iam::210987654321:role/caller"]}}, **_CORS},
+    "cognito": {"auth": {"mode": "cognito"}, **_CORS},
+    "jwt": {
+        "auth": {
+            "mode": "jwt",
+            "jwt": {
+                "issuer": "https://id.example.com/",
+                "audience": ["https://images.example"],
+                "scopes": ["classify"],
+                "claims": {"tenant": "acme", "verified": True, "level": 2},
+            },
+        },
+        **_CORS,
+    },
+    "none": {"auth": {"mode": "none", "i_know_this_is_public": True}, **_CORS},
+}
+# Options over `dev` that change nothing of each other, for tests of one of them.
+OPTIONS: Mapping[str, Any] = {
+    "alarms": {
+        "runbook": "https://wiki.example.com/loupe",
+        "subscriptions": ["ops@example.com"],
+        "composite": False,
+        "saved_queries": False,
+    },
+    "api": {"account_log_role": False, "method_metrics": True, "cors_origins": ["https://a.example"]},
+    "function": {
+        "metrics": {"by_version": True},
+        "trace_sampling": {"rate": 0.01, "per_second": 0, "priority": 500},
+    },
+}
 # Over another environment.
 MORE_SETTINGS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "existing user pool": (

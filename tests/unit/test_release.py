@@ -87,7 +87,7 @@ class TestBeforeTraffic:
         assert base64.b64decode(sent["image"]) == (models / "m" / "golden" / "b.jpg").read_bytes()
 
     def test_too_few_environments_are_a_finding(self, models: Path) -> None:
-        (finding,) = checked(models, FakeLambda(environments=2), 1.2)
+        (finding,) = checked(models, FakeLambda(environments=2, until_throttled=True), 1.2)
         assert finding.startswith("2 of 3 execution environments (release.environments) answered in ")
         assert "others were throttled" in finding
 
