@@ -96,7 +96,7 @@ def synthesize(
     """
     rule_packs = rule_packs or not patch
     if fresh:
-        return _synthesize(Path(tempfile.mkdtemp(dir=cache)), environment, patch, rule_packs=rule_packs)
+        return synthesize_into(Path(tempfile.mkdtemp(dir=cache)), environment, patch, rule_packs=rule_packs)
     key = hashlib.sha256(json.dumps([environment, patch or None, rule_packs], sort_keys=True).encode()).hexdigest()[:16]
     folder = cache / key
     template = folder.with_suffix(".json")
@@ -104,12 +104,16 @@ def synthesize(
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not template.exists():
             template.write_text(
-                json.dumps(_synthesize(folder, environment, patch, rule_packs=rule_packs).template), encoding="utf-8"
+                json.dumps(synthesize_into(folder, environment, patch, rule_packs=rule_packs).template),
+                encoding="utf-8",
             )
     return Synthesized(environment, json.loads(template.read_text(encoding="utf-8")), folder)
 
 
-def _synthesize(folder: Path, environment: str, patch: Mapping[str, Any] | None, *, rule_packs: bool) -> Synthesized:
+def synthesize_into(
+    folder: Path, environment: str, patch: Mapping[str, Any] | None = None, *, rule_packs: bool
+) -> Synthesized:
+    """Synthesize an environment with settings over it into a folder."""
     values = {**context(), "env": environment}
     if patch is not None:
         values["settings"] = json.dumps(patch)

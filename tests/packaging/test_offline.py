@@ -79,16 +79,16 @@ def test_cdk_synth_is_clean_and_opens_no_connection(tmp_path: Path) -> None:
 SYNTHESIZE = """
 import sys
 from pathlib import Path
-from synthesis import ENVIRONMENTS, synthesize
+from tests.infra.synthesis import synthesize_into
+from tests.infra.variants import ENVIRONMENTS
 for name in ENVIRONMENTS:
-    synthesize(Path(sys.argv[1]) / name, name)
+    synthesize_into(Path(sys.argv[1]) / name, name, rule_packs=True)
 """
 
 
 def test_every_environment_synthesizes_without_findings_or_connections(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SYNTHESIZE, str(tmp_path)]
     variables = _without_aws() | _guards(tmp_path)
-    variables["PYTHONPATH"] += f"{os.pathsep}{ROOT / 'tests' / 'infra'}"
     run = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=180)
     assert run.returncode == 0, run.stderr[-3000:]
     for environment in ENVIRONMENTS:
