@@ -21,7 +21,7 @@ from loupe.variables import SettingsError
 if TYPE_CHECKING:
     from loupe.variables import Variables
 
-# `infra/settings/` accepts and rejects the same values: tests/infra/test_settings_equality.py.
+# `infra/settings/` accepts and rejects the same values: tests/variants/test_settings_equality.py.
 _EXPERIMENT = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _ARM = re.compile(rf"(?P<name>{_EXPERIMENT.pattern})=(?P<model>[a-z0-9._-]+):(?P<weight>0|[1-9][0-9]{{0,4}})")
 _HEADER = re.compile(r"[a-z][a-z0-9-]{0,63}")

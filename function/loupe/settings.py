@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from loupe.sources.s3 import S3Rules
     from loupe.sources.url import UrlPolicy
 
-# `infra/settings/` accepts and rejects the same values: tests/infra/test_settings_equality.py.
+# `infra/settings/` accepts and rejects the same values: tests/variants/test_settings_equality.py.
 URL_POLICIES = ("off", "allow-list", "public")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 # Memory with which a Lambda function gets one whole vCPU (AWS Lambda developer guide, 'memory').

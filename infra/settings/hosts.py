@@ -9,7 +9,7 @@ from infra.settings.base import text
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
 # `loupe.settings` accepts and rejects the same values of what becomes a `LOUPE_*` variable:
-# tests/infra/test_settings_equality.py.
+# tests/variants/test_settings_equality.py.
 HOST_PATTERN = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*"
 Host = Annotated[
     str,

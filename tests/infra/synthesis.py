@@ -91,8 +91,8 @@ def synthesize(
 ) -> Synthesized:
     """Synthesize an environment with settings over it, once for all processes of a test run.
 
-    The rule packs of cdk-nag check the environments themselves, and others with ``rule_packs``; they take a quarter of
-    the time. ``fresh`` is for tests that change the code.
+    The rule packs of cdk-nag and the CDK's template rules check the environments themselves, and others with
+    ``rule_packs``; they take a third of the time. ``fresh`` is for tests that change the code.
     """
     rule_packs = rule_packs or not patch
     if fresh:
@@ -117,7 +117,12 @@ def synthesize_into(
     values = {**context(), "env": environment}
     if patch is not None:
         values["settings"] = json.dumps(patch)
-    app = cdk.App(context=values, outdir=str(folder), analytics_reporting=False)
+    app = cdk.App(
+        context=values,
+        outdir=str(folder),
+        analytics_reporting=False,
+        builtin_cloud_formation_validation=rule_packs,
+    )
     (build if rule_packs else add_stack)(app)
     (stack,) = app.synth().stacks
     return Synthesized(environment, stack.template, folder)

@@ -53,15 +53,15 @@ def poisson_quantile(mean: float, probability: float) -> int:
         raise ValueError("a mean must not be negative")
     if mean == 0:
         return 0
-    # Start 40 standard deviations below the mean, where the probability is below the smallest double.
-    reach = 40 * sqrt(mean)
+    # Start 26 standard deviations below the mean: less than 1e-146 is left out, and no term is too small for a double.
+    reach = 26 * sqrt(mean)
     n = max(0, floor(mean - reach))
-    total = 0.0
-    while True:
-        total += exp(n * log(mean) - mean - lgamma(n + 1))
-        if total >= probability or n > mean + reach + 40:
-            return n
+    total = term = exp(n * log(mean) - mean - lgamma(n + 1))
+    while total < probability and n <= mean + reach + 40:
         n += 1
+        term *= mean / n
+        total += term
+    return n
 
 
 def _check_share(share: float) -> None:
