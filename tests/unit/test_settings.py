@@ -97,6 +97,7 @@ def test_threads_follow_memory(memory, threads) -> None:
         ("LOUPE_URL_PRIVATE_NETWORKS", "10.0.0.1/8", "10.0.0.0/8"),
         ("LOUPE_URL_TIMEOUT_SECONDS", "0", "above 0"),
         ("LOUPE_URL_TIMEOUT_SECONDS", "nan", "above 0"),
+        ("LOUPE_URL_TIMEOUT_SECONDS", "soon", "above 0"),
         ("LOUPE_S3_LOCATIONS", "photos,archive/2026", "slash at the end"),
         ("LOUPE_S3_LOCATIONS", "Photos", "bucket/prefix/"),
         ("LOUPE_S3_LOCATIONS", "s3://photos/", "bucket/prefix/"),

@@ -109,7 +109,14 @@ def test_a_batch_counts_its_items(daemon: Daemon, classifier: Any) -> None:
 
 @pytest.mark.parametrize(
     ("status", "flags"),
-    [(200, {}), (404, {"error": True}), (429, {"error": True, "throttle": True}), (503, {"fault": True})],
+    [
+        (200, {}),
+        (400, {"error": True}),
+        (404, {"error": True}),
+        (429, {"error": True, "throttle": True}),
+        (500, {"fault": True}),
+        (503, {"fault": True}),
+    ],
 )
 def test_the_status_sets_xrays_flags(daemon: Daemon, status: int, flags: dict[str, bool]) -> None:
     tracing.record("classify", 12.0, {"code": "x"}, status=status)
