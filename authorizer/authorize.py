@@ -157,27 +157,34 @@ def authorize(event: Mapping[str, Any]) -> dict[str, Any]:
     IssuerError
         If the issuer's keys are unavailable: 500.
     """
-    try:
-        scheme, _, token = str(event.get("authorizationToken", "")).partition(" ")
-        if scheme.lower() != "bearer":
-            raise RejectedError("not a bearer token")
-        claims = verified(token.strip(), RULES, ISSUER)
-        allow = allowed(claims, RULES)
-        response = policy(claims, event["methodArn"], allow=allow)
-    except RejectedError as rejection:
-        _log("INFO", f"unauthorized: {rejection}")
-        raise UnauthorizedError from None
-    except IssuerError as error:
-        _log("ERROR", str(error))
-        _count_fault()
-        raise
-    except Exception:
-        # The runtime logs it.
-        _count_fault()
-        raise
+    with _FaultCount():
+        try:
+            scheme, _, token = str(event.get("authorizationToken", "")).partition(" ")
+            if scheme.lower() != "bearer":
+                raise RejectedError("not a bearer token")
+            claims = verified(token.strip(), RULES, ISSUER)
+            allow = allowed(claims, RULES)
+            response = policy(claims, event["methodArn"], allow=allow)
+        except RejectedError as rejection:
+            _log("INFO", f"unauthorized: {rejection}")
+            raise UnauthorizedError from None
+        except IssuerError as error:
+            _log("ERROR", str(error))
+            raise
     if not allow:
         _log("INFO", "forbidden: a scope or claim is missing")
     return response
+
+
+class _FaultCount:
+    """Counts an exception that leaves the block, unless it is a rejected token; the runtime logs it."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, UnauthorizedError):
+            _count_fault()
 
 
 def configured(variables: Mapping[str, str]) -> tuple[Rules, Issuer]:
