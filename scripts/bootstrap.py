@@ -47,7 +47,7 @@ UNREACHED = re.compile(
     r"Failed to establish a new connection|Max retries exceeded|NewConnectionError|NameResolutionError|ProxyError|"
     r"ConnectTimeoutError|ReadTimeoutError|Cannot connect to proxy|error sending request|client error \(Connect\)|"
     r"dns error|operation timed out|tunnel error|\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|"
-    r"ENETUNREACH)\b"
+    r"ENETUNREACH|\w*SELF_SIGNED_CERT\w*|UNABLE_TO_(GET_ISSUER_CERT|VERIFY)\w*|CERT(IFICATE)?_\w+)\b"
 )
 # Variables by which a shell would change what is installed, or where: other targets, other interpreters, options of
 # Node and npm. Indexes, caches, proxies and certificates are heeded.
@@ -142,14 +142,18 @@ def unreachable(tool: str, variables: Mapping[str, str]) -> str:
     """Say which index was not reached, and how to name another."""
     if tool == "npm":
         registry = variables.get("npm_config_registry") or variables.get("NPM_CONFIG_REGISTRY") or NPM_REGISTRY
-        how = "npm_config_registry=URL names a mirror"
+        how, certificates = "npm_config_registry=URL names a mirror", "NODE_EXTRA_CA_CERTS"
     else:
         registry = python_index(variables) or PYTHON_INDEX
         how = "UV_DEFAULT_INDEX=URL, UV_INDEX_URL=URL or PIP_INDEX_URL=URL (one is enough) names a mirror"
+        certificates = "SSL_CERT_FILE"
     address = urlsplit(registry)
     # Without the user name and password that such an address may hold.
     shown = urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2]))
-    return f"The package index {shown} cannot be reached. {how}, HTTPS_PROXY=URL a proxy. The whole log is {LOG}."
+    return (
+        f"The package index {shown} cannot be reached. {how}, HTTPS_PROXY=URL a proxy, {certificates}=FILE the "
+        f"certificates of a proxy that inspects TLS. The whole log is {LOG}."
+    )
 
 
 def make_venv() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import ssl
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from sites import HOST, site
 
 from localcloud.state import PROJECT
 
@@ -127,6 +130,42 @@ def test_an_index_that_is_not_reached_is_one_sentence(
     assert "\n" not in message
     assert all(part in message for part in mirrors), message
     assert "loupe-none" in module.LOG.read_text()
+
+
+@pytest.mark.allow_hosts([HOST])
+@pytest.mark.parametrize(
+    ("command", "certificates"),
+    [
+        (["uv", "pip", "install", "--no-config", "--no-cache", "--dry-run", "--python", sys.executable, "loupe-none"],
+         "SSL_CERT_FILE=FILE"),
+        (["python", "-m", "pip", "download", "--isolated", "--no-deps", "--retries", "0", "loupe-none"],
+         "SSL_CERT_FILE=FILE"),
+        (["npm", "view", "loupe-none", "--fetch-retries=0"], "NODE_EXTRA_CA_CERTS=FILE"),
+    ],
+    ids=["uv", "pip", "npm"],
+)  # fmt: skip
+def test_an_index_with_an_unknown_certificate_is_one_sentence_that_says_how_to_trust_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], certificates: str
+) -> None:
+    """As behind a proxy that inspects TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert(HOST).configure_cert(context)
+    module = load()
+    module.LOG = tmp_path / "setup.log"
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    with site(lambda visit: visit.answer(b""), context) as served:
+        index = f"https://{HOST}:{served.port}/simple"
+        monkeypatch.setenv("UV_DEFAULT_INDEX", index)
+        monkeypatch.setenv("npm_config_registry", index)
+        options = ["--index-url", index] if "download" in command else []
+        with pytest.raises(module.SetupError) as failure:
+            module.run(BIN / command[0], *command[1:], *options)
+    message = str(failure.value)
+    assert "\n" not in message
+    assert index in message
+    assert certificates in message
 
 
 def test_credentials_of_an_index_are_not_printed() -> None:
