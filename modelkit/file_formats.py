@@ -58,9 +58,11 @@ def describe_zip(data: bytes) -> str | None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
-    # NotImplementedError: zipfile's own, for an archive that needs a later version of the format.
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+    except (zipfile.BadZipFile, ValueError, OSError):
         return "is a zip archive that is cut off or damaged: download it again"
+    except RuntimeError:
+        # The archive asks for a version of the format above 6.3 (zipfile.MAX_EXTRACT_VERSION).
+        return "is a zip archive of a version that cannot be read here: unpack it, and give the .onnx file in it"
     inner = {name.rpartition("/")[2] for name in names}
     if onnx := sorted(name for name in names if name.endswith(".onnx")):
         return f"is a zip archive: unpack it and give {onnx[0][:80]!r} in it"

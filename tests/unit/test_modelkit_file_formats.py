@@ -28,6 +28,13 @@ def archive(*names: str) -> bytes:
     return data.getvalue()
 
 
+def later_version() -> bytes:
+    """An archive whose directory asks for version 9.9 of the format."""
+    data = bytearray(archive("model.onnx"))
+    data[data.index(b"PK\x01\x02") + 6] = 99
+    return bytes(data)
+
+
 def tar(mode: str) -> bytes:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode=mode) as file:  # type: ignore[call-overload]
@@ -62,6 +69,7 @@ IMPOSTORS: dict[str, tuple[bytes, str]] = {
     "PyTorch": (archive("m/data.pkl", "m/data/0"), "PyTorch checkpoint"),
     "Keras": (archive("config.json", "model.weights.h5"), "Keras model"),
     "zip": (archive("readme.txt"), r"without an \.onnx file"),
+    "zip of a later version": (later_version(), r"unpack it, and give the \.onnx file"),
     "cut zip": (archive("model.onnx")[:40], "zip archive that is cut off"),
 }
 
