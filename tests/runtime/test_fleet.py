@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from localcloud.environment import Outcome
 
 HANDLER = """
-import os, time
+import fcntl, os
 def handler(event, context):
-    time.sleep(event.get("sleep", 0))
+    if "locked" in event:
+        with open(event["locked"]) as file: fcntl.flock(file, fcntl.LOCK_SH)
     if "exit" in event: os._exit(1)
     return {"pid": os.getpid(), "key": os.environ["AWS_ACCESS_KEY_ID"], "greeting": os.environ["GREETING"]}
 """
@@ -129,13 +131,18 @@ def test_an_environment_serves_one_request_after_another(make: Make) -> None:
     assert pid(invoke(fleet)) == pid(invoke(fleet))
 
 
-def test_concurrent_requests_get_separate_environments_up_to_the_concurrency(make: Make, recorder: Recorder) -> None:
+def test_concurrent_requests_get_separate_environments_up_to_the_concurrency(
+    make: Make, recorder: Recorder, tmp_path: Path
+) -> None:
     fleet = make()
+    locked = tmp_path / "locked"
     with ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(invoke, fleet, {"sleep": 1.0}) for _ in range(2)]
-        until(lambda: fleet.status().get("f", {}).get("busy") == 2)
-        with pytest.raises(ThrottlingError) as throttled:
-            invoke(fleet)
+        with locked.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            running = [pool.submit(invoke, fleet, {"locked": str(locked)}) for _ in range(2)]
+            until(lambda: fleet.status().get("f", {}).get("busy") == 2)
+            with pytest.raises(ThrottlingError) as throttled:
+                invoke(fleet)
         assert throttled.value.reason == "ReservedFunctionConcurrentInvocationLimitExceeded"
         assert len({pid(future.result()) for future in running}) == 2
     assert "Throttles" in recorder.names

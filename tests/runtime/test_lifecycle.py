@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     Start = Callable[..., ExecutionEnvironment]
 
 HANDLER = """
-import os, time
+import os, signal
 def handler(event, context):
-    if "sleep" in event: time.sleep(event["sleep"])
+    if "hang" in event: signal.pause()
     if "exit" in event: os._exit(3)
     if "raise" in event: raise ValueError(event["raise"])
     print("said", event.get("say"))
@@ -64,7 +64,7 @@ def test_a_bad_setting_stops_the_cold_start_with_a_clear_message(start: Start) -
 
 def test_a_timeout_is_an_error_and_ends_the_environment(start: Start, task_root: Path) -> None:
     environment = start(task_root, timeout_seconds=1)
-    outcome = environment.invoke(b'{"sleep": 30}', "request-1")
+    outcome = environment.invoke(b'{"hang": true}', "request-1")
     assert outcome.function_error == "Unhandled"
     assert outcome.status == "timeout"
     assert outcome.duration_ms == 1000

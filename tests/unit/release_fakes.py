@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -32,8 +31,8 @@ class FakeLambda:
         How many execution environments there are at most.
     together
         The first requests wait until so many are in progress, for at most 5 seconds.
-    seconds
-        How long each request takes.
+    throttled
+        Requests wait until so many calls were throttled, for at most 5 seconds.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class FakeLambda:
         *,
         environments: int = 100,
         together: int = 0,
-        seconds: float = 0.01,
+        throttled: int = 0,
         version: str = "7",
         duration_ms: float = 12.5,
         memory: tuple[int, int] = (300, 1769),
@@ -54,7 +53,7 @@ class FakeLambda:
         self._ids = [f"{number:016x}" for number in range(environments)]
         self._free = list(self._ids)
         self._together = together
-        self._seconds = seconds
+        self._throttled = throttled
         self._condition = threading.Condition()
         self.calls: list[dict[str, Any]] = []
         self.errors: list[Exception] = []
@@ -66,13 +65,14 @@ class FakeLambda:
             if self.errors:
                 raise self.errors.pop(0)
             if not self._free:
+                self._throttled -= 1
+                self._condition.notify_all()
                 raise client_error("TooManyRequestsException", 429)
             identity = self._free.pop(0)
             self.most_at_once = max(self.most_at_once, len(self._ids) - len(self._free))
             self._condition.notify_all()
-            self._condition.wait_for(lambda: self.most_at_once >= self._together, timeout=5)
+            self._condition.wait_for(lambda: self.most_at_once >= self._together and self._throttled <= 0, timeout=5)
         try:
-            time.sleep(self._seconds)
             payload = json.loads(arguments["Payload"])
             body = self._answer(payload)
             if isinstance(body, Exception):

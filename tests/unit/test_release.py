@@ -87,8 +87,8 @@ class TestBeforeTraffic:
         assert base64.b64decode(sent["image"]) == (models / "m" / "golden" / "b.jpg").read_bytes()
 
     def test_too_few_environments_are_a_finding(self, models: Path) -> None:
-        # Both environments are busy for longer than the first requests may take, 0.7 s.
-        (finding,) = checked(models, FakeLambda(environments=2, seconds=1), 1)
+        # The third request gives up after 0.6 s: its next attempt would be later than 0.7 of the second.
+        (finding,) = checked(models, FakeLambda(environments=2, throttled=3), 1)
         assert finding.startswith("2 of 3 execution environments (release.environments) answered in ")
         assert "others were throttled" in finding
 
