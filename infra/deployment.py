@@ -22,7 +22,7 @@ _RETENTION_NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """Shared by the components of one environment, in place of a parameter for each in every constructor.
+    """Values that the components of one environment share.
 
     Attributes
     ----------
@@ -49,8 +49,9 @@ class Deployment:
         """Return the deployment of an environment; its key, if it has one of its own, is added to the scope."""
         # With RETAIN_ON_UPDATE_OR_DELETE a stack whose creation failed leaves nothing behind, so that the next attempt
         # finds the names free.
-        keep = settings.protection.keep_data
-        removal_policy = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if keep else cdk.RemovalPolicy.DESTROY
+        removal_policy = (
+            cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if settings.protection.keep_data else cdk.RemovalPolicy.DESTROY
+        )
         return cls(
             environment=settings.environment,
             encryption_key=data_key(

@@ -10,17 +10,11 @@ import pytest
 
 from infra import boundary
 from infra.settings import SettingsError, load_settings
+from tests.infra.bounded import ACCOUNT, BOUNDED, DOCUMENT, OWN_ROLE, POLICY, REGION
 from tests.infra.delivery import ACCOUNTS, delivered_context, of_kind, synthesize_delivery
 from tests.infra.synthesis import ROOT, Synthesized, synthesize
 from tools.boundary.__main__ import PAGE, text
 from tools.boundary.evaluate import allows
-
-ACCOUNT = "111122223333"
-REGION = "eu-central-1"
-DOCUMENT = boundary.document(account=ACCOUNT)
-POLICY = f"arn:aws:iam::{ACCOUNT}:policy/{boundary.NAME}"
-OWN_ROLE = f"arn:aws:iam::{ACCOUNT}:role/Loupe-prod-ClassifierRole4B22115A-x"
-BOUNDED = {"iam:PermissionsBoundary": POLICY}
 
 
 @pytest.fixture(params=["dev", "staging", "prod"])

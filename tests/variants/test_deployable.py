@@ -9,17 +9,12 @@ import pytest
 from templates import variant_of
 
 from infra import boundary
+from tests.infra.bounded import ACCOUNT, BOUNDED, DOCUMENT, OWN_ROLE, REGION
 from tests.infra.delivery import of_kind
 from tests.infra.synthesis import Synthesized
 from tests.infra.variants import variants
 from tools.boundary.evaluate import allows
 
-ACCOUNT = "111122223333"
-REGION = "eu-central-1"
-DOCUMENT = boundary.document(account=ACCOUNT)
-POLICY = f"arn:aws:iam::{ACCOUNT}:policy/{boundary.NAME}"
-OWN_ROLE = f"arn:aws:iam::{ACCOUNT}:role/Loupe-prod-ClassifierRole4B22115A-x"
-BOUNDED = {"iam:PermissionsBoundary": POLICY}
 # Handlers name these for properties that no component sets.
 UNUSED = {
     "AWS::Budgets::Budget": ({"billing:GetBillingViewData"}, "billing views"),
