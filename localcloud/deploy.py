@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from localcloud.aws import Account
 
 CDK = PROJECT / "node_modules" / ".bin" / "cdk"
-# Command of the CDK app; None for the one of cdk.json. Tests that deploy often run it in a process that stays.
-app_command: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,10 +33,9 @@ class Deployer:
         """Write the cloud assembly of environment ``local``, its settings merged with the given ones."""
         context = ["-c", f"env={ENVIRONMENT}", "-c", f"settings={json.dumps(settings)}"]
         context += ["-c", f"pins={self.state.pins}"]
-        app = ["--app", app_command] if app_command else []
         return self._cdk(
             "synth",
-            ["synth", "--quiet", "--output", str(self.state.assembly), *app, *context],
+            ["synth", "--quiet", "--output", str(self.state.assembly), *context],
             PROJECT,
             "The stack was not synthesized.",
         )

@@ -25,13 +25,17 @@ from deployment import (
     own_cloud,
 )
 
-from localcloud import deploy
+from localcloud.deploy import Deployer
 from localcloud.models import Golden, golden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from localcloud.commands import Command
 
 MODEL = "hair-type"
+RUN_CDK = Deployer._cdk
 # Of the local environment's own network: the only private one from which it may fetch images.
 IMAGE_HOST = "127.0.0.53"
 
@@ -45,14 +49,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def app_in_one_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Every synth runs the CDK app in one process; `test_warm_app` compares its output with the app of cdk.json."""
     with warm_app.serve(tmp_path_factory.mktemp("app")) as command, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deploy, "app_command", command)
+
+        def run(self: Deployer, name: str, arguments: list[str], cwd: Path, failure: str) -> Command:
+            app = ["--app", command] if name == "synth" else []
+            return RUN_CDK(self, name, [*arguments, *app], cwd, failure)
+
+        patch.setattr(Deployer, "_cdk", run)
         yield
 
 
 @pytest.fixture
 def app_of_cdk_json(monkeypatch: pytest.MonkeyPatch) -> None:
     """Synths run the app as a user's do, in a process each."""
-    monkeypatch.setattr(deploy, "app_command", None)
+    monkeypatch.setattr(Deployer, "_cdk", RUN_CDK)
 
 
 @pytest.fixture(scope="session")

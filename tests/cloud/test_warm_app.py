@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localcloud import deploy
 from localcloud.deploy import Deployer
 from localcloud.errors import CloudError
 from localcloud.settings import compose
@@ -38,10 +37,10 @@ def synthesize(deployed: Deployed, folder: Path, settings: Mapping[str, Any]) ->
 
 
 def test_the_assembly_is_that_of_the_app_in_cdk_json(
-    deployed: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    deployed: Deployed, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     warm = synthesize(deployed, tmp_path / "warm", deployed.settings)
-    monkeypatch.setattr(deploy, "app_command", None)
+    request.getfixturevalue("app_of_cdk_json")
     assert warm == synthesize(deployed, tmp_path / "cold", deployed.settings)
 
 

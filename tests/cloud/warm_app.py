@@ -2,7 +2,7 @@
 
 A start of the app takes 4 s of CPU time beside its constructs: imports, the jsii kernel, and the engine of the CDK's
 template rules. `serve` starts a process for a test session, and gives the command to run instead of the ``app`` of
-cdk.json. The CLI synthesizes with that command as usual: same context, settings, rules and messages.
+cdk.json, by ``--app``. The CLI synthesizes with it as usual: same context, settings, rules and messages.
 """
 
 from __future__ import annotations
