@@ -31,9 +31,11 @@ export JSII_NODE := $(CURDIR)/.venv/bin/node
 export AWS_CDK_DISABLE_VERSION_CHECK := 1
 # Inside the project, because a service account may have no writable home folder.
 export JSII_RUNTIME_PACKAGE_CACHE_ROOT := $(CURDIR)/.local/cache/jsii
-# Variables that another project may have set; they would change what Python and Node import here.
+# Variables that another project may have set: they would change what Python and Node import here, and what the CDK CLI
+# synthesizes (it takes its options from CDK_<OPTION>).
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS PYTHONDONTWRITEBYTECODE \
-	PYTHONPYCACHEPREFIX NODE_OPTIONS NODE_PATH NODE_ENV VIRTUAL_ENV CDK_OUTDIR CDK_CONTEXT_JSON
+	PYTHONPYCACHEPREFIX NODE_OPTIONS NODE_PATH NODE_ENV VIRTUAL_ENV CDK_OUTDIR CDK_CONTEXT_JSON \
+	CDK_APP CDK_OUTPUT CDK_CONTEXT CDK_BUILD
 # One process per core; tests/scheduling.py assigns tests that must share a process.
 PARALLEL := -n auto --maxprocesses 8
 # Floors in percent, of branches and statements; raise them when coverage rises.

@@ -71,9 +71,10 @@ def test_environments_that_are_not_named_are_dev() -> None:
 
 
 def test_commands_of_other_projects_shells_do_not_reach_recipes() -> None:
-    rule = 'probe:\n\t@echo "[$$PYTHONPATH|$$NODE_OPTIONS|$$CDK_OUTDIR|$$VIRTUAL_ENV]"\n'
+    rule = 'probe:\n\t@echo "[$$PYTHONPATH|$$NODE_OPTIONS|$$CDK_OUTDIR|$$CDK_APP|$$CDK_OUTPUT|$$VIRTUAL_ENV]"\n'
     done = subprocess.run(
         ["make", "-s", "-f", "Makefile", "-f", "-", "probe"], cwd=PROJECT, input=rule, capture_output=True, text=True,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": "x", "NODE_OPTIONS": "x", "CDK_OUTDIR": "x", "VIRTUAL_ENV": "x"},
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": "x", "NODE_OPTIONS": "x", "CDK_OUTDIR": "x", "CDK_APP": "x",
+             "CDK_OUTPUT": "x", "VIRTUAL_ENV": "x"},
     )  # fmt: skip
-    assert done.stdout.strip() == "[|||]", done.stderr
+    assert done.stdout.strip() == "[|||||]", done.stderr
