@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 # Where `synthesize` writes; a conftest.py sets `shared_folder`.
-cache = Path(tempfile.gettempdir())
+cache: Path | None = None
 
 
 def context() -> dict[str, Any]:
@@ -94,6 +94,7 @@ def synthesize(
     The rule packs of cdk-nag and the CDK's template rules check the environments themselves, and others with
     ``rule_packs``; they take a third of the time. ``fresh`` is for tests that change the code.
     """
+    assert cache is not None, "a conftest.py sets synthesis.cache"
     rule_packs = rule_packs or not patch
     if fresh:
         return synthesize_into(Path(tempfile.mkdtemp(dir=cache)), environment, patch, rule_packs=rule_packs)
