@@ -169,7 +169,7 @@ READERS = (
             "URL-safe letters": repeated("-_"),
             "other scripts": repeated("\u0665"),
         },
-        0.5,
+        1.2,
         (Problem,),
     ),
     Reader(

@@ -224,9 +224,10 @@ READERS = (
             ("loupe.image:decode", f"loupe.decoders.{kind}:decode"),
             _here(kind) if kind in ("avif", "heic") else read,
             families,
-            # Headers that Pillow reads byte by byte: 100,000 reads, whatever the size.
             1.5,
             (Problem,),
+            # 100,000 reads of a header, and 64 MiB of unpacked text, whatever the size.
+            base_seconds=1.5,
         )
         for kind, families in BODIES.items()
     ),

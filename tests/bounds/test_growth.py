@@ -72,6 +72,7 @@ def test_work_grows_at_most_linearly_with_the_input(reader: Reader, family: str)
         seconds_per_mib=reader.seconds_per_mib,
         rejects=reader.rejects,
         largest=reader.largest,
+        base_seconds=reader.base_seconds,
     )
 
 
@@ -127,6 +128,29 @@ def test_quadratic_work_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_slow_work_is_caught() -> None:
     with pytest.raises(AssertionError, match="at most"):
         assert_linear(lambda text: [ord(char) for char in text * 500], repeated("ab"), seconds_per_mib=0.0)
+
+
+def test_disturbed_measurement_is_repeated() -> None:
+    seconds = iter([0.05] * 10)
+
+    def read(_: str) -> None:
+        end = time.thread_time() + next(seconds, 0.0)
+        while time.thread_time() < end:
+            pass
+
+    assert_linear(read, repeated("ab"), seconds_per_mib=0.5)
+
+
+def test_bound_follows_a_slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(text: str) -> None:
+        end = time.thread_time() + 40e-6 * len(text) / 4
+        while time.thread_time() < end:
+            pass
+
+    with pytest.raises(AssertionError, match="at most"):
+        assert_linear(read, repeated("ab"), seconds_per_mib=1.0)
+    monkeypatch.setattr(growth, "_references", [growth._reference() / 100])
+    assert_linear(read, repeated("ab"), seconds_per_mib=1.0)
 
 
 def test_exception_that_rejects_nothing_is_no_result() -> None:

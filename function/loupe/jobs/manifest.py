@@ -63,7 +63,7 @@ def _check_objects(lines: list[str]) -> None:
         if not line.strip():
             continue
         try:
-            row = json.loads(line, parse_constant=_no_constant)
+            row = _JSON.decode(line)
         except (ValueError, RecursionError):
             raise ManifestInvalid(
                 f"Line {number} of the manifest is not JSON that can be read. Write an object, such as {_EXAMPLE}."
@@ -75,3 +75,6 @@ def _check_objects(lines: list[str]) -> None:
 
 def _no_constant(_: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)
