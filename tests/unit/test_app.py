@@ -16,6 +16,7 @@ from loupe.errors import ModelFailed, NotFound, UrlUnreachable
 from loupe.http import webpage
 from loupe.http.response import cacheable
 from loupe.http.routes import ROUTES, Route, find, methods
+from loupe.identity import environment_id
 from loupe.image import Limits
 from loupe.sources.s3 import S3Location, S3Rules
 
@@ -97,6 +98,17 @@ def test_every_input_gives_the_result(app, event, kind) -> None:
 def test_direct_invocation_returns_the_bare_result(app, payload) -> None:
     result = app.direct({**payload, "top": 1}, Context())
     assert (result["label"], list(result["scores"]), result["request_id"]) == ("red", ["red"], "request-1")
+
+
+def test_a_direct_batch_ends_by_the_deadline_of_its_invocation(app) -> None:
+    answer = app.direct({"items": [{"image": base64_of(IMAGE)}]}, Context(remaining_ms=900))
+    assert [result["error"]["code"] for result in answer["results"]] == ["deadline_exceeded"]
+
+
+def test_a_direct_invocation_that_asks_is_told_its_execution_environment(app) -> None:
+    identities = {app.direct({"image": base64_of(IMAGE), "identify": True}, Context())["environment"] for _ in range(2)}
+    assert identities == {environment_id()}
+    assert re.fullmatch("[0-9a-f]{16}", identities.pop())
 
 
 @pytest.mark.parametrize("payload", [None, [], "x", 3, {}, {"image": 3}, {"url": URL, "image": "aa"}, {"top": 1}])

@@ -273,3 +273,13 @@ def test_settings() -> None:
         BulkSettings.from_environment({})
     with pytest.raises(SettingsError, match="LOUPE_ON_UPLOAD_TOPIC_ARN"):
         BulkSettings.from_environment({"LOUPE_BULK_RESULTS_BUCKET": RESULTS, "LOUPE_ON_UPLOAD_TOPIC_ARN": "topic"})
+
+
+def test_the_clients_region_and_limits_are_those_of_the_function(monkeypatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    client = topic_client(TOPIC)
+    assert (client.meta.service_model.service_name, client.meta.region_name) == ("sns", "eu-west-1")
+    assert (client.meta.config.connect_timeout, client.meta.config.read_timeout) == (1, 5)
+    assert client.meta.config.retries == {"total_max_attempts": 3, "mode": "standard"}

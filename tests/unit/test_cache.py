@@ -204,6 +204,18 @@ def test_identical_images_of_a_batch_are_computed_once(service, model) -> None:
     assert model.runs == 2
 
 
+def test_a_repeated_image_of_a_batch_is_not_decoded(service, model, monkeypatch) -> None:
+    decoded, prepare = [], model.classifier.prepare
+
+    def recorded(data, stages):
+        decoded.append(data)
+        return prepare(data, stages)
+
+    monkeypatch.setattr(model.classifier, "prepare", recorded)
+    service.classify_many([RED_IMAGE, reader(RED_IMAGE), BLUE_IMAGE], deadline=soon())
+    assert sorted(decoded) == sorted([RED_IMAGE, BLUE_IMAGE])
+
+
 def test_problems_of_readers_are_their_own(service) -> None:
     problem = UrlUnreachable("No.")
     images = [reader(problem), problem, reader(service.classify(RED_IMAGE)), RED_IMAGE]

@@ -61,7 +61,7 @@ def test_every_value_of_a_repeated_parameter_is_kept() -> None:
         (rest(resource="/{proxy+}", path="/v1/models"), "/v1/models"),
         (rest(resource="/", path="/"), "/"),
         (rest(resource="/v1/jobs/{id}", path="/api/v1/jobs/a1"), "/v1/jobs/a1"),
-        (rest(resource="/v1/jobs/{id}", path="/v1/models/a1"), "/v1/models/a1"),
+        (rest(resource="/v1/jobs/{id}", path="/api/v1/models/a1"), "/api/v1/models/a1"),
         (rest(resource="/v1/jobs/{id}", path="/jobs"), "/jobs"),
         (http(stage="live"), "/v1/classify"),
         (http(rawPath="/live", requestContext={"stage": "live", "http": {"method": "GET"}}), "/"),

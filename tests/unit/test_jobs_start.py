@@ -7,11 +7,15 @@ from datetime import timedelta
 
 import pytest
 from bulk_fakes import FUNCTION, RESULTS, FakeBucketStore
-from events import body_of
+from events import body_of, rest
 from jobs_calls import MANIFEST, Jobs
 from loupe.bulk.keys import failures_key
+from loupe.errors import RequestInvalid
+from loupe.http.envelope import unwrap
 from loupe.jobs.actions import START_DEADLINE_SECONDS
+from loupe.jobs.request import JobRules, JobSource, job_from_http
 from loupe.jobs.source_size import SAMPLE_BYTES
+from loupe.sources.s3 import S3Location, S3Rules
 
 
 @pytest.fixture
@@ -29,6 +33,18 @@ def test_a_job_starts_with_everything_that_the_state_machine_needs(jobs) -> None
     assert (started["top"], started["max_concurrency"], started["tolerated_failure_percentage"]) == ("all", 3, 5.0)
     assert started["function"] == f"{FUNCTION}:7"
     assert started["results"] == {"bucket": RESULTS, "prefix": f"jobs/{job['id']}/"}
+
+
+def test_the_longest_address_that_s3_allows_is_read() -> None:
+    rules = JobRules(S3Rules((S3Location("b" * 63),)), RESULTS, "", 20)
+    address = f"s3://{'b' * 63}/{'k' * 1018}.jsonl"
+
+    def source(address: str) -> JobSource:
+        return job_from_http(unwrap(rest(path="/v1/jobs", body=json.dumps({"manifest": address}))), rules).source
+
+    assert source(address).key == "k" * 1018 + ".jsonl"
+    with pytest.raises(RequestInvalid, match="must be the address"):
+        source(address.replace("k.", "kk."))
 
 
 def test_the_estimate_counts_images_batches_time_and_cost(jobs) -> None:

@@ -130,6 +130,13 @@ class TestBeforeTraffic:
         findings = checked(models, FakeLambda(lambda sent: wrong if sent["image"] == gray else dict(GOLDEN)))
         assert [finding.partition(":")[0] for finding in findings] == ["golden case m golden/b.jpg"]
 
+    def test_a_crash_after_the_environments_responded_is_a_finding(self, models: Path) -> None:
+        answers = iter([dict(GOLDEN)] * 3)
+        client = FakeLambda(lambda _: next(answers, RuntimeError("exit status 1")), together=3)
+        assert checked(models, client) == [
+            f"golden case m golden/{name}.jpg: the function failed: Runtime.ExitError: exit status 1." for name in "ab"
+        ]
+
     def test_latency_and_memory_are_those_of_the_report_line(self, models: Path) -> None:
         slow = checked(models, FakeLambda(duration_ms=3_001))
         assert slow[0] == (

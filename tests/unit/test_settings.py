@@ -24,6 +24,7 @@ def test_defaults_are_safe() -> None:
     assert settings.url.policy == "off"
     assert settings.s3 == S3Rules()
     assert (settings.max_batch, settings.cors_origins, settings.log_level, settings.threads) == (32, (), "INFO", 1)
+    assert settings.metrics == MetricsRules() == (20, False, "")
 
 
 def test_empty_variables_count_as_not_set() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from images import BLUE, RED, jpeg, solid
 from loupe.classifier import Classifier
-from loupe.errors import S3Unreachable
+from loupe.errors import InternalError, Problem, S3Unavailable, S3Unreachable
 from loupe.prediction import ModelInfo, Prediction
 from loupe.shadow.comparison import Comparer, SampleError, compare
 from loupe.shadow.sample import Sample, event_of, parse_event
@@ -118,6 +118,21 @@ def test_a_sample_that_cannot_be_compared_is_a_failure(
 def test_an_object_that_is_gone_is_a_failure(comparer: Comparer, capsys: pytest.CaptureFixture[str]) -> None:
     comparer.run(event(key="shadow/00ff"))
     assert emf(capsys.readouterr().out) == {"ShadowFailures": [1]}
+
+
+@pytest.mark.parametrize(
+    ("problem", "logged"),
+    [(S3Unreachable("Gone."), False), (InternalError("Failed."), True), (S3Unavailable("Busy."), True)],
+)
+def test_only_a_server_fault_is_logged_with_its_trace(
+    classifier: Classifier, problem: Problem, logged: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def read(_: str) -> bytes:
+        raise problem
+
+    Comparer(classifier, "test", read).run(event(key="shadow/00ff"))
+    (line,) = lines(capsys.readouterr().out)
+    assert (line["code"], "exception" in line) == (problem.code, logged)
 
 
 @pytest.mark.parametrize("payload", [None, [], {}, {"key": "other/00"}, "text"])
