@@ -92,7 +92,6 @@ USED: dict[tuple[str, str], str] = {
     (STATES, "_fail_state_error"): "(state_def, raw_input, ctx=None)",
     (STATES, "_apply_input_path"): "(state_def, data, ctx=None)",
     (STATES, "_apply_output_path"): "(state_def, data, ctx=None)",
-    (STATES, "_fail_execution"): "(execution, error, cause)",
     (STATES, "_apply_result_selector"): "(state_def, data)",
     (STATES, "_apply_result_path"): "(state_def, original, result)",
     (STATES, "_next_or_end"): "(state_def)",

@@ -161,9 +161,17 @@ class Interpreter:
     def _fail(self, execution: dict[str, Any], attempt: int, error: str, cause: str) -> None:
         with contextlib.suppress(AbortedError):
             require_running(execution, attempt)
-            self._states._fail_execution(execution, error, cause)
             # A failed execution has no output.
-            execution["output"] = None
+            execution |= {
+                "status": "FAILED",
+                "stopDate": self._states.now_iso(),
+                "error": error,
+                "cause": cause,
+                "output": None,
+            }
+            details = {"executionFailedEventDetails": {"error": error, "cause": cause}}
+            self._states._add_event(execution, "ExecutionFailed", details)
+            self._states._emit_execution_status_event(execution)
 
     def _succeed(self, execution: dict[str, Any], attempt: int, output: str) -> None:
         with contextlib.suppress(AbortedError):

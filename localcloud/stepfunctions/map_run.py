@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import itertools
 import logging
-import threading
 import uuid
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
+from threading import Condition
 from typing import TYPE_CHECKING, Any
 
 from localcloud.stepfunctions.limits import (
@@ -103,7 +103,7 @@ class MapRun:
         self._child_arn = f"{head}:execution:{name}/{label}"
         self._machine_arn = f"{head}:stateMachine:{name}/{label}"
         self._environment = environment
-        self._changed = threading.Condition()
+        self._changed = Condition()
         self._pending: deque[dict[str, Any]] = deque()
         self._read = False
         self._error: StatesError | None = None

@@ -21,12 +21,36 @@ ROLE = "arn:aws:iam::000000000000:role/states"
 DEADLINE_SECONDS = 20.0
 
 
+class Changes:
+    """Tells a waiting test that something has changed, so that it looks at its condition again."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._count = 0
+
+    def add(self) -> None:
+        with self._condition:
+            self._count += 1
+            self._condition.notify_all()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until `condition` holds; it is called without a lock."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            count = self._count
+            if condition():
+                return
+            with self._condition:
+                assert self._condition.wait_for(lambda: self._count != count, deadline - time.monotonic())  # noqa: B023
+
+
 class FakeStore:
     """S3 in memory; `denied` names what raises, as a role without permission would."""
 
-    def __init__(self) -> None:
+    def __init__(self, changes: Changes | None = None) -> None:
         self.objects: dict[str, bytes] = {}
         self.denied: set[str] = set()
+        self._changes = changes or Changes()
 
     def read(self, bucket: str, key: str, version: str | None) -> bytes:
         if "read" in self.denied or f"{bucket}/{key}" not in self.objects:
@@ -42,6 +66,7 @@ class FakeStore:
         if "write" in self.denied:
             raise StatesError("States.ResultWriterFailed", "Access Denied")
         self.objects[f"{bucket}/{key}"] = body
+        self._changes.add()
 
     def json(self, name: str) -> Any:
         return json.loads(self.objects[name])
@@ -63,7 +88,9 @@ class Machines:
         import ministack.services.stepfunctions as states
 
         self.states: Any = states
-        self.store = FakeStore()
+        self.changes = changes = Changes()
+        self.until = changes.until
+        self.store = FakeStore(changes)
         self.call: Callable[[Any], Any] = lambda payload: {"items": len(payload["Items"])}
         self.calls: list[Any] = []
         self.role: set[str] = {"states:StartExecution"}
@@ -75,7 +102,16 @@ class Machines:
         monkeypatch.setattr(states, "_call_lambda", self._call)
         monkeypatch.setattr("localcloud.stepfunctions.maps.RoleStore", lambda: self.store)
         monkeypatch.setattr("localcloud.stepfunctions.maps.allowed", lambda action, _: action in self.role)
-        monkeypatch.setattr(states, "_emit_execution_status_event", lambda _: None)
+        monkeypatch.setattr(states, "_emit_execution_status_event", lambda _: changes.add())
+
+        class Observed(threading.Condition):
+            """Of a Map Run: notified at every change of its record."""
+
+            def notify_all(self) -> None:
+                super().notify_all()
+                changes.add()
+
+        monkeypatch.setattr("localcloud.stepfunctions.map_run.Condition", Observed)
         self.functions = functions
 
     def create(self, definition: Mapping[str, Any]) -> str:
@@ -117,13 +153,6 @@ class Machines:
 
     def run(self, machine: str, value: Any = None) -> Any:
         return self.wait(self.start(machine, value if value is not None else {}))
-
-    @staticmethod
-    def until(condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
 
     def _call(self, _: str, payload: Any) -> Any:
         self.calls.append(payload)
@@ -173,12 +202,14 @@ def lines(*items: Any) -> bytes:
 class Gate:
     """Holds invocations until it is opened."""
 
-    def __init__(self) -> None:
+    def __init__(self, changes: Changes) -> None:
         self._opened = threading.Event()
+        self._changes = changes
         self.entered = 0
 
     def __call__(self, _: Any) -> Any:
         self.entered += 1
+        self._changes.add()
         assert self._opened.wait(DEADLINE_SECONDS)
         return {}
 

@@ -24,7 +24,7 @@ def machines(monkeypatch: pytest.MonkeyPatch) -> Machines:
 
 
 def test_the_same_name_and_input_is_the_same_execution_while_it_runs(machines: Machines) -> None:
-    gate = Gate()
+    gate = Gate(machines.changes)
     machines.call = gate
     machine = machines.create(mapped())
     arn = machines.start(machine, {"job": 1}, "name")
@@ -105,7 +105,7 @@ def test_a_redrive_keeps_the_definition_and_repeats_no_state_that_ended(machines
 
 
 def test_an_execution_ends_at_its_timeout_and_takes_its_children_with_it(machines: Machines) -> None:
-    gate = Gate()
+    gate = Gate(machines.changes)
     machines.call = gate
     arn = machines.start(machines.create({**mapped(), "TimeoutSeconds": 0.3}), {"job": 1})
     assert machines.wait(arn)["status"] == "TIMED_OUT"

@@ -91,7 +91,7 @@ def test_counts_of_a_finished_run_are_by_item_and_by_execution(machines: Machine
 
 
 def test_a_failed_child_fails_the_run_and_aborts_the_others(machines: Machines) -> None:
-    gate = Gate()
+    gate = Gate(machines.changes)
 
     def call(payload: Any) -> Any:
         if payload["Items"][0]["index"] == 2:
@@ -156,7 +156,7 @@ def test_a_passing_error_is_retried_and_another_is_not(machines: Machines) -> No
 
 
 def test_concurrency_by_path_bounds_children_that_run_at_once(machines: Machines) -> None:
-    gate = Gate()
+    gate = Gate(machines.changes)
     machines.call = gate
     fields: dict[str, Any] = {"MaxConcurrencyPath": "$.job.limit", "ItemBatcher": {"MaxItemsPerBatch": 1}}
     arn = machines.start(machines.create(mapped(**fields)), {"job": {"limit": 2}})
@@ -174,7 +174,7 @@ def test_a_concurrency_that_is_no_number_fails_the_execution(machines: Machines,
 
 
 def test_stopping_an_execution_aborts_its_children_and_starts_no_more(machines: Machines) -> None:
-    gate = Gate()
+    gate = Gate(machines.changes)
     machines.call = gate
     arn = machines.start(machines.create(mapped(MaxConcurrency=1)), {"job": 1})
     machines.until(lambda: gate.entered == 1)
