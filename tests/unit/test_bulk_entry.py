@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import select
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,9 @@ def test_the_jobs_function_loads_no_model_and_no_image_library() -> None:
     assert not {"loupe.model", "loupe.classifier", "loupe.image"} & set(result["modules"])
 
 
+IMAGE_SECONDS, SUMMARY_SECONDS = 0.2, 0.3
+
+
 class SlowS3(BaseHTTPRequestHandler):
     """S3 with an empty map, which takes longer to store a summary than images may take to read; and Step Functions."""
 
@@ -68,8 +71,10 @@ class SlowS3(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        time.sleep(0.3)
-        self._answer(b"")
+        # Readable within this time only if the client has hung up.
+        hung_up, _, _ = select.select([self.connection], [], [], SUMMARY_SECONDS)
+        if not hung_up:
+            self._answer(b"")
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -99,7 +104,7 @@ def test_a_summary_waits_longer_for_s3_than_an_image() -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         endpoint = f"http://127.0.0.1:{server.server_port}"
         variables = {"AWS_ENDPOINT_URL_S3": endpoint, "AWS_ENDPOINT_URL_SFN": endpoint}
-        answer = start("jobs", event, LOUPE_S3_TIMEOUT_SECONDS="0.2", **variables)["answer"]
+        answer = start("jobs", event, LOUPE_S3_TIMEOUT_SECONDS=str(IMAGE_SECONDS), **variables)["answer"]
         server.shutdown()
     assert answer.get("status") == "succeeded", answer
 

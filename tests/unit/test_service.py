@@ -7,6 +7,7 @@ import json
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from events import Context, base64_of
@@ -88,13 +89,17 @@ def test_classify_does_not_begin_after_the_deadline(service, monkeypatch) -> Non
     assert calls == []
 
 
-def test_a_reader_that_the_deadline_cut_off_is_deadline_exceeded(service) -> None:
+def test_a_reader_that_the_deadline_cut_off_is_deadline_exceeded(service, monkeypatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("loupe.service.time", SimpleNamespace(monotonic=lambda: now))
+
     def cut_off(*, seconds):
-        time.sleep(seconds)
+        nonlocal now
+        now += seconds
         raise UrlUnreachable("The host did not answer in time.")
 
     with pytest.raises(DeadlineExceeded):
-        service.classify(cut_off, deadline=soon(0.05))
+        service.classify(cut_off, deadline=now + 5)
 
 
 def test_problems_of_the_reader_and_of_the_image_are_raised(service) -> None:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -314,12 +314,13 @@ def test_the_handler_imports_nothing_of_it_unless_it_is_on(tiny_directory: Path)
 def test_samples_that_ran_out_of_time_do_not_open_the_circuit(
     deployed: Deployed, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "SEND_SECONDS", 0.05)
-    slow, invoke = [0.1], deployed.destination.invoke
+    now, slow, invoke = 100.0, [sender.SEND_SECONDS], deployed.destination.invoke
+    monkeypatch.setattr("loupe.sources.connection.time", SimpleNamespace(monotonic=lambda: now))
 
     def late(payload: bytes, deadline: Any) -> None:
+        nonlocal now
         invoke(payload, deadline)
-        time.sleep(slow.pop() if slow else 0)
+        now += slow.pop() if slow else 0
 
     monkeypatch.setattr(deployed.destination, "invoke", late)
     images = [jpeg(solid(color, (64, 48))) for color in (RED, BLUE, (0, 90, 0), (90, 0, 90))]

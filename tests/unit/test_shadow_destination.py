@@ -53,12 +53,14 @@ def test_a_request_is_signed_as_botocore_signs_it(
 
 
 class Aws(ThreadingHTTPServer):
-    """Answers with ``status`` after ``delay`` seconds, and records requests."""
+    """Answers with ``status`` once ``released``, and records requests."""
 
-    status, delay = 202, 0.0
+    status = 202
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.released = threading.Event()
+        self.released.set()
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
 
 
@@ -71,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.requests.append((self.command, self.path, dict(self.headers), body))
-        time.sleep(self.server.delay)
+        assert self.server.released.wait(20)
         self.send_response(self.server.status)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -138,11 +140,14 @@ def test_another_status_than_202_is_not_sent(aws: Aws, status: int, reason: str)
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
 def test_a_slow_endpoint_ends_at_the_deadline(aws: Aws) -> None:
-    aws.delay = 1.0
+    aws.released.clear()
     started = time.monotonic()
-    with pytest.raises(NotSent, match="unreachable"):
-        destination(aws.server_port).invoke(b"{}", Deadline(0.2))
-    assert time.monotonic() - started < 0.6
+    try:
+        with pytest.raises(NotSent, match="unreachable"):
+            destination(aws.server_port).invoke(b"{}", Deadline(0.2))
+        assert time.monotonic() - started < 0.6
+    finally:
+        aws.released.set()
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
